@@ -1,0 +1,1 @@
+select {columns} from {view} where bucket >= %(start)s and bucket < %(end)s

@@ -1,0 +1,1 @@
+select {subject}, (extract(epoch from {time}) * 1000000)::bigint from changed

@@ -1,0 +1,5 @@
+insert into archive_revision (dataset, subject, "timestamp", old, old_batch, replaced_by)
+select %(dataset)s, known.{subject}, known.{time}, to_jsonb(known) - 'batch_id', known.batch_id, %(batch_id)s
+from {table} as known
+join changed on known.{subject} = changed.{subject} and known.{time} = changed.{time}
+where known.{time} between %(low)s and %(high)s and known.{subject} between %(first)s and %(last)s

@@ -1,0 +1,1 @@
+create temporary table stage (like {table} including defaults) on commit drop

@@ -1,0 +1,4 @@
+-- Where an aggregate does not show the raw rows yet.
+select min(low), max(high) from archive_refresh
+where aggregate = any(%(aggregates)s) and high >= %(start)s and low < %(end)s
+group by day

@@ -1,0 +1,72 @@
+"""Reading the books: watermarks, the newest archived row, what waits in quarantine.
+
+Belongs here: small queries on the bookkeeping tables. Does not: writing them (`archive.load`).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trading_data.archive.database import Archive
+from trading_data.archive.rejects import ledger_name
+from trading_data.datasets.declaration import Dataset
+from trading_data.live.journal import EntryId
+
+
+def archived_positions(archive: Archive, dataset: Dataset, journals: list[str]) -> dict[str, EntryId]:
+    """The last archived entry of each of these journals that has one."""
+    names = {ledger_name(journal): journal for journal in journals}
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute("select journal, entry_id from archive_watermark where dataset = %s", (dataset.name,))
+        return {names[name]: EntryId.parse(entry) for name, entry in cursor.fetchall() if name in names}
+
+
+@dataclass(frozen=True)
+class Account:
+    """Sums over the ledger of a dataset."""
+
+    batches: int
+    offered: int
+    inserted: int
+    replaced: int
+    unchanged: int
+    quarantined: int
+    replayed: int
+    missing: int
+    newest: datetime | None
+
+    @property
+    def accepted(self) -> int:
+        """Entries accounted for: each that the archive was offered, once."""
+        return self.inserted + self.replaced + self.unchanged + self.quarantined
+
+
+def account(archive: Archive, dataset: Dataset, origin: str | None = None) -> Account:
+    """The account of a dataset, of all its batches or of those of one origin."""
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute(
+            """
+            select count(*), coalesce(sum(offered), 0), coalesce(sum(inserted), 0), coalesce(sum(replaced), 0),
+                   coalesce(sum(unchanged), 0), coalesce(sum(quarantined), 0), coalesce(sum(replayed), 0),
+                   coalesce(sum(missing), 0), max(last_timestamp)
+            from archive_ledger where dataset = %(dataset)s and (%(origin)s::text is null or origin = %(origin)s)
+            """,
+            {"dataset": dataset.name, "origin": origin},
+        )
+        row: tuple[Any, ...] = cursor.fetchone() or ()
+        *numbers, newest = row
+        batches, offered, inserted, replaced, unchanged, quarantined, replayed, missing = map(int, numbers)
+        return Account(batches, offered, inserted, replaced, unchanged, quarantined, replayed, missing, newest)
+
+
+def quarantine_waiting(archive: Archive, dataset: Dataset) -> dict[str, tuple[int, datetime]]:
+    """What waits in quarantine: kind → how many, and since when."""
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute(
+            """
+            select kind, count(*), min(since) from archive_quarantine
+            where dataset = %s and settled is null group by kind order by count(*) desc
+            """,
+            (dataset.name,),
+        )
+        return {kind: (count, since) for kind, count, since in cursor.fetchall()}

@@ -1,0 +1,297 @@
+"""The one door into the archive: a batch becomes rows, quarantined entries, a ledger row and watermarks in one transaction.
+
+Replaying a batch changes nothing: its hash is in the ledger, or its entries lie at or before the watermarks. Belongs here:
+the order of the steps of one batch, and of batches. Does not: what entries of one key become (`versions`), the statements
+on rows (`write`), rejected entries (`rejects`), and what a batch is (`intake.batch`).
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from trading_data.archive.database import Archive
+from trading_data.archive.rejects import Reject, from_batch, from_row, keep, ledger_name
+from trading_data.archive.sql import statement
+from trading_data.archive.versions import DAY_US, Mask, identity_conflicts, microseconds, versions
+from trading_data.archive.write import RowWriter, Touched
+from trading_data.datasets.declaration import Dataset
+from trading_data.intake.batch import Batch
+from trading_data.intake.store import BatchFile, Intake
+from trading_data.live.journal import BEGINNING, EntryId
+
+COUNTS = ("inserted", "replaced", "unchanged", "quarantined")
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass
+class Loaded:
+    """What became of a batch. `already` says that an earlier load had committed it; then the counts are those of then.
+
+    offered = inserted + replaced + unchanged + quarantined + replayed. `days` has the first four by UTC day, `touched`
+    the range of changed rows by day.
+    """
+
+    batch_id: int = 0
+    already: bool = False
+    offered: int = 0
+    inserted: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    quarantined: int = 0
+    replayed: int = 0
+    missing: int = 0
+    subjects: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    journals: list[dict[str, Any]] = field(default_factory=list)
+    days: dict[date, dict[str, int]] = field(default_factory=dict)
+    touched: dict[date, Touched] = field(default_factory=dict)
+
+    def count(self, what: str, day: int, number: int = 1) -> None:
+        """Add to a count, in all and on the day (days since 1970)."""
+        setattr(self, what, getattr(self, what) + number)
+        of_day = self.days.setdefault(_EPOCH + timedelta(days=day), dict.fromkeys(COUNTS, 0))
+        of_day[what] += number
+
+
+def load_pending(
+    archive: Archive,
+    intake: Intake,
+    dataset: Dataset,
+    *,
+    run_id: str = "",
+    after_each: Callable[[Loaded], None] | None = None,
+) -> Iterator[Loaded]:
+    """Load the batches of a dataset that wait in the intake, in their order; each is deleted once it is committed.
+
+    Raises:
+        ArchiveTierError: the archive is away; what is not committed stays in the intake.
+        IntakeError: a batch is damaged; nothing after it is loaded, for order matters.
+    """
+    for file in intake.pending(dataset.name):
+        batch = intake.read(file)
+        if batch is None:
+            continue  # another process loaded it meanwhile
+        loaded = load(archive, dataset, file, batch, run_id=run_id)
+        intake.delete(file)
+        if after_each is not None:
+            after_each(loaded)
+        yield loaded
+
+
+def load(archive: Archive, dataset: Dataset, file: BatchFile, batch: Batch, *, run_id: str = "") -> Loaded:
+    """Load one batch in one transaction; doing it again, in any process, changes nothing."""
+    with archive.transaction() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"trading_data load {dataset.name}",))
+        cursor.execute("select * from archive_ledger where content_hash = %s", (file.content_hash,))
+        if cursor.rowcount and cursor.description:
+            return _from_ledger(
+                dict(zip((one.name for one in cursor.description), cursor.fetchone() or (), strict=True))
+            )
+        return _Load(cursor, dataset, file, batch, run_id).run()
+
+
+class _Load:
+    """One batch on its way in. A class only so that the steps share what they all need."""
+
+    def __init__(self, cursor: Cursor, dataset: Dataset, file: BatchFile, batch: Batch, run_id: str) -> None:
+        self.cursor, self.dataset, self.file, self.batch, self.run_id = cursor, dataset, file, batch, run_id
+        self.out = Loaded(offered=batch.table.num_rows)
+        self.rejects: list[Reject] = []
+        self.watermarks = self._watermarks()
+        cursor.execute("select nextval('archive_batch')")
+        self.out.batch_id = (cursor.fetchone() or (0,))[0]
+
+    def run(self) -> Loaded:
+        rows, rejected = self.batch.rows, self.batch.rejects
+        behind = self._behind(rows)
+        self.rejects += from_batch(
+            self.batch, rejected.filter(pa.array(~self._behind(rejected) | self._uncertain(rejected)))
+        )
+        doubtful = behind & self._uncertain(rows)
+        fresh = rows.filter(pa.array(~behind))
+        self.out.replayed = self.batch.table.num_rows - fresh.num_rows - int(doubtful.sum()) - len(self.rejects)
+        if doubtful.any():
+            self._add_doubtful(rows.filter(pa.array(doubtful)))
+        if fresh.num_rows:
+            self._add_rows(fresh)
+        new = keep(self.cursor, self.dataset, self.out.batch_id, self.rejects)
+        for one in new:
+            self.out.count("quarantined", one.day)
+        self.out.replayed += len(self.rejects) - len(new)
+        self._ask_refresh()
+        self._move_watermarks()
+        self._write_ledger()
+        return self.out
+
+    def _add_rows(self, rows: pa.Table) -> None:
+        writer = RowWriter(self.cursor, self.dataset, rows, self.out.batch_id)
+        conflicts = identity_conflicts(self.dataset, rows, writer.owners())
+        if conflicts:
+            rows = self._reject_conflicts(rows, conflicts)
+            if not rows.num_rows:
+                return
+            writer = RowWriter(self.cursor, self.dataset, rows, self.out.batch_id)
+        found = versions(self.dataset, rows)
+        self._describe(rows)
+        days = microseconds(self.dataset, rows) // DAY_US
+        self._count("unchanged", days[found.repeats])
+        self._count("replaced", days[found.replacing])
+        written = writer.write(found)
+        self._count("inserted", written.inserted)
+        self._count("replaced", written.replaced)
+        self._count("unchanged", written.unchanged)
+        self._touch(written.touched)
+
+    def _add_doubtful(self, rows: pa.Table) -> None:
+        """Entries of a journal that went back: they may add what is missing, never replace what the archive has."""
+        found = versions(self.dataset, rows)
+        self.out.replayed += rows.num_rows - len(found.last)
+        newest = rows.take(pa.array(np.sort(found.last)))
+        writer = RowWriter(self.cursor, self.dataset, newest, self.out.batch_id)
+        added = writer.add_only()
+        self._count("inserted", added.inserted)
+        self._touch(added.touched)
+        reason = (
+            "its journal went back behind what was archived from it, and the archive holds other values for this key"
+        )
+        self.rejects += [
+            from_row(self.batch, self.dataset, newest, at, "behind the watermark", reason) for at in added.differing
+        ]
+        self.out.replayed += newest.num_rows - sum(added.inserted.values()) - len(added.differing)
+
+    def _reject_conflicts(self, rows: pa.Table, conflicts: list[tuple[int, str]]) -> pa.Table:
+        subject, time = self.dataset.key
+        for at, owner in conflicts:
+            reason = (
+                f"the key ({rows[subject][at]}, {rows[time][at]}) belongs to {self.dataset.identity} {owner}; "
+                f"this is {rows[self.dataset.identity or subject][at]}, another one, and one key cannot hold both"
+            )
+            self.rejects.append(from_row(self.batch, self.dataset, rows, at, "key taken", reason))
+        keep = np.ones(rows.num_rows, dtype=bool)
+        keep[[at for at, _ in conflicts]] = False
+        return rows.filter(pa.array(keep))
+
+    def _watermarks(self) -> dict[str, tuple[EntryId, EntryId]]:
+        if self.batch.origin != "journal":
+            return {}
+        names = [ledger_name(found.journal) for found in self.batch.journals]
+        self.cursor.execute(statement("watermarks"), {"dataset": self.dataset.name, "journals": names})
+        return {name: (EntryId.parse(at), EntryId.parse(highest)) for name, at, highest in self.cursor.fetchall()}
+
+    def _behind(self, rows: pa.Table) -> Mask:
+        """Which entries lie at or before the highest archived entry of their journal."""
+        if not self.watermarks:
+            return np.zeros(rows.num_rows, dtype=bool)
+        marks = [self._mark(found.journal)[1] for found in self.batch.journals]
+        of_row = rows["_journal"].to_numpy()
+        ms, seq = rows["_ms"].to_numpy(), rows["_seq"].to_numpy()
+        mark_ms = np.array([mark.ms for mark in marks], dtype=np.int64)[of_row]
+        mark_seq = np.array([mark.seq for mark in marks], dtype=np.int64)[of_row]
+        return (ms < mark_ms) | ((ms == mark_ms) & (seq <= mark_seq))  # type: ignore[no-any-return]
+
+    def _uncertain(self, rows: pa.Table) -> Mask:
+        uncertain = np.array([not found.certain for found in self.batch.journals], dtype=bool)
+        if not rows.num_rows:
+            return np.zeros(0, dtype=bool)
+        return uncertain[rows["_journal"].to_numpy()]  # type: ignore[no-any-return]
+
+    def _mark(self, journal: str) -> tuple[EntryId, EntryId]:
+        return self.watermarks.get(ledger_name(journal), (BEGINNING, BEGINNING))
+
+    def _describe(self, rows: pa.Table) -> None:
+        times = pa.compute.min_max(rows[self.dataset.key[1]]).as_py()
+        self.out.first, self.out.last = times["min"], times["max"]
+        self.out.subjects = len(rows[self.dataset.subject].unique())
+
+    def _count(self, what: str, days: Any) -> None:
+        if isinstance(days, dict):
+            pairs = list(days.items())
+        else:
+            unique, numbers = np.unique(days, return_counts=True)
+            pairs = list(zip(unique.tolist(), numbers.tolist(), strict=True))
+        for day, number in pairs:
+            if number:
+                self.out.count(what, int(day), int(number))
+
+    def _touch(self, touched: dict[int, tuple[int, int]]) -> None:
+        for day, (low, high) in touched.items():
+            key = _EPOCH + timedelta(days=day)
+            known = self.out.touched.get(key)
+            here = Touched(_moment(low), _moment(high))
+            self.out.touched[key] = (
+                here if known is None else Touched(min(known.low, here.low), max(known.high, here.high))
+            )
+
+    def _ask_refresh(self) -> None:
+        if not self.out.touched or not self.dataset.aggregates:
+            return
+        days = sorted(self.out.touched)
+        values = {
+            "dataset": self.dataset.name,
+            "batch_id": self.out.batch_id,
+            "aggregates": [aggregate.name for aggregate in self.dataset.aggregates],
+            "days": days,
+            "lows": [self.out.touched[day].low for day in days],
+            "highs": [self.out.touched[day].high for day in days],
+        }
+        self.cursor.execute(statement("ask_refresh"), values)
+
+    def _move_watermarks(self) -> None:
+        if self.batch.origin != "journal":
+            return
+        moved = {}
+        for found in self.batch.journals:
+            at, highest = self._mark(found.journal)
+            if found.last_id > at or found.rewound:
+                moved[ledger_name(found.journal)] = (str(found.last_id), str(max(highest, found.last_id)), found.count)
+        values = {
+            "dataset": self.dataset.name,
+            "batch_id": self.out.batch_id,
+            "journals": list(moved),
+            "entry_ids": [one[0] for one in moved.values()],
+            "highest_ids": [one[1] for one in moved.values()],
+            "entries": [one[2] for one in moved.values()],
+        }
+        self.cursor.execute(statement("move_watermarks"), values)
+
+    def _write_ledger(self) -> None:
+        out = self.out
+        out.journals = [{**vars(found), "journal": ledger_name(found.journal)} for found in self.batch.journals]
+        out.missing = sum(found.missing for found in self.batch.journals)
+        values = {
+            **{
+                name: getattr(out, name) for name in ("batch_id", "offered", *COUNTS, "replayed", "missing", "subjects")
+            },
+            "dataset": self.dataset.name,
+            "content_hash": self.file.content_hash,
+            "origin": self.batch.origin,
+            "snapshot_run": self.batch.run_id,
+            "load_run": self.run_id,
+            "drained_at": self.batch.created,
+            "journals": json.dumps(out.journals),
+            "first_timestamp": out.first,
+            "last_timestamp": out.last,
+            "days": json.dumps({str(day): counts for day, counts in sorted(out.days.items())}),
+        }
+        self.cursor.execute(statement("write_ledger"), values)
+
+
+def _moment(microsecond: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microsecond)
+
+
+def _from_ledger(row: dict[str, Any]) -> Loaded:
+    return Loaded(
+        already=True,
+        **{name: row[name] for name in ("batch_id", "offered", *COUNTS, "replayed", "missing", "subjects", "journals")},
+        first=row["first_timestamp"],
+        last=row["last_timestamp"],
+        days={date.fromisoformat(day): counts for day, counts in row["days"].items()},
+    )

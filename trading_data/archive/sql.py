@@ -1,0 +1,47 @@
+"""Statements from `sql/`: identifiers are quoted, values are bound, nothing is formatted into text.
+
+Belongs here: finding the files and putting names in. Does not: running anything.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from psycopg2.sql import SQL, Composable, Composed, Identifier
+
+from trading_data.datasets.declaration import Dataset
+
+
+@cache
+def folder() -> Path:
+    """The `sql/` folder: beside the package in a checkout, inside it in an installed wheel."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "sql"
+    return inside if inside.is_dir() else package.parent / "sql"
+
+
+@cache
+def _text(name: str) -> str:
+    text = (folder() / "statements" / f"{name}.sql").read_text(encoding="utf-8")
+    return re.sub(r"^--.*\n", "", text, flags=re.MULTILINE).strip()
+
+
+def statement(name: str, **names: Composable) -> Composed:
+    """The statement in `sql/statements/{name}.sql` with its `{names}` put in."""
+    return SQL(_text(name)).format(**names)
+
+
+def identifiers(names: Sequence[str], of: str | None = None) -> Composed:
+    """A comma-separated list of quoted names, each as a column of `of` where that is given."""
+    return SQL(", ").join(Identifier(of, name) if of else Identifier(name) for name in names)
+
+
+def names_of(dataset: Dataset) -> dict[str, Composable]:
+    """The identifiers that most statements on a dataset's table need."""
+    return {
+        "table": Identifier(dataset.table),
+        "subject": Identifier(dataset.key[0]),
+        "time": Identifier(dataset.key[1]),
+        "columns": identifiers([*dataset.names, "batch_id"]),
+    }

@@ -1,0 +1,4 @@
+"""The command line, a module a command.
+
+Belongs here: options, printing, exit codes. Does not: anything worth calling from Python.
+"""

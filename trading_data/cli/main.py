@@ -1,0 +1,49 @@
+"""`trading-data`: the group of all commands. Exit codes: 0 done, 1 the work failed, 2 wrong usage.
+
+Belongs here: finding commands and turning errors into one line. Does not: the commands.
+"""
+
+import importlib
+import sys
+
+import click
+
+from trading_data.errors import TradingDataError
+
+_COMMANDS = {
+    "up": "trading_data.cli.up",
+    "demo": "trading_data.cli.demo",
+    "services": "trading_data.cli.services",
+    "migrate": "trading_data.cli.migrate",
+    "status": "trading_data.cli.status",
+    "query": "trading_data.cli.query",
+    "import": "trading_data.cli.import_files",
+}
+
+
+class _Lazy(click.Group):
+    """Commands are imported when they are asked for: `trading-data --help` costs no pandas and no Dagster."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(_COMMANDS[cmd_name]).command
+        return found
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trading_data")
+def group() -> None:
+    """The data backbone of a trading system: Redis live, TimescaleDB history, Dagster between them, nothing lost."""
+
+
+def main() -> None:
+    """Run the command line; an error raised on purpose becomes one line and exit code 1."""
+    try:
+        group(standalone_mode=True)
+    except TradingDataError as error:
+        click.echo(f"trading-data: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)

@@ -1,0 +1,122 @@
+"""`trading-data up`: the whole system, until Ctrl-C.
+
+Belongs here: options, the table, watching and stopping. Does not: starting (`trading_data.system`).
+"""
+
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from trading_data.errors import BadInput, ServerError
+from trading_data.settings import Settings
+from trading_data.system.system import System
+
+_FEEDS = ("simulated", "replay", "alpaca", "none")
+
+
+@click.command("up")
+@click.option("--feed", type=click.Choice(_FEEDS), default="simulated", show_default=True, help="What sends bars.")
+@click.option("--port", default=3000, show_default=True, help="Port of the web server, on loopback.")
+@click.option("--home", type=click.Path(path_type=Path), help="Folder for everything. [default: $TRADING_DATA_HOME]")
+@click.option("--symbols", default=50, show_default=True, help="Symbols of the simulated feed.")
+@click.option("--pace", default=1.0, show_default=True, help="Simulated seconds a second.")
+@click.option("--seed", default=7, show_default=True, help="The same seed gives the same market.")
+@click.argument("files", nargs=-1)
+def command(
+    feed: str, port: int, home: Path | None, symbols: int, pace: float, seed: int, files: tuple[str, ...]
+) -> None:
+    """Start everything that no URL points at, print one table of URLs, stay up until Ctrl-C.
+
+    FILES are what `--feed replay` sends: CSV or Parquet with the columns of a bar.
+    """
+    settings = Settings.from_env()
+    if home is not None:
+        settings = _at_home(settings, home)
+    options = _feed_options(feed, files, symbols, pace, seed)
+    system = System(settings, port=port, feed=options)
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: stop.set())
+    console = Console(highlight=False)
+    try:
+        system.start(lambda line: console.print(line))
+        _print_table(system, console)
+        console.print("Press Ctrl-C to stop.")
+        _watch(system, stop, console)
+    finally:
+        console.print("stopping")
+        system.stop()
+
+
+def _watch(system: System, stop: threading.Event, console: Console) -> None:
+    feed_told = False
+    while not stop.wait(0.5):
+        dead = system.dead()
+        if dead:
+            name, log = dead[0]
+            console.print(log, markup=False)
+            raise ServerError(
+                f"{name} died; the end of its log is above. Start again: nothing that was accepted is lost"
+            )
+        if not feed_told and system.feed_ended():
+            console.print("the feed has come to its end; everything else stays up")
+            feed_told = True
+
+
+def _print_table(system: System, console: Console) -> None:
+    """A table on a terminal, plain lines elsewhere."""
+    rows = []
+    for service in system.services():
+        url = service.url.replace("postgresql+psycopg2", "postgresql")
+        rows.append((service.name, service.what, url, str(service.log or "") if service.ours else "given by URL"))
+    if not console.is_terminal:
+        for row in rows:
+            click.echo(f"{row[0]:<11}{row[1]:<28}{row[2]:<62}{row[3]}".rstrip())
+        return
+    table = Table(box=None)
+    for name in ("service", "what", "address", "log"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _feed_options(feed: str, files: tuple[str, ...], symbols: int, pace: float, seed: int) -> list[str] | None:
+    if files and feed != "replay":
+        raise click.UsageError("FILES go with --feed replay")
+    if feed == "none":
+        return None
+    if feed == "alpaca":
+        raise BadInput("--feed alpaca is not in this release; there are simulated, replay and none")
+    if feed == "replay":
+        if not files:
+            raise click.UsageError("--feed replay wants the FILES to send")
+        return [
+            "--kind",
+            "replay",
+            "--pace",
+            "0" if pace == 1.0 else str(pace),
+            *(one if "://" in one else str(Path(one).absolute()) for one in files),
+        ]
+    return ["--symbols", str(symbols), "--pace", str(pace), "--seed", str(seed), "--round-the-clock"]
+
+
+def _at_home(settings: Settings, home: Path) -> Settings:
+    home = home.expanduser().absolute()
+    return replace(
+        settings,
+        home=home,
+        intake_uri=_moved(settings.intake_uri, settings.home, home),
+        backup_uri=_moved(settings.backup_uri, settings.home, home),
+    )
+
+
+def _moved(uri: str, old: Path, new: Path) -> str:
+    """A folder that was inside the old home is inside the new one; any other stays."""
+    inside = Path(uri).is_relative_to(old)
+    return str(new / Path(uri).relative_to(old)) if inside else uri

@@ -1,0 +1,146 @@
+"""The three datasets, each declared once. A fourth costs one declaration here and one file in `sql/incremental/`.
+
+Belongs here: names, columns, rules, keys, windows and ages. Does not: anything done with them.
+"""
+
+from datetime import timedelta
+
+from trading_data.datasets.declaration import Aggregate, Column, Dataset, Measure
+from trading_data.errors import BadInput
+
+_BAR = (
+    Measure("open", "first", "open"),
+    Measure("high", "max", "high"),
+    Measure("low", "min", "low"),
+    Measure("close", "last", "close"),
+    Measure("volume", "sum", "volume"),
+)
+
+PRICE = Dataset(
+    name="price",
+    title="bars",
+    table="price_data",
+    journal="journal:price:{symbol}",
+    latest="stocks:price:{symbol}",
+    columns=(
+        Column("symbol", "text", "Instrument, as its exchange or vendor writes it", name_like=True),
+        Column("timestamp", "time", "Start of the bar, UTC"),
+        Column("open", "float", "First price, in the instrument's currency", least=0),
+        Column("high", "float", "Highest price", least=0),
+        Column("low", "float", "Lowest price", least=0),
+        Column("close", "float", "Last price", least=0),
+        Column("volume", "float", "Units traded", least=0),
+        Column("source", "text", "Who made the bar: a vendor or a feed", name_like=True),
+    ),
+    key=("symbol", "timestamp"),
+    identity=None,
+    ordered=(("low", "high"),),
+    hot_window=timedelta(hours=1),
+    segment_by="symbol",
+    order_by="timestamp",
+    compress_after=timedelta(days=7),
+    drop_after=timedelta(days=5 * 366),
+    aggregates=(
+        Aggregate("price_5m", "5m", timedelta(minutes=5), "price_data", ("symbol",), _BAR),
+        Aggregate("price_1h", "1h", timedelta(hours=1), "price_5m", ("symbol",), _BAR),
+        Aggregate("price_1d", "1d", timedelta(days=1), "price_1h", ("symbol",), _BAR),
+    ),
+    freshness=timedelta(minutes=15),
+)
+
+TRADE = Dataset(
+    name="trade",
+    title="fills",
+    table="trade_data",
+    journal="journal:trade",
+    latest=None,
+    columns=(
+        Column("order_id", "text", "Order that was filled", name_like=True),
+        Column("timestamp", "time", "Moment of the fill, UTC"),
+        Column("execution_id", "text", "The fill's own name at the broker", name_like=True),
+        Column("symbol", "text", "Instrument", name_like=True),
+        Column("side", "text", "buy or sell", choices=("buy", "sell")),
+        Column("quantity", "decimal", "Units", above=0),
+        Column("price", "decimal", "Price of one unit, in the instrument's currency", least=0),
+        Column("commission", "decimal", "Cost of the fill in the same currency; a rebate is negative"),
+        Column("strategy", "text", "Who decided it"),
+        Column("source", "text", "Who reported it: a broker or a feed", name_like=True),
+    ),
+    key=("order_id", "timestamp"),
+    identity="execution_id",
+    ordered=(),
+    hot_window=timedelta(hours=1),
+    segment_by="symbol",
+    order_by="timestamp",
+    compress_after=timedelta(days=30),
+    drop_after=None,
+    aggregates=(
+        Aggregate(
+            "trade_1d",
+            "1d",
+            timedelta(days=1),
+            "trade_data",
+            ("symbol", "side"),
+            (
+                Measure("fills", "count", "execution_id"),
+                Measure("quantity", "sum", "quantity"),
+                Measure("notional", "product_sum", "quantity", by="price"),
+                Measure("vwap", "vwap", "price", by="quantity"),
+                Measure("commission", "sum", "commission"),
+            ),
+        ),
+    ),
+    freshness=timedelta(days=1),
+)
+
+METRICS = Dataset(
+    name="metrics",
+    title="measurements",
+    table="metrics_data",
+    journal="journal:metrics",
+    latest=None,
+    columns=(
+        Column("metric_name", "text", "What was measured", name_like=True),
+        Column("timestamp", "time", "Moment of the measurement, UTC"),
+        Column("value", "float", "The measured value, in `unit`"),
+        Column("unit", "text", "Unit of the value; may be empty"),
+    ),
+    key=("metric_name", "timestamp"),
+    identity=None,
+    ordered=(),
+    hot_window=timedelta(hours=1),
+    segment_by="metric_name",
+    order_by="timestamp",
+    compress_after=timedelta(days=7),
+    drop_after=timedelta(days=2 * 366),
+    aggregates=(
+        Aggregate(
+            "metrics_1h",
+            "1h",
+            timedelta(hours=1),
+            "metrics_data",
+            ("metric_name",),
+            (
+                Measure("minimum", "min", "value"),
+                Measure("maximum", "max", "value"),
+                Measure("average", "mean", "value"),
+                Measure("samples", "count", "value"),
+            ),
+        ),
+    ),
+    freshness=timedelta(minutes=15),
+)
+
+DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (PRICE, TRADE, METRICS)}
+
+
+def dataset_named(name: str) -> Dataset:
+    """The dataset `name`, in the singular or as the commands write it (`prices`, `trades`, `metrics`).
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    found = DATASETS.get(name) or DATASETS.get(name.removesuffix("s"))
+    if found is None:
+        raise BadInput(f"there is no dataset {name!r}; there are {', '.join(DATASETS)}")
+    return found

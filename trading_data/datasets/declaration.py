@@ -1,0 +1,148 @@
+"""What a dataset is: the types in which `trading_data.datasets` declares price, trade and metrics.
+
+Belongs here: the shape of a declaration and what follows from it by name alone.
+Does not: the three declarations (`datasets/__init__.py`), and what is done with them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Literal
+
+ColumnType = Literal["text", "float", "decimal", "time"]
+"""`text` UTF-8; `float` a finite double; `decimal` an exact number, carried as canonical text; `time` aware UTC, µs."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, the same in the journal entry, the batch and the hypertable.
+
+    `least` is the smallest number allowed and `above` the largest one not allowed; `choices` are the only texts
+    allowed; `name_like` marks a text that names something (a symbol, an order): not empty, no control characters.
+    """
+
+    name: str
+    type: ColumnType
+    description: str
+    least: float | None = None
+    above: float | None = None
+    choices: tuple[str, ...] = ()
+    name_like: bool = False
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column of a continuous aggregate: `how` it is made from column `of` of the raw table.
+
+    `how` is one of first, last, min, max, sum, mean, count, product_sum, vwap; the last two also need `by`.
+    """
+
+    name: str
+    how: Literal["first", "last", "min", "max", "sum", "mean", "count", "product_sum", "vwap"]
+    of: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A continuous aggregate: its view, interval, what it is grouped by, and the relation it is built on."""
+
+    name: str
+    interval: str
+    width: timedelta
+    source: str
+    group_by: tuple[str, ...]
+    measures: tuple[Measure, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the view, in the contract's order."""
+        return (*self.group_by, "bucket", *(measure.name for measure in self.measures))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset, declared once; codecs, snapshot, load, trim, reader, assets and checks follow from it.
+
+    Attributes:
+        name: `price`, `trade`, …; also the stem of the asset names.
+        table: the hypertable.
+        journal: the stream's key; a `{placeholder}` names the key column that the stream's own key carries.
+        latest: the hash with the newest value, for producers that do not journal; None where there is none to sample.
+        columns: key columns first; exactly the fields of a journal entry plus the column that the key carries.
+        key: the primary key; its last column is the time.
+        identity: a column in which two entries with one key have to agree to be versions of one another. Where they
+            differ, both are kept: the first as the row, the second in quarantine.
+        ordered: pairs of columns whose first must not exceed the second.
+        hot_window: how long an archived entry stays in its journal.
+        segment_by, order_by: columnstore settings. The order is the key's time.
+        compress_after, drop_after: ages of a chunk; `drop_after` None keeps for ever.
+        aggregates: finest first, each built on the one before it or on the table.
+        freshness: how old the newest archived row may be while the feed runs.
+    """
+
+    name: str
+    title: str
+    table: str
+    journal: str
+    latest: str | None
+    columns: tuple[Column, ...]
+    key: tuple[str, str]
+    identity: str | None
+    ordered: tuple[tuple[str, str], ...]
+    hot_window: timedelta
+    segment_by: str
+    order_by: str
+    compress_after: timedelta
+    drop_after: timedelta | None
+    aggregates: tuple[Aggregate, ...]
+    freshness: timedelta
+
+    @cached_property
+    def column(self) -> Mapping[str, Column]:
+        """The columns by name."""
+        return {column.name: column for column in self.columns}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of all columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def carried(self) -> str | None:
+        """The column that the journal's key carries (`symbol` for price), or None where one stream holds all."""
+        return self.journal.partition("{")[2].rstrip("}") or None
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The field names of a journal entry, in order."""
+        return tuple(name for name in self.names if name != self.carried)
+
+    @cached_property
+    def prefix(self) -> str:
+        """The journal's key up to its placeholder (`journal:price:`), or the whole key."""
+        return self.journal.partition("{")[0]
+
+    @cached_property
+    def latest_prefix(self) -> str | None:
+        """The latest-value key up to its placeholder (`stocks:price:`)."""
+        return None if self.latest is None else self.latest.partition("{")[0]
+
+    @property
+    def snapshot(self) -> str:
+        """Name of the asset that drains the journal."""
+        return f"{self.name}_snapshot"
+
+    @property
+    def subject(self) -> str:
+        """The key column that is not the time: what the rows are about."""
+        return self.key[0]
+
+    def aggregate(self, interval: str) -> Aggregate | None:
+        """The aggregate of that interval, or None."""
+        return next((found for found in self.aggregates if found.interval == interval), None)
+
+    def journal_of(self, subject: str) -> str:
+        """The journal in which an entry about `subject` is written."""
+        return self.prefix + subject if self.carried else self.journal

@@ -1,0 +1,8 @@
+"""The code location that `workspace.yaml` names. Loading it opens no connection and starts nothing.
+
+Belongs here: one line. Does not: anything else (`orchestration.build` composes).
+"""
+
+from trading_data.orchestration.build import build_defs
+
+defs = build_defs()

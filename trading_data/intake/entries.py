@@ -1,0 +1,155 @@
+"""From raw entries to a batch's table: good ones as typed rows, the others whole, with the reason.
+
+Belongs here: the shape of entries (which fields, in which order). Does not: types and rules (`datasets.codec`).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trading_data.datasets import codec
+from trading_data.datasets.codec import Reason
+from trading_data.datasets.declaration import Dataset
+from trading_data.intake import batch
+from trading_data.live.journal import EntryId, Reading, raw
+from trading_data.times import now
+
+Fields = list[bytes]
+"""Names and values in turn, as Redis replies: [name, value, name, value, …]."""
+
+
+@dataclass
+class Entries:
+    """Raw entries of several journals, in order of acceptance within each; `code` is the journal's position."""
+
+    journals: list[str] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    ids: list[bytes] = field(default_factory=list)
+    fields: list[Fields] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Number of entries."""
+        return len(self.ids)
+
+    def slice(self, start: int, stop: int) -> "Entries":
+        """The entries from position `start` up to `stop`."""
+        part = Entries(ids=self.ids[start:stop], fields=self.fields[start:stop])
+        at = 0
+        for journal, count in zip(self.journals, self.counts, strict=True):
+            inside = min(at + count, stop) - max(at, start)
+            if inside > 0:
+                part.journals.append(journal)
+                part.counts.append(inside)
+            at += count
+        return part
+
+    def add(self, reading: Reading) -> None:
+        """Append a reading; readings of one journal must follow one another."""
+        if not self.journals or self.journals[-1] != reading.journal:
+            self.journals.append(reading.journal)
+            self.counts.append(0)
+        self.counts[-1] += len(reading.entries)
+        for entry_id, values in reading.entries:
+            self.ids.append(entry_id)
+            self.fields.append(values)
+
+
+def to_table(dataset: Dataset, entries: Entries, earliest: datetime) -> pa.Table:
+    """The batch table of raw entries (see `intake.batch`); nothing is dropped."""
+    length = len(entries)
+    odd: dict[int, Reason] = {}
+    values = _columns(dataset, entries.fields, odd)
+    codes = np.repeat(np.arange(len(entries.journals), dtype=np.int32), entries.counts)
+    if dataset.carried:
+        values[dataset.carried] = pa.array([raw(name[len(dataset.prefix) :]) for name in entries.journals]).take(codes)
+    ms, seq = _ids(entries.ids)
+    checked = codec.check(dataset, values, now(), earliest)
+    bad = {**checked.bad, **odd}
+    good, positions = codec.by_position(bad, length)
+    columns = blank_bad(checked.table, good) if bad else checked.table.columns
+    payloads = [payload(entries.journals[codes[at]], entries.ids[at], entries.fields[at]) for at in positions]
+    return pa.Table.from_arrays(
+        [
+            *columns,
+            pa.array(codes),
+            pa.array(ms),
+            pa.array(seq),
+            sparse(length, positions, [bad[at].kind for at in positions]),
+            sparse(length, positions, [bad[at].text for at in positions]),
+            sparse(length, positions, payloads),
+        ],
+        schema=batch.schema(dataset),
+    )
+
+
+def payload(journal: str, entry_id: bytes, values: Sequence[bytes]) -> str:
+    """An entry, whole, as JSON text: bytes that are not UTF-8 stay recoverable as lone surrogates."""
+    texts = [value.decode("utf-8", "surrogateescape") for value in values]
+    pairs = list(zip(texts[::2], texts[1::2], strict=False))
+    return json.dumps({"journal": journal, "id": entry_id.decode(), "fields": pairs})
+
+
+def _columns(dataset: Dataset, entries: list[Fields], odd: dict[int, Reason]) -> dict[str, pa.Array]:
+    """One binary array a field; entries whose fields are not exactly the declared ones become nulls and reasons."""
+    wanted = [name.encode() for name in dataset.fields]
+    width = 2 * len(wanted)
+    flat = _flat(entries, width)
+    if flat is None or flat[::2] != wanted * len(entries):
+        entries = [_in_order(values, wanted, odd, at) for at, values in enumerate(entries)]
+        flat = list(chain.from_iterable(entries))
+    return {name: pa.array(flat[2 * at + 1 :: width], pa.binary()) for at, name in enumerate(dataset.fields)}
+
+
+def _flat(entries: list[Fields], width: int) -> list[bytes] | None:
+    return list(chain.from_iterable(entries)) if set(map(len, entries)) <= {width} else None
+
+
+def _in_order(values: Fields, wanted: list[bytes], odd: dict[int, Reason], at: int) -> list[Any]:
+    names = values[::2]
+    if names == wanted:
+        return values
+    found: Mapping[bytes, bytes] = dict(zip(names, values[1::2], strict=False))
+    missing = [name.decode() for name in wanted if name not in found]
+    unknown = [name.decode("utf-8", "replace") for name in found if name not in wanted]
+    if missing:
+        odd[at] = Reason(
+            "missing field", f"missing {', '.join(missing)}" + (f"; unknown {', '.join(unknown)}" if unknown else "")
+        )
+    elif unknown:
+        odd[at] = Reason(
+            "unknown field", f"unknown {', '.join(unknown)}; known are {', '.join(n.decode() for n in wanted)}"
+        )
+    elif len(names) != len(wanted):
+        odd[at] = Reason("field twice", "a field is given twice")
+    else:
+        return list(chain.from_iterable((name, found[name]) for name in wanted))
+    return list(chain.from_iterable((name, None) for name in wanted))
+
+
+def _ids(ids: list[bytes]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    parsed = [EntryId.parse(one) for one in ids]
+    both = np.array(parsed, dtype=np.int64).reshape(len(parsed), 2)
+    return np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
+
+
+def blank_bad(table: pa.Table, good: np.ndarray[Any, Any]) -> list[pa.Array]:
+    """The table's columns with nulls in every row that is not good."""
+    mask = pa.array(~good)
+    return [pc.if_else(mask, pa.scalar(None, column.type), column.combine_chunks()) for column in table.columns]
+
+
+def sparse(length: int, positions: Sequence[int], texts: Sequence[str]) -> pa.Array:
+    """A column of `length` nulls with `texts` at `positions`."""
+    if not positions:
+        return pa.nulls(length, pa.string())
+    column: list[str | None] = [None] * length
+    for at, text in zip(positions, texts, strict=True):
+        column[at] = text
+    return pa.array(column, pa.string())

@@ -1,0 +1,151 @@
+"""Where batches lie: a folder a dataset, under any fsspec URI. A file is whole or not there, and its name says both its
+turn and the hash of its content: `{turn}-{sha256}.parquet`.
+
+Belongs here: writing aside and renaming, listing, checking, deleting. Does not: what a batch holds.
+"""
+
+import hashlib
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from trading_data.errors import IntakeError
+from trading_data.intake.batch import Batch, decode, decode_head, encode
+
+_LEFTOVER_SECONDS = 3600
+_NAME = re.compile(r"(\d{20})-([0-9a-f]{64})\.parquet")
+
+
+@dataclass(frozen=True, order=True)
+class BatchFile:
+    """A batch in the intake: its turn (nanoseconds, only compared), the hash of its bytes, and where it lies."""
+
+    turn: int
+    content_hash: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.rpartition("/")[2]
+
+
+class Intake:
+    """The intake under one URI.
+
+    On a local disk a file is written aside, synced and renamed; elsewhere it is put whole. Files and folders are
+    readable by their owner only.
+    """
+
+    def __init__(self, uri: str) -> None:
+        """Use `uri`; nothing is touched before the first call."""
+        self.uri = uri
+        self._fs, self._root = fsspec.core.url_to_fs(uri)
+        self._local = isinstance(self._fs, LocalFileSystem)
+
+    def put(self, batch: Batch) -> BatchFile:
+        """Write a batch so that it is durable when this returns, with a turn after all that are waiting.
+
+        Raises:
+            IntakeError: it could not be written; nothing of it is there.
+        """
+        data = encode(batch)
+        folder = f"{self._root}/{batch.dataset}"
+        waiting = self.pending(batch.dataset)
+        turn = max(time.time_ns(), waiting[-1].turn + 1 if waiting else 0)
+        digest = hashlib.sha256(data).hexdigest()
+        path = f"{folder}/{turn:020d}-{digest}.parquet"
+        try:
+            if self._local:
+                _write_aside(Path(path), data)
+            else:
+                self._fs.pipe_file(path, data)
+        except OSError as error:
+            raise IntakeError(
+                f"the intake at {self.uri} cannot take a batch of {len(data):,} bytes: {error}. Make room or correct "
+                "TRADING_DATA_INTAKE_URI; the entries are still in their journals and are drained by the next run"
+            ) from error
+        return BatchFile(turn, digest, path)
+
+    def pending(self, dataset: str) -> list[BatchFile]:
+        """The batches that wait, in their order."""
+        folder = f"{self._root}/{dataset}"
+        try:
+            self._fs.invalidate_cache(folder)
+            paths = self._fs.ls(folder, detail=False)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise IntakeError(f"{folder} cannot be listed: {error}. Correct it, or TRADING_DATA_INTAKE_URI") from error
+        matches = [(path, _NAME.fullmatch(path.rpartition("/")[2])) for path in paths]
+        return sorted(BatchFile(int(found[1]), found[2], path) for path, found in matches if found)
+
+    def read(self, file: BatchFile) -> Batch | None:
+        """The batch in a file; None if it has been loaded and deleted meanwhile.
+
+        Raises:
+            IntakeError: its bytes are not those that were written.
+        """
+        data = self._bytes(file)
+        return None if data is None else decode(data, file.path)
+
+    def head(self, file: BatchFile) -> Batch | None:
+        """As `read`, without the entries."""
+        data = self._bytes(file)
+        return None if data is None else decode_head(data, file.path)
+
+    def delete(self, file: BatchFile) -> None:
+        """Remove a batch that is in the archive."""
+        try:
+            self._fs.rm_file(file.path)
+        except FileNotFoundError:
+            pass
+
+    def _bytes(self, file: BatchFile) -> bytes | None:
+        try:
+            data: bytes = self._fs.cat_file(file.path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise IntakeError(f"{file.path} cannot be read: {error}") from error
+        if hashlib.sha256(data).hexdigest() != file.content_hash:
+            raise IntakeError(
+                f"{file.path} is damaged: its bytes are not those that were written. Put the file back from a backup, or "
+                "move it out of the intake to go on without it; its journals may still hold the entries"
+            )
+        return data
+
+
+def _write_aside(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _clear_leftovers(path.parent)
+    aside = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        os.rename(aside, path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what a killed writer left half-written; an hour is more than any writer alive needs."""
+    for leftover in folder.glob(".*.tmp"):
+        try:
+            if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
+                leftover.unlink()
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,100 @@
+"""Group `archive`: from the intake into the hypertables, one asset a dataset; a partition is a chunk.
+
+Belongs here: the assets and their checks' results. Does not: loading (`archive.load`) and trimming (`archive.trim`).
+"""
+
+from datetime import date, timedelta
+
+import dagster as dg
+
+from trading_data.archive.ledger import quarantine_waiting
+from trading_data.archive.load import Loaded, load_pending
+from trading_data.archive.trim import trim_archived
+from trading_data.datasets import DATASETS
+from trading_data.datasets.declaration import Dataset
+from trading_data.orchestration.assets.sources import OWNER
+from trading_data.orchestration.metadata import day_metadata, load_metadata, table_metadata
+from trading_data.orchestration.partitions import daily
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
+
+TRIGGER = "trading_data/trigger"
+MEMORY_PRESSURE = "memory_pressure"
+
+
+def archive_assets() -> list[dg.AssetsDefinition]:
+    """One archive asset a dataset."""
+    return [_archive_asset(dataset) for dataset in DATASETS.values()]
+
+
+def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=dataset.table,
+        group_name="archive",
+        deps=[dataset.snapshot],
+        partitions_def=daily(),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=f"load_{dataset.name}",
+        kinds={"timescaledb", "postgres"},
+        owners=[OWNER],
+        metadata=table_metadata(dataset),
+        check_specs=[
+            dg.AssetCheckSpec("nothing_quarantined", asset=dataset.table, description="No rejected entry waits."),
+            dg.AssetCheckSpec("nothing_missing", asset=dataset.table, description="No entry left a journal undrained."),
+        ],
+        description=f"The hypertable `{dataset.table}`: {dataset.title}, one UTC day a chunk. Loads the batches that wait in "
+        f"the intake, each in one transaction with its ledger row and watermarks, then trims the journals. "
+        f"Comes from `{dataset.snapshot}`" + "".join(f"; feeds `{one.name}`" for one in dataset.aggregates[:1]) + ".",
+    )
+    def archive_asset(
+        context: dg.AssetExecutionContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        pressed = context.run.tags.get(TRIGGER) == MEMORY_PRESSURE
+        hot_window = timedelta(0) if pressed else dataset.hot_window
+        own = [date.fromisoformat(key) for key in context.partition_keys]
+        with one_clear_line(), archive.connect() as database, live.for_archiver() as client:
+            loaded, removed = [], 0
+            for one in load_pending(database, intake.open(), dataset, run_id=context.run.run_id):
+                loaded.append(one)
+                removed += trim_archived(client, database, dataset, hot_window=hot_window).removed
+            removed += trim_archived(client, database, dataset, hot_window=hot_window).removed
+            others = sorted({day for one in loaded for day in one.touched} - set(own))
+            days = day_metadata(database, dataset, own) | day_metadata(database, dataset, others)
+            checks = [_nothing_quarantined(database, dataset), _nothing_missing(dataset, loaded)]
+        for day in others:
+            figures = load_metadata(loaded, day) | days[day]
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=str(day), metadata=figures))
+        figures = load_metadata(loaded) | {"trimmed": removed}
+        for day in own:
+            context.add_asset_metadata(figures | days[day], partition_key=str(day))
+        return dg.MaterializeResult(check_results=checks)
+
+    return archive_asset
+
+
+def _nothing_quarantined(database: object, dataset: Dataset) -> dg.AssetCheckResult:
+    kinds = quarantine_waiting(database, dataset)  # type: ignore[arg-type]
+    total = sum(count for count, _ in kinds.values())
+    said = ", ".join(f"{count} {kind} since {since:%Y-%m-%d %H:%M}Z" for kind, (count, since) in kinds.items())
+    return dg.AssetCheckResult(
+        check_name="nothing_quarantined",
+        passed=total == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{total} entries wait in quarantine: {said}. Run `trading-data quarantine list {dataset.name}`"
+        if total
+        else "No entry waits in quarantine.",
+        metadata={"waiting": total, **{kind: count for kind, (count, _) in kinds.items()}},
+    )
+
+
+def _nothing_missing(dataset: Dataset, loaded: list[Loaded]) -> dg.AssetCheckResult:
+    missing = sum(one.missing for one in loaded if not one.already)
+    return dg.AssetCheckResult(
+        check_name="nothing_missing",
+        passed=missing == 0,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{missing} entries had gone from `{dataset.journal}` before they could be drained: somebody trims or deletes "
+        "journals. Find the client with `redis-cli MONITOR` or ACL LOG; the ranges are in `archive_ledger.journals`"
+        if missing
+        else "Every entry that was added to the journals was drained.",
+        metadata={"missing": missing},
+    )

@@ -1,0 +1,38 @@
+"""The whole code location: six imports and one constructor.
+
+Belongs here: composing. Does not: defining anything.
+"""
+
+import warnings
+from collections.abc import Mapping
+
+import dagster as dg
+
+from trading_data.orchestration.assets.aggregates import aggregate_assets
+from trading_data.orchestration.assets.archive import archive_assets
+from trading_data.orchestration.assets.snapshots import snapshot_assets
+from trading_data.orchestration.assets.sources import source_specs
+from trading_data.orchestration.jobs import jobs
+from trading_data.orchestration.resources import resources
+from trading_data.orchestration.schedules import schedules
+from trading_data.orchestration.sensors import sensors
+
+
+def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """The definitions; `resource_overrides` replaces resources by name, for tests and tools."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies are used knowingly
+        assets: list[dg.AssetSpec | dg.AssetsDefinition] = [
+            *source_specs(),
+            *snapshot_assets(),
+            *archive_assets(),
+            *aggregate_assets(),
+        ]
+    return dg.Definitions(
+        assets=assets,
+        jobs=jobs,
+        schedules=schedules,
+        sensors=sensors,
+        resources={**resources(), **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,129 @@
+"""What a materialization shows: figures of snapshots and loads as Dagster metadata, the same names everywhere.
+
+Belongs here: turning results into metadata. Does not: getting them.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+from psycopg2.sql import Identifier
+
+from trading_data.archive.database import Archive
+from trading_data.archive.load import COUNTS, Loaded
+from trading_data.archive.sql import statement
+from trading_data.datasets.declaration import Aggregate, Dataset
+from trading_data.intake.snapshot import Drained
+from trading_data.times import DAY, day_start
+
+_SHOWN = 20
+_SQL_TYPES = {"text": "text", "float": "double precision", "decimal": "numeric", "time": "timestamptz"}
+
+
+def table_metadata(dataset: Dataset) -> dict[str, Any]:
+    """Name and columns of the hypertable."""
+    columns = [
+        dg.TableColumn(
+            column.name, _SQL_TYPES[column.type], column.description, dg.TableColumnConstraints(nullable=False)
+        )
+        for column in dataset.columns
+    ]
+    columns.append(dg.TableColumn("batch_id", "bigint", "The batch in archive_ledger that brought the row"))
+    return {"dagster/table_name": dataset.table, "dagster/column_schema": dg.TableSchema(columns)}
+
+
+def aggregate_metadata(dataset: Dataset, aggregate: Aggregate) -> dict[str, Any]:
+    """Name, columns and column lineage of a continuous aggregate."""
+    source = dg.AssetKey(aggregate.source)
+    raw = aggregate.source == dataset.table
+    columns = [dg.TableColumn(name, description="Group") for name in aggregate.group_by]
+    columns.append(dg.TableColumn("bucket", "timestamptz", f"Start of the {aggregate.interval} bucket, UTC"))
+    columns += [dg.TableColumn(one.name, description=f"{one.how} of {one.of}") for one in aggregate.measures]
+    deps = {
+        one.name: [
+            dg.TableColumnDep(asset_key=source, column_name=name)
+            for name in ([one.of, *([one.by] if one.by else [])] if raw else [one.name])
+        ]
+        for one in aggregate.measures
+    }
+    deps["bucket"] = [dg.TableColumnDep(asset_key=source, column_name=dataset.key[1] if raw else "bucket")]
+    deps |= {name: [dg.TableColumnDep(asset_key=source, column_name=name)] for name in aggregate.group_by}
+    return {
+        "dagster/table_name": aggregate.name,
+        "dagster/column_schema": dg.TableSchema(columns),
+        "dagster/column_lineage": dg.TableColumnLineage(deps),
+    }
+
+
+def snapshot_metadata(drained: Sequence[Drained]) -> dict[str, Any]:
+    """What a snapshot wrote into the intake."""
+    ranges = [found for one in drained for found in one.journals]
+    return {
+        "offered": sum(one.rows + one.rejected for one in drained),
+        "rejected": sum(one.rejected for one in drained),
+        "missing": sum(found.missing for found in ranges),
+        "batches": len(drained),
+        "first timestamp": _when([one.first for one in drained], min),
+        "last timestamp": _when([one.last for one in drained], max),
+        "journals": journal_table([vars(found) for found in ranges]),
+        "files": dg.MetadataValue.md("\n".join(f"- `{one.file.name}`" for one in drained[:_SHOWN]) or "none"),
+    }
+
+
+def load_metadata(loaded: Sequence[Loaded], day: date | None = None) -> dict[str, Any]:
+    """What loads did, in all or (with `day`) to the rows of one day."""
+    fresh = [one for one in loaded if not one.already]
+    if day is None:
+        figures = {
+            name: sum(getattr(one, name) for one in fresh) for name in ("offered", *COUNTS, "replayed", "missing")
+        }
+    else:
+        figures = {name: sum(one.days.get(day, {}).get(name, 0) for one in fresh) for name in COUNTS}
+        figures = {"offered": sum(figures.values()), **figures}
+        fresh = [one for one in fresh if day in one.days]
+    return {
+        **figures,
+        "batches": ", ".join(str(one.batch_id) for one in fresh[:_SHOWN]) or "none",
+        "journals": journal_table([found for one in fresh for found in one.journals]),
+    }
+
+
+def day_metadata(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, dict[str, Any]]:
+    """What the archive holds of each day: rows, subjects, first and last timestamp."""
+    if not days:
+        return {}
+    names = {
+        "table": Identifier(dataset.table),
+        "time": Identifier(dataset.key[1]),
+        "subject": Identifier(dataset.subject),
+    }
+    with archive.transaction(snapshot=True) as cursor:
+        bounds = {"start": day_start(min(days)), "end": day_start(max(days)) + DAY}
+        cursor.execute(statement("days", **names), bounds)
+        found = {row[0]: row[1:] for row in cursor.fetchall()}
+    out = {}
+    for day in days:
+        rows, subjects, first, last = found.get(day, (0, 0, None, None))
+        out[day] = {
+            "dagster/partition_row_count": rows,
+            f"{dataset.subject}s": subjects,
+            "first timestamp": _when([first], min),
+            "last timestamp": _when([last], max),
+        }
+    return out
+
+
+def journal_table(ranges: Sequence[dict[str, Any]]) -> dg.TableMetadataValue:
+    """Ranges of journals as a table; the first twenty."""
+    columns = ("journal", "after", "first", "last", "count", "missing")
+    records = [dg.TableRecord({name: one[name] for name in columns}) for one in ranges[:_SHOWN]]
+    schema = dg.TableSchema(
+        [dg.TableColumn(name, "int" if name in ("count", "missing") else "string") for name in columns]
+    )
+    return dg.MetadataValue.table(records, schema)
+
+
+def _when(moments: Sequence[datetime | None], choose: Any) -> Any:
+    known = [moment for moment in moments if moment is not None]
+    return dg.MetadataValue.timestamp(choose(known)) if known else "none"

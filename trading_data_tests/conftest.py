@@ -1,0 +1,123 @@
+"""The servers that all tests share, and a clean rig for each test.
+
+Belongs here: starting, cleaning and naming servers. Does not: helpers that tests call (`rig`).
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+from sqlalchemy import make_url
+
+from trading_data.archive.database import Archive
+from trading_data.archive.migrate import migrate
+from trading_data.live.connection import connect
+from trading_data.services.stack import Stack
+from trading_data.settings import DAGSTER_URL, REDIS_URL, TIMESCALE_URL, Settings
+from trading_data.status import archive_version, live_version
+from trading_data_tests.rig import Rig
+
+
+class Servers:
+    """Started with the session's first use, stopped with its end."""
+
+    def __init__(self, home: Path) -> None:
+        self.given = Settings.from_env()
+        self.stack = Stack(replace(self.given, home=home, intake_uri=str(home / "intake")))
+        self.settings: Settings | None = None
+        self.made_database: str | None = None
+
+    def start(self) -> Settings:
+        if self.settings is None:
+            started = self.stack.start()
+            if self.given.redis_url:
+                _refuse_unless_empty(self.given.redis_url)
+            if self.given.timescale_url:
+                started = replace(started, timescale_url=self._own_database(self.given.timescale_url))
+            self.settings = started
+            migrate(Archive(started.require_timescale_url()))
+        return self.settings
+
+    def stop(self) -> None:
+        if self.made_database is not None and self.given.timescale_url:
+            _run(self.given.timescale_url, f'drop database if exists "{self.made_database}" with (force)')
+        self.stack.stop()
+
+    def versions(self) -> str:
+        settings = self.start()
+        live = live_version(connect(settings.require_redis_url()))
+        return f"{live}; {archive_version(Archive(settings.require_timescale_url()))}"
+
+    def _own_database(self, url: str) -> str:
+        """A database of this session's own on the given server: nothing that is there is touched."""
+        self.made_database = f"trading_data_test_{os.getpid()}"
+        _run(url, f'create database "{self.made_database}"')
+        return make_url(url).set(database=self.made_database).render_as_string(hide_password=False)
+
+
+def _run(url: str, statement: str) -> None:
+    connection = psycopg2.connect(url.replace("postgresql+psycopg2", "postgresql", 1))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
+
+
+def _refuse_unless_empty(url: str) -> None:
+    with redis.Redis.from_url(url) as client:
+        if client.dbsize():
+            pytest.exit(f"{REDIS_URL} names a server with keys in it, and the tests flush it: name an empty database")
+
+
+_KEY = pytest.StashKey[Servers]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Point the tests at servers; nothing is started yet."""
+    home = config.rootpath / ".pytest_cache" / "servers" / str(os.getpid())
+    config.stash[_KEY] = Servers(home)
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Which servers the tests run against."""
+    if config.option.collectonly:
+        return "servers: not started"
+    return f"servers: {config.stash[_KEY].versions()}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what was started."""
+    servers = config.stash.get(_KEY, None)
+    if servers is not None and servers.settings is not None:
+        servers.stop()
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Settings:
+    """The settings of the running servers."""
+    return request.config.stash[_KEY].start()
+
+
+@pytest.fixture
+def rig(servers: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    """Both tiers, empty, with an intake of the test's own; the environment points at them."""
+    settings = replace(
+        servers, home=tmp_path, intake_uri=str(tmp_path / "intake"), backup_uri=str(tmp_path / "backups")
+    )
+    for name, value in {
+        REDIS_URL: settings.redis_url,
+        TIMESCALE_URL: settings.timescale_url,
+        DAGSTER_URL: settings.dagster_url,
+        "TRADING_DATA_HOME": str(tmp_path),
+        "TRADING_DATA_INTAKE_URI": settings.intake_uri,
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    made = Rig(settings)
+    made.clean()
+    yield made
+    made.close()

@@ -1,0 +1,1 @@
+"""Tests of the feeds; `servers` has the real server that they share."""

@@ -1,0 +1,167 @@
+"""Whole runs of the archive job on a real instance."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from trading_data import Bar
+from trading_data.datasets import DATASETS, PRICE, TRADE
+from trading_data.times import day_start, now
+from trading_data_tests.orchestration.ticks import checks, failure, materializations, run_archive, tick, today
+from trading_data_tests.rig import Rig, bar, fill, measurement
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
+        yield made
+
+
+def bars_of_today(count: int = 5) -> list[Bar]:
+    midnight = day_start(now().date())
+    return [bar("A", timestamp=midnight + timedelta(seconds=at)) for at in range(count)]
+
+
+def test_a_run_carries_everything_from_journals_to_aggregates(rig: Rig, instance: dg.DagsterInstance) -> None:
+    ids = rig.store.record_prices(bars_of_today())
+    rig.store.record_trades([fill(timestamp=now())])
+    rig.store.record_metrics([measurement()])
+    result = run_archive(instance)
+    assert result.success
+    shown = materializations(result, "price_data")[today()]
+    assert {
+        name: shown[name] for name in ("offered", "inserted", "replaced", "unchanged", "quarantined", "symbols")
+    } == {
+        "offered": 5,
+        "inserted": 5,
+        "replaced": 0,
+        "unchanged": 0,
+        "quarantined": 0,
+        "symbols": 1,
+    }
+    assert shown["dagster/partition_row_count"] == 5
+    assert shown["first timestamp"] == day_start(now().date()).timestamp()
+    (journal,) = shown["journals"].records if hasattr(shown["journals"], "records") else shown["journals"]
+    assert (journal.data["first"], journal.data["last"]) == (ids[0], ids[-1])
+    assert all(passed for passed, _ in checks(result).values())
+    assert rig.query("select load_run = snapshot_run, count(*) from archive_ledger group by 1") == [(True, 3)]
+    assert rig.query("select sum(volume) from price_1d") == [(500.0,)]
+
+
+def test_rows_of_another_day_are_that_days_and_its_aggregates_follow(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_prices([*bars_of_today(), bar("A"), bar("B", 3)])
+    result = run_archive(instance)
+    found = materializations(result, "price_data")
+    assert set(found) == {today(), "2026-11-20"}
+    assert found["2026-11-20"]["inserted"] == 2
+    assert rig.query("select count(*) from price_1d") == [(1,)]
+    (request,) = tick("late_data_sensor", instance).run_requests
+    assert request.tags["dagster/asset_partition_range_start"] == "2026-11-20"
+    assert {key.to_user_string() for key in request.asset_selection} == {"price_5m", "price_1h", "price_1d"}
+    late = run_archive(instance, "2026-11-20")
+    assert late.success
+    assert rig.query("select count(*) from price_1d") == [(3,)]
+    assert "no day but today" in tick("late_data_sensor", instance).skip_message
+
+
+def test_rejected_entries_turn_a_check_yellow_and_the_rest_passes(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_prices(bars_of_today(2))
+    rig.entry("journal:price:A", {"timestamp": "x"})
+    rig.store.record_trades([fill("o1", "e1"), fill("o1", "e2")])
+    result = run_archive(instance)
+    assert result.success
+    found = checks(result)
+    passed, said = found["price_data", "nothing_quarantined"]
+    assert not passed
+    assert "1 missing field" in str(said)
+    assert "trading-data quarantine list price" in str(said)
+    passed, said = found["trade_data", "nothing_quarantined"]
+    assert not passed
+    assert "1 key taken" in str(said)
+
+
+def test_entries_trimmed_by_somebody_turn_a_check_red(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_prices(bars_of_today(1))
+    run_archive(instance)
+    rig.store.record_prices(bars_of_today(4))
+    rig.client.xtrim("journal:price:A", maxlen=1, approximate=False)
+    passed, said = checks(run_archive(instance))["price_data", "nothing_missing"]
+    assert not passed
+    assert "3 entries had gone" in str(said)
+
+
+def test_the_archive_away_is_one_clear_line_and_the_next_run_carries_on(
+    rig: Rig, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.store.record_prices(bars_of_today())
+    with monkeypatch.context() as patch:
+        patch.setenv("TRADING_DATA_TIMESCALE_URL", "postgresql://postgres@127.0.0.1:1/trading")
+        result = run_archive(instance)
+        assert not result.success
+        assert materializations(result, "price_snapshot")[today()]["offered"] == 5
+        said = failure(result, "price_data")
+        assert "does not answer" in said
+        assert "nothing is lost" in said
+    assert rig.trim(PRICE).removed == 0
+    assert run_archive(instance).success
+    assert rig.account(PRICE).accepted == rig.accepted(PRICE) == 5
+
+
+def test_the_live_tier_away_is_one_clear_line(
+    rig: Rig, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADING_DATA_REDIS_URL", "redis://127.0.0.1:1/0")
+    result = run_archive(instance)
+    assert not result.success
+    assert "does not answer" in failure(result, "price_snapshot")
+    assert rig.account(PRICE).batches == 0
+
+
+def test_memory_pressure_leaves_no_hot_window(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_prices(bars_of_today())
+    assert run_archive(instance).success
+    assert rig.client.xlen("journal:price:A") == 5
+    rig.store.record_prices(bars_of_today(1))
+    assert run_archive(instance, **{"trading_data/trigger": "memory_pressure"}).success
+    assert rig.client.xlen("journal:price:A") == 0
+
+
+def test_the_archive_away_and_memory_critical_trims_what_is_in_the_intake(
+    rig: Rig, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.store.record_prices(bars_of_today())
+    limit = rig.client.config_get("maxmemory")["maxmemory"]
+    with monkeypatch.context() as patch:
+        patch.setenv("TRADING_DATA_TIMESCALE_URL", "postgresql://postgres@127.0.0.1:1/trading")
+        rig.client.config_set("maxmemory", int(rig.client.info("memory")["used_memory"] * 1.02))
+        try:
+            result = run_archive(instance)
+        finally:
+            rig.client.config_set("maxmemory", str(limit))
+    assert materializations(result, "price_snapshot")[today()]["trimmed to the intake"] == 5
+    assert rig.client.xlen("journal:price:A") == 0
+    assert run_archive(instance).success
+    assert rig.account(PRICE).accepted == 5
+
+
+def test_thirty_days_are_one_run(rig: Rig, instance: dg.DagsterInstance) -> None:
+    days = [date(2026, 10, 1) + timedelta(days=at) for at in range(30)]
+    rig.store.record_prices([bar("A", timestamp=day_start(day) + timedelta(hours=15)) for day in days])
+    result = run_archive(instance, str(days[0]), last=str(days[-1]))
+    assert result.success
+    for name in ("price_snapshot", "price_data", "price_5m", "price_1h", "price_1d", "trade_1d"):
+        assert set(materializations(result, name)) == {str(day) for day in days}
+    assert {one["dagster/partition_row_count"] for one in materializations(result, "price_data").values()} == {1}
+    assert rig.query("select count(*) from price_1d") == [(30,)]
+    assert instance.get_runs_count() == 1
+
+
+def test_a_run_that_finds_nothing_says_so(rig: Rig, instance: dg.DagsterInstance) -> None:
+    result = run_archive(instance)
+    assert result.success
+    for dataset in DATASETS.values():
+        assert materializations(result, dataset.table)[today()]["offered"] == 0
+    assert rig.account(TRADE).batches == 0

@@ -1,0 +1,124 @@
+"""The code location as the gRPC server loads it: names of the contract, and everything described."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from trading_data.datasets import DATASETS
+from trading_data.orchestration.build import build_defs
+
+ROOT = Path(__file__).resolve().parents[2]
+GROUPS = {
+    "live": {"price_snapshot", "trade_snapshot", "metrics_snapshot"},
+    "archive": {"price_data", "trade_data", "metrics_data"},
+    "aggregates": {"price_5m", "price_1h", "price_1d", "trade_1d", "metrics_1h"},
+}
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    return build_defs()
+
+
+def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_groups_and_names(defs: dg.Definitions) -> None:
+    found: dict[str, set[str]] = {}
+    for name, spec in specs(defs).items():
+        found.setdefault(str(spec.group_name), set()).add(name)
+    sources = found.pop("sources")
+    assert found == GROUPS
+    assert sources == {"redis/journal_price", "redis/journal_trade", "redis/journal_metrics", "redis/latest_price"}
+
+
+def test_the_graph_runs_from_redis_keys_to_the_coarsest_aggregate(defs: dg.Definitions) -> None:
+    found = specs(defs)
+    chain = ["price_1d", "price_1h", "price_5m", "price_data", "price_snapshot", "redis/journal_price"]
+    for lower, upper in pairwise(chain):
+        assert upper in {dep.asset_key.to_user_string() for dep in found[lower].deps}
+
+
+def test_everything_is_described_owned_and_of_a_kind(defs: dg.Definitions) -> None:
+    for name, spec in specs(defs).items():
+        assert spec.description, name
+        assert spec.owners, name
+        assert spec.kinds, name
+
+
+def test_partitions_are_utc_days_up_to_today_and_backfills_are_one_run(defs: dg.Definitions) -> None:
+    for asset in defs.resolve_asset_graph().assets_defs if hasattr(defs, "resolve_asset_graph") else []:
+        if not asset.is_executable:
+            continue
+        assert isinstance(asset.partitions_def, dg.DailyPartitionsDefinition)
+        assert asset.partitions_def.timezone == "UTC"
+        assert asset.partitions_def.end_offset == 1
+        assert asset.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
+    assert "archive_job" in {job.name for job in repository.get_all_jobs()}
+    assert {(one.name, one.cron_schedule, one.execution_timezone) for one in repository.schedule_defs} == {
+        ("archive_schedule", "*/5 * * * *", "UTC")
+    }
+    assert {one.name for one in repository.sensor_defs} == {
+        "memory_pressure_sensor",
+        "pending_intake_sensor",
+        "late_data_sensor",
+    }
+
+
+def test_tables_show_their_columns(defs: dg.Definitions) -> None:
+    found = specs(defs)
+    for dataset in DATASETS.values():
+        schema = found[dataset.table].metadata["dagster/column_schema"]
+        assert {column.name for column in schema.columns} == {*dataset.names, "batch_id"}
+        for aggregate in dataset.aggregates:
+            metadata = found[aggregate.name].metadata
+            assert metadata["dagster/table_name"] == aggregate.name
+            assert {column.name for column in metadata["dagster/column_schema"].columns} == set(aggregate.columns)
+            assert set(metadata["dagster/column_lineage"].deps_by_column) == set(aggregate.columns)
+
+
+def test_both_workspace_files_name_the_same_location() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    (entry,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    assert entry["python_module"] == {
+        "module_name": project["code_location_target_module"],
+        "location_name": project["code_location_name"],
+    }
+
+
+def test_the_instance_file_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster._core.instance.config import dagster_instance_config
+
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql+psycopg2://nobody@localhost/x")
+    config, _ = dagster_instance_config(str(ROOT))
+    assert config["telemetry"] == {"enabled": False}
+
+
+def test_nothing_is_opened_or_started_by_importing() -> None:
+    """With no variable set, no server running, and every connection refused from the start."""
+    program = (
+        "import socket\n"
+        "def refuse(*_): raise SystemExit('a connection was opened')\n"
+        "socket.socket.connect = refuse\n"
+        "import trading_data\n"
+        "from trading_data.definitions import defs\n"
+        "defs.get_repository_def()\n"
+        "import os; assert not os.path.exists('.trading_data')\n"
+    )
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], env=env, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,187 @@
+"""Sensors and schedules, one tick at a time on a real instance, with their reasons to skip."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading_data.datasets import METRICS
+from trading_data.errors import ArchiveTierError, LiveTierError
+from trading_data.live.memory import Memory, seconds_until_full
+from trading_data.orchestration.partitions import ranges
+from trading_data.orchestration.pressure import PressureState, judge
+from trading_data_tests.orchestration.ticks import end_run, run_archive, schedule_tick, started_run, tick, today
+from trading_data_tests.rig import Rig, bar, measurement
+
+MB = 1_000_000
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
+        yield made
+
+
+class Sensor:
+    """The decision fed with readings, a minute apart unless told."""
+
+    def __init__(self) -> None:
+        self.state, self.at = PressureState(), 1_000_000.0
+
+    def read(
+        self, used: float, *, limit: float = 100 * MB, after: float = 120.0, under_way: str | None = None
+    ) -> tuple[bool, str]:
+        self.at += after
+        verdict = judge(self.state, Memory(self.at, int(used), int(limit)), under_way)
+        self.state = PressureState.load(verdict.state.dump())
+        return verdict.fire, verdict.reason
+
+
+def test_fires_above_three_quarters_and_rearms_below_sixty() -> None:
+    sensor = Sensor()
+    assert sensor.read(74 * MB) == (
+        False,
+        "74.0% of 100.0 MB used, not growing; fires at 75% or under 600 s to full; armed",
+    )
+    assert sensor.read(75 * MB)[0]
+    assert not sensor.read(70 * MB)[0]
+    fired, said = sensor.read(65 * MB)
+    assert not fired
+    assert said.endswith("not armed before it is below 60%")
+    assert "armed again" in sensor.read(59 * MB)[1]
+    assert sensor.read(76 * MB)[0]
+
+
+def test_fires_under_ten_minutes_to_full() -> None:
+    sensor = Sensor()
+    for used in (10 * MB, 12 * MB):
+        assert not sensor.read(used, after=60)[0]
+    assert not sensor.read(14 * MB, after=60)[0]  # 2 MB a minute: 43 minutes left
+    assert sensor.read(50 * MB, after=60)[0]
+
+
+def test_fires_again_after_a_pause_while_pressure_stays() -> None:
+    sensor = Sensor()
+    assert sensor.read(90 * MB)[0]
+    fired, said = sensor.read(90 * MB, after=30)
+    assert not fired
+    assert "fired 30 s ago, fires again after 60 s" in said
+    fired, said = sensor.read(90 * MB, after=31, under_way="0123456789")
+    assert not fired
+    assert "archive run 01234567 is queued or under way" in said
+    assert sensor.read(90 * MB, after=31)[0]
+
+
+def test_no_limit_is_said() -> None:
+    assert Sensor().read(5 * MB, limit=0) == (
+        False,
+        "5.0 MB used and no maxmemory set: set one, or nothing can be forecast",
+    )
+
+
+@given(st.lists(st.tuples(st.floats(1, 1e6), st.integers(0, 10**9)), max_size=12))
+def test_the_forecast_is_never_negative(readings: list[tuple[float, int]]) -> None:
+    at, found = 0.0, []
+    for step, used in readings:
+        at += step
+        found.append(Memory(at, used, 10**9))
+    seconds = seconds_until_full(found)
+    assert seconds is None or seconds >= 0
+
+
+def test_the_forecast_of_steady_growth_is_exact() -> None:
+    readings = [Memory(at, int(at * 1000), 100_000) for at in (10.0, 20.0, 30.0)]
+    assert seconds_until_full(readings) == pytest.approx(70)
+
+
+def test_memory_pressure_asks_for_todays_partition_and_not_twice(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_prices([bar()])
+    limit = rig.client.config_get("maxmemory")["maxmemory"]
+    rig.client.config_set("maxmemory", int(rig.client.info("memory")["used_memory"] * 1.2))
+    try:
+        first = tick("memory_pressure_sensor", instance)
+        (request,) = first.run_requests
+        assert request.partition_key == today()
+        assert request.tags["trading_data/trigger"] == "memory_pressure"
+        assert request.tags["dagster/priority"] == "10"
+        run = started_run(instance, **{"trading_data/trigger": "memory_pressure"})
+        assert "is queued or under way" in tick("memory_pressure_sensor", instance, first.cursor).skip_message
+        end_run(instance, run, dg.DagsterRunStatus.FAILURE)
+        assert "fires again after 60 s" in tick("memory_pressure_sensor", instance, first.cursor).skip_message
+        state = PressureState.load(first.cursor)
+        waited = PressureState(state.armed, state.fired_at - 61, state.readings)
+        (again,) = tick("memory_pressure_sensor", instance, waited.dump()).run_requests
+        assert again.run_key != request.run_key
+    finally:
+        rig.client.config_set("maxmemory", str(limit))
+
+
+def test_a_server_that_is_away_fails_the_tick_and_is_no_reason_to_skip(
+    rig: Rig, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADING_DATA_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("TRADING_DATA_TIMESCALE_URL", "postgresql://postgres@127.0.0.1:1/trading")
+    with pytest.raises(LiveTierError, match="does not answer"):
+        tick("memory_pressure_sensor", instance)
+    with pytest.raises(ArchiveTierError, match="does not answer"):
+        tick("late_data_sensor", instance)
+
+
+def test_pending_intake(rig: Rig, instance: dg.DagsterInstance) -> None:
+    assert tick("pending_intake_sensor", instance).skip_message == "no batch waits in the intake"
+    rig.store.record_metrics([measurement()])
+    (drained,) = rig.snapshot(METRICS)
+    assert "not long enough yet" in tick("pending_intake_sensor", instance).skip_message
+    old = Path(drained.file.path)
+    old.rename(old.with_name(f"{drained.file.turn - 60 * 10**9:020d}-{drained.file.content_hash}.parquet"))
+    run = started_run(instance)
+    assert "is queued or under way" in tick("pending_intake_sensor", instance).skip_message
+    end_run(instance, run, dg.DagsterRunStatus.SUCCESS)
+    asked = tick("pending_intake_sensor", instance)
+    assert asked.run_requests[0].partition_key == today()
+    assert "asked for a run" in tick("pending_intake_sensor", instance, asked.cursor).skip_message
+    assert run_archive(instance).success
+    assert tick("pending_intake_sensor", instance, asked.cursor).skip_message == "no batch waits in the intake"
+
+
+def test_late_data_asks_once_a_range_and_again_when_it_failed(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_metrics([measurement(minute=-1440 * day) for day in (0, 1, 5)])
+    rig.snapshot(METRICS)
+    rig.load(METRICS)
+    first = tick("late_data_sensor", instance)
+    found = [
+        (one.tags["dagster/asset_partition_range_start"], one.tags["dagster/asset_partition_range_end"])
+        for one in first.run_requests
+    ]
+    assert found == [("2026-11-15", "2026-11-15"), ("2026-11-19", "2026-11-20")]
+    assert "asked for just now" in tick("late_data_sensor", instance, first.cursor).skip_message
+    run = started_run(instance, "__ASSET_JOB", **{"trading_data/late": first.run_requests[0].tags["trading_data/late"]})
+    assert "under way" in tick("late_data_sensor", instance, first.cursor).skip_message
+    end_run(instance, run, dg.DagsterRunStatus.FAILURE)
+    assert len(tick("late_data_sensor", instance, "{}").run_requests) == 2
+
+
+def test_the_archive_schedule_runs_todays_partition_unless_one_is_under_way(instance: dg.DagsterInstance) -> None:
+    moment = datetime(2026, 11, 20, 23, 55, tzinfo=UTC)
+    (request,) = schedule_tick("archive_schedule", instance, moment).run_requests
+    assert request.partition_key == "2026-11-20"
+    run = started_run(instance)
+    assert (
+        "the next tick takes what comes meanwhile" in schedule_tick("archive_schedule", instance, moment).skip_message
+    )
+    end_run(instance, run, dg.DagsterRunStatus.SUCCESS)
+    assert schedule_tick("archive_schedule", instance, moment).run_requests
+
+
+def test_days_as_ranges() -> None:
+    days = [datetime(2026, 1, day, tzinfo=UTC).date() for day in (5, 1, 2, 2, 9)]
+    assert [(str(low), str(high)) for low, high in ranges(days)] == [
+        ("2026-01-01", "2026-01-02"),
+        ("2026-01-05", "2026-01-05"),
+        ("2026-01-09", "2026-01-09"),
+    ]
+    assert ranges([]) == []

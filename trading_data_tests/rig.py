@@ -1,0 +1,143 @@
+"""What tests do to both tiers: builders with defaults, one step of the path at a time, and reading tables.
+
+Belongs here: helpers without assertions. Does not: fixtures (`conftest`).
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from psycopg2.sql import SQL, Identifier
+
+from trading_data import Bar, Fill, LiveStore, MarketData, Measurement
+from trading_data.aggregates.refresh import refresh
+from trading_data.archive.database import Archive
+from trading_data.archive.ledger import Account, account, archived_positions
+from trading_data.archive.load import Loaded, load_pending
+from trading_data.archive.trim import Trimmed, trim_archived
+from trading_data.datasets import DATASETS
+from trading_data.datasets.declaration import Dataset
+from trading_data.intake.snapshot import Drained, snapshot
+from trading_data.intake.store import Intake
+from trading_data.live.connection import connect_for_archiver
+from trading_data.live.journal import find_journals, inspect
+from trading_data.settings import Settings
+from trading_data.times import day_start, now
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+MOMENT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+"""A Friday afternoon within the archive's range and before today."""
+
+_BOOKS = ("archive_ledger", "archive_watermark", "archive_quarantine", "archive_revision", "archive_refresh")
+
+
+def bar(symbol: str = "AAPL", minute: int = 0, **values: Any) -> Bar:
+    """A bar `minute` minutes after MOMENT."""
+    given = {"open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": 100.0, "source": "test", **values}
+    return Bar(symbol=symbol, timestamp=given.pop("timestamp", MOMENT + timedelta(minutes=minute)), **given)
+
+
+def fill(order_id: str = "o1", execution_id: str = "e1", minute: int = 0, **values: Any) -> Fill:
+    """A fill `minute` minutes after MOMENT."""
+    given: dict[str, Any] = {
+        "timestamp": MOMENT + timedelta(minutes=minute),
+        "symbol": "AAPL",
+        "side": "buy",
+        "quantity": Decimal(10),
+        "price": Decimal("11.25"),
+        "commission": Decimal("0.5"),
+        "strategy": "momentum",
+        "source": "test",
+        **values,
+    }
+    return Fill(order_id=order_id, execution_id=execution_id, **given)
+
+
+def measurement(name: str = "latency", minute: int = 0, value: float = 1.5, unit: str = "ms") -> Measurement:
+    """A measurement `minute` minutes after MOMENT."""
+    return Measurement(name, MOMENT + timedelta(minutes=minute), value, unit)
+
+
+class Rig:
+    """Both tiers and the intake, one step of the path at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.client = connect_for_archiver(settings.require_redis_url())
+        self.store = LiveStore.from_url(settings.require_redis_url())
+        self.archive = Archive(settings.require_timescale_url())
+        self.intake = Intake(settings.intake_uri)
+        self.reader = MarketData(self.client, self.archive, self.intake, EARLIEST)
+
+    def clean(self) -> None:
+        """Empty both tiers and the intake."""
+        self.client.flushdb()
+        for dataset in DATASETS.values():
+            for file in self.intake.pending(dataset.name):
+                self.intake.delete(file)
+        views = [one.name for dataset in DATASETS.values() for one in reversed(dataset.aggregates)]
+        tables = [*(dataset.table for dataset in DATASETS.values()), *_BOOKS]
+        with self.archive.transaction() as cursor:
+            for name in [*tables, *views]:
+                cursor.execute(SQL("truncate {}").format(Identifier(name)))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.reader.close()
+        self.store.close()
+
+    def entry(self, journal: str, fields: Mapping[Any, Any]) -> str:
+        """Add a raw entry, as any producer could."""
+        added: bytes = self.client.xadd(journal, dict(fields))  # type: ignore[assignment]
+        return added.decode()
+
+    def entry_at(self, journal: str, entry_id: str, record: Measurement) -> None:
+        """Add a measurement with an entry id of one's own: what a server with another clock would do."""
+        fields = {name: str(getattr(record, name)) for name in ("metric_name", "value", "unit")}
+        self.client.xadd(journal, {**fields, "timestamp": record.timestamp.isoformat()}, id=entry_id)  # type: ignore[dict-item]
+
+    def snapshot(self, dataset: Dataset, **options: Any) -> list[Drained]:
+        """Drain the journals of a dataset."""
+        archived = archived_positions(self.archive, dataset, find_journals(self.client, dataset))
+        return list(snapshot(self.client, self.intake, dataset, earliest=EARLIEST, archived=archived, **options))
+
+    def load(self, dataset: Dataset) -> list[Loaded]:
+        """Load what waits of a dataset."""
+        return list(load_pending(self.archive, self.intake, dataset, run_id="test"))
+
+    def trim(self, dataset: Dataset, hot_window: timedelta = timedelta(0)) -> Trimmed:
+        """Trim the journals of a dataset."""
+        return trim_archived(self.client, self.archive, dataset, hot_window=hot_window)
+
+    def refresh(self, dataset: Dataset) -> None:
+        """Refresh all aggregates of a dataset."""
+        for aggregate in dataset.aggregates:
+            refresh(self.archive, dataset, aggregate)
+
+    def archive_all(self, dataset: Dataset) -> list[Loaded]:
+        """Snapshot, load, trim, refresh."""
+        self.snapshot(dataset)
+        loaded = self.load(dataset)
+        self.trim(dataset)
+        self.refresh(dataset)
+        return loaded
+
+    def account(self, dataset: Dataset) -> Account:
+        """The account of a dataset."""
+        return account(self.archive, dataset)
+
+    def accepted(self, dataset: Dataset) -> int:
+        """Entries ever added to the journals of a dataset."""
+        return sum(info.added for info in inspect(self.client, find_journals(self.client, dataset)).values())
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of a statement."""
+        with self.archive.transaction() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall()
+
+
+def today() -> datetime:
+    """Midnight UTC of today."""
+    return day_start(now().date())

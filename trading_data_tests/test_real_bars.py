@@ -1,0 +1,53 @@
+"""Real daily bars, 2000 to 2013: through the intake into 3,270 chunks and back, equal to the last digit."""
+
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from bokeh_sampledata.stocks import AAPL, FB, GOOG, IBM, MSFT
+
+from trading_data.aggregates.compare import differences
+from trading_data.datasets import PRICE
+from trading_data.files import read_table
+from trading_data.intake.take import take
+from trading_data.times import day_start
+from trading_data_tests.rig import EARLIEST, Rig
+
+SOURCES = {"AAPL": AAPL, "FB": FB, "GOOG": GOOG, "IBM": IBM, "MSFT": MSFT}
+
+
+@pytest.fixture(scope="module")
+def bars() -> pd.DataFrame:
+    """The package's bars in this project's columns, sorted by key."""
+    frames = []
+    for symbol, columns in SOURCES.items():
+        frame = pd.DataFrame(columns)
+        frame["timestamp"] = pd.to_datetime(frame.pop("date")).dt.tz_localize("UTC")
+        frames.append(frame.assign(symbol=symbol, source="bokeh-sampledata"))
+    whole = pd.concat(frames)[list(PRICE.names)].astype({"volume": "float64", "timestamp": "datetime64[us, UTC]"})
+    return whole.sort_values(["symbol", "timestamp"], ignore_index=True)
+
+
+def test_thirteen_years_of_daily_bars_come_back_equal(rig: Rig, bars: pd.DataFrame, tmp_path: Path) -> None:
+    assert len(bars) == 12_154
+    file = tmp_path / "bars.csv"
+    bars.assign(timestamp=bars["timestamp"].map(pd.Timestamp.isoformat)).to_csv(file, index=False)
+    first, end = bars["timestamp"].min(), bars["timestamp"].max() + pd.Timedelta(days=1)
+    for inserted, unchanged in ((len(bars), 0), (0, len(bars))):
+        list(take(rig.intake, PRICE, str(file), read_table(PRICE, str(file)), origin="file", earliest=EARLIEST))
+        in_flight = rig.reader.prices(None, first, end).drop(columns="tier")
+        pd.testing.assert_frame_equal(in_flight, bars, check_exact=True, check_dtype=False)
+        loaded = rig.load(PRICE)
+        assert (sum(one.inserted for one in loaded), sum(one.unchanged for one in loaded)) == (inserted, unchanged)
+        assert sum(one.replaced + one.quarantined + one.replayed for one in loaded) == 0
+        found = rig.reader.prices(None, first, end)
+        assert set(found.pop("tier")) == {"archive"}
+        pd.testing.assert_frame_equal(found, bars, check_exact=True, check_dtype=False)
+    rig.refresh(PRICE)
+    for aggregate in PRICE.aggregates:
+        start, stop = day_start(date(2000, 1, 1)), day_start(date(2014, 1, 1))
+        assert differences(rig.archive, PRICE, aggregate, start, stop) == []
+    daily = rig.reader.prices("AAPL", first, end, "1d")
+    expected = bars[bars["symbol"] == "AAPL"]["close"].tolist()
+    assert daily["close"].tolist() == expected
