@@ -78,8 +78,8 @@ class Rig:
                 self.intake.delete(file)
         views = [one.name for dataset in DATASETS.values() for one in reversed(dataset.aggregates)]
         tables = [*(dataset.table for dataset in DATASETS.values()), *_BOOKS]
-        with self.archive.transaction() as cursor:
-            for name in [*tables, *views]:
+        for name in [*tables, *views]:
+            with self.archive.transaction() as cursor:
                 cursor.execute(SQL("truncate {}").format(Identifier(name)))
 
     def close(self) -> None:

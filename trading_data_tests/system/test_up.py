@@ -1,0 +1,141 @@
+"""`trading-data up` as a user runs it: killed, started again, and with a server that dies under it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from trading_data.settings import DAGSTER_URL, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL
+
+PROGRAM = "from trading_data.cli.main import main; main()"
+
+
+class Up:
+    """One home, and the `up` that runs in it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        given = {REDIS_URL, TIMESCALE_URL, DAGSTER_URL, INTAKE_URI}
+        self.env = {name: value for name, value in os.environ.items() if name not in given} | {HOME: str(home)}
+        with closing(socket.socket()) as one:
+            one.bind(("127.0.0.1", 0))
+            self.port = one.getsockname()[1]
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, *options: str) -> None:
+        command = [sys.executable, "-c", PROGRAM, "up", "--port", str(self.port), *options]
+        with (self.home / "up.log").open("w") as log:
+            self.process = subprocess.Popen(command, env=self.env, stdout=log, stderr=subprocess.STDOUT, text=True)
+        until(lambda: "Press Ctrl-C" in self.said() or self.process is None or self.process.poll() is not None)
+        assert "Press Ctrl-C" in self.said(), self.said()
+
+    def said(self) -> str:
+        return (self.home / "up.log").read_text()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(120)
+
+    def pids(self) -> dict[str, int]:
+        found = {}
+        for state in (self.home / "services").glob("*/state.json"):
+            pid = json.loads(state.read_text())["pid"]
+            if pid is not None and psutil.pid_exists(pid):
+                found[state.parent.name] = pid
+        return found
+
+    def status(self) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, "status", "--json"], env=self.env, capture_output=True, check=False
+        )
+        return json.loads(done.stdout)["datasets"] if done.returncode == 0 else {}
+
+    def archived(self) -> int:
+        return sum(one["inserted"] for one in self.status().values())
+
+    def entries_ever(self) -> dict[str, int]:
+        """Entries ever added to the journals, by the server's own count."""
+        program = (
+            "import json\nfrom trading_data.cli.servers import settings_of_running\n"
+            "from trading_data.live.connection import connect_for_archiver\nfrom trading_data.datasets import DATASETS\n"
+            "from trading_data.live.journal import find_journals, inspect\n"
+            "client = connect_for_archiver(settings_of_running().require_redis_url())\n"
+            "count = lambda one: sum(info.added for info in inspect(client, find_journals(client, one)).values())\n"
+            "print(json.dumps({name: count(one) for name, one in DATASETS.items()}))"
+        )
+        done = subprocess.run([sys.executable, "-c", program], env=self.env, capture_output=True, check=True)
+        return dict(json.loads(done.stdout))
+
+
+def until(condition: Callable[[], Any], seconds: float = 180) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.5)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    made = Up(tmp_path)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.stop()
+    subprocess.run([sys.executable, "-c", PROGRAM, "services", "stop"], env=made.env, check=True)
+
+
+def test_killed_and_started_again_the_counts_add_up(up: Up) -> None:
+    up.start("--symbols", "20", "--pace", "30")
+    until(lambda: any(up.entries_ever().values()))
+    up.kill()
+    left = up.pids()
+    assert {"redis", "timescale", "dagster", "code", "web", "daemon", "feed"} <= set(left)
+
+    up.start("--symbols", "20", "--pace", "30", "--seed", "8")  # takes the servers over and clears the rest
+    again = up.pids()
+    assert {name: again[name] for name in ("redis", "timescale", "dagster")} == {
+        name: left[name] for name in ("redis", "timescale", "dagster")
+    }
+    assert not any(psutil.pid_exists(left[name]) for name in ("code", "web", "daemon", "feed"))
+    until(lambda: up.archived() > 0)
+    for pid in [*up.pids().values()]:  # as if the machine had gone
+        os.kill(pid, signal.SIGKILL)
+    up.kill()
+
+    up.start("--feed", "none")
+    until(
+        lambda: (found := up.status()) and not any(one["unarchived"] + one["waiting_batches"] for one in found.values())
+    )
+    found, ever = up.status(), up.entries_ever()
+    for name, one in found.items():
+        assert one["accepted"] >= ever[name], name  # the server may have lost its last second, the archive has not
+        assert one["offered"] == one["accepted"] + one["replayed"]
+        assert one["missing"] == 0
+    assert up.stop() == 0
+    assert up.pids() == {}
+
+
+def test_a_server_that_dies_is_named_with_the_end_of_its_log(up: Up) -> None:
+    up.start("--feed", "none")
+    os.kill(up.pids()["redis"], signal.SIGKILL)
+    assert up.process is not None
+    assert up.process.wait(120) == 1
+    said = up.said()
+    assert "redis died; the end of its log is above" in said
+    assert "Ready to accept connections" in said
+    assert up.pids() == {}
