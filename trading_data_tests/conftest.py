@@ -4,6 +4,8 @@ Belongs here: starting, cleaning and naming servers. Does not: helpers that test
 """
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +22,15 @@ from trading_data.services.stack import Stack
 from trading_data.settings import DAGSTER_URL, REDIS_URL, TIMESCALE_URL, Settings
 from trading_data.status import archive_version, live_version
 from trading_data_tests.rig import Rig
+from trading_data_tests.system.beside import RunningDemo
 
 
 class Servers:
     """Started with the session's first use, stopped with its end."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self) -> None:
+        self.home = Path(tempfile.gettempdir()) / f"trading_data_tests_{os.getpid()}"
+        home = self.home
         self.given = Settings.from_env()
         self.stack = Stack(replace(self.given, home=home, intake_uri=str(home / "intake")))
         self.settings: Settings | None = None
@@ -46,6 +51,7 @@ class Servers:
         if self.made_database is not None and self.given.timescale_url:
             _run(self.given.timescale_url, f'drop database if exists "{self.made_database}" with (force)')
         self.stack.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def versions(self) -> str:
         settings = self.start()
@@ -74,12 +80,30 @@ def _refuse_unless_empty(url: str) -> None:
 
 
 _KEY = pytest.StashKey[Servers]()
+_DEMO = pytest.StashKey[RunningDemo]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of the whole system come last, and that of the demo after all others."""
+    items.sort(key=lambda item: ("/system/" in str(item.path)) + ("test_demo" in item.path.name))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin the demo now if it is among the tests: it takes minutes, most of which it waits."""
+    if not session.config.option.collectonly and any(item.path.name == "test_demo.py" for item in session.items):
+        session.config.stash[_DEMO] = RunningDemo()
+
+
+@pytest.fixture
+def demo(request: pytest.FixtureRequest) -> RunningDemo:
+    """The demo that was begun with the session."""
+    return request.config.stash[_DEMO]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Point the tests at servers; nothing is started yet."""
-    home = config.rootpath / ".pytest_cache" / "servers" / str(os.getpid())
-    config.stash[_KEY] = Servers(home)
+    config.stash[_KEY] = Servers()
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
 
@@ -92,6 +116,9 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what was started."""
+    demo = config.stash.get(_DEMO, None)
+    if demo is not None:
+        demo.end()
     servers = config.stash.get(_KEY, None)
     if servers is not None and servers.settings is not None:
         servers.stop()

@@ -4,7 +4,9 @@ Belongs here: printing and the exit code. Does not: the demo (`system.demo`).
 """
 
 import json
+import signal
 import socket
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -24,6 +26,7 @@ def command(file: Path | None) -> None:
 
     Exits 0 only if nothing was lost.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything it started is stopped then, too
     report = Demo(Settings.from_env(), click.echo, port=_free_port()).run()
     _print(report)
     if file is not None:

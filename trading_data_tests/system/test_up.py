@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -91,12 +93,15 @@ def until(condition: Callable[[], Any], seconds: float = 180) -> None:
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    made = Up(tmp_path)
+def up() -> Iterator[Up]:
+    # Not under pytest's own folder: as root, PostgreSQL runs as another account, and pytest closes that folder to it.
+    home = Path(tempfile.mkdtemp(prefix="trading_data_up_"))
+    made = Up(home)
     yield made
     if made.process is not None and made.process.poll() is None:
         made.stop()
     subprocess.run([sys.executable, "-c", PROGRAM, "services", "stop"], env=made.env, check=True)
+    shutil.rmtree(home)
 
 
 def test_killed_and_started_again_the_counts_add_up(up: Up) -> None:
