@@ -63,7 +63,7 @@ class Rig:
     """Both tiers and the intake, one step of the path at a time."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.settings, self.datasets = settings, DATASETS
         self.client = connect_for_archiver(settings.require_redis_url())
         self.store = LiveStore.from_url(settings.require_redis_url())
         self.archive = Archive(settings.require_timescale_url())

@@ -16,6 +16,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.errors import ArchiveTierError, Refused
+from trading_data.kill_points import reached
 from trading_data.times import DAY, ceil, day_start, floor
 
 _ATTEMPTS = 8
@@ -52,8 +53,10 @@ def refresh(archive: Archive, dataset: Dataset, aggregate: Aggregate, days: Iter
         windows[day] = merge([window(aggregate, low, high) for _, _, low, high in of_day])
         for low, high in windows[day]:
             _call(archive, aggregate, low, high)
+            reached("refresh.called")
         with archive.transaction() as cursor:
             cursor.execute("delete from archive_refresh where refresh_id = any(%s)", ([one[0] for one in of_day],))
+        reached("refresh.done")
     gone = sorted({one[1] for one in asked} - there)
     if gone:
         raise Refused(

@@ -16,13 +16,15 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.database import Archive
-from trading_data.archive.rejects import Reject, from_batch, from_row, keep, ledger_name
+from trading_data.archive.rejects import Reject, behind_watermark, from_batch, keep, key_taken, ledger_name
+from trading_data.archive.retried import Retries
 from trading_data.archive.sql import statement
 from trading_data.archive.versions import DAY_US, Mask, identity_conflicts, microseconds, versions
 from trading_data.archive.write import RowWriter, Touched
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
 from trading_data.intake.store import BatchFile, Intake
+from trading_data.kill_points import reached
 from trading_data.live.journal import BEGINNING, EntryId
 
 COUNTS = ("inserted", "replaced", "unchanged", "quarantined")
@@ -79,7 +81,9 @@ def load_pending(
         if batch is None:
             continue  # another process loaded it meanwhile
         loaded = load(archive, dataset, file, batch, run_id=run_id)
+        reached("load.committed")
         intake.delete(file)
+        reached("load.deleted")
         if after_each is not None:
             after_each(loaded)
         yield loaded
@@ -89,6 +93,7 @@ def load(archive: Archive, dataset: Dataset, file: BatchFile, batch: Batch, *, r
     """Load one batch in one transaction; doing it again, in any process, changes nothing."""
     with archive.transaction() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"trading_data load {dataset.name}",))
+        reached("load.begun")
         cursor.execute("select * from archive_ledger where content_hash = %s", (file.content_hash,))
         if cursor.rowcount and cursor.description:
             return _from_ledger(
@@ -110,13 +115,16 @@ class _Load:
 
     def run(self) -> Loaded:
         rows, rejected = self.batch.rows, self.batch.rejects
+        retries = Retries(self.cursor, self.dataset, self.batch) if self.batch.origin == "quarantine" else None
+        if retries is not None:
+            rows, rejected, self.rejects = retries.admit(rows, rejected)
         behind = self._behind(rows)
         self.rejects += from_batch(
             self.batch, rejected.filter(pa.array(~self._behind(rejected) | self._uncertain(rejected)))
         )
         doubtful = behind & self._uncertain(rows)
         fresh = rows.filter(pa.array(~behind))
-        self.out.replayed = self.batch.table.num_rows - fresh.num_rows - int(doubtful.sum()) - len(self.rejects)
+        self.out.replayed = self.out.offered - fresh.num_rows - int(doubtful.sum()) - len(self.rejects)
         if doubtful.any():
             self._add_doubtful(rows.filter(pa.array(doubtful)))
         if fresh.num_rows:
@@ -125,16 +133,21 @@ class _Load:
         for one in new:
             self.out.count("quarantined", one.day)
         self.out.replayed += len(self.rejects) - len(new)
+        if retries is not None:
+            retries.settle(self.rejects, self.out.batch_id)
+        reached("load.rows")
         self._ask_refresh()
         self._move_watermarks()
         self._write_ledger()
+        reached("load.ledger")
         return self.out
 
     def _add_rows(self, rows: pa.Table) -> None:
         writer = RowWriter(self.cursor, self.dataset, rows, self.out.batch_id)
         conflicts = identity_conflicts(self.dataset, rows, writer.owners())
         if conflicts:
-            rows = self._reject_conflicts(rows, conflicts)
+            self.rejects += key_taken(self.batch, self.dataset, rows, conflicts)
+            rows = rows.filter(pa.array(~np.isin(np.arange(rows.num_rows), [at for at, _ in conflicts])))
             if not rows.num_rows:
                 return
             writer = RowWriter(self.cursor, self.dataset, rows, self.out.batch_id)
@@ -158,25 +171,8 @@ class _Load:
         added = writer.add_only()
         self._count("inserted", added.inserted)
         self._touch(added.touched)
-        reason = (
-            "its journal went back behind what was archived from it, and the archive holds other values for this key"
-        )
-        self.rejects += [
-            from_row(self.batch, self.dataset, newest, at, "behind the watermark", reason) for at in added.differing
-        ]
+        self.rejects += behind_watermark(self.batch, self.dataset, newest, added.differing)
         self.out.replayed += newest.num_rows - sum(added.inserted.values()) - len(added.differing)
-
-    def _reject_conflicts(self, rows: pa.Table, conflicts: list[tuple[int, str]]) -> pa.Table:
-        subject, time = self.dataset.key
-        for at, owner in conflicts:
-            reason = (
-                f"the key ({rows[subject][at]}, {rows[time][at]}) belongs to {self.dataset.identity} {owner}; "
-                f"this is {rows[self.dataset.identity or subject][at]}, another one, and one key cannot hold both"
-            )
-            self.rejects.append(from_row(self.batch, self.dataset, rows, at, "key taken", reason))
-        keep = np.ones(rows.num_rows, dtype=bool)
-        keep[[at for at, _ in conflicts]] = False
-        return rows.filter(pa.array(keep))
 
     def _watermarks(self) -> dict[str, tuple[EntryId, EntryId]]:
         if self.batch.origin != "journal":
@@ -192,8 +188,8 @@ class _Load:
         marks = [self._mark(found.journal)[1] for found in self.batch.journals]
         of_row = rows["_journal"].to_numpy()
         ms, seq = rows["_ms"].to_numpy(), rows["_seq"].to_numpy()
-        mark_ms = np.array([mark.ms for mark in marks], dtype=np.int64)[of_row]
-        mark_seq = np.array([mark.seq for mark in marks], dtype=np.int64)[of_row]
+        mark_ms = np.array([mark.ms for mark in marks], dtype=np.uint64)[of_row]
+        mark_seq = np.array([mark.seq for mark in marks], dtype=np.uint64)[of_row]
         return (ms < mark_ms) | ((ms == mark_ms) & (seq <= mark_seq))  # type: ignore[no-any-return]
 
     def _uncertain(self, rows: pa.Table) -> Mask:

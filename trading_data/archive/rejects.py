@@ -5,14 +5,15 @@ Belongs here: what is written of a rejected entry. Does not: why it was rejected
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.sql import statement
-from trading_data.archive.versions import DAY_US
 from trading_data.datasets.codec import plain
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
@@ -20,7 +21,7 @@ from trading_data.intake.batch import Batch
 
 @dataclass(frozen=True)
 class Reject:
-    """A rejected entry. `day` is the day of its acceptance, counted from 1970; `payload` the whole entry as JSON."""
+    """A rejected entry. `day` is the day on which it was drained, counted from 1970; `payload` the whole entry as JSON."""
 
     journal: str
     entry_id: str
@@ -32,24 +33,50 @@ class Reject:
     @property
     def digest(self) -> str:
         """What tells two rejects with one entry id apart: a journal may begin anew."""
-        return hashlib.sha256(self.payload.encode()).hexdigest()
+        return digest(self.payload)
+
+
+def digest(payload: str) -> str:
+    """The digest of a whole entry."""
+    return hashlib.sha256(payload.encode()).hexdigest()
 
 
 def from_batch(batch: Batch, rejected: pa.Table) -> list[Reject]:
     """Entries that were rejected on their way into the intake."""
     return [
-        Reject(_journal(batch, row), _entry_id(batch, row), row["_kind"], row["_reason"], row["_payload"], _day(row))
+        Reject(_journal(batch, row), _entry_id(batch, row), row["_kind"], row["_reason"], row["_payload"], _day(batch))
         for row in rejected.to_pylist()
     ]
 
 
 def from_row(batch: Batch, dataset: Dataset, rows: pa.Table, at: int, kind: str, reason: str) -> Reject:
-    """A good entry that the archive cannot take; its payload is made from its columns."""
+    """A good entry that the archive cannot take; its payload is made from its columns, or is the one that was retried."""
     row = rows.slice(at, 1).to_pylist()[0]
     journal, entry_id = _journal(batch, row), _entry_id(batch, row)
+    if batch.origin == "quarantine":
+        return Reject(journal, entry_id, kind, reason, batch.table["_payload"][row["_journal"]].as_py(), _day(batch))
     pairs = [(name, plain(row[name])) for name in dataset.names if name != dataset.carried]
     payload = json.dumps({"journal": journal, "id": entry_id, "fields": pairs})
-    return Reject(journal, entry_id, kind, reason, payload, _day(row))
+    return Reject(journal, entry_id, kind, reason, payload, _day(batch))
+
+
+def key_taken(batch: Batch, dataset: Dataset, rows: pa.Table, conflicts: list[tuple[int, str]]) -> list[Reject]:
+    """Rows (by position) whose key belongs to another identity, which is given."""
+    subject, time = dataset.key
+    found = []
+    for at, owner in conflicts:
+        reason = (
+            f"the key ({rows[subject][at]}, {rows[time][at]}) belongs to {dataset.identity} {owner}; "
+            f"this is {rows[dataset.identity or subject][at]}, another one, and one key cannot hold both"
+        )
+        found.append(from_row(batch, dataset, rows, at, "key taken", reason))
+    return found
+
+
+def behind_watermark(batch: Batch, dataset: Dataset, rows: pa.Table, positions: list[int]) -> list[Reject]:
+    """Rows (by position) of a journal that went back, which differ from what the archive has."""
+    reason = "its journal went back behind what was archived from it, and the archive holds other values for this key"
+    return [from_row(batch, dataset, rows, at, "behind the watermark", reason) for at in positions]
 
 
 def keep(cursor: Cursor, dataset: Dataset, batch_id: int, rejects: list[Reject]) -> list[Reject]:
@@ -62,8 +89,8 @@ def keep(cursor: Cursor, dataset: Dataset, batch_id: int, rejects: list[Reject])
         "journals": [ledger_name(one.journal) for one in rejects],
         "entry_ids": [one.entry_id for one in rejects],
         "digests": [one.digest for one in rejects],
-        "kinds": [_sayable(one.kind) for one in rejects],
-        "reasons": [_sayable(one.reason) for one in rejects],
+        "kinds": [sayable(one.kind) for one in rejects],
+        "reasons": [sayable(one.reason) for one in rejects],
         "payloads": [one.payload for one in rejects],
     }
     cursor.execute(statement("quarantine"), values)
@@ -83,7 +110,18 @@ def ledger_name(journal: str) -> str:
     return data.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
-def _sayable(text: str) -> str:
+def journal_name(ledger: str) -> str:
+    """The journal that `ledger_name` made this of."""
+    data = re.sub(rb"\\(\\|x([0-9a-f]{2}))", _unescaped, ledger.encode())
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(found[2].decode()) if found[2] else b"\\"
+
+
+def sayable(text: str) -> str:
+    """A text as PostgreSQL can hold it."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
@@ -94,10 +132,14 @@ def _journal(batch: Batch, row: dict[str, Any]) -> str:
 
 def _entry_id(batch: Batch, row: dict[str, Any]) -> str:
     """What an entry is called where it came from: a file's row has the same name whenever it is imported."""
+    if batch.origin == "quarantine":
+        of_entry: str = batch.journals[row["_journal"]].first
+        return of_entry
     if batch.origin in ("file", "vendor"):
         return f"row {row['_seq'] + 1}"
     return f"{row['_ms']}-{row['_seq']}"
 
 
-def _day(row: dict[str, Any]) -> int:
-    return int(row["_ms"]) * 1000 // DAY_US
+def _day(batch: Batch) -> int:
+    """The day of the draining: an entry's id may be any number."""
+    return (batch.created.date() - date(1970, 1, 1)).days

@@ -10,6 +10,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.ledger import archived_positions
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.snapshot import noted_positions
+from trading_data.kill_points import reached
 from trading_data.live.connection import Client
 from trading_data.live.journal import EntryId, find_journals, inspect, server_ms, trim
 
@@ -53,4 +54,7 @@ def _trim(client: Client, dataset: Dataset, archived: dict[str, EntryId] | None,
             continue
         after = min(safe, position).following()
         keep_from[name] = after if hot_window == timedelta(0) else min(after, hot)
-    return Trimmed(len(infos), trim(client, keep_from), tuple(left_alone))
+    reached("trim.decided")
+    removed = trim(client, keep_from)
+    reached("trim.done")
+    return Trimmed(len(infos), removed, tuple(left_alone))

@@ -80,17 +80,18 @@ class RowWriter:
         """Write the versions; counts are those of the first version of each key against what the archive held."""
         written = Written()
         self._execute("window_is_empty", self._bounds)
-        if (self._cursor.fetchone() or (False,))[0]:
+        empty = (self._cursor.fetchone() or (False,))[0]
+        if empty:
             copy_rows(self._cursor, self._dataset, self._dataset.table, self._at(found.last), self._batch_id)
             self._note_all(written, found.last)
         else:
             self._stage(found.first)
             self._write_past(written, found.first)
-            if len(found.later):
-                self._settle(written, found.later)
         if len(found.superseded):
             self._stage(found.superseded)
-            self._execute("keep_superseded", {"dataset": self._dataset.name})
+            self._execute("keep_superseded", {"dataset": self._dataset.name, **self._bounds}, **self._compared())
+        if not empty and len(found.later):
+            self._settle(written, found.later)
         return written
 
     def add_only(self) -> Written:
@@ -149,11 +150,13 @@ class RowWriter:
 
     def _find_changed(self) -> None:
         self._cursor.execute("drop table if exists changed")
-        names = {
+        self._execute("changed", self._bounds, **self._compared())
+
+    def _compared(self) -> dict[str, Any]:
+        return {
             "known_values": identifiers(self._values, "known"),
             "stage_values": identifiers(self._values, "stage"),
         }
-        self._execute("changed", self._bounds, **names)
 
     def _replace_changed(self) -> None:
         self._execute("changed_bounds", {})

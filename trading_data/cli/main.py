@@ -18,6 +18,8 @@ _COMMANDS = {
     "status": "trading_data.cli.status",
     "query": "trading_data.cli.query",
     "import": "trading_data.cli.import_files",
+    "verify": "trading_data.cli.verify",
+    "quarantine": "trading_data.cli.quarantine",
 }
 
 

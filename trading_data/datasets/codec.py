@@ -29,6 +29,8 @@ FUTURE = timedelta(days=1)
 """How far an entry's own timestamp may lie ahead: producers' clocks differ, their days do not."""
 TEXT_BYTES = 1024
 """Longest text accepted: two of them still fit into one index entry of PostgreSQL (2,704 bytes)."""
+LARGEST = 1e100
+"""Largest double accepted, either sign: the square of a larger one overflows in an average, and with it the aggregate."""
 DIGITS, SCALE = 38, 18
 """Most digits, and most of them behind the point, of an exact number; as in DECIMAL(38, 18)."""
 
@@ -240,6 +242,8 @@ def _check_float(column: Column, values: pa.Array, bad: dict[int, Reason]) -> No
     _check_present(column, values, bad)
     for at in _where(pc.invert(pc.is_finite(values))):
         _reject(bad, at, "not finite", f"{column.name} is {values[at].as_py()}, not a finite number")
+    for at in _where(pc.greater(pc.abs(values), LARGEST)):
+        _reject(bad, at, "too large", f"{column.name} {values[at].as_py()} is beyond {LARGEST:g}")
     _check_bounds(column, values, values, bad)
 
 

@@ -27,8 +27,8 @@ _FORM = "1"
 _META = b"trading_data"
 _EXTRA = (
     ("_journal", pa.int32()),
-    ("_ms", pa.int64()),
-    ("_seq", pa.int64()),
+    ("_ms", pa.uint64()),
+    ("_seq", pa.uint64()),
     ("_kind", pa.string()),
     ("_reason", pa.string()),
     ("_payload", pa.string()),

@@ -135,7 +135,7 @@ def _in_order(values: Fields, wanted: list[bytes], odd: dict[int, Reason], at: i
 
 def _ids(ids: list[bytes]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     parsed = [EntryId.parse(one) for one in ids]
-    both = np.array(parsed, dtype=np.int64).reshape(len(parsed), 2)
+    both = np.array(parsed, dtype=np.uint64).reshape(len(parsed), 2)
     return np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
 
 

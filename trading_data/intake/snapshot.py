@@ -14,13 +14,14 @@ from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from redis.exceptions import LockError
+from redis.exceptions import LockError, RedisError
 
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import LiveTierError
 from trading_data.intake.batch import Batch, JournalRange, cut_by_days
 from trading_data.intake.entries import Entries, to_table
 from trading_data.intake.store import BatchFile, Intake
+from trading_data.kill_points import reached
 from trading_data.live import keys
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import (
@@ -39,7 +40,9 @@ from trading_data.times import now
 
 BATCH_ENTRIES = 200_000
 """Entries a batch at most: about 12 MB of Parquet, and the bound of the archiver's memory whatever the backlog."""
-_LEASE_SECONDS = 120
+_LEASE_SECONDS = 30
+"""How long a drain may go without writing a batch, and how long the next one waits after a drain was killed."""
+_PATIENCE_SECONDS = 45
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,7 @@ def save_positions(client: Client, dataset: Dataset, positions: Mapping[str, Pos
     mapping = {raw(name): position.dump() for name, position in positions.items()}
     with live_errors(client):
         client.hset(keys.drained(dataset.name), mapping=cast(Any, mapping))
+    reached("snapshot.noted")
 
 
 def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> Drained:
@@ -246,30 +250,31 @@ def _moved(position: Position, found: JournalRange, info: JournalInfo) -> Positi
 
 @contextmanager
 def _lease(client: Client, dataset: Dataset) -> Iterator[Callable[[], None]]:
-    lock = client.lock(keys.lease(dataset.name), timeout=_LEASE_SECONDS, blocking_timeout=_LEASE_SECONDS)
+    lock = client.lock(keys.lease(dataset.name), timeout=_LEASE_SECONDS, blocking_timeout=_PATIENCE_SECONDS)
     with live_errors(client):
         if not lock.acquire():
             raise LiveTierError(
-                f"another process has been draining the {dataset.name} journals for {_LEASE_SECONDS} s: "
+                f"another process has been draining the {dataset.name} journals for {_PATIENCE_SECONDS} s: "
                 "see `trading-data status`; nothing was drained, the next run tries again"
             )
     try:
-        yield lambda: _renew(lock, dataset)
+        yield lambda: _renew(client, lock, dataset)
     finally:
         try:
             lock.release()
+        except RedisError:
+            pass  # it ran out, or the server is gone and it will; nothing depends on it
+
+
+def _renew(client: Client, lock: Any, dataset: Dataset) -> None:
+    with live_errors(client):
+        try:
+            lock.reacquire()
         except LockError:
-            pass  # it ran out; whoever holds it now is not to be disturbed
-
-
-def _renew(lock: Any, dataset: Dataset) -> None:
-    try:
-        lock.reacquire()
-    except LockError:
-        raise LiveTierError(
-            f"the lease on the {dataset.name} journals ran out while they were drained, so another process may have begun: "
-            "stopped before writing anything more; the next run goes on"
-        ) from None
+            raise LiveTierError(
+                f"the lease on the {dataset.name} journals ran out while they were drained, so another process may have "
+                "begun: stopped before writing anything more; the next run goes on"
+            ) from None
 
 
 @contextmanager

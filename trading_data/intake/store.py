@@ -16,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from trading_data.errors import IntakeError
 from trading_data.intake.batch import Batch, decode, decode_head, encode
+from trading_data.kill_points import reached
 
 _LEFTOVER_SECONDS = 3600
 _NAME = re.compile(r"(\d{20})-([0-9a-f]{64})\.parquet")
@@ -130,7 +131,9 @@ def _write_aside(path: Path, data: bytes) -> None:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
+        reached("batch.written")
         os.rename(aside, path)
+        reached("batch.renamed")
     except OSError:
         aside.unlink(missing_ok=True)
         raise

@@ -39,7 +39,7 @@ def take(
     for table in tables:
         moment = now()
         length = table.num_rows
-        accepted = np.full(length, round(moment.timestamp() * 1000), dtype=np.int64)
+        accepted = np.full(length, round(moment.timestamp() * 1000), dtype=np.uint64)
         checked = codec.check(dataset, {column: table[column] for column in dataset.names}, moment, earliest)
         good, positions = codec.by_position(checked.bad, length)
         columns = blank_bad(checked.table, good) if positions else checked.table.columns
@@ -49,7 +49,7 @@ def take(
                 *columns,
                 pa.array(np.zeros(length, dtype=np.int32)),
                 pa.array(accepted),
-                pa.array(np.arange(row, row + length, dtype=np.int64)),
+                pa.array(np.arange(row, row + length, dtype=np.uint64)),
                 sparse(length, positions, [checked.bad[at].kind for at in positions]),
                 sparse(length, positions, [checked.bad[at].text for at in positions]),
                 sparse(length, positions, payloads),
@@ -65,5 +65,10 @@ def take(
 
 
 def _payload(name: str, row: int, values: dict[str, object]) -> str:
-    pairs = [(field, None if value is None else plain(value)) for field, value in values.items()]
+    pairs = [(field, None if value is None else _text(value)) for field, value in values.items()]
     return json.dumps({"journal": name, "id": f"row {row + 1}", "fields": pairs})
+
+
+def _text(value: object) -> str:
+    """A rejected value as text from which it can be had back, bytes that are not UTF-8 included."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else plain(value)

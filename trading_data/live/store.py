@@ -15,7 +15,7 @@ from typing import Any, cast
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from trading_data.datasets import METRICS, PRICE, TRADE
-from trading_data.datasets.codec import plain
+from trading_data.datasets.codec import LARGEST, plain
 from trading_data.datasets.declaration import Column, Dataset
 from trading_data.datasets.records import Bar, Fill, Measurement
 from trading_data.errors import BadInput, LiveTierError, LiveTierFull
@@ -189,8 +189,8 @@ def _field(column: Column, value: object, where: str) -> str:
         number = float(text) if column.type == "float" else Decimal(text)
     except (ValueError, ArithmeticError):
         raise BadInput(f"{name} must be a number, not {value!r}; nothing was written") from None
-    if not math.isfinite(number):
-        raise BadInput(f"{name} must be finite, not {value!r}; nothing was written")
+    if not math.isfinite(number) or abs(float(number)) > LARGEST:
+        raise BadInput(f"{name} must be finite and within {LARGEST:g}, not {value!r}; nothing was written")
     if (column.least is not None and number < column.least) or (column.above is not None and number <= column.above):
         raise BadInput(f"{name} {text} is too small; nothing was written")
     return text

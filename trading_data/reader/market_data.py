@@ -22,6 +22,7 @@ from trading_data.live.connection import Client, connect_for_archiver
 from trading_data.live.journal import EntryId
 from trading_data.live.store import LiveStore
 from trading_data.reader.archived import Range, exact_columns, read_aggregate, read_newest, read_rows
+from trading_data.reader.as_of import no_buckets, read_as_of
 from trading_data.reader.union import union
 from trading_data.reader.waiting import Waiting, read_waiting
 from trading_data.settings import Settings
@@ -63,9 +64,18 @@ class MarketData:
         self._archive.close()
 
     def prices(
-        self, symbols: str | Iterable[str] | None, start: Times, end: Times, interval: str = "raw"
+        self,
+        symbols: str | Iterable[str] | None,
+        start: Times,
+        end: Times,
+        interval: str = "raw",
+        *,
+        as_of: Times | None = None,
     ) -> pd.DataFrame:
         """Bars of `symbols` (None: all) in [start, end).
+
+        With `as_of` only what the archive knew at that moment, so that a backtest cannot look ahead: for each key the
+        version that was archived then, nothing live, and intervals made from those rows.
 
         Returns:
             `raw`: symbol, timestamp, open, high, low, close, volume, source, tier. `5m`, `1h`, `1d`: symbol, bucket, open,
@@ -75,27 +85,39 @@ class MarketData:
             BadInput: the range or the interval makes no sense.
             LiveTierError, ArchiveTierError: a tier is away; an answer without it would not be the truth.
         """
-        return self.read(PRICE, symbols, start, end, interval)
+        return self.read(PRICE, symbols, start, end, interval, as_of=as_of)
 
     def trades(
-        self, symbols: str | Iterable[str] | None, start: Times, end: Times, interval: str = "raw"
+        self,
+        symbols: str | Iterable[str] | None,
+        start: Times,
+        end: Times,
+        interval: str = "raw",
+        *,
+        as_of: Times | None = None,
     ) -> pd.DataFrame:
         """Fills of `symbols` (None: all) in [start, end); `1d` gives fills, quantity, notional, vwap, commission a side.
 
         Raises:
             as `prices`.
         """
-        return self.read(TRADE, symbols, start, end, interval)
+        return self.read(TRADE, symbols, start, end, interval, as_of=as_of)
 
     def metrics(
-        self, names: str | Iterable[str] | None, start: Times, end: Times, interval: str = "raw"
+        self,
+        names: str | Iterable[str] | None,
+        start: Times,
+        end: Times,
+        interval: str = "raw",
+        *,
+        as_of: Times | None = None,
     ) -> pd.DataFrame:
         """Measurements `names` (None: all) in [start, end); `1h` gives minimum, maximum, average, samples.
 
         Raises:
             as `prices`.
         """
-        return self.read(METRICS, names, start, end, interval)
+        return self.read(METRICS, names, start, end, interval, as_of=as_of)
 
     def latest(self, symbols: str | Iterable[str]) -> pd.DataFrame:
         """The newest bar of each symbol: from the live tier, else the archive's. Columns as raw `prices`."""
@@ -114,20 +136,42 @@ class MarketData:
         return _frame(PRICE, None, union(PRICE, archived, [live]))
 
     def read(
-        self, dataset: Dataset, subjects: str | Iterable[str] | None, start: Times, end: Times, interval: str = "raw"
+        self,
+        dataset: Dataset,
+        subjects: str | Iterable[str] | None,
+        start: Times,
+        end: Times,
+        interval: str = "raw",
+        *,
+        as_of: Times | None = None,
     ) -> pd.DataFrame:
         """The reader behind the three above, for any declared dataset."""
         first, last = utc(start, "start"), utc(end, "end")
         if first > last:
             raise BadInput(f"start {first.isoformat()} is after end {last.isoformat()}")
         wanted = _listed(subjects)
-        if interval == "raw":
-            return _frame(dataset, None, self._raw(dataset, wanted, first, last))
         aggregate = dataset.aggregate(interval)
-        if aggregate is None:
+        if aggregate is None and interval != "raw":
             offered = ", ".join(["raw", *(one.interval for one in dataset.aggregates)])
             raise BadInput(f"{dataset.name} has no interval {interval!r}; there are {offered}")
+        if as_of is not None:
+            return self._known(dataset, aggregate, wanted, (first, last), utc(as_of, "as_of"))
+        if aggregate is None:
+            return _frame(dataset, None, self._raw(dataset, wanted, first, last))
         return self._aggregated(dataset, aggregate, wanted, first, last)
+
+    def _known(
+        self, dataset: Dataset, aggregate: Aggregate | None, wanted: list[str] | None, one: Range, as_of: datetime
+    ) -> pd.DataFrame:
+        """What the archive knew at `as_of`."""
+        first, last = one if aggregate is None else (ceil(one[0], aggregate.width), ceil(one[1], aggregate.width))
+        with self._archive.transaction(snapshot=True) as cursor:
+            rows = union(dataset, read_as_of(cursor, dataset, _filter(dataset), wanted, first, last, as_of), [])
+        if aggregate is None:
+            return _frame(dataset, None, rows)
+        if not rows.num_rows:
+            return _frame(dataset, aggregate, no_buckets(dataset, aggregate))
+        return _made(dataset, aggregate, rows)
 
     def _raw(self, dataset: Dataset, wanted: list[str] | None, start: datetime, end: datetime) -> pa.Table:
         waiting = self._waiting(dataset, wanted)

@@ -42,8 +42,8 @@ class Waiting:
                 marks = [_mark(found, archived, drained) for found in batch.journals]
                 of_row = rows["_journal"].to_numpy()
                 ms, seq = rows["_ms"].to_numpy(), rows["_seq"].to_numpy()
-                mark_ms = np.array([mark.ms for mark in marks], dtype=np.int64)[of_row]
-                mark_seq = np.array([mark.seq for mark in marks], dtype=np.int64)[of_row]
+                mark_ms = np.array([mark.ms for mark in marks], dtype=np.uint64)[of_row]
+                mark_seq = np.array([mark.seq for mark in marks], dtype=np.uint64)[of_row]
                 rows = rows.filter(pa.array((ms > mark_ms) | ((ms == mark_ms) & (seq > mark_seq))))
             for found in batch.journals if batch.origin == "journal" else ():
                 drained[found.journal] = max(drained.get(found.journal, BEGINNING), found.last_id)

@@ -172,3 +172,25 @@ def test_the_same_file_object_can_be_loaded_directly(rig: Rig) -> None:
     assert batch is not None
     assert not load(rig.archive, METRICS, drained.file, batch).already
     assert load(rig.archive, METRICS, drained.file, batch).already
+
+
+@pytest.mark.parametrize("entry_id", ["9999999999999999-0", "9223372036854775808-5", "1-18446744073709551615"])
+def test_any_entry_id_goes_through(rig: Rig, entry_id: str) -> None:
+    rig.entry_at("journal:metrics", "1-0", measurement(minute=1))
+    rig.client.xadd("journal:metrics", {"metric_name": "broken"}, id=entry_id)
+    for _ in range(2):
+        rig.archive_all(METRICS)
+    found = rig.account(METRICS)
+    assert (found.inserted, found.quarantined, found.missing) == (1, 1, 0)
+    assert rig.client.xlen("journal:metrics") == 0
+    assert rig.query("select entry_id from archive_quarantine") == [(entry_id,)]
+
+
+def test_a_value_that_no_average_could_hold_does_not_stop_the_aggregate(rig: Rig) -> None:
+    rig.entry(
+        "journal:metrics", {"metric_name": "m", "timestamp": "2026-11-20T15:00:00Z", "value": "1e200", "unit": ""}
+    )
+    rig.store.record_metrics([measurement("m", value=1e100), measurement("m", 1, value=-1e100)])
+    (loaded,) = rig.archive_all(METRICS)
+    assert (loaded.inserted, loaded.quarantined) == (2, 1)
+    assert rig.query("select maximum from metrics_1h") == [(1e100,)]

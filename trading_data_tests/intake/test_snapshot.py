@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from trading_data.archive.trim import trim_drained
 from trading_data.datasets import METRICS, PRICE
 from trading_data.errors import LiveTierError
 from trading_data.intake import snapshot as snapshot_module
@@ -127,9 +128,16 @@ def test_two_drains_at_once_take_turns(rig: Rig) -> None:
 def test_a_lease_that_nobody_releases_is_an_error_that_says_so(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.store.record_metrics([measurement()])
     rig.client.set("archive:lease:metrics", "somebody")
-    monkeypatch.setattr(snapshot_module, "_LEASE_SECONDS", 1)
+    monkeypatch.setattr(snapshot_module, "_PATIENCE_SECONDS", 1)
     with pytest.raises(LiveTierError, match="another process has been draining the metrics journals"):
         rig.snapshot(METRICS)
+
+
+def test_the_lease_of_a_drain_that_was_killed_runs_out(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.store.record_metrics([measurement()])
+    rig.client.set("archive:lease:metrics", "somebody who is dead", px=800)
+    monkeypatch.setattr(snapshot_module, "_PATIENCE_SECONDS", 10)
+    assert [one.rows for one in rig.snapshot(METRICS)] == [1]
 
 
 def test_strange_keys_do_not_stop_the_rest(rig: Rig) -> None:
@@ -193,3 +201,37 @@ def test_trim_leaves_a_journal_alone_that_went_back(rig: Rig) -> None:
 def test_a_position_survives_its_text() -> None:
     position = Position(EntryId(5, 1), None, EntryId(9, 0))
     assert Position.load(position.dump().encode()) == position
+
+
+def test_a_server_that_lost_its_last_second_and_went_on(rig: Rig) -> None:
+    """What it lost had been archived; what came after is drained, and nothing is reported that is not so."""
+    rig.entry_at("journal:metrics", "1000-0", measurement(minute=0))
+    rig.entry_at("journal:metrics", "2000-0", measurement(minute=1))
+    rig.archive_all(METRICS)
+    rig.client.delete("journal:metrics")
+    rig.entry_at("journal:metrics", "1000-0", measurement(minute=0))
+    rig.entry_at("journal:metrics", "3000-0", measurement(minute=2))
+    (drained,) = rig.snapshot(METRICS)
+    assert (drained.rows, drained.journals[0].missing, drained.journals[0].rewound) == (1, 0, False)
+    assert rig.load(METRICS)[0].inserted == 1
+    assert rig.query("select count(*) from metrics_data") == [(3,)]
+
+
+def test_a_server_that_was_flushed_goes_on(rig: Rig) -> None:
+    rig.store.record_metrics([measurement(minute=minute) for minute in range(3)])
+    rig.archive_all(METRICS)
+    rig.client.flushdb()
+    rig.store.record_metrics([measurement(minute=0, value=9.0), measurement(minute=3)])
+    (loaded,) = rig.archive_all(METRICS)
+    assert (loaded.inserted, loaded.replaced, loaded.missing) == (1, 1, 0)
+    assert rig.query("select count(*), max(value) from metrics_data") == [(4, 9.0)]
+
+
+def test_an_emergency_trim_goes_no_further_than_the_intake(rig: Rig) -> None:
+    rig.store.record_metrics([measurement(minute=minute) for minute in range(3)])
+    rig.snapshot(METRICS)
+    rig.store.record_metrics([measurement(minute=3)])
+    assert trim_drained(rig.client, METRICS).removed == 3
+    assert rig.client.xlen("journal:metrics") == 1
+    rig.archive_all(METRICS)
+    assert rig.account(METRICS).accepted == 4

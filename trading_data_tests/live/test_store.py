@@ -52,7 +52,7 @@ def test_fills_and_measurements(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        (bar(open=float("nan")), r"bars\[1\]\.open must be finite"),
+        (bar(open=float("nan")), r"bars\[1\]\.open must be finite and within"),
         (bar(close=-1.0), r"bars\[1\]\.close -1\.0 is too small"),
         (bar(high=8.0), r"bars\[1\]: low 9\.0 is above high 8\.0"),
         (bar(symbol=" "), r"bars\[1\]\.symbol must be a text that is not empty"),

@@ -7,6 +7,8 @@ from datetime import date, timedelta
 
 import dagster as dg
 
+from trading_data.archive.accounts import accounts_balance
+from trading_data.archive.database import Archive
 from trading_data.archive.ledger import quarantine_waiting
 from trading_data.archive.load import Loaded, load_pending
 from trading_data.archive.trim import trim_archived
@@ -40,6 +42,7 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
         check_specs=[
             dg.AssetCheckSpec("nothing_quarantined", asset=dataset.table, description="No rejected entry waits."),
             dg.AssetCheckSpec("nothing_missing", asset=dataset.table, description="No entry left a journal undrained."),
+            dg.AssetCheckSpec("accounts_balance", asset=dataset.table, description="Ledger, rows and books agree."),
         ],
         description=f"The hypertable `{dataset.table}`: {dataset.title}, one UTC day a chunk. Loads the batches that wait in "
         f"the intake, each in one transaction with its ledger row and watermarks, then trims the journals. "
@@ -59,7 +62,11 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
             removed += trim_archived(client, database, dataset, hot_window=hot_window).removed
             others = sorted({day for one in loaded for day in one.touched} - set(own))
             days = day_metadata(database, dataset, own) | day_metadata(database, dataset, others)
-            checks = [_nothing_quarantined(database, dataset), _nothing_missing(dataset, loaded)]
+            checks = [
+                _nothing_quarantined(database, dataset),
+                _nothing_missing(dataset, loaded),
+                _accounts_balance(database, dataset, [*own, *others]),
+            ]
         for day in others:
             figures = load_metadata(loaded, day) | days[day]
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=str(day), metadata=figures))
@@ -71,8 +78,18 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
     return archive_asset
 
 
-def _nothing_quarantined(database: object, dataset: Dataset) -> dg.AssetCheckResult:
-    kinds = quarantine_waiting(database, dataset)  # type: ignore[arg-type]
+def _accounts_balance(database: Archive, dataset: Dataset, days: list[date]) -> dg.AssetCheckResult:
+    finding = accounts_balance(database, dataset, days)
+    return dg.AssetCheckResult(
+        check_name="accounts_balance",
+        passed=finding.ok,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=finding.said if finding.ok else f"{finding.said}. Run `trading-data verify`",
+    )
+
+
+def _nothing_quarantined(database: Archive, dataset: Dataset) -> dg.AssetCheckResult:
+    kinds = quarantine_waiting(database, dataset)
     total = sum(count for count, _ in kinds.values())
     said = ", ".join(f"{count} {kind} since {since:%Y-%m-%d %H:%M}Z" for kind, (count, since) in kinds.items())
     return dg.AssetCheckResult(

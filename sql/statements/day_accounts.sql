@@ -1,0 +1,18 @@
+-- Day by day: rows that the table holds, rows that the ledger says were inserted, rows whose batch the ledger does not know.
+with held as (
+    select (known.{time} at time zone 'UTC')::date as day, count(*) as number,
+           count(*) filter (where batch.batch_id is null) as unknown,
+           min(known.batch_id) filter (where batch.batch_id is null) as unknown_batch
+    from {table} as known
+    left join archive_ledger as batch on batch.batch_id = known.batch_id and batch.dataset = %(dataset)s
+    where known.{time} >= %(start)s and known.{time} < %(end)s
+    group by 1
+), booked as (
+    select day::date as day, sum((counts->>'inserted')::bigint) as inserted
+    from archive_ledger cross join lateral jsonb_each(days) as of_day (day, counts)
+    where dataset = %(dataset)s and day::date >= %(first)s and day::date <= %(last)s
+    group by 1
+)
+select coalesce(held.day, booked.day), coalesce(number, 0), coalesce(inserted, 0), coalesce(unknown, 0), unknown_batch
+from held full join booked on held.day = booked.day
+order by 1

@@ -1,0 +1,178 @@
+"""Whether the archive's own books balance: the ledger by batch and by day against rows, revisions and quarantine.
+
+Every statement sees one moment, so nothing that moves meanwhile is taken for a fault.
+
+Belongs here: what can be told from the database alone, in windows of days. Does not: journals (`journal_accounts`), the
+intake and aggregates (`verify`).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from trading_data.archive.database import Archive
+from trading_data.archive.sql import names_of, statement
+from trading_data.datasets.declaration import Dataset
+from trading_data.times import DAY, day_start
+
+_WINDOW_DAYS = 31
+_MOST = 100
+_EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: whether it is as it has to be, what was found, and the command that helps if not.
+
+    `what` names the kind: ledger, books, days, rows, chunk, batches, journals, watermarks, went back, missing, intake,
+    aggregates, keys.
+    """
+
+    dataset: str
+    day: date | None
+    ok: bool
+    what: str
+    said: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Books:
+    """What each book of a dataset says in all; the last four are of batches drained from journals."""
+
+    batches: int
+    inserted: int
+    replaced: int
+    quarantined: int
+    revisions: int
+    rejects: int
+    offered: int
+    replayed: int
+    missing: int
+    watermark_entries: int
+
+
+def accounts_balance(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> Finding:
+    """Whether ledger, rows, revisions and quarantine agree, rows on `days` only (default: all); one finding for all of it."""
+    found = [*check_ledger(archive, dataset), *check_books(archive, dataset), *check_days(archive, dataset, days)]
+    faults = [one for one in found if not one.ok]
+    if not faults:
+        return Finding(dataset.name, None, True, "accounts", "; ".join(one.said for one in found))
+    said = "; ".join(one.said if one.day is None else f"{one.day}: {one.said}" for one in faults[:_MOST])
+    return Finding(dataset.name, None, False, "accounts", said, "trading-data verify")
+
+
+def check_ledger(archive: Archive, dataset: Dataset) -> list[Finding]:
+    """Each batch: offered = inserted + replaced + unchanged + quarantined + replayed, and its days give the same counts."""
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute(statement("ledger_faults"), {"dataset": dataset.name, "most": _MOST})
+        faults = cursor.fetchall()
+    return [
+        Finding(
+            dataset.name,
+            None,
+            False,
+            "ledger",
+            f"batch {batch}: {offered} offered, {taken} accounted for; inserted, replaced, unchanged, quarantined are "
+            f"{counts}, its days give {by_day}",
+            f"psql -c 'select * from archive_ledger where batch_id = {batch}'",
+        )
+        for batch, offered, taken, counts, by_day in faults
+    ]
+
+
+def read_books(cursor: object, dataset: Dataset) -> Books:
+    """The books of a dataset, of one moment."""
+    cursor.execute(statement("books"), {"dataset": dataset.name})  # type: ignore[attr-defined]
+    return Books(*map(int, cursor.fetchone() or ()))  # type: ignore[attr-defined]
+
+
+def check_books(archive: Archive, dataset: Dataset) -> list[Finding]:
+    """A revision for each replaced row, a quarantined entry for each that the ledger counts."""
+    with archive.transaction(snapshot=True) as cursor:
+        books = read_books(cursor, dataset)
+    pairs = (
+        ("archive_revision", books.revisions, "replaced", books.replaced),
+        ("archive_quarantine", books.rejects, "quarantined", books.quarantined),
+    )
+    faults = [
+        Finding(
+            dataset.name,
+            None,
+            False,
+            "books",
+            f"{table} has {there:,} rows, the ledger counts {counted:,} {name}",
+            "trading-data restore",
+        )
+        for table, there, name, counted in pairs
+        if there != counted
+    ]
+    said = f"{books.batches:,} batches, {books.replaced:,} replaced, {books.quarantined:,} quarantined"
+    return faults or [Finding(dataset.name, None, True, "books", said)]
+
+
+def check_days(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> list[Finding]:
+    """Day by day: as many rows as the ledger says were inserted, and each from a batch that the ledger knows."""
+    wanted = known_days(archive, dataset) if days is None else sorted(set(days))
+    faults: list[Finding] = []
+    rows = 0
+    for window in _windows(wanted):
+        chosen = set(window)
+        with archive.transaction(snapshot=True) as cursor:
+            start, end = day_start(window[0]), day_start(window[-1]) + DAY
+            cursor.execute(statement("chunk_days"), {"table": dataset.table, "low": start, "high": end})
+            chunks = {day for (day,) in cursor.fetchall()}
+            bounds = {"dataset": dataset.name, "start": start, "end": end, "first": window[0], "last": window[-1]}
+            cursor.execute(statement("day_accounts", **names_of(dataset)), bounds)
+            for day, held, inserted, unknown, batch in cursor.fetchall():
+                if day in chosen:
+                    rows += held
+                    faults += _day_faults(dataset, day, day in chunks, (held, int(inserted), unknown, batch))
+    return faults or [Finding(dataset.name, None, True, "days", f"{rows:,} rows on {len(wanted):,} days")]
+
+
+def known_days(archive: Archive, dataset: Dataset) -> list[date]:
+    """The days of which the ledger or a chunk says that there are rows."""
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute(statement("ledger_days"), {"dataset": dataset.name})
+        found = {day for (day,) in cursor.fetchall()}
+    return sorted(found | set(chunk_days(archive, dataset)))
+
+
+def chunk_days(archive: Archive, dataset: Dataset) -> list[date]:
+    """The days that have a chunk."""
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute(statement("chunk_days"), {"table": dataset.table, "low": _EVER[0], "high": _EVER[1]})
+        return sorted(day for (day,) in cursor.fetchall())
+
+
+def materialize(asset: str, day: date) -> str:
+    """The command that runs one asset for one day."""
+    return f"dagster asset materialize -m trading_data.definitions --select {asset} --partition {day}"
+
+
+def _windows(days: list[date]) -> Iterator[list[date]]:
+    window: list[date] = []
+    for day in days:
+        if window and (day - window[0]).days >= _WINDOW_DAYS:
+            yield window
+            window = []
+        window.append(day)
+    if window:
+        yield window
+
+
+def _day_faults(
+    dataset: Dataset, day: date, chunk: bool, counts: tuple[int, int, int, int | None]
+) -> Iterator[Finding]:
+    held, inserted, unknown, batch = counts
+    if inserted and not chunk:
+        said = f"the ledger says that {inserted:,} rows were inserted, and {dataset.table} has no chunk of that day any more"
+        yield Finding(dataset.name, day, False, "chunk", said, "trading-data restore")
+    elif held != inserted:
+        said = f"{dataset.table} holds {held:,} rows, the ledger says that {inserted:,} were inserted"
+        yield Finding(dataset.name, day, False, "rows", said, "trading-data restore")
+    if unknown:
+        said = f"{unknown:,} rows are of batches that the ledger does not know, such as {batch}"
+        help_ = f"psql -c 'select * from {dataset.table} where batch_id = {batch}'"
+        yield Finding(dataset.name, day, False, "batches", said, help_)

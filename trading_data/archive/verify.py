@@ -1,0 +1,147 @@
+"""Do the accounts balance: ledger, watermarks, tables, journals and intake, per dataset and day.
+
+It may run while archival is in flight: what is not right is looked at again, and is a finding only if it stays so.
+
+Belongs here: the order of the looks, the waiting batches, and what `deep` adds. Does not: the archive's own books
+(`accounts`), the journals' (`journal_accounts`), printing.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+import pyarrow.compute as pc
+
+from trading_data.aggregates.compare import differences
+from trading_data.archive.accounts import (
+    Finding,
+    accounts_balance,
+    check_books,
+    check_days,
+    check_ledger,
+    chunk_days,
+    materialize,
+)
+from trading_data.archive.database import Archive
+from trading_data.archive.journal_accounts import check_journals
+from trading_data.archive.migrate import check_schema
+from trading_data.archive.sql import names_of, statement
+from trading_data.datasets import DATASETS
+from trading_data.datasets.declaration import Aggregate, Dataset
+from trading_data.errors import IntakeError
+from trading_data.intake import batch as batches
+from trading_data.intake.store import BatchFile, Intake
+from trading_data.live.connection import Client
+from trading_data.times import DAY, day_start
+
+__all__ = ["Finding", "accounts_balance", "verify"]
+
+
+def verify(client: Client, archive: Archive, intake: Intake, *, deep: bool = False) -> list[Finding]:
+    """Look at every dataset; the findings that are not `ok` are faults that a second look confirmed.
+
+    Args:
+        client: from `connect_for_archiver`.
+        archive: the archive tier.
+        intake: where batches wait.
+        deep: also compare every aggregate with raw rows day by day, look for keys that are there twice, and read every
+            waiting batch in full.
+
+    Raises:
+        LiveTierError, ArchiveTierError: a tier is away.
+        SchemaError: the schema is not this release's.
+    """
+    check_schema(archive)
+    findings = []
+    for dataset in DATASETS.values():
+        found = _look(client, archive, intake, dataset, deep)
+        if not all(one.ok for one in found):
+            seen = {(one.what, one.day) for one in found if not one.ok}
+            again = _look(client, archive, intake, dataset, deep)
+            found = [one for one in again if one.ok or (one.what, one.day) in seen]
+        findings += found
+    return findings
+
+
+def _look(client: Client, archive: Archive, intake: Intake, dataset: Dataset, deep: bool) -> list[Finding]:
+    found = check_intake(intake, dataset, deep)
+    if all(one.ok for one in found):
+        found += check_journals(client, archive, intake, dataset)
+    else:
+        said = "whether every entry of the journals is accounted for cannot be known before the damaged batch is dealt with"
+        found.append(Finding(dataset.name, None, True, "journals", said))
+    found += [
+        *check_ledger(archive, dataset),
+        *check_books(archive, dataset),
+        *check_days(archive, dataset),
+    ]
+    if deep:
+        for day in chunk_days(archive, dataset):
+            found += _check_deep(archive, dataset, day)
+    return found
+
+
+def check_intake(intake: Intake, dataset: Dataset, deep: bool) -> list[Finding]:
+    """Each waiting batch is readable and its hash right; with `deep` its rows are what the dataset declares."""
+    faults: list[Finding] = []
+    files = intake.pending(dataset.name)
+    for file in files:
+        try:
+            said = _read_whole(intake, dataset, file) if deep else _read_head(intake, dataset, file)
+        except IntakeError as error:
+            said = str(error)
+        if said:
+            faults.append(Finding(dataset.name, None, False, "intake", said, f"mv '{file.path}' …"))
+    return faults or [Finding(dataset.name, None, True, "intake", f"{len(files):,} batches wait")]
+
+
+def _read_head(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
+    found = intake.head(file)
+    if found is None or found.dataset == dataset.name:
+        return ""
+    return f"{file.path} is a batch of {found.dataset}, and lies among those of {dataset.name}"
+
+
+def _read_whole(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
+    found = intake.read(file)
+    if found is None:
+        return ""  # it was loaded meanwhile
+    wanted = batches.schema(dataset)
+    if found.dataset != dataset.name or not found.table.schema.equals(wanted):
+        return (
+            f"{file.path} does not hold what {dataset.name} declares: {found.dataset} with {found.table.schema.names}"
+        )
+    good = found.table.filter(pc.is_null(found.table["_kind"]))
+    empty = [name for name in dataset.names if good[name].null_count]
+    if empty:
+        return f"{file.path} has good rows without {', '.join(empty)}"
+    counted = sum(one.count for one in found.journals)
+    if counted != found.table.num_rows:
+        return f"{file.path} has {found.table.num_rows:,} entries and says that it has {counted:,}"
+    return ""
+
+
+def _check_deep(archive: Archive, dataset: Dataset, day: date) -> Iterator[Finding]:
+    """One day: each aggregate equals raw where no refresh waits, and no key is there twice."""
+    bounds = {"start": day_start(day), "end": day_start(day) + DAY}
+    for aggregate in dataset.aggregates:
+        if _waits(archive, dataset, aggregate, day):
+            continue
+        lines = differences(archive, dataset, aggregate, bounds["start"], bounds["end"])
+        if lines and not _waits(archive, dataset, aggregate, day):
+            said = f"{aggregate.name} differs from raw rows in {len(lines):,} buckets, such as: {lines[0]}"
+            yield Finding(dataset.name, day, False, "aggregates", said, materialize(aggregate.name, day))
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute(statement("keys_twice", **names_of(dataset)), bounds)
+        twice = (cursor.fetchone() or (0,))[0]
+    if twice:
+        said = f"{twice:,} keys of {dataset.table} are there more than once: its primary key is gone or broken"
+        yield Finding(dataset.name, day, False, "keys", said, f"psql -c 'reindex table {dataset.table}'")
+
+
+def _waits(archive: Archive, dataset: Dataset, aggregate: Aggregate, day: date) -> bool:
+    """Whether a load has left a refresh of this day behind, of this aggregate or one that it is built on."""
+    names = [one.name for one in dataset.aggregates[: dataset.aggregates.index(aggregate) + 1]]
+    values = {"aggregates": names, "start": day_start(day), "end": day_start(day) + DAY}
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute(statement("stale_ranges"), values)
+        return bool(cursor.fetchall())

@@ -1,0 +1,45 @@
+"""Named moments at which a test lets a process die. Without the variable set, reaching one costs a look at a constant.
+
+`TRADING_DATA_KILL_AT=name` kills this process (SIGKILL) when it reaches the point; `name:3` the third time; `name@1234`
+kills the process 1234 instead, a server perhaps, and goes on.
+
+Belongs here: the names and the dying. Does not: where the points are, and what has to be true afterwards.
+"""
+
+import os
+import signal
+from collections import Counter
+
+VARIABLE = "TRADING_DATA_KILL_AT"
+
+POINTS = {
+    "batch.written": "the Parquet file is written aside and synced, not renamed",
+    "batch.renamed": "the file is in its place",
+    "snapshot.noted": "the drained positions are noted",
+    "load.begun": "the transaction is open and holds its lock",
+    "load.rows": "the rows are written",
+    "load.ledger": "ledger and watermarks are written, not committed",
+    "load.committed": "the batch is committed, its file still there",
+    "load.deleted": "the file is deleted",
+    "trim.decided": "it is decided what leaves the journals",
+    "trim.done": "the journals are trimmed",
+    "refresh.called": "TimescaleDB has refreshed a window, which is still asked for",
+    "refresh.done": "the window is no longer asked for",
+}
+
+_SET = os.environ.get(VARIABLE, "")
+_seen: Counter[str] = Counter()
+
+
+def reached(point: str) -> None:
+    """Die here if the environment says so."""
+    if _SET:
+        _reached(point)
+
+
+def _reached(point: str) -> None:
+    wanted, _, pid = _SET.partition("@")
+    name, _, times = wanted.partition(":")
+    _seen[point] += 1
+    if point == name and _seen[point] == int(times or 1):
+        os.kill(int(pid or os.getpid()), signal.SIGKILL)
