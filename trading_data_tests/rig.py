@@ -29,7 +29,17 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 MOMENT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 """A Friday afternoon within the archive's range and before today."""
 
-_BOOKS = ("archive_ledger", "archive_watermark", "archive_quarantine", "archive_revision", "archive_refresh")
+_BOOKS = (
+    "archive_ledger",
+    "archive_watermark",
+    "archive_quarantine",
+    "archive_revision",
+    "archive_refresh",
+    "archive_coverage",
+    "archive_source",
+    "archive_disagreement",
+    "archive_asked",
+)
 
 
 def bar(symbol: str = "AAPL", minute: int = 0, **values: Any) -> Bar:

@@ -8,6 +8,6 @@ with inserted as (
         where known.{subject} = stage.{subject} and known.{time} = stage.{time}
           and known.{time} between %(low)s and %(high)s and known.{subject} between %(first)s and %(last)s
     )
-    returning {time}
+    returning {about}, {time}
 )
-select ({time} at time zone 'UTC')::date as day, count(*), min({time}), max({time}) from inserted group by 1
+select {about}, ({time} at time zone 'UTC')::date, count(*), min({time}), max({time}) from inserted group by 1, 2

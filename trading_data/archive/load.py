@@ -15,11 +15,13 @@ import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from trading_data.archive.coverage import count_again, note
 from trading_data.archive.database import Archive
 from trading_data.archive.rejects import Reject, behind_watermark, from_batch, keep, key_taken, ledger_name
 from trading_data.archive.retried import Retries
+from trading_data.archive.sources import SourceBooks, outranked
 from trading_data.archive.sql import statement
-from trading_data.archive.versions import DAY_US, Mask, identity_conflicts, microseconds, versions
+from trading_data.archive.versions import DAY_US, Mask, identity_conflicts, microseconds, per_day, versions
 from trading_data.archive.write import RowWriter, Touched
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
@@ -143,7 +145,9 @@ class _Load:
         return self.out
 
     def _add_rows(self, rows: pa.Table) -> None:
+        books = SourceBooks(self.cursor, self.dataset, rows)
         writer = RowWriter(self.cursor, self.dataset, rows, self.out.batch_id)
+        bounds = writer.bounds
         conflicts = identity_conflicts(self.dataset, rows, writer.owners())
         if conflicts:
             self.rejects += key_taken(self.batch, self.dataset, rows, conflicts)
@@ -151,8 +155,21 @@ class _Load:
             if not rows.num_rows:
                 return
             writer = RowWriter(self.cursor, self.dataset, rows, self.out.batch_id)
-        found = versions(self.dataset, rows)
         self._describe(rows)
+        lost = outranked(self.dataset, rows, books.holders(rows, bounds))
+        if lost.any():
+            losers, rows = rows.filter(pa.array(lost)), rows.filter(pa.array(~lost))
+            if rows.num_rows:
+                self._write(RowWriter(self.cursor, self.dataset, rows, self.out.batch_id), rows)
+            self._keep_outranked(losers)
+        else:
+            self._write(writer, rows)
+        if self.out.replaced:
+            books.note_disagreement(bounds)
+
+    def _write(self, writer: RowWriter, rows: pa.Table) -> None:
+        """Rows of which none is outranked."""
+        found = versions(self.dataset, rows)
         days = microseconds(self.dataset, rows) // DAY_US
         self._count("unchanged", days[found.repeats])
         self._count("replaced", days[found.replacing])
@@ -161,6 +178,18 @@ class _Load:
         self._count("replaced", written.replaced)
         self._count("unchanged", written.unchanged)
         self._touch(written.touched)
+        note(self.cursor, self.dataset, rows, written.covered)
+        if self.dataset.about not in self.dataset.key and self.out.replaced:
+            count_again(self.cursor, self.dataset, list(self.out.touched))
+
+    def _keep_outranked(self, losers: pa.Table) -> None:
+        kept = RowWriter(self.cursor, self.dataset, losers, self.out.batch_id).keep_outranked()
+        everything = np.arange(losers.num_rows, dtype=np.int64)
+        self._count("replaced", kept)
+        self._count(
+            "unchanged",
+            {day: count - kept.get(day, 0) for day, (count, _, _) in per_day(self.dataset, losers, everything).items()},
+        )
 
     def _add_doubtful(self, rows: pa.Table) -> None:
         """Entries of a journal that went back: they may add what is missing, never replace what the archive has."""
@@ -171,6 +200,7 @@ class _Load:
         added = writer.add_only()
         self._count("inserted", added.inserted)
         self._touch(added.touched)
+        note(self.cursor, self.dataset, newest, added.covered)
         self.rejects += behind_watermark(self.batch, self.dataset, newest, added.differing)
         self.out.replayed += newest.num_rows - sum(added.inserted.values()) - len(added.differing)
 

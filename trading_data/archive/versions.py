@@ -43,9 +43,9 @@ class Versions:
         return several
 
 
-def versions(dataset: Dataset, rows: pa.Table) -> Versions:
-    """Reckon the versions of every key in `rows`, which are in the order of their acceptance."""
-    order, same_key = key_order(dataset, rows)
+def versions(dataset: Dataset, rows: pa.Table, also: str | None = None) -> Versions:
+    """Reckon the versions of every key in `rows`, which are in the order of their acceptance; `also` as in `key_order`."""
+    order, same_key = key_order(dataset, rows, also)
     if not same_key.any():
         none = order[:0]
         return Versions(order, order, none, none, none)
@@ -57,14 +57,17 @@ def versions(dataset: Dataset, rows: pa.Table) -> Versions:
     return Versions(order[opens], order[closes], order[superseded], order[same_row], order[changes])
 
 
-def key_order(dataset: Dataset, rows: pa.Table) -> tuple[Indices, Mask]:
-    """The positions of the rows by key and then acceptance, and which of them have the key of the one before."""
-    subjects = codes(rows[dataset.subject])
-    times = microseconds(dataset, rows)
-    order = np.lexsort((times, subjects))
-    subjects, times = subjects[order], times[order]
+def key_order(dataset: Dataset, rows: pa.Table, also: str | None = None) -> tuple[Indices, Mask]:
+    """The positions of the rows by key and then acceptance, and which of them have the key of the one before.
+
+    `also` names a text column that is to be taken for a part of the key.
+    """
+    parts = [microseconds(dataset, rows), codes(rows[dataset.subject])]
+    if also is not None:
+        parts.insert(0, codes(rows[also]))
+    order = np.lexsort(parts)
     same = np.zeros(len(order), dtype=bool)
-    same[1:] = (subjects[1:] == subjects[:-1]) & (times[1:] == times[:-1])
+    same[1:] = np.logical_and.reduce([part[order][1:] == part[order][:-1] for part in parts])
     return order, same
 
 

@@ -15,8 +15,9 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL, Identifier
 
 from trading_data.archive.copy import copy_rows
+from trading_data.archive.coverage import Covered, add, covered_by
 from trading_data.archive.sql import identifiers, names_of, statement
-from trading_data.archive.versions import Indices, Versions, microseconds, per_day
+from trading_data.archive.versions import Indices, Versions, microseconds, per_day, versions
 from trading_data.datasets.declaration import Dataset
 
 _LOCAL = """
@@ -36,12 +37,16 @@ class Touched:
 
 @dataclass
 class Written:
-    """Counts by day (days since 1970), the range of changed rows by day (µs), and positions that were left alone."""
+    """Counts by day (days since 1970), the range of changed rows by day (µs), and positions that were left alone.
+
+    `covered` has the inserted rows by the column that coverage is kept by, and day.
+    """
 
     inserted: dict[int, int] = field(default_factory=dict)
     replaced: dict[int, int] = field(default_factory=dict)
     unchanged: dict[int, int] = field(default_factory=dict)
     touched: dict[int, tuple[int, int]] = field(default_factory=dict)
+    covered: Covered = field(default_factory=dict)
     differing: list[int] = field(default_factory=list)
 
     def touch(self, day: int, low: int, high: int) -> None:
@@ -59,7 +64,7 @@ class RowWriter:
         self._names = names_of(dataset)
         self._values = [name for name in dataset.names if name not in dataset.key]
         times, subjects = pc.min_max(rows[dataset.key[1]]).as_py(), pc.min_max(rows[dataset.subject]).as_py()
-        self._bounds = {"low": times["min"], "high": times["max"], "first": subjects["min"], "last": subjects["max"]}
+        self.bounds = {"low": times["min"], "high": times["max"], "first": subjects["min"], "last": subjects["max"]}
         switch = "off" if rows.num_rows > _NESTED_LOOP_ROWS else "on"
         cursor.execute(SQL(_LOCAL).format(SQL(switch)))
 
@@ -71,7 +76,7 @@ class RowWriter:
         values = {
             "subjects": self._rows[dataset.subject].to_pylist(),
             "times": self._rows[dataset.key[1]].to_pylist(),
-            **self._bounds,
+            **self.bounds,
         }
         self._execute("owners", values, identity=Identifier(dataset.identity))
         return {(subject, int(moment)): owner for subject, moment, owner in self._cursor.fetchall()}
@@ -79,7 +84,7 @@ class RowWriter:
     def write(self, found: Versions) -> Written:
         """Write the versions; counts are those of the first version of each key against what the archive held."""
         written = Written()
-        self._execute("window_is_empty", self._bounds)
+        self._execute("window_is_empty", self.bounds)
         empty = (self._cursor.fetchone() or (False,))[0]
         if empty:
             copy_rows(self._cursor, self._dataset, self._dataset.table, self._at(found.last), self._batch_id)
@@ -89,7 +94,7 @@ class RowWriter:
             self._write_past(written, found.first)
         if len(found.superseded):
             self._stage(found.superseded)
-            self._execute("keep_superseded", {"dataset": self._dataset.name, **self._bounds}, **self._compared())
+            self._execute("keep_superseded", {"dataset": self._dataset.name, **self.bounds}, **self._compared())
         if not empty and len(found.later):
             self._settle(written, found.later)
         return written
@@ -108,6 +113,22 @@ class RowWriter:
         written.differing = [at for at, key in enumerate(zip(subjects, times, strict=True)) if key in keys]
         return written
 
+    def keep_outranked(self) -> dict[int, int]:
+        """Keep rows that better sources outrank as revisions; returns how many new ones by day.
+
+        To be called after the winners are written. One that repeats what was kept of its source is not kept again.
+        """
+        found = versions(self._dataset, self._rows, "source")
+        kept: dict[int, int] = {}
+        for positions, checked in ((found.first, True), (np.sort(found.replacing), False)):
+            if len(positions):
+                self._stage(positions)
+                self._execute("keep_outranked", {"dataset": self._dataset.name, "checked": checked, **self.bounds})
+                for day, count in self._cursor.fetchall():
+                    number = (day - _EPOCH_DAY).days
+                    kept[number] = kept.get(number, 0) + count
+        return kept
+
     def _write_past(self, written: Written, positions: Indices) -> None:
         self._insert(written)
         inserted = sum(written.inserted.values())
@@ -115,7 +136,7 @@ class RowWriter:
             self._find_changed()
             if self._cursor.rowcount:
                 self._execute(
-                    "keep_revision", {"dataset": self._dataset.name, "batch_id": self._batch_id, **self._bounds}
+                    "keep_revision", {"dataset": self._dataset.name, "batch_id": self._batch_id, **self.bounds}
                 )
                 self._replace_changed()
                 for day, count, low, high in self._days():
@@ -133,15 +154,20 @@ class RowWriter:
                 written.touch(day, low, high)
 
     def _insert(self, written: Written) -> None:
-        self._execute("insert_missing", self._bounds)
-        for day, count, low, high in self._days():
-            written.inserted[day] = count
-            written.touch(day, low, high)
+        self._execute("insert_missing", self.bounds, about=Identifier(self._dataset.about))
+        found = self._cursor.fetchall()
+        for subject, day, count, low, high in found:
+            number = (day - _EPOCH_DAY).days
+            low, high = _microsecond(low), _microsecond(high)
+            written.inserted[number] = written.inserted.get(number, 0) + count
+            written.touch(number, low, high)
+            add(written.covered, {(subject, number): (count, low, high)})
 
     def _note_all(self, written: Written, positions: Indices) -> None:
         for day, (count, low, high) in per_day(self._dataset, self._rows, positions).items():
             written.inserted[day] = count
             written.touch(day, low, high)
+        add(written.covered, covered_by(self._dataset, self._rows, positions))
 
     def _stage(self, positions: Indices) -> None:
         self._cursor.execute("drop table if exists stage")
@@ -150,7 +176,7 @@ class RowWriter:
 
     def _find_changed(self) -> None:
         self._cursor.execute("drop table if exists changed")
-        self._execute("changed", self._bounds, **self._compared())
+        self._execute("changed", self.bounds, **self._compared())
 
     def _compared(self) -> dict[str, Any]:
         return {

@@ -5,7 +5,7 @@ Belongs here: names, columns, rules, keys, windows and ages. Does not: anything 
 
 from datetime import timedelta
 
-from trading_data.datasets.declaration import Aggregate, Column, Dataset, Measure
+from trading_data.datasets.declaration import Aggregate, Column, Dataset, Measure, Sources
 from trading_data.errors import BadInput
 
 _BAR = (
@@ -46,6 +46,9 @@ PRICE = Dataset(
         Aggregate("price_1d", "1d", timedelta(days=1), "price_1h", ("symbol",), _BAR),
     ),
     freshness=timedelta(minutes=15),
+    sources=Sources(
+        order=("manual", "alpaca:sip", "alpaca:iex"), compared=("open", "high", "low", "close"), tolerance=1e-3
+    ),
 )
 
 TRADE = Dataset(

@@ -62,6 +62,25 @@ class Aggregate:
 
 
 @dataclass(frozen=True)
+class Sources:
+    """Which source wins when two disagree on one key, and what counts as disagreement.
+
+    Attributes:
+        order: the best source first; those not named come after all that are, as equals. Among equals the newest wins.
+        compared: the columns whose values are compared when one source's row gives way to another's.
+        tolerance: the largest relative difference, of the larger value, that is no disagreement.
+    """
+
+    order: tuple[str, ...]
+    compared: tuple[str, ...]
+    tolerance: float
+
+    def rank(self, source: str) -> int:
+        """0 for the best source; the number of named ones for all that are not named."""
+        return self.order.index(source) if source in self.order else len(self.order)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """One dataset, declared once; codecs, snapshot, load, trim, reader, assets and checks follow from it.
 
@@ -80,6 +99,8 @@ class Dataset:
         compress_after, drop_after: ages of a chunk; `drop_after` None keeps for ever.
         aggregates: finest first, each built on the one before it or on the table.
         freshness: how old the newest archived row may be while the feed runs.
+        sources: which source wins, for a dataset with a column `source` whose key two sources may share; None where the
+            newest always wins.
     """
 
     name: str
@@ -98,6 +119,7 @@ class Dataset:
     drop_after: timedelta | None
     aggregates: tuple[Aggregate, ...]
     freshness: timedelta
+    sources: Sources | None = None
 
     @cached_property
     def column(self) -> Mapping[str, Column]:
@@ -138,6 +160,11 @@ class Dataset:
     def subject(self) -> str:
         """The key column that is not the time: what the rows are about."""
         return self.key[0]
+
+    @property
+    def about(self) -> str:
+        """The column by which callers choose and coverage is kept: the symbol where there is one, else the subject."""
+        return "symbol" if "symbol" in self.column else self.subject
 
     def aggregate(self, interval: str) -> Aggregate | None:
         """The aggregate of that interval, or None."""

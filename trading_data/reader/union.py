@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from trading_data.archive.sources import outranked
 from trading_data.archive.versions import identity_conflicts, key_order
 from trading_data.datasets.declaration import Dataset
 
@@ -16,15 +17,14 @@ def union(dataset: Dataset, archived: pa.Table, waiting: Sequence[pa.Table]) -> 
     """The newest accepted row of each key, sorted by key, with the column `tier` (`live` or `archive`).
 
     Where a dataset has an identity, a key belongs to the identity that came first; rows of another are in quarantine or
-    on their way there, and are not shown.
+    on their way there, and are not shown. Nor are rows that come after one of a better source.
     """
     tables = [archived, *waiting]
     whole = pa.concat_tables(tables)
     tier = np.repeat(np.array([False] + [True] * len(waiting)), [table.num_rows for table in tables])
-    conflicts = identity_conflicts(dataset, whole, {})
-    if conflicts:
-        keep = np.ones(whole.num_rows, dtype=bool)
-        keep[[at for at, _ in conflicts]] = False
+    keep = ~outranked(dataset, whole, {})
+    keep[[at for at, _ in identity_conflicts(dataset, whole, {})]] = False
+    if not keep.all():
         whole, tier = whole.filter(pa.array(keep)), tier[keep]
     if whole.num_rows:
         order, same_key = key_order(dataset, whole)
