@@ -10,7 +10,7 @@ cross join lateral (
            coalesce(sum((counts->>'quarantined')::bigint), 0) as by_day_quarantined
     from jsonb_each(days) as of_day (day, counts)
 ) as by_day
-where dataset = %(dataset)s
+where dataset = %(dataset)s and batch_id >= %(since)s
   and (offered <> inserted + replaced + unchanged + quarantined + replayed
        or inserted <> by_day_inserted or replaced <> by_day_replaced
        or unchanged <> by_day_unchanged or quarantined <> by_day_quarantined)

@@ -24,7 +24,7 @@ _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 class Finding:
     """One thing that was looked at: whether it is as it has to be, what was found, and the command that helps if not.
 
-    `what` names the kind: ledger, books, days, rows, chunk, batches, journals, watermarks, went back, missing, intake,
+    `what` names the kind: ledger, books, days, coverage, rows, chunk, batches, journals, watermarks, went back, missing, intake,
     aggregates, keys.
     """
 
@@ -54,7 +54,20 @@ class Books:
 
 def accounts_balance(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> Finding:
     """Whether ledger, rows, revisions and quarantine agree, rows on `days` only (default: all); one finding for all of it."""
-    found = [*check_ledger(archive, dataset), *check_books(archive, dataset), *check_days(archive, dataset, days)]
+    return _one(
+        dataset,
+        [*check_ledger(archive, dataset), *check_books(archive, dataset), *check_days(archive, dataset, days)],
+    )
+
+
+def balance_after_load(archive: Archive, dataset: Dataset, days: Iterable[date], batches: Iterable[int]) -> Finding:
+    """The same of what a run has just loaded: these batches and these days, at a cost that does not grow with history."""
+    since = min(batches, default=None)
+    ledger = [] if since is None else check_ledger(archive, dataset, since)
+    return _one(dataset, [*ledger, *check_coverage(archive, dataset, days)])
+
+
+def _one(dataset: Dataset, found: list[Finding]) -> Finding:
     faults = [one for one in found if not one.ok]
     if not faults:
         return Finding(dataset.name, None, True, "accounts", "; ".join(one.said for one in found))
@@ -62,10 +75,10 @@ def accounts_balance(archive: Archive, dataset: Dataset, days: Iterable[date] | 
     return Finding(dataset.name, None, False, "accounts", said, "trading-data verify")
 
 
-def check_ledger(archive: Archive, dataset: Dataset) -> list[Finding]:
-    """Each batch: offered = inserted + replaced + unchanged + quarantined + replayed, and its days give the same counts."""
+def check_ledger(archive: Archive, dataset: Dataset, since: int = 0) -> list[Finding]:
+    """Each batch from `since` on: offered = inserted + replaced + unchanged + quarantined + replayed, its days the same."""
     with archive.transaction(snapshot=True) as cursor:
-        cursor.execute(statement("ledger_faults"), {"dataset": dataset.name, "most": _MOST})
+        cursor.execute(statement("ledger_faults"), {"dataset": dataset.name, "since": since, "most": _MOST})
         faults = cursor.fetchall()
     return [
         Finding(
@@ -129,6 +142,32 @@ def check_days(archive: Archive, dataset: Dataset, days: Iterable[date] | None =
                     rows += held
                     faults += _day_faults(dataset, day, day in chunks, (held, int(inserted), unknown, batch))
     return faults or [Finding(dataset.name, None, True, "days", f"{rows:,} rows on {len(wanted):,} days")]
+
+
+def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> list[Finding]:
+    """Day by day: as many rows as the coverage says."""
+    wanted = known_days(archive, dataset) if days is None else sorted(set(days))
+    faults: list[Finding] = []
+    rows = 0
+    for window in _windows(wanted):
+        bounds = {
+            "dataset": dataset.name,
+            "start": day_start(window[0]),
+            "end": day_start(window[-1]) + DAY,
+            "first": window[0],
+            "last": window[-1],
+        }
+        with archive.transaction(snapshot=True) as cursor:
+            cursor.execute(statement("day_coverage", **names_of(dataset)), bounds)
+            found = [one for one in cursor.fetchall() if one[0] in set(window)]
+        rows += sum(held for _, held, _ in found)
+        for day, held, covered in found:
+            if held != covered:
+                said = f"{dataset.table} holds {held:,} rows, its coverage says {int(covered):,}"
+                faults.append(Finding(dataset.name, day, False, "coverage", said, "trading-data verify"))
+    return faults or [
+        Finding(dataset.name, None, True, "coverage", f"{rows:,} rows on {len(wanted):,} days are covered")
+    ]
 
 
 def known_days(archive: Archive, dataset: Dataset) -> list[date]:

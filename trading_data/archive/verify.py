@@ -16,6 +16,7 @@ from trading_data.archive.accounts import (
     Finding,
     accounts_balance,
     check_books,
+    check_coverage,
     check_days,
     check_ledger,
     chunk_days,
@@ -73,6 +74,7 @@ def _look(client: Client, archive: Archive, intake: Intake, dataset: Dataset, de
         *check_ledger(archive, dataset),
         *check_books(archive, dataset),
         *check_days(archive, dataset),
+        *check_coverage(archive, dataset),
     ]
     if deep:
         for day in chunk_days(archive, dataset):

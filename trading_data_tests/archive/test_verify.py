@@ -7,6 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from trading_data.archive.accounts import balance_after_load
 from trading_data.archive.verify import Finding, accounts_balance, verify
 from trading_data.cli.main import group
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
@@ -133,6 +134,8 @@ def test_damage_in_the_tables(rig: Rig) -> None:
         ("price", late, "chunk", "the ledger says that 1 rows were inserted, and price_data has no chunk"),
         ("price", DAY, "rows", "price_data holds 1 rows, the ledger says that 2 were inserted"),
         ("price", DAY, "batches", "1 rows are of batches that the ledger does not know, such as 1000000"),
+        ("price", late, "coverage", "price_data holds 0 rows, its coverage says 1"),
+        ("price", DAY, "coverage", "price_data holds 1 rows, its coverage says 2"),
         ("trade", None, "books", "archive_quarantine has 0 rows, the ledger counts 3 quarantined"),
     ]
     found = [one for one in verify(rig.client, rig.archive, rig.intake) if not one.ok]
@@ -143,6 +146,9 @@ def test_damage_in_the_tables(rig: Rig) -> None:
     assert not balance.ok
     assert "2026-11-20: price_data holds 1 rows" in balance.said
     assert str(late) not in balance.said
+    after = balance_after_load(rig.archive, PRICE, [DAY], [])
+    assert not after.ok
+    assert "2026-11-20: price_data holds 1 rows, its coverage says 2" in after.said
     assert accounts_balance(rig.archive, METRICS).ok
 
 
@@ -225,6 +231,6 @@ def test_the_command(rig: Rig) -> None:
     assert done.exit_code == 1
     lines = done.output.splitlines()
     assert lines[0].startswith("metrics 2026-11-20: rows: metrics_data holds 2 rows")
-    assert "metrics does not balance: 1 findings" in lines
+    assert "metrics does not balance: 2 findings" in lines
     done = CliRunner().invoke(group, ["verify", "--json"])
     assert (done.exit_code, json.loads(done.output)["balances"]) == (1, False)

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from trading_data.archive.accounts import accounts_balance
+from trading_data.archive.accounts import balance_after_load
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import quarantine_waiting
 from trading_data.archive.load import Loaded, load_pending
@@ -65,7 +65,7 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
             checks = [
                 _nothing_quarantined(database, dataset),
                 _nothing_missing(dataset, loaded),
-                _accounts_balance(database, dataset, [*own, *others]),
+                _accounts_balance(database, dataset, [*own, *others], loaded),
             ]
         for day in others:
             figures = load_metadata(loaded, day) | days[day]
@@ -78,8 +78,10 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
     return archive_asset
 
 
-def _accounts_balance(database: Archive, dataset: Dataset, days: list[date]) -> dg.AssetCheckResult:
-    finding = accounts_balance(database, dataset, days)
+def _accounts_balance(
+    database: Archive, dataset: Dataset, days: list[date], loaded: list[Loaded]
+) -> dg.AssetCheckResult:
+    finding = balance_after_load(database, dataset, days, [one.batch_id for one in loaded])
     return dg.AssetCheckResult(
         check_name="accounts_balance",
         passed=finding.ok,
