@@ -1,0 +1,13 @@
+-- Every version of the rows of a range, of one subject or of all (null): replaced ones in the order of their replacement,
+-- and the row itself, which has neither a successor nor a number.
+select {columns}, known.batch_id, null::bigint as replaced_by, null::timestamptz as replaced_at, null::bigint as number
+from {table} as known
+where known.{time} >= %(start)s and known.{time} < %(end)s
+  and (%(subject)s::text is null or known.{subject} = %(subject)s::text)
+union all
+select {old_columns}, revision.old_batch, revision.replaced_by, revision.replaced_at, revision.revision_id
+from archive_revision as revision
+cross join lateral jsonb_populate_record(null::{table}, revision.old) as old
+where revision.dataset = %(dataset)s
+  and revision."timestamp" >= %(start)s and revision."timestamp" < %(end)s
+  and (%(subject)s::text is null or revision.subject = %(subject)s::text)

@@ -1,0 +1,120 @@
+"""Every fill of a period, and where it came from, for somebody who has to be shown that none is missing.
+
+Belongs here: the account of the archive's fills. Does not: where rows came from (`books`), and one row's story (`provenance`).
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from trading_data.analytics.books import Books, Source, readable, row_versions
+from trading_data.analytics.frames import AMOUNT, NUMBER, TEXT, TIME, frame
+from trading_data.archive.database import Archive
+from trading_data.archive.sql import statement
+from trading_data.datasets import TRADE
+from trading_data.errors import BadInput
+from trading_data.times import utc
+
+_BATCH = ("origin", "snapshot_run", "load_run", "drained_at", "archived_at", "content_hash")
+_SOURCE = ("journal", "first_entry", "last_entry", "entries", "entry_id")
+_EXACT = tuple(column.name for column in TRADE.columns if column.type == "decimal")
+_COLUMNS = {
+    "state": TEXT,
+    **{column.name: {"decimal": AMOUNT, "time": TIME}.get(column.type, TEXT) for column in TRADE.columns},
+    "batch_id": NUMBER,
+    **dict.fromkeys(_BATCH, TEXT),
+    **dict.fromkeys(("drained_at", "archived_at"), TIME),
+    **dict.fromkeys(_SOURCE, TEXT),
+    "entries": NUMBER,
+    "replaced_by": NUMBER,
+    "replaced_at": TIME,
+    "quarantine_id": NUMBER,
+    **dict.fromkeys(("kind", "reason", "payload"), TEXT),
+}
+_TRACED = "where it was rejected"
+_ROWS = ("current", "replaced")
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+def compliance(archive: Archive, start: datetime | str, end: datetime | str) -> pd.DataFrame:
+    """Every fill with a timestamp in [start, end) that the archive was ever given, with the batch and the run it came from.
+
+    A fill is here as it is (`current`), in every version that a later one replaced (`replaced`), and, where it was rejected,
+    as it waits in quarantine (`quarantined`) or was given up (`discarded`); a rejected one that was corrected and sent again
+    is the row that became of it. Rejected fills whose timestamp cannot be read belong to every period, so that none is
+    hidden. A repeated report of an equal fill adds nothing. What is still on its way into the archive is not here yet.
+
+    Args:
+        archive: the archive tier.
+        start: aware, or text with a zone.
+        end: likewise.
+
+    Returns:
+        By timestamp, order and version (replaced ones first; those without a timestamp last): `state`; the columns of
+        `trade_data` (`quantity`, `price`, `commission`: `decimal.Decimal`; of rejected fills what can be read, else None);
+        `batch_id`; of that batch's ledger row `origin` (journal, file, vendor, quarantine), `snapshot_run`, `load_run`,
+        `drained_at`, `archived_at`, `content_hash`; `journal` (or file) with the entries `first_entry` to `last_entry` of it
+        that the batch holds, `entries` (how many) and `entry_id` where it is known which one it was; `replaced_by` (batch),
+        `replaced_at`; `quarantine_id`, `kind`, `reason`, and `payload`, the whole rejected entry as JSON text. Times are
+        datetime64[us, UTC], ids and counts Int64, missing values NA, NaT or None.
+
+    Raises:
+        BadInput: the range makes no sense.
+        ArchiveTierError: the archive is away.
+    """
+    first, last = utc(start, "start"), utc(end, "end")
+    if first > last:
+        raise BadInput(f"start {first.isoformat()} is after end {last.isoformat()}")
+    with archive.transaction(snapshot=True) as cursor:
+        rows = [*_accepted(cursor, first, last), *_rejected(cursor, first, last)]
+        books = Books(cursor, TRADE, (row["batch_id"] for row in rows))
+    for row in rows:
+        batch = books.batch(row["batch_id"])
+        source = row.pop(_TRACED, None) or books.source(row["batch_id"], (row["order_id"], row["timestamp"]))
+        row.update({name: getattr(batch, name, None) for name in _BATCH})
+        row.update({name: getattr(source, name) for name in _SOURCE})
+    rows.sort(key=lambda row: (row["timestamp"] or _LAST, row["order_id"] or "", row["state"] not in _ROWS))
+    return frame([[row.get(name) for name in _COLUMNS] for row in rows], _COLUMNS)
+
+
+def _accepted(cursor: Cursor, start: datetime, end: datetime) -> list[dict[str, Any]]:
+    return [
+        {
+            **one.values,
+            "state": "current" if one.replaced_by is None else "replaced",
+            "batch_id": one.batch_id,
+            "replaced_by": one.replaced_by,
+            "replaced_at": one.replaced_at,
+        }
+        for versions in row_versions(cursor, TRADE, start, end).values()
+        for one in versions
+    ]
+
+
+def _rejected(cursor: Cursor, start: datetime, end: datetime) -> list[dict[str, Any]]:
+    cursor.execute(statement("quarantine_not_retried"), {"dataset": TRADE.name})
+    entries = cursor.fetchall()
+    found = []
+    for values, entry in zip(readable(TRADE, [row[5] for row in entries]).to_pylist(), entries, strict=True):
+        number, journal, entry_id, kind, reason, payload, batch_id, settled = entry
+        moment = values["timestamp"]
+        if moment is not None and not start <= moment < end:
+            continue
+        exact = {name: None if values[name] is None else Decimal(values[name]) for name in _EXACT}
+        found.append(
+            {
+                **values,
+                **exact,
+                "state": settled or "quarantined",
+                "batch_id": batch_id,
+                _TRACED: Source(journal, entry_id, entry_id, 1, entry_id),
+                "quarantine_id": number,
+                "kind": kind,
+                "reason": reason,
+                "payload": payload,
+            }
+        )
+    return found

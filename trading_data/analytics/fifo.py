@@ -1,0 +1,136 @@
+"""First in, first out: which fill closes which.
+
+The rule is that of lot accounting where nobody names lots: what is sold is charged against the earliest lots bought (for
+instance U.S. Treasury Regulation § 1.1012-1(c)(1)); for short positions the same with sides exchanged: what is bought covers
+the earliest units sold. Each strategy has a position of its own in each symbol, flat before its first fill. Fills are taken in
+the order of (timestamp, order_id, execution_id). A fill of the other side closes lots from the front of the queue; what is
+left of it after the last lot opens a position the other way.
+
+A fill's commission is apportioned to its parts by quantity, each part rounded at 18 places behind the point and the last one
+taking what remains, so that the parts add up to the commission exactly.
+
+Belongs here: the matching. Does not: sums over it (`performance`), tax rules of any country (wash sales, holding periods).
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal, localcontext
+
+import pandas as pd
+
+from trading_data.analytics.exact import EXACT, ZERO, number, share
+from trading_data.errors import BadInput
+
+COLUMNS = ("timestamp", "order_id", "execution_id", "symbol", "side", "quantity", "price", "commission", "strategy")
+_SIGNS = {"buy": 1, "sell": -1}
+
+
+@dataclass
+class Lot:
+    """A fill, or what is left of one: `quantity` units at `price`, with their part of the commission."""
+
+    order_id: str
+    execution_id: str
+    timestamp: datetime
+    sign: int
+    quantity: Decimal
+    price: Decimal
+    commission: Decimal
+
+    def take(self, quantity: Decimal) -> "Lot":
+        """Cut off a part of it."""
+        part = replace(self, quantity=quantity, commission=share(self.commission, quantity, self.quantity))
+        self.quantity -= part.quantity
+        self.commission -= part.commission
+        return part
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """A part of one fill that closed a part of another, of equal quantity."""
+
+    entry: Lot
+    exit: Lot
+
+    @property
+    def gross(self) -> Decimal:
+        """Profit before commissions."""
+        return self.entry.sign * self.entry.quantity * (self.exit.price - self.entry.price)
+
+    @property
+    def commission(self) -> Decimal:
+        """Of both parts."""
+        return self.entry.commission + self.exit.commission
+
+
+@dataclass
+class Position:
+    """All of one strategy in one symbol: its fills as they came, round trips in the order of closing, lots still open."""
+
+    fills: list[Lot] = field(default_factory=list)
+    trips: list[RoundTrip] = field(default_factory=list)
+    lots: deque[Lot] = field(default_factory=deque)
+
+    def add(self, fill: Lot) -> None:
+        """Take the next fill."""
+        self.fills.append(replace(fill))
+        while fill.quantity and self.lots and self.lots[0].sign != fill.sign:
+            quantity = min(fill.quantity, self.lots[0].quantity)
+            self.trips.append(RoundTrip(self.lots[0].take(quantity), fill.take(quantity)))
+            if not self.lots[0].quantity:
+                self.lots.popleft()
+        if fill.quantity:
+            self.lots.append(fill)
+
+
+def match(fills: pd.DataFrame) -> dict[tuple[str, str], Position]:
+    """Positions by (strategy, symbol), in that order.
+
+    Raises:
+        BadInput: a column is missing, a value is not what a fill has, or a fill is there twice.
+    """
+    found: dict[tuple[str, str], Position] = {}
+    with localcontext(EXACT):
+        for strategy, symbol, fill in _checked(fills):
+            found.setdefault((strategy, symbol), Position()).add(fill)
+    return dict(sorted(found.items()))
+
+
+def _checked(fills: pd.DataFrame) -> Iterator[tuple[str, str, Lot]]:
+    missing = [name for name in COLUMNS if name not in fills.columns]
+    if missing:
+        raise BadInput(
+            f"fills have no column {', '.join(missing)}; they need {', '.join(COLUMNS)}, as `trades` returns them"
+        )
+    if not isinstance(fills["timestamp"].dtype, pd.DatetimeTZDtype) and len(fills):
+        raise BadInput(f"timestamp must be datetime64 with a zone, not {fills['timestamp'].dtype}")
+    if fills[list(COLUMNS)].isna().to_numpy().any():
+        raise BadInput("a fill has a missing value: complete it or leave the fill out")
+    names = ["timestamp", "order_id", "execution_id"]
+    if fills.duplicated(names).any():
+        twice = fills.loc[fills.duplicated(names), names].iloc[0].tolist()
+        raise BadInput(
+            f"the fill {', '.join(map(str, twice))} is there twice, and would be counted twice: leave one out"
+        )
+    ordered = fills.sort_values(names)
+    for moment, order, execution, symbol, side, quantity, price, commission, strategy in zip(
+        *(ordered[name].tolist() for name in COLUMNS), strict=True
+    ):
+        if side not in _SIGNS:
+            raise BadInput(f"side of {order} {execution} is {side!r:.60}, neither buy nor sell")
+        lot = Lot(
+            order,
+            execution,
+            moment,
+            _SIGNS[side],
+            number(quantity, f"quantity of {order} {execution}"),
+            number(price, f"price of {order} {execution}"),
+            number(commission, f"commission of {order} {execution}"),
+        )
+        if lot.quantity <= ZERO:
+            raise BadInput(
+                f"quantity of {order} {execution} is {quantity}: it must be above 0, and `side` has the direction"
+            )
+        yield strategy, symbol, lot

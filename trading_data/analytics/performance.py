@@ -1,0 +1,124 @@
+"""What trading has brought: profit, exposure and win rate of each strategy and symbol, from fills alone.
+
+Belongs here: sums over matched fills. Does not: the matching and its rule (`fifo`); ratios over equity curves, for which
+there are libraries.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal, localcontext
+from typing import Any
+
+import pandas as pd
+
+from trading_data.analytics.exact import EXACT, ZERO, divided, number, tidy
+from trading_data.analytics.fifo import Position, match
+from trading_data.analytics.frames import AMOUNT, COUNT, TEXT, TIME, frame
+
+_PERFORMANCE = {
+    **dict.fromkeys(("strategy", "symbol"), TEXT),
+    "fills": COUNT,
+    **dict.fromkeys(("bought", "sold", "gross_profit", "closed_commission", "net_profit", "commission"), AMOUNT),
+    **dict.fromkeys(("open_quantity", "cost_basis", "average_price", "mark", "exposure", "unrealised_profit"), AMOUNT),
+    **dict.fromkeys(("round_trips", "winners", "losers"), COUNT),
+    **dict.fromkeys(("win_rate", "largest_win", "largest_loss"), AMOUNT),
+}
+_ROUND_TRIPS = {
+    **dict.fromkeys(("strategy", "symbol", "direction"), TEXT),
+    "quantity": AMOUNT,
+    **dict.fromkeys(("opened", "closed"), TIME),
+    **dict.fromkeys(("entry_price", "exit_price", "gross_profit", "commission", "net_profit"), AMOUNT),
+    **dict.fromkeys(("entry_order_id", "entry_execution_id", "exit_order_id", "exit_execution_id"), TEXT),
+}
+
+
+def performance(fills: pd.DataFrame, marks: Mapping[str, Decimal] | None = None) -> pd.DataFrame:
+    """Realised and unrealised profit, exposure and win rate of each strategy and symbol, by FIFO matching of its fills.
+
+    The matching and its source are described in `trading_data.analytics.fifo`. A position is taken to be flat before the
+    first fill given, so give all of them. The order of the rows does not matter. Which of two fills with one timestamp
+    comes first is settled by their ids; it may move profit between the closed and the open part, never change their sum:
+    gross_profit + unrealised_profit - commission = money from sales - money for purchases - commission + open_quantity * mark.
+
+    Args:
+        fills: as `MarketData.trades` returns them, or any frame with the columns `timestamp` (with a zone), `order_id`,
+            `execution_id`, `symbol`, `side` (buy, sell), `quantity`, `price`, `commission` (`Decimal`), `strategy`. All
+            amounts of a symbol are in one currency.
+        marks: symbol to the price at which its open part is valued. Symbols without one are shown at cost.
+
+    Returns:
+        One row a strategy and symbol, in that order; amounts are `decimal.Decimal` in the symbol's currency, exact:
+        `fills` (int64), `bought`, `sold` (units);
+        `gross_profit`, `closed_commission`, `net_profit`: of the closed part, the last being the first without the second;
+        `commission`: of all fills, the open part's included;
+        `open_quantity` (units, negative when short), `cost_basis` (open units times their price, commissions apart; negative
+        when short), `average_price` (rounded at 18 places; None when flat);
+        `mark` (None when none is given), `exposure` (open_quantity * mark, or cost_basis without a mark),
+        `unrealised_profit` (open_quantity * mark - cost_basis, before commissions; None without a mark unless flat);
+        `round_trips`, `winners`, `losers` (int64): rows of `round_trips`, and those whose net profit is above and below 0;
+        `win_rate` (winners of round_trips, rounded at 18 places; None without any), `largest_win`, `largest_loss` (net
+        profit of one round trip; None where there is no winner or loser).
+
+    Raises:
+        BadInput: a column is missing, a value is not what a fill has, a number is a float, a fill is there twice.
+    """
+    prices = {symbol: number(mark, f"mark of {symbol}") for symbol, mark in (marks or {}).items()}
+    with localcontext(EXACT):
+        rows = [
+            [strategy, symbol, *_sums(position, prices.get(symbol))]
+            for (strategy, symbol), position in match(fills).items()
+        ]
+    return frame(rows, _PERFORMANCE)
+
+
+def round_trips(fills: pd.DataFrame) -> pd.DataFrame:
+    """The closed parts of positions, one row for each pair of an opening and a closing fill.
+
+    Args:
+        fills: as for `performance`.
+
+    Returns:
+        By strategy, symbol and order of closing: `strategy`, `symbol`, `direction` (long, short), `quantity`, `opened`,
+        `closed` (datetime64[us, UTC]), `entry_price`, `exit_price`, `gross_profit`, `commission` (both fills' parts),
+        `net_profit`, and the ids of the two fills: `entry_order_id`, `entry_execution_id`, `exit_order_id`,
+        `exit_execution_id`. Amounts are `decimal.Decimal`.
+
+    Raises:
+        BadInput: as `performance`.
+    """
+    with localcontext(EXACT):
+        rows = [
+            [
+                *(strategy, symbol, "long" if one.entry.sign > 0 else "short", tidy(one.entry.quantity)),
+                *(one.entry.timestamp, one.exit.timestamp, tidy(one.entry.price), tidy(one.exit.price)),
+                *map(tidy, (one.gross, one.commission, one.gross - one.commission)),
+                *(one.entry.order_id, one.entry.execution_id, one.exit.order_id, one.exit.execution_id),
+            ]
+            for (strategy, symbol), position in match(fills).items()
+            for one in position.trips
+        ]
+    return frame(rows, _ROUND_TRIPS)
+
+
+def _sums(position: Position, mark: Decimal | None) -> list[Any]:
+    gross = sum((one.gross for one in position.trips), ZERO)
+    closed_commission = sum((one.commission for one in position.trips), ZERO)
+    quantity = sum((lot.sign * lot.quantity for lot in position.lots), ZERO)
+    cost = sum((lot.sign * lot.quantity * lot.price for lot in position.lots), ZERO)
+    nets = [one.gross - one.commission for one in position.trips]
+    wins, losses = [net for net in nets if net > 0], [net for net in nets if net < 0]
+    value = cost if mark is None else quantity * mark
+    return [
+        len(position.fills),
+        *(tidy(sum((one.quantity for one in position.fills if one.sign == sign), ZERO)) for sign in (1, -1)),
+        *map(tidy, (gross, closed_commission, gross - closed_commission)),
+        tidy(sum((one.commission for one in position.fills), ZERO)),
+        *map(tidy, (quantity, cost)),
+        tidy(divided(cost, quantity)) if quantity else None,
+        None if mark is None else tidy(mark),
+        tidy(value),
+        None if mark is None and quantity else tidy(value - cost),
+        *map(len, (nets, wins, losses)),
+        tidy(divided(Decimal(len(wins)), Decimal(len(nets)))) if nets else None,
+        tidy(max(wins)) if wins else None,
+        tidy(min(losses)) if losses else None,
+    ]
