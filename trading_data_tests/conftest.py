@@ -52,6 +52,7 @@ class Servers:
             _run(self.given.timescale_url, f'drop database if exists "{self.made_database}" with (force)')
         self.stack.stop()
         shutil.rmtree(self.home, ignore_errors=True)
+        self.settings = None
 
     def versions(self) -> str:
         settings = self.start()
@@ -83,27 +84,40 @@ _KEY = pytest.StashKey[Servers]()
 _DEMO = pytest.StashKey[RunningDemo]()
 
 
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this is one of several processes that share the tests; each has servers of its own."""
+    return hasattr(config, "workerinput")
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of the whole system come last, and that of the demo after all others."""
-    items.sort(key=lambda item: ("/system/" in str(item.path)) + ("test_demo" in item.path.name))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The tests of the whole system come last, and that of the demo after all others; in workers the other way round."""
+    weight = -1 if _is_worker(config) else 1
+    items.sort(key=lambda item: weight * (("/system/" in str(item.path)) + ("test_demo" in item.path.name)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Begin the demo now if it is among the tests: it takes minutes, most of which it waits."""
-    if not session.config.option.collectonly and any(item.path.name == "test_demo.py" for item in session.items):
+    if session.config.option.collectonly or _is_worker(session.config):
+        return
+    if any(item.path.name == "test_demo.py" for item in session.items):
         session.config.stash[_DEMO] = RunningDemo()
 
 
 @pytest.fixture
 def demo(request: pytest.FixtureRequest) -> RunningDemo:
-    """The demo that was begun with the session."""
-    return request.config.stash[_DEMO]
+    """The demo, begun with the session, or now."""
+    stash = request.config.stash
+    if _DEMO not in stash:
+        stash[_DEMO] = RunningDemo()
+    return stash[_DEMO]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Point the tests at servers; nothing is started yet."""
     config.stash[_KEY] = Servers()
+    if _is_worker(config) and (os.environ.get(REDIS_URL) or os.environ.get(TIMESCALE_URL)):
+        pytest.exit("several processes cannot share the servers that URLs name: leave -n out")
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
 
@@ -111,7 +125,12 @@ def pytest_report_header(config: pytest.Config) -> str:
     """Which servers the tests run against."""
     if config.option.collectonly:
         return "servers: not started"
-    return f"servers: {config.stash[_KEY].versions()}"
+    servers = config.stash[_KEY]
+    said = f"servers: {servers.versions()}"
+    if getattr(config.option, "numprocesses", None):
+        servers.stop()
+        return f"{said}; a set of them for each of {config.option.numprocesses} processes"
+    return said
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -210,6 +210,19 @@ def test_what_one_session_cannot_be_is_refused(archive: str, options: dict[str, 
         connect(archive, **options)
 
 
+def test_a_transactions_own_characteristics_end_with_it(archive: str) -> None:
+    for _ in range(2):
+        client = connect(archive)
+        with client.cursor() as cursor:
+            cursor.execute("set transaction isolation level repeatable read, read only")
+            cursor.execute("select set_config('work_mem', '8MB', true)")
+            client.commit()
+            cursor.execute("set work_mem = '9MB'")
+            client.commit()
+        client.close()
+        assert one(connect(archive), "show transaction_isolation") == "read committed"
+
+
 def test_settings_and_temporary_tables_are_each_clients_own(archive: str) -> None:
     first, second = connect(archive), connect(archive)
     first.set_session(readonly=True, autocommit=True)

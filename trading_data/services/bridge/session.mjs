@@ -82,7 +82,9 @@ export class Session {
   async settings() {
     await this.sql('RESET SESSION AUTHORIZATION; RESET ROLE');
     // `timescaledb.restoring` is meant for other clients: `pg_restore` between pre_restore() and post_restore().
-    const mine = "source = 'session' AND name <> 'timescaledb.restoring'";
+    // A transaction's own characteristics end with it, and cannot be reset.
+    const others = "'timescaledb.restoring', 'transaction_isolation', 'transaction_read_only', 'transaction_deferrable'";
+    const mine = `source = 'session' AND name NOT IN (${others})`;
     const rows = await this.sql(`SELECT lower(name), setting FROM pg_settings WHERE ${mine}`);
     const now = new Map(rows);
     this.#inForce = new Map(rows.filter(([name, value]) => BASE[name] !== value));
