@@ -8,9 +8,21 @@ Importing this opens no connection and starts nothing.
 """
 
 from trading_data.datasets.records import Bar, Fill, Measurement
+from trading_data.live.records import Indicators, MarketContext, Position, Sentiment, Signal
 from trading_data.live.store import LiveStore
 from trading_data.reader.market_data import MarketData
 
 __version__ = "0.1.0"
 
-__all__ = ["Bar", "Fill", "LiveStore", "MarketData", "Measurement"]
+__all__ = [
+    "Bar",
+    "Fill",
+    "Indicators",
+    "LiveStore",
+    "MarketContext",
+    "MarketData",
+    "Measurement",
+    "Position",
+    "Sentiment",
+    "Signal",
+]

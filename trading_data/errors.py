@@ -4,8 +4,12 @@
     ├── SettingError          an environment variable or option has a value of the wrong form
     ├── ServerError           a server cannot be reached, or is not what it has to be
     │   ├── LiveTierError     … Redis or Valkey
-    │   │   └── LiveTierFull      it refused a write because its memory limit is reached
+    │   │   ├── LiveTierFull      it refused a write because its memory limit is reached
+    │   │   └── WrongContent      a key holds another type than its own, or a value that cannot be read
     │   └── ArchiveTierError  … TimescaleDB
+    ├── VendorError           a market-data vendor answered something that cannot be understood
+    │   ├── VendorUnavailable     it did not answer, or not in time, however often it was asked: ask again later
+    │   └── VendorRefused         it will not: a bad key, no right to these data, a symbol that it does not know
     ├── SchemaError           the database's schema is not the one this release needs
     ├── IntakeError           a file in the intake is damaged or cannot be written
     ├── BadInput              what the caller handed over cannot be taken; nothing of it was
@@ -45,8 +49,40 @@ class LiveTierFull(LiveTierError):
         self.refused = tuple(refused)
 
 
+class WrongContent(LiveTierError):
+    """A key of the live tier holds another type than its own, or a value with a field missing or malformed.
+
+    `key` is the key's name. Some other program wrote it: correct that, and set the value again or delete the key.
+    """
+
+    def __init__(self, key: str, message: str) -> None:
+        """Say which key, what is wrong with it and what to do."""
+        super().__init__(message)
+        self.key = key
+
+
 class ArchiveTierError(ServerError):
     """TimescaleDB cannot be reached or answered with an error."""
+
+
+class VendorError(TradingDataError):
+    """A market-data vendor answered something that cannot be understood; asking again would not help."""
+
+
+class VendorUnavailable(VendorError):
+    """A vendor did not answer, or not in time, however often it was asked: nothing is wrong here, ask again later."""
+
+
+class VendorRefused(VendorError):
+    """A vendor will not give what was asked for, however often it is asked: the message says what to correct.
+
+    `symbols` are those that it does not know; empty where the refusal is not about symbols. Ask for the others alone.
+    """
+
+    def __init__(self, message: str, symbols: Sequence[str] = ()) -> None:
+        """Say why, and for which symbols."""
+        super().__init__(message)
+        self.symbols = tuple(symbols)
 
 
 class SchemaError(TradingDataError):

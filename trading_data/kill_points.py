@@ -25,7 +25,21 @@ POINTS = {
     "trim.done": "the journals are trimmed",
     "refresh.called": "TimescaleDB has refreshed a window, which is still asked for",
     "refresh.done": "the window is no longer asked for",
+    "history.taken": "a vendor's bars of a day lie in the intake, its answer is not noted",
+    "history.noted": "the vendor's answer for a day is noted",
 }
+"""The path of an entry: every archive cycle reaches all of them."""
+
+AGING_POINTS = {
+    "compress.decided": "it is decided which chunks are compressed",
+    "compress.packed": "a chunk is compressed, not committed",
+    "compress.done": "a chunk is compressed and committed",
+    "retention.decided": "it is decided that a chunk goes",
+    "retention.exported": "the chunk's cold file is in its place and proven, the chunk still there",
+    "retention.dropped": "the chunk is dropped and the books say so, not committed",
+    "retention.done": "the drop is committed",
+}
+"""Compression and retention."""
 
 _SET = os.environ.get(VARIABLE, "")
 _seen: Counter[str] = Counter()

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from trading_data.errors import SettingError
+from trading_data.live.urls import parse
+from trading_data.live.urls import without_password as without_password
 
 REDIS_URL = "TRADING_DATA_REDIS_URL"
 TIMESCALE_URL = "TRADING_DATA_TIMESCALE_URL"
@@ -20,6 +21,7 @@ HOME = "TRADING_DATA_HOME"
 INTAKE_URI = "TRADING_DATA_INTAKE_URI"
 BACKUP_URI = "TRADING_DATA_BACKUP_URI"
 START = "TRADING_DATA_START"
+CALENDAR = "TRADING_DATA_CALENDAR"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Settings:
 
     `redis_url`, `timescale_url` and `dagster_url` are None where nothing points at a server; the two PostgreSQL
     URLs always name the psycopg2 driver (`postgresql+psycopg2://`), because SQLAlchemy 2.1 takes a bare
-    `postgresql://` for psycopg 3.
+    `postgresql://` for psycopg 3. `calendar` names the exchange whose sessions say which bars there should be.
     """
 
     redis_url: str | None
@@ -38,6 +40,7 @@ class Settings:
     intake_uri: str
     backup_uri: str
     start: date
+    calendar: str = "XNYS"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
@@ -56,6 +59,7 @@ class Settings:
             intake_uri=env.get(INTAKE_URI) or str(home / "intake"),
             backup_uri=env.get(BACKUP_URI) or str(home / "backups"),
             start=_day(env, START, date(2000, 1, 1)),
+            calendar=env.get(CALENDAR) or "XNYS",
         )
 
     def require_redis_url(self) -> str:
@@ -65,14 +69,6 @@ class Settings:
     def require_timescale_url(self) -> str:
         """The archive tier's URL, or a SettingError that says how to get one."""
         return self.timescale_url or _missing(TIMESCALE_URL)
-
-
-def without_password(url: str) -> str:
-    """`url` fit for a log or an error text: without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@", 1)).geturl()
 
 
 def _missing(name: str) -> str:
@@ -85,11 +81,7 @@ def _missing(name: str) -> str:
 
 def _redis_url(env: Mapping[str, str]) -> str | None:
     value = env.get(REDIS_URL)
-    if value and urlsplit(value).scheme not in ("redis", "rediss", "unix"):
-        raise SettingError(
-            f"{REDIS_URL} must look like redis://host:6379/0 or rediss://…, not {without_password(value)!r}"
-        )
-    return value or None
+    return parse(value, REDIS_URL).text if value else None
 
 
 def _postgres_url(env: Mapping[str, str], name: str) -> str | None:

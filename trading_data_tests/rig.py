@@ -14,7 +14,8 @@ from trading_data import Bar, Fill, LiveStore, MarketData, Measurement
 from trading_data.aggregates.refresh import refresh
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import Account, account, archived_positions
-from trading_data.archive.load import Loaded, load_pending
+from trading_data.archive.load import load_pending
+from trading_data.archive.loaded import Loaded
 from trading_data.archive.trim import Trimmed, trim_archived
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
@@ -39,6 +40,7 @@ _BOOKS = (
     "archive_source",
     "archive_disagreement",
     "archive_asked",
+    "archive_dropped",
 )
 
 

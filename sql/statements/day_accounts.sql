@@ -1,4 +1,5 @@
--- Day by day: rows that the table holds, rows that the ledger says were inserted, rows whose batch the ledger does not know.
+-- Day by day: rows that the table holds, rows that the ledger says were inserted (less those that retention dropped), rows
+-- whose batch the ledger does not know.
 with held as (
     select (known.{time} at time zone 'UTC')::date as day, count(*) as number,
            count(*) filter (where batch.batch_id is null) as unknown,
@@ -12,7 +13,12 @@ with held as (
     from archive_ledger cross join lateral jsonb_each(days) as of_day (day, counts)
     where dataset = %(dataset)s and day::date >= %(first)s and day::date <= %(last)s
     group by 1
+), dropped as (
+    select day, rows from archive_dropped where dataset = %(dataset)s and day >= %(first)s and day <= %(last)s
 )
-select coalesce(held.day, booked.day), coalesce(number, 0), coalesce(inserted, 0), coalesce(unknown, 0), unknown_batch
-from held full join booked on held.day = booked.day
+select coalesce(held.day, booked.day), coalesce(number, 0), coalesce(inserted, 0) - coalesce(dropped.rows, 0),
+       coalesce(unknown, 0), unknown_batch
+from held
+full join booked on held.day = booked.day
+left join dropped on dropped.day = coalesce(held.day, booked.day)
 order by 1

@@ -32,6 +32,14 @@ _RELATIVE = 1e-9
 
 def differences(archive: Archive, dataset: Dataset, aggregate: Aggregate, start: datetime, end: datetime) -> list[str]:
     """Compare over whole buckets in [start, end); returns one line a difference, none when all is equal."""
+    with archive.transaction(snapshot=True) as cursor:
+        return differences_seen(cursor, dataset, aggregate, start, end)
+
+
+def differences_seen(
+    cursor: Cursor, dataset: Dataset, aggregate: Aggregate, start: datetime, end: datetime
+) -> list[str]:
+    """As `differences`, within the transaction of a cursor, whose statements should all see one moment."""
     bounds = {"start": start, "end": end, "width": aggregate.width}
     names: dict[str, Composable] = {
         "group_by": identifiers(aggregate.group_by),
@@ -39,12 +47,11 @@ def differences(archive: Archive, dataset: Dataset, aggregate: Aggregate, start:
         "table": Identifier(dataset.table),
         "measures": SQL(", ").join(_expression(dataset, measure) for measure in aggregate.measures),
     }
-    with archive.transaction(snapshot=True) as cursor:
-        cursor.execute(statement("recompute", **names), bounds)
-        expected = _keyed(cursor, aggregate)
-        view = {"columns": identifiers(aggregate.columns), "view": Identifier(aggregate.name)}
-        cursor.execute(statement("aggregate_rows", **view), bounds)
-        actual = _keyed(cursor, aggregate)
+    cursor.execute(statement("recompute", **names), bounds)
+    expected = _keyed(cursor, aggregate)
+    view = {"columns": identifiers(aggregate.columns), "view": Identifier(aggregate.name)}
+    cursor.execute(statement("aggregate_rows", **view), bounds)
+    actual = _keyed(cursor, aggregate)
     lines = []
     for key in sorted(expected.keys() | actual.keys()):
         mine, raw = actual.get(key), expected.get(key)

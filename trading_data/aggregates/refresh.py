@@ -1,6 +1,7 @@
 """Refreshing aggregates: exactly the ranges that loads have left behind in `archive_refresh`, finest first.
 
-Never an open start, and never a range whose raw chunk is gone: a refresh there would delete what the aggregate holds.
+Never an open start, and never a range whose raw chunk is gone or was dropped by retention: a refresh there would delete what
+the aggregate holds.
 
 Belongs here: which windows, and calling TimescaleDB. Does not: who asks for it and when.
 """
@@ -17,7 +18,7 @@ from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.errors import ArchiveTierError, Refused
 from trading_data.kill_points import reached
-from trading_data.times import DAY, ceil, day_start, floor
+from trading_data.times import ceil, floor
 
 _ATTEMPTS = 8
 
@@ -38,17 +39,18 @@ def refresh(archive: Archive, dataset: Dataset, aggregate: Aggregate, days: Iter
         ArchiveTierError: the archive is away; what was not refreshed stays asked for.
     """
     wanted = None if days is None else sorted(set(days))
-    finer = next((one for one in dataset.aggregates if one.name == aggregate.source), None)
-    if finer is not None:
-        refresh(archive, dataset, finer, wanted)
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("refresh_asked"), {"aggregate": aggregate.name, "days": wanted})
         asked: list[tuple[int, date, datetime, datetime]] = cursor.fetchall()
         there = _chunk_days(cursor, dataset, asked)
+    # Only now: what loads ask for from here on is not in the finer ones yet, so it must not count as refreshed here.
+    finer = next((one for one in dataset.aggregates if one.name == aggregate.source), None)
+    if finer is not None:
+        refresh(archive, dataset, finer, wanted)
     windows: dict[date, list[tuple[datetime, datetime]]] = {}
     for day in sorted({one[1] for one in asked}):
         of_day = [one for one in asked if one[1] == day]
-        if day not in there:
+        if day not in there or not _still_asked(archive, of_day):
             continue
         windows[day] = merge([window(aggregate, low, high) for _, _, low, high in of_day])
         for low, high in windows[day]:
@@ -92,10 +94,16 @@ def merge(windows: list[tuple[datetime, datetime]]) -> list[tuple[datetime, date
 def _chunk_days(cursor: object, dataset: Dataset, asked: list[tuple[int, date, datetime, datetime]]) -> set[date]:
     if not asked:
         return set()
-    days = [one[1] for one in asked]
-    bounds = {"table": dataset.table, "low": day_start(min(days)), "high": day_start(max(days)) + DAY}
-    cursor.execute(statement("chunk_days"), bounds)  # type: ignore[attr-defined]
+    values = {"dataset": dataset.name, "table": dataset.table, "days": sorted({one[1] for one in asked})}
+    cursor.execute(statement("refreshable_days"), values)  # type: ignore[attr-defined]
     return {row[0] for row in cursor.fetchall()}  # type: ignore[attr-defined]
+
+
+def _still_asked(archive: Archive, asked: list[tuple[int, date, datetime, datetime]]) -> bool:
+    """False if another process has refreshed it since: retention may have dropped the day's rows by now."""
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute("select from archive_refresh where refresh_id = any(%s)", ([one[0] for one in asked],))
+        return cursor.rowcount > 0
 
 
 def _call(archive: Archive, aggregate: Aggregate, low: datetime, high: datetime) -> None:

@@ -7,61 +7,28 @@ on rows (`write`), rejected entries (`rejects`), and what a batch is (`intake.ba
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from trading_data.archive.closed import in_closed_days, too_late
 from trading_data.archive.coverage import count_again, note
 from trading_data.archive.database import Archive
+from trading_data.archive.loaded import COUNTS, Loaded, from_ledger
+from trading_data.archive.locks import lock_loads
 from trading_data.archive.rejects import Reject, behind_watermark, from_batch, keep, key_taken, ledger_name
 from trading_data.archive.retried import Retries
 from trading_data.archive.sources import SourceBooks, outranked
 from trading_data.archive.sql import statement
 from trading_data.archive.versions import DAY_US, Mask, identity_conflicts, microseconds, per_day, versions
-from trading_data.archive.write import RowWriter, Touched
+from trading_data.archive.write import RowWriter
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
 from trading_data.intake.store import BatchFile, Intake
 from trading_data.kill_points import reached
 from trading_data.live.journal import BEGINNING, EntryId
-
-COUNTS = ("inserted", "replaced", "unchanged", "quarantined")
-_EPOCH = date(1970, 1, 1)
-
-
-@dataclass
-class Loaded:
-    """What became of a batch. `already` says that an earlier load had committed it; then the counts are those of then.
-
-    offered = inserted + replaced + unchanged + quarantined + replayed. `days` has the first four by UTC day, `touched`
-    the range of changed rows by day.
-    """
-
-    batch_id: int = 0
-    already: bool = False
-    offered: int = 0
-    inserted: int = 0
-    replaced: int = 0
-    unchanged: int = 0
-    quarantined: int = 0
-    replayed: int = 0
-    missing: int = 0
-    subjects: int = 0
-    first: datetime | None = None
-    last: datetime | None = None
-    journals: list[dict[str, Any]] = field(default_factory=list)
-    days: dict[date, dict[str, int]] = field(default_factory=dict)
-    touched: dict[date, Touched] = field(default_factory=dict)
-
-    def count(self, what: str, day: int, number: int = 1) -> None:
-        """Add to a count, in all and on the day (days since 1970)."""
-        setattr(self, what, getattr(self, what) + number)
-        of_day = self.days.setdefault(_EPOCH + timedelta(days=day), dict.fromkeys(COUNTS, 0))
-        of_day[what] += number
 
 
 def load_pending(
@@ -94,11 +61,11 @@ def load_pending(
 def load(archive: Archive, dataset: Dataset, file: BatchFile, batch: Batch, *, run_id: str = "") -> Loaded:
     """Load one batch in one transaction; doing it again, in any process, changes nothing."""
     with archive.transaction() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"trading_data load {dataset.name}",))
+        lock_loads(cursor, dataset)
         reached("load.begun")
         cursor.execute("select * from archive_ledger where content_hash = %s", (file.content_hash,))
         if cursor.rowcount and cursor.description:
-            return _from_ledger(
+            return from_ledger(
                 dict(zip((one.name for one in cursor.description), cursor.fetchone() or (), strict=True))
             )
         return _Load(cursor, dataset, file, batch, run_id).run()
@@ -125,8 +92,10 @@ class _Load:
             self.batch, rejected.filter(pa.array(~self._behind(rejected) | self._uncertain(rejected)))
         )
         doubtful = behind & self._uncertain(rows)
-        fresh = rows.filter(pa.array(~behind))
-        self.out.replayed = self.out.offered - fresh.num_rows - int(doubtful.sum()) - len(self.rejects)
+        self.out.replayed = self.out.offered - int((~behind | doubtful).sum()) - len(self.rejects)
+        closed = in_closed_days(self.cursor, self.dataset, rows)
+        self.rejects += too_late(self.batch, self.dataset, rows, np.flatnonzero(closed & (~behind | doubtful)))
+        fresh, doubtful = rows.filter(pa.array(~behind & ~closed)), doubtful & ~closed
         if doubtful.any():
             self._add_doubtful(rows.filter(pa.array(doubtful)))
         if fresh.num_rows:
@@ -177,7 +146,7 @@ class _Load:
         self._count("inserted", written.inserted)
         self._count("replaced", written.replaced)
         self._count("unchanged", written.unchanged)
-        self._touch(written.touched)
+        self.out.touch(written.touched)
         note(self.cursor, self.dataset, rows, written.covered)
         if self.dataset.about not in self.dataset.key and self.out.replaced:
             count_again(self.cursor, self.dataset, list(self.out.touched))
@@ -199,7 +168,7 @@ class _Load:
         writer = RowWriter(self.cursor, self.dataset, newest, self.out.batch_id)
         added = writer.add_only()
         self._count("inserted", added.inserted)
-        self._touch(added.touched)
+        self.out.touch(added.touched)
         note(self.cursor, self.dataset, newest, added.covered)
         self.rejects += behind_watermark(self.batch, self.dataset, newest, added.differing)
         self.out.replayed += newest.num_rows - sum(added.inserted.values()) - len(added.differing)
@@ -245,15 +214,6 @@ class _Load:
         for day, number in pairs:
             if number:
                 self.out.count(what, int(day), int(number))
-
-    def _touch(self, touched: dict[int, tuple[int, int]]) -> None:
-        for day, (low, high) in touched.items():
-            key = _EPOCH + timedelta(days=day)
-            known = self.out.touched.get(key)
-            here = Touched(_moment(low), _moment(high))
-            self.out.touched[key] = (
-                here if known is None else Touched(min(known.low, here.low), max(known.high, here.high))
-            )
 
     def _ask_refresh(self) -> None:
         if not self.out.touched or not self.dataset.aggregates:
@@ -307,17 +267,3 @@ class _Load:
             "days": json.dumps({str(day): counts for day, counts in sorted(out.days.items())}),
         }
         self.cursor.execute(statement("write_ledger"), values)
-
-
-def _moment(microsecond: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microsecond)
-
-
-def _from_ledger(row: dict[str, Any]) -> Loaded:
-    return Loaded(
-        already=True,
-        **{name: row[name] for name in ("batch_id", "offered", *COUNTS, "replayed", "missing", "subjects", "journals")},
-        first=row["first_timestamp"],
-        last=row["last_timestamp"],
-        days={date.fromisoformat(day): counts for day, counts in row["days"].items()},
-    )

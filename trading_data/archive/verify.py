@@ -22,6 +22,7 @@ from trading_data.archive.accounts import (
     chunk_days,
     materialize,
 )
+from trading_data.archive.closed import changed_since_closed
 from trading_data.archive.database import Archive
 from trading_data.archive.journal_accounts import check_journals
 from trading_data.archive.migrate import check_schema
@@ -79,6 +80,7 @@ def _look(client: Client, archive: Archive, intake: Intake, dataset: Dataset, de
     if deep:
         for day in chunk_days(archive, dataset):
             found += _check_deep(archive, dataset, day)
+        found += _check_closed(archive, dataset)
     return found
 
 
@@ -138,6 +140,15 @@ def _check_deep(archive: Archive, dataset: Dataset, day: date) -> Iterator[Findi
     if twice:
         said = f"{twice:,} keys of {dataset.table} are there more than once: its primary key is gone or broken"
         yield Finding(dataset.name, day, False, "keys", said, f"psql -c 'reindex table {dataset.table}'")
+
+
+def _check_closed(archive: Archive, dataset: Dataset) -> Iterator[Finding]:
+    """Days that retention dropped: their aggregates are what they were then."""
+    for day, name in changed_since_closed(archive, dataset):
+        said = (
+            f"{name} is not what it was when retention dropped the rows of that day: somebody refreshed or changed it"
+        )
+        yield Finding(dataset.name, day, False, "aggregates", said, "trading-data restore")
 
 
 def _waits(archive: Archive, dataset: Dataset, aggregate: Aggregate, day: date) -> bool:

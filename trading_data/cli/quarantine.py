@@ -15,6 +15,7 @@ from trading_data.archive.resend import Quarantined
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import DATASETS, dataset_named
 from trading_data.intake.store import Intake
+from trading_data.printable import printable
 from trading_data.times import day_start
 
 _DATASETS = click.Choice(["prices", "trades", "metrics"])
@@ -39,7 +40,7 @@ def list_(dataset: str | None, kind: str | None, limit: int) -> None:
         for found, (count, since) in quarantine_waiting(archive, one).items():
             if kind in (None, found):
                 total += count
-                click.echo(f"{one.name}: {count:,} {_safe(found)} since {since:%Y-%m-%d %H:%M:%S}Z")
+                click.echo(f"{one.name}: {count:,} {printable(found)} since {since:%Y-%m-%d %H:%M:%S}Z")
     shown = listing(archive, declared, kind, limit)
     for entry in shown:
         click.echo(_line(entry))
@@ -58,7 +59,7 @@ def show_(quarantine_id: int) -> None:
     if entry.settled and entry.settled_at:
         click.echo(f"{entry.settled} {entry.settled_at:%Y-%m-%d %H:%M:%S}Z")
     for name, value in entry.fields:
-        click.echo(f"  {_safe(name)}: {'(missing)' if value is None else _safe(value)}")
+        click.echo(f"  {printable(name)}: {'(missing)' if value is None else printable(value)}")
 
 
 @command.command("retry")
@@ -116,12 +117,5 @@ def _edits(settings: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _line(entry: Quarantined) -> str:
-    where = f"{entry.dataset}  {_safe(entry.journal)}  {_safe(entry.entry_id)}"
-    return (
-        f"{entry.quarantine_id}  {entry.since:%Y-%m-%d %H:%M:%S}Z  {where}  {_safe(entry.kind)}: {_safe(entry.reason)}"
-    )
-
-
-def _safe(text: str) -> str:
-    known = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in known)
+    where = f"{entry.dataset}  {printable(entry.journal)}  {printable(entry.entry_id)}"
+    return f"{entry.quarantine_id}  {entry.since:%Y-%m-%d %H:%M:%S}Z  {where}  {printable(entry.kind)}: {printable(entry.reason)}"

@@ -49,6 +49,8 @@ PRICE = Dataset(
     sources=Sources(
         order=("manual", "alpaca:sip", "alpaca:iex"), compared=("open", "high", "low", "close"), tolerance=1e-3
     ),
+    export_before_drop=True,
+    drop_needs_backup=True,
 )
 
 TRADE = Dataset(

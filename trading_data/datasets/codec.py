@@ -88,7 +88,7 @@ def check(dataset: Dataset, values: Mapping[str, pa.Array], moment: datetime, ea
 def plain(value: object) -> str:
     """A field's text as the contract wants it: numbers in plain decimal, times ISO 8601 in UTC."""
     if isinstance(value, float):
-        text = repr(value)
+        text = float.__repr__(value)  # numpy's floats are floats, and write their own name around it
         return text if "e" not in text else format(Decimal(text), "f")
     if isinstance(value, Decimal):
         return format(value, "f")

@@ -101,6 +101,8 @@ class Dataset:
         freshness: how old the newest archived row may be while the feed runs.
         sources: which source wins, for a dataset with a column `source` whose key two sources may share; None where the
             newest always wins.
+        export_before_drop: retention writes a chunk to a cold Parquet file, proven row by row, before it drops it.
+        drop_needs_backup: retention drops a chunk only if a backup is known that covers it.
     """
 
     name: str
@@ -120,6 +122,8 @@ class Dataset:
     aggregates: tuple[Aggregate, ...]
     freshness: timedelta
     sources: Sources | None = None
+    export_before_drop: bool = False
+    drop_needs_backup: bool = False
 
     @cached_property
     def column(self) -> Mapping[str, Column]:

@@ -7,16 +7,25 @@ journals themselves (`intake.snapshot`).
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch, JournalRange
 from trading_data.intake.entries import Entries, to_table
 from trading_data.intake.snapshot import Drained, describe
 from trading_data.intake.store import Intake
-from trading_data.live import keys
+from trading_data.live import keys, spared
 from trading_data.live.connection import Client, live_errors
-from trading_data.live.journal import ROWS_PER_PIPELINE, Reading, find_keys, newest_entries, raw, server_ms, text
+from trading_data.live.journal import (
+    ROWS_PER_PIPELINE,
+    Reading,
+    execute,
+    find_keys,
+    newest_entries,
+    raw,
+    server_ms,
+    text,
+)
 from trading_data.times import now
 
 _NEWEST = 16
@@ -51,9 +60,8 @@ def sample(client: Client, intake: Intake, dataset: Dataset, *, earliest: dateti
         batch = Batch(dataset.name, "latest", now(), run_id, ranges, table)
         drained = describe(dataset, intake.put(batch), batch)
     if changed:
-        with live_errors(client):
-            mapping = {raw(key): _digest(fields) for key, fields in changed.items()}
-            client.hset(keys.sampled(dataset.name), mapping=cast(Any, mapping))
+        digests = {key: _digest(fields) for key, fields in changed.items()}
+        spared.set_fields(client, keys.sampled(dataset.name), digests)
     return drained
 
 
@@ -64,8 +72,7 @@ def _read(client: Client, names: Sequence[str]) -> dict[str, Mapping[bytes, byte
         pipeline = client.pipeline(transaction=False)
         for name in block:
             pipeline.hgetall(cast(str, raw(name)))
-        with live_errors(client):
-            replies = cast(list[dict[bytes, bytes]], pipeline.execute())
+        replies: list[dict[bytes, bytes]] = execute(client, pipeline, {})
         found.update((name, reply) for name, reply in zip(block, replies, strict=True) if reply)
     return found
 

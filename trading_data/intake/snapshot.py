@@ -6,23 +6,22 @@ of entries (`intake.entries`), producers without a journal (`intake.sample`).
 
 import gc
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from redis.exceptions import LockError, RedisError
 
 from trading_data.datasets.declaration import Dataset
-from trading_data.errors import LiveTierError
 from trading_data.intake.batch import Batch, JournalRange, cut_by_days
 from trading_data.intake.entries import Entries, to_table
+from trading_data.intake.lease import lease
 from trading_data.intake.store import BatchFile, Intake
 from trading_data.kill_points import reached
-from trading_data.live import keys
+from trading_data.live import keys, spared
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import (
     BEGINNING,
@@ -32,7 +31,6 @@ from trading_data.live.journal import (
     Stretch,
     find_journals,
     inspect,
-    raw,
     read,
     text,
 )
@@ -40,9 +38,6 @@ from trading_data.times import now
 
 BATCH_ENTRIES = 200_000
 """Entries a batch at most: about 12 MB of Parquet, and the bound of the archiver's memory whatever the backlog."""
-_LEASE_SECONDS = 30
-"""How long a drain may go without writing a batch, and how long the next one waits after a drain was killed."""
-_PATIENCE_SECONDS = 45
 
 
 @dataclass(frozen=True)
@@ -107,7 +102,7 @@ def snapshot(
         LiveTierError: the server is away, or another process drains this dataset.
         IntakeError: the intake cannot be written; what was not written stays in the journals.
     """
-    with _lease(client, dataset) as renew:
+    with lease(client, dataset) as still_ours:
         infos = inspect(client, find_journals(client, dataset))
         positions = find_positions(client, intake, dataset, infos, archived)
         stretches = [
@@ -117,22 +112,21 @@ def snapshot(
             for name, info in infos.items()
             if positions[name].last < info.last
         ]
-        for entries, table in _blocks(client, dataset, stretches, earliest, batch_entries, rows_per_pipeline):
-            renew()
-            ranges = tuple(_ranges(entries, positions, infos))
+
+        def write(ranges: tuple[JournalRange, ...], table: pa.Table) -> Drained:
+            """Durable first, noted second: what is noted and not durable would be lost."""
+            still_ours()
             batch = Batch(dataset.name, "journal", now(), run_id, ranges, table)
             file = intake.put(batch)
-            for found in ranges:
-                positions[found.journal] = _moved(positions[found.journal], found, infos[found.journal])
-            save_positions(client, dataset, {found.journal: positions[found.journal] for found in ranges})
-            yield describe(dataset, file, batch)
+            moved = {one.journal: _moved(positions[one.journal], one, infos[one.journal]) for one in ranges}
+            positions.update(moved)
+            save_positions(client, dataset, moved)
+            return describe(dataset, file, batch)
+
+        for entries, table in _blocks(client, dataset, stretches, earliest, batch_entries, rows_per_pipeline):
+            yield write(tuple(_ranges(entries, positions, infos)), table)
         if vanished := tuple(_vanished(stretches, positions, infos)):
-            batch = Batch(dataset.name, "journal", now(), run_id, vanished, to_table(dataset, Entries(), earliest))
-            file = intake.put(batch)
-            for found in vanished:
-                positions[found.journal] = _moved(positions[found.journal], found, infos[found.journal])
-            save_positions(client, dataset, {found.journal: positions[found.journal] for found in vanished})
-            yield describe(dataset, file, batch)
+            yield write(vanished, to_table(dataset, Entries(), earliest))
 
 
 def find_positions(
@@ -175,9 +169,7 @@ def noted_positions(client: Client, dataset: Dataset) -> dict[str, Position]:
 
 def save_positions(client: Client, dataset: Dataset, positions: Mapping[str, Position]) -> None:
     """Note how far journals were drained; to be called only when their entries are durable elsewhere."""
-    mapping = {raw(name): position.dump() for name, position in positions.items()}
-    with live_errors(client):
-        client.hset(keys.drained(dataset.name), mapping=cast(Any, mapping))
+    spared.set_fields(client, keys.drained(dataset.name), {name: one.dump() for name, one in positions.items()})
     reached("snapshot.noted")
 
 
@@ -246,35 +238,6 @@ def _moved(position: Position, found: JournalRange, info: JournalInfo) -> Positi
     else:
         added = None if position.added is None else position.added + found.count
     return Position(found.last_id, added, position.void)
-
-
-@contextmanager
-def _lease(client: Client, dataset: Dataset) -> Iterator[Callable[[], None]]:
-    lock = client.lock(keys.lease(dataset.name), timeout=_LEASE_SECONDS, blocking_timeout=_PATIENCE_SECONDS)
-    with live_errors(client):
-        if not lock.acquire():
-            raise LiveTierError(
-                f"another process has been draining the {dataset.name} journals for {_PATIENCE_SECONDS} s: "
-                "see `trading-data status`; nothing was drained, the next run tries again"
-            )
-    try:
-        yield lambda: _renew(client, lock, dataset)
-    finally:
-        try:
-            lock.release()
-        except RedisError:
-            pass  # it ran out, or the server is gone and it will; nothing depends on it
-
-
-def _renew(client: Client, lock: Any, dataset: Dataset) -> None:
-    with live_errors(client):
-        try:
-            lock.reacquire()
-        except LockError:
-            raise LiveTierError(
-                f"the lease on the {dataset.name} journals ran out while they were drained, so another process may have "
-                "begun: stopped before writing anything more; the next run goes on"
-            ) from None
 
 
 @contextmanager

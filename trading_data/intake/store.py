@@ -1,5 +1,5 @@
 """Where batches lie: a folder a dataset, under any fsspec URI. A file is whole or not there, and its name says both its
-turn and the hash of its content: `{turn}-{sha256}.parquet`.
+turn and the hash of its content: `{turn}-{sha256}.parquet`. Other documents (`trading_data.state`) lie in folders of their own.
 
 Belongs here: writing aside and renaming, listing, checking, deleting. Does not: what a batch holds.
 """
@@ -56,11 +56,30 @@ class Intake:
             IntakeError: it could not be written; nothing of it is there.
         """
         data = encode(batch)
-        folder = f"{self._root}/{batch.dataset}"
         waiting = self.pending(batch.dataset)
         turn = max(time.time_ns(), waiting[-1].turn + 1 if waiting else 0)
         digest = hashlib.sha256(data).hexdigest()
-        path = f"{folder}/{turn:020d}-{digest}.parquet"
+        kept = "the entries are still in their journals and are drained by the next run"
+        return BatchFile(
+            turn, digest, self.write(f"{batch.dataset}/{turn:020d}-{digest}.parquet", data, "a batch", kept)
+        )
+
+    def write(self, name: str, data: bytes, what: str, kept: str) -> str:
+        """Write a file under the intake so that it is whole and durable when this returns.
+
+        Args:
+            name: its path below the intake; folders are made.
+            data: its bytes.
+            what: what it is, for the error.
+            kept: for the error, where its content still is.
+
+        Returns:
+            Its path.
+
+        Raises:
+            IntakeError: it could not be written; nothing of it is there.
+        """
+        path = f"{self._root}/{name}"
         try:
             if self._local:
                 _write_aside(Path(path), data)
@@ -68,23 +87,31 @@ class Intake:
                 self._fs.pipe_file(path, data)
         except OSError as error:
             raise IntakeError(
-                f"the intake at {self.uri} cannot take a batch of {len(data):,} bytes: {error}. Make room or correct "
-                "TRADING_DATA_INTAKE_URI; the entries are still in their journals and are drained by the next run"
+                f"the intake at {self.uri} cannot take {what} of {len(data):,} bytes: {error}. Make room or correct "
+                f"TRADING_DATA_INTAKE_URI; {kept}"
             ) from error
-        return BatchFile(turn, digest, path)
+        return path
 
     def pending(self, dataset: str) -> list[BatchFile]:
         """The batches that wait, in their order."""
-        folder = f"{self._root}/{dataset}"
+        matches = [(path, _NAME.fullmatch(path.rpartition("/")[2])) for path in self.paths(dataset)]
+        return sorted(BatchFile(int(found[1]), found[2], path) for path, found in matches if found)
+
+    def paths(self, name: str) -> list[str]:
+        """What lies in a folder under the intake, in no order; nothing if there is no such folder.
+
+        Raises:
+            IntakeError: it cannot be listed.
+        """
+        folder = f"{self._root}/{name}"
         try:
             self._fs.invalidate_cache(folder)
-            paths = self._fs.ls(folder, detail=False)
+            found: list[str] = self._fs.ls(folder, detail=False)
         except FileNotFoundError:
             return []
         except OSError as error:
             raise IntakeError(f"{folder} cannot be listed: {error}. Correct it, or TRADING_DATA_INTAKE_URI") from error
-        matches = [(path, _NAME.fullmatch(path.rpartition("/")[2])) for path in paths]
-        return sorted(BatchFile(int(found[1]), found[2], path) for path, found in matches if found)
+        return [path.rstrip("/") for path in found]
 
     def read(self, file: BatchFile) -> Batch | None:
         """The batch in a file; None if it has been loaded and deleted meanwhile.
@@ -107,23 +134,33 @@ class Intake:
         except FileNotFoundError:
             pass
 
-    def _bytes(self, file: BatchFile) -> bytes | None:
+    def fetch(self, path: str, content_hash: str, lost: str) -> bytes | None:
+        """The bytes of a file; None if it is not there. `lost` says, for the error, what to do about a damaged one.
+
+        Raises:
+            IntakeError: its bytes are not those that were written.
+        """
         try:
-            data: bytes = self._fs.cat_file(file.path)
+            data: bytes = self._fs.cat_file(path)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise IntakeError(f"{file.path} cannot be read: {error}") from error
-        if hashlib.sha256(data).hexdigest() != file.content_hash:
-            raise IntakeError(
-                f"{file.path} is damaged: its bytes are not those that were written. Put the file back from a backup, or "
-                "move it out of the intake to go on without it; its journals may still hold the entries"
-            )
+            raise IntakeError(f"{path} cannot be read: {error}") from error
+        if hashlib.sha256(data).hexdigest() != content_hash:
+            raise IntakeError(f"{path} is damaged: its bytes are not those that were written. {lost}")
         return data
+
+    def _bytes(self, file: BatchFile) -> bytes | None:
+        return self.fetch(
+            file.path,
+            file.content_hash,
+            "Put the file back from a backup, or move it out of the intake to go on without it; "
+            "its journals may still hold the entries",
+        )
 
 
 def _write_aside(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(path.parent)
     _clear_leftovers(path.parent)
     aside = path.with_name(f".{path.name}.tmp")
     try:
@@ -137,11 +174,23 @@ def _write_aside(path: Path, data: bytes) -> None:
     except OSError:
         aside.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably, for their owner only (`mkdir(parents=True)` leaves those above open)."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
 
 
 def _clear_leftovers(folder: Path) -> None:

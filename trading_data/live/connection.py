@@ -1,40 +1,54 @@
 """Connections to the live tier, with time-outs on everything, and its errors in this package's words.
 
-Belongs here: making clients and translating errors. Does not: commands.
+Belongs here: making clients and translating errors. Does not: commands, and the forms of a URL (`live.urls`).
 """
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import redis
 from redis.backoff import ExponentialBackoff
+from redis.cluster import ClusterNode
+from redis.connection import SSLConnection, parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError, RedisClusterException, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
-from trading_data.errors import LiveTierError, LiveTierFull
-from trading_data.settings import without_password
+from trading_data.errors import BadInput, LiveTierError, LiveTierFull
+from trading_data.live.cluster import LateCluster
+from trading_data.live.urls import LiveUrl, parse
 
 Client = redis.Redis
+"""What this package asks the live tier with; for a cluster, a stand-in with the same methods (`live.cluster`)."""
+
+_urls: WeakKeyDictionary[object, LiveUrl] = WeakKeyDictionary()
 
 
 def connect(url: str, *, timeout: float = 10.0, retries: int = 2) -> Client:
-    """A client for `url`; nothing is sent before the first command. Replies are bytes.
+    """A client for `url` (its forms: `live.urls`); nothing is sent before the first command. Replies are bytes.
 
     `timeout` bounds connecting and every reply, in seconds; a command that failed for the connection's sake is tried
     `retries` times more. Every command this package sends may be repeated: a repeated journal entry is an unchanged row.
+
+    Raises:
+        SettingError: `url` has another form.
     """
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        socket_keepalive=True,
-        health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
-        protocol=2,
-    )
+    where = parse(url)
+    retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), retries)
+    options = {**socket_options(url, timeout), "health_check_interval": 30, "retry": retry}
+    if where.kind == "cluster":
+        client = cast(Client, LateCluster(lambda: _of_cluster(where, options), lambda error: _away(where.shown, error)))
+    elif where.kind == "sentinel":
+        client = _master(where, options)
+    else:
+        client = redis.Redis.from_url(url, **options)
+    _urls[client] = where
+    return client
 
 
 def connect_for_archiver(url: str, *, timeout: float = 30.0) -> Client:
@@ -45,8 +59,37 @@ def connect_for_archiver(url: str, *, timeout: float = 30.0) -> Client:
     return client
 
 
-def _as_it_is(reply: Any, **_: Any) -> Any:
-    return reply
+def socket_options(url: str, timeout: float) -> dict[str, Any]:
+    """What every connection to `url` has in common; connecting and each reply take `timeout` seconds at most."""
+    keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}
+    return {"socket_timeout": timeout, "socket_connect_timeout": timeout, **keepalive, "protocol": 2}
+
+
+def url_for_messages(client: Client) -> str:
+    """The plain URL of one server that hears every publication. May ask sentinels or the cluster, and so block.
+
+    Raises:
+        BadInput: `client` was not made by `connect`, so nothing is known of its URL.
+        LiveTierError: neither the cluster nor the sentinels answer.
+    """
+    where = _urls.get(client)
+    if where is None:
+        raise BadInput(
+            "subscribing takes a connection of its own: make the store by LiveStore.from_url, then subscribe"
+        )
+    if (cluster := _as_cluster(client)) is not None:
+        return where.of_server(*random.choice(cluster.addresses()))  # noqa: S311 - any node will do
+    if where.kind == "sentinel":
+        with live_errors(client):
+            return where.of_server(*cast(Any, client.connection_pool).get_master_address())
+    return where.text
+
+
+def info_of_each(client: Client, section: str) -> list[dict[str, Any]]:
+    """A section of INFO, from each server that takes writes. Raises LiveTierError when one does not answer."""
+    with live_errors(client):
+        cluster = _as_cluster(client)
+        return [client.info(section)] if cluster is None else cluster.info_of_each(section)
 
 
 @contextmanager
@@ -56,11 +99,8 @@ def live_errors(client: Client) -> Iterator[None]:
         yield
     except OutOfMemoryError as error:
         raise full_error() from error
-    except (RedisConnectionError, RedisTimeoutError) as error:
-        raise LiveTierError(
-            f"the live tier at {address(client)} does not answer ({error}): "
-            "start it or correct TRADING_DATA_REDIS_URL; what it held is drained when it is back"
-        ) from error
+    except (RedisConnectionError, RedisTimeoutError, RedisClusterException) as error:
+        raise _away(address(client), error) from error
     except RedisError as error:
         raise LiveTierError(f"the live tier at {address(client)} answered: {error}") from error
 
@@ -74,10 +114,45 @@ def full_error() -> LiveTierFull:
 
 
 def address(client: Client) -> str:
-    """Where a client's server is, without its password."""
+    """Where a client's server is, without user, password and options."""
+    where = _urls.get(client)
+    if where is not None:
+        return where.shown
     options = client.connection_pool.connection_kwargs
     if "path" in options:
-        return f"unix:{options['path']}"
-    return without_password(
-        f"redis://{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db', 0)}"
+        return f"unix://{options['path']}"
+    return f"redis://{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db', 0)}"
+
+
+def _as_cluster(client: object) -> LateCluster | None:
+    return client if isinstance(client, LateCluster) else None
+
+
+def _away(where: str, error: Exception) -> LiveTierError:
+    return LiveTierError(
+        f"the live tier at {where} does not answer ({error}): "
+        "start it or correct TRADING_DATA_REDIS_URL; what it held is drained when it is back"
     )
+
+
+def _of_cluster(where: LiveUrl, options: dict[str, Any]) -> dict[str, Any]:
+    first, *others = where.hosts
+    nodes = [cast(Any, ClusterNode)(host, port) for host, port in others]
+    return {"url": where.of_server(*first), "startup_nodes": nodes, **options}
+
+
+def _master(where: LiveUrl, options: dict[str, Any]) -> Client:
+    """The master that the sentinels name at the moment of connecting; after a failover, the new one."""
+    given = cast(Any, parse_url)(where.of_server(*where.hosts[0]))
+    secure = {"ssl": True} if given.pop("connection_class", None) is SSLConnection else {}
+    for name in ("host", "port"):
+        given.pop(name, None)
+    tls = {name: value for name, value in given.items() if name.startswith("ssl_")}
+    of_sentinels = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout", "retry", "protocol")}
+    sentinel = cast(Any, Sentinel)(where.hosts, sentinel_kwargs={**of_sentinels, **where.of_sentinels, **secure, **tls})
+    master: Client = sentinel.master_for(where.service, redis_class=redis.Redis, **{**options, **given, **secure})
+    return master
+
+
+def _as_it_is(reply: Any, **_: Any) -> Any:
+    return reply

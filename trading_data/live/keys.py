@@ -1,15 +1,96 @@
-"""Every key of the live tier: its name, its lifetime, and the keys this package keeps for itself.
+"""Every key of the live tier: its name, type, lifetime and content, and the keys this package keeps for itself.
 
-Belongs here: names and TTLs, in one place. Does not: commands.
+`KEYS` is the contract's table, once: setters and getters, the state snapshot, the docs and the tests all follow it. The
+channel of a publication is the key's own name.
+
+Belongs here: names, types and TTLs, in one place. Does not: commands.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
+from string import Formatter
+from typing import Literal
 
-PRICE = "stocks:price:{symbol}"
-PERFORMANCE = "metrics:performance"
+from trading_data.errors import BadInput
+
+KeyType = Literal["hash", "set", "zset", "stream", "string"]
 
 LATEST_TTL = timedelta(days=1)
 """How long a latest value outlives its last update. It may be evicted earlier; its journal entry never is."""
+
+
+@dataclass(frozen=True)
+class LiveKey:
+    """One kind of key.
+
+    Attributes:
+        pattern: the key's name; each `{placeholder}` stands for what a single key is about.
+        type: what the server's TYPE says of it.
+        ttl: how long a key outlives its last update; None for keys that never expire.
+        content: what is in it, for the docs.
+        state: whether it belongs to the state of the system that `state_snapshot` keeps.
+    """
+
+    pattern: str
+    type: KeyType
+    ttl: timedelta | None
+    content: str
+    state: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """The name up to its first placeholder, or the whole name."""
+        return self.pattern.partition("{")[0]
+
+    @cached_property
+    def about(self) -> tuple[str, ...]:
+        """The placeholders, in order: what a single key's name says of its content."""
+        return tuple(field for _, field, _, _ in Formatter().parse(self.pattern) if field)
+
+    def name(self, **about: str) -> str:
+        """The name of a single key: `KEYS["price"].name(symbol="AAPL")`.
+
+        Raises:
+            BadInput: a part is empty or no text, or one before the last has a colon in it, so that two keys could have
+                one name.
+        """
+        for part in self.about:
+            value = about[part]
+            if not isinstance(value, str) or not value.strip():
+                raise BadInput(f"{part} must be a text that is not empty, not {value!r}: it is part of a key's name")
+            if ":" in value and part != self.about[-1]:
+                raise BadInput(f"{part} {value!r} has a colon in it, which would make {self.pattern} ambiguous")
+            try:
+                value.encode("utf-8", "surrogateescape")
+            except UnicodeEncodeError:
+                raise BadInput(f"{part} {value!r} is no Unicode text: it has half of a surrogate pair in it") from None
+        return self.pattern.format(**about)
+
+
+KEYS: Mapping[str, LiveKey] = {
+    "price": LiveKey("stocks:price:{symbol}", "hash", LATEST_TTL, "latest bar"),
+    "indicators": LiveKey("stocks:indicators:{symbol}", "hash", LATEST_TTL, "indicator name → value, and `timestamp`"),
+    "sentiment": LiveKey("stocks:sentiment:{symbol}", "hash", LATEST_TTL, "score, articles, headline, `timestamp`"),
+    "context": LiveKey("market:context", "hash", LATEST_TTL, "sector performance and breadth, and `timestamp`"),
+    "watchlist": LiveKey("watchlist:current", "set", None, "symbols", state=True),
+    "candidates": LiveKey("candidates:ranked", "zset", None, "symbol → score", state=True),
+    "active": LiveKey("positions:active:{symbol}", "hash", None, "quantity, entry price, stop, target", state=True),
+    "monitoring": LiveKey("positions:monitoring:{symbol}", "hash", None, "as `positions:active`", state=True),
+    "signal": LiveKey(
+        "signals:{signal_type}:{symbol}", "hash", timedelta(hours=4), "direction, strength, `timestamp`", state=True
+    ),
+    "system": LiveKey("system:state", "hash", None, "component → state", state=True),
+    "performance": LiveKey("metrics:performance", "hash", None, "metric name → latest value"),
+    "cache": LiveKey("cache:{name}:{digest}", "string", timedelta(hours=1), "computed results"),
+    "price_journal": LiveKey("journal:price:{symbol}", "stream", None, "every bar"),
+    "trade_journal": LiveKey("journal:trade", "stream", None, "every fill"),
+    "metrics_journal": LiveKey("journal:metrics", "stream", None, "every measurement"),
+}
+
+PRICE = KEYS["price"].pattern
+PERFORMANCE = KEYS["performance"].pattern
 
 
 def drained(dataset: str) -> str:

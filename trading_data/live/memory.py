@@ -5,7 +5,7 @@ Belongs here: reading the figures and the forecast, a pure function. Does not: w
 
 from dataclasses import dataclass
 
-from trading_data.live.connection import Client, live_errors
+from trading_data.live.connection import Client, info_of_each
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,13 @@ class Memory:
 
 
 def read_memory(client: Client, at: float) -> Memory:
-    """One INFO call. Raises LiveTierError when the server does not answer."""
-    with live_errors(client):
-        info = client.info("memory")
-    return Memory(at, int(info["used_memory"]), int(info["maxmemory"]))
+    """One INFO call to each server; of a cluster, the reading of its fullest node, for that one refuses writes first.
+
+    Raises:
+        LiveTierError: a server does not answer.
+    """
+    readings = [Memory(at, int(info["used_memory"]), int(info["maxmemory"])) for info in info_of_each(client, "memory")]
+    return max(readings, key=lambda one: (one.ratio, one.used))
 
 
 def seconds_until_full(readings: list[Memory]) -> float | None:

@@ -4,30 +4,35 @@ Belongs here: the public API of the live tier. Does not: the archiver's view of 
 """
 
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
-from datetime import datetime
-from decimal import Decimal
-from operator import attrgetter
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, ParamSpec, TypeVar, cast
 
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from trading_data.datasets import METRICS, PRICE, TRADE
-from trading_data.datasets.codec import LARGEST, plain
-from trading_data.datasets.declaration import Column, Dataset
+from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.records import Bar, Fill, Measurement
-from trading_data.errors import BadInput, LiveTierError, LiveTierFull
+from trading_data.errors import LiveTierError, LiveTierFull
 from trading_data.live import keys
+from trading_data.live.cache import Cached, cached
+from trading_data.live.channels import EVERY_BAR
 from trading_data.live.connection import Client, connect, full_error, live_errors
-from trading_data.times import utc
+from trading_data.live.door import checked_fields
+from trading_data.live.listener import HEARTBEAT_SECONDS
+from trading_data.live.moves import Moves
+from trading_data.live.state import State
+from trading_data.live.subscribe import AsyncSubscription, Subscription
+from trading_data.live.writes import publisher
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _PIPELINE = 500
 """Records a pipeline: enough to hide the round trip, few enough not to hold up other clients."""
 
 
-class LiveStore:
+class LiveStore(State, Moves):
     """The live tier, for producers and strategies.
 
     Every write is one pipeline a block of records: the journal entry first, then the latest value with its lifetime,
@@ -42,7 +47,7 @@ class LiveStore:
 
     @classmethod
     def from_url(cls, url: str) -> "LiveStore":
-        """A store for a `redis://`, `rediss://` or `unix://` URL; connects with the first command."""
+        """A store for a URL of one of the forms in `live.urls`; connects with the first command."""
         return cls(connect(url))
 
     @property
@@ -79,28 +84,50 @@ class LiveStore:
 
     def record(self, dataset: Dataset, records: Iterable[Any]) -> list[str]:
         """The writer behind the three above, for any declared dataset."""
-        checked = [_fields(dataset, record, at) for at, record in enumerate(records)]
+        checked = [checked_fields(dataset, record, at) for at, record in enumerate(records)]
         ids: list[str] = []
         for start in range(0, len(checked), _PIPELINE):
             ids += self._write(dataset, checked, start)
         return ids
 
-    def latest_prices(self, symbols: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The latest value of each symbol that has one, fields as text."""
-        pipeline = self._client.pipeline(transaction=False)
-        for symbol in symbols:
-            pipeline.hgetall(keys.PRICE.format(symbol=symbol))
-        with live_errors(self._client):
-            replies = cast(list[dict[bytes, bytes]], pipeline.execute())
-        return {
-            symbol: {name.decode(): value.decode() for name, value in reply.items()}
-            for symbol, reply in zip(symbols, replies, strict=True)
-            if reply
-        }
+    def subscribe(
+        self,
+        symbols: str | Iterable[str] | None,
+        kinds: str | Iterable[str] = EVERY_BAR,
+        *,
+        heartbeat: float = HEARTBEAT_SECONDS,
+    ) -> Subscription:
+        """Updates of `symbols` (None: all) as they are published, and a `Missed` after each gap; see `live.subscribe`.
+
+        Args:
+            symbols: one, several, or None for all.
+            kinds: names in `live.keys.KEYS` of what to hear; by default every bar, late ones included.
+            heartbeat: seconds of silence after which the server is asked if it is there, and as many until it is given up.
+
+        Raises:
+            BadInput: no symbols, or an unknown kind.
+            LiveTierError: the server is away now; when it goes away later, it is waited for.
+        """
+        return Subscription(self._client, symbols, kinds, heartbeat=heartbeat)
+
+    def subscribe_async(
+        self,
+        symbols: str | Iterable[str] | None,
+        kinds: str | Iterable[str] = EVERY_BAR,
+        *,
+        heartbeat: float = HEARTBEAT_SECONDS,
+    ) -> AsyncSubscription:
+        """As `subscribe`, for asyncio: `async with` or `async for`, with which it subscribes."""
+        return AsyncSubscription(self._client, symbols, kinds, heartbeat=heartbeat)
+
+    def cached(self, name: str, ttl: timedelta | float, **options: Any) -> Callable[[Callable[P, R]], Cached[P, R]]:
+        """Decorate a function whose results are kept for `ttl` and shared by all processes; see `live.cache.cached`."""
+        return cached(self._client, name, ttl, **options)
 
     def _write(self, dataset: Dataset, records: list[dict[str, str]], start: int) -> list[str]:
         """Write one pipeline of the records, from position `start`."""
         pipeline = self._client.pipeline(transaction=False)
+        publish = publisher(self._client, pipeline)
         journalled = []
         for record in records[start : start + _PIPELINE]:
             journalled.append(len(pipeline))
@@ -116,7 +143,7 @@ class LiveStore:
             elif dataset is METRICS:
                 channel = keys.PERFORMANCE
                 pipeline.hset(channel, subject, record["value"])
-            pipeline.publish(channel, json.dumps(record))
+            publish(channel, json.dumps(record))
         with live_errors(self._client):
             replies = pipeline.execute(raise_on_error=False)
         return _accepted([replies[at] for at in journalled], replies, start, len(records))
@@ -145,52 +172,3 @@ def _accepted(ids: list[Any], replies: list[Any], start: int, total: int) -> lis
     raise LiveTierError(
         f"the live tier refused {len(refused) or 'the latest value of some'} records: {failed}"
     ) from failed
-
-
-_GETTERS = {kind: attrgetter(*(field.name for field in fields(kind))) for kind in (Bar, Fill, Measurement)}
-_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Bar, Fill, Measurement)}
-
-
-def _fields(dataset: Dataset, record: object, at: int) -> dict[str, str]:
-    """The text fields of one record, checked by the dataset's rules."""
-    kind = type(record)
-    if kind in _GETTERS:
-        values: Mapping[str, object] = dict(zip(_NAMES[kind], _GETTERS[kind](record), strict=True))
-    elif isinstance(record, Mapping):
-        values = record
-    else:
-        raise BadInput(f"{dataset.title}[{at}] is a {kind.__name__}; give a record class of trading_data or a mapping")
-    if values.keys() != dataset.column.keys():
-        missing, unknown = dataset.column.keys() - values.keys(), values.keys() - dataset.column.keys()
-        raise BadInput(
-            f"{dataset.title}[{at}]: missing {sorted(missing)}, unknown {sorted(unknown)}; nothing was written"
-        )
-    out = {column.name: _field(column, values[column.name], f"{dataset.title}[{at}]") for column in dataset.columns}
-    for low, high in dataset.ordered:
-        if float(out[low]) > float(out[high]):
-            raise BadInput(f"{dataset.title}[{at}]: {low} {out[low]} is above {high} {out[high]}; nothing was written")
-    return out
-
-
-def _field(column: Column, value: object, where: str) -> str:
-    name = f"{where}.{column.name}"
-    if column.type == "time":
-        if not isinstance(value, datetime | str):
-            raise BadInput(f"{name} must be an aware datetime, not {value!r}; nothing was written")
-        return utc(value, name).isoformat()
-    if column.type == "text":
-        if not isinstance(value, str) or (column.name_like and not value.strip()):
-            raise BadInput(f"{name} must be a text that is not empty, not {value!r}; nothing was written")
-        if column.choices and value not in column.choices:
-            raise BadInput(f"{name} must be one of {', '.join(column.choices)}, not {value!r}; nothing was written")
-        return value
-    text = plain(value)
-    try:
-        number = float(text) if column.type == "float" else Decimal(text)
-    except (ValueError, ArithmeticError):
-        raise BadInput(f"{name} must be a number, not {value!r}; nothing was written") from None
-    if not math.isfinite(number) or abs(float(number)) > LARGEST:
-        raise BadInput(f"{name} must be finite and within {LARGEST:g}, not {value!r}; nothing was written")
-    if (column.least is not None and number < column.least) or (column.above is not None and number <= column.above):
-        raise BadInput(f"{name} {text} is too small; nothing was written")
-    return text

@@ -11,13 +11,15 @@ import dagster as dg
 from psycopg2.sql import Identifier
 
 from trading_data.archive.database import Archive
-from trading_data.archive.load import COUNTS, Loaded
+from trading_data.archive.loaded import COUNTS, Loaded
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.intake.snapshot import Drained
+from trading_data.live.strange import WrongType
 from trading_data.times import DAY, day_start
 
-_SHOWN = 20
+SHOWN = 20
+"""Rows, files and keys shown at most."""
 _SQL_TYPES = {"text": "text", "float": "double precision", "decimal": "numeric", "time": "timestamptz"}
 
 
@@ -67,8 +69,14 @@ def snapshot_metadata(drained: Sequence[Drained]) -> dict[str, Any]:
         "first timestamp": _when([one.first for one in drained], min),
         "last timestamp": _when([one.last for one in drained], max),
         "journals": journal_table([vars(found) for found in ranges]),
-        "files": dg.MetadataValue.md("\n".join(f"- `{one.file.name}`" for one in drained[:_SHOWN]) or "none"),
+        "files": dg.MetadataValue.md("\n".join(f"- `{one.file.name}`" for one in drained[:SHOWN]) or "none"),
     }
+
+
+def strange_metadata(strange: Sequence[WrongType]) -> dict[str, Any]:
+    """Keys that bear a name of the dataset and are of another type."""
+    listed = "\n".join(f"- {one.said}" for one in strange[:SHOWN])
+    return {"keys of another type": dg.MetadataValue.md(listed or "none")}
 
 
 def load_metadata(loaded: Sequence[Loaded], day: date | None = None) -> dict[str, Any]:
@@ -84,7 +92,7 @@ def load_metadata(loaded: Sequence[Loaded], day: date | None = None) -> dict[str
         fresh = [one for one in fresh if day in one.days]
     return {
         **figures,
-        "batches": ", ".join(str(one.batch_id) for one in fresh[:_SHOWN]) or "none",
+        "batches": ", ".join(str(one.batch_id) for one in fresh[:SHOWN]) or "none",
         "journals": journal_table([found for one in fresh for found in one.journals]),
     }
 
@@ -117,7 +125,7 @@ def day_metadata(archive: Archive, dataset: Dataset, days: Sequence[date]) -> di
 def journal_table(ranges: Sequence[dict[str, Any]]) -> dg.TableMetadataValue:
     """Ranges of journals as a table; the first twenty."""
     columns = ("journal", "after", "first", "last", "count", "missing")
-    records = [dg.TableRecord({name: one[name] for name in columns}) for one in ranges[:_SHOWN]]
+    records = [dg.TableRecord({name: one[name] for name in columns}) for one in ranges[:SHOWN]]
     schema = dg.TableSchema(
         [dg.TableColumn(name, "int" if name in ("count", "missing") else "string") for name in columns]
     )

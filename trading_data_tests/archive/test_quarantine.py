@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_data.archive.load import Loaded
+from trading_data.archive.loaded import Loaded
 from trading_data.archive.quarantine import Retried, discard, listing, retry, show
 from trading_data.archive.rejects import journal_name, ledger_name
 from trading_data.archive.resend import Edits

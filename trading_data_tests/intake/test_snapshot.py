@@ -9,6 +9,7 @@ import pytest
 from trading_data.archive.trim import trim_drained
 from trading_data.datasets import METRICS, PRICE
 from trading_data.errors import LiveTierError
+from trading_data.intake import lease as lease_module
 from trading_data.intake import snapshot as snapshot_module
 from trading_data.intake.sample import sample
 from trading_data.intake.snapshot import Position
@@ -128,7 +129,7 @@ def test_two_drains_at_once_take_turns(rig: Rig) -> None:
 def test_a_lease_that_nobody_releases_is_an_error_that_says_so(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.store.record_metrics([measurement()])
     rig.client.set("archive:lease:metrics", "somebody")
-    monkeypatch.setattr(snapshot_module, "_PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(lease_module, "PATIENCE_SECONDS", 1)
     with pytest.raises(LiveTierError, match="another process has been draining the metrics journals"):
         rig.snapshot(METRICS)
 
@@ -136,7 +137,7 @@ def test_a_lease_that_nobody_releases_is_an_error_that_says_so(rig: Rig, monkeyp
 def test_the_lease_of_a_drain_that_was_killed_runs_out(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.store.record_metrics([measurement()])
     rig.client.set("archive:lease:metrics", "somebody who is dead", px=800)
-    monkeypatch.setattr(snapshot_module, "_PATIENCE_SECONDS", 10)
+    monkeypatch.setattr(lease_module, "PATIENCE_SECONDS", 10)
     assert [one.rows for one in rig.snapshot(METRICS)] == [1]
 
 

@@ -37,7 +37,7 @@ def test_a_bar_is_journalled_set_and_published(rig: Rig) -> None:
 
 def test_a_late_bar_leaves_the_latest_value_alone(rig: Rig) -> None:
     rig.store.record_prices([bar("AAPL", 5, close=11.5), bar("AAPL", 1), bar("AAPL", 5, close=11.25)])
-    assert rig.store.latest_prices(["AAPL", "MSFT"])["AAPL"]["close"] == "11.25"
+    assert rig.store.latest_bars(["AAPL", "MSFT"])["AAPL"].close == 11.25
     assert raw(rig).xlen("journal:price:AAPL") == 3
 
 
@@ -107,4 +107,4 @@ def test_channels_of_the_other_datasets(rig: Rig) -> None:
 
 def test_latest_is_the_newest_by_its_own_time(rig: Rig) -> None:
     rig.store.record_prices([bar("AAPL", timestamp=MOMENT.astimezone(UTC) + timedelta(seconds=1)), bar("AAPL")])
-    assert rig.store.latest_prices(["AAPL"])["AAPL"]["timestamp"] == "2026-11-20T15:00:01+00:00"
+    assert rig.store.latest_bars(["AAPL"])["AAPL"].timestamp == MOMENT + timedelta(seconds=1)

@@ -16,8 +16,9 @@ from trading_data.intake.snapshot import snapshot
 from trading_data.live.connection import Client
 from trading_data.live.journal import EntryId, find_journals
 from trading_data.live.memory import read_memory
+from trading_data.live.strange import WrongType, keys_of, wrong_types
 from trading_data.orchestration.assets.sources import OWNER, journal_key, latest_key
-from trading_data.orchestration.metadata import snapshot_metadata
+from trading_data.orchestration.metadata import SHOWN, snapshot_metadata, strange_metadata
 from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, earliest, one_clear_line
 from trading_data.times import now
@@ -41,12 +42,19 @@ def _snapshot_asset(dataset: Dataset) -> dg.AssetsDefinition:
         pool=f"drain_{dataset.name}",
         kinds={"redis", "parquet"},
         owners=[OWNER],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "keys_as_declared",
+                asset=dataset.snapshot,
+                description="No key with a name of the journals or latest values is of another type than theirs.",
+            )
+        ],
         description=f"Drains `{dataset.journal}` into the intake, durably, and only then notes how far. "
         f"Next: `{dataset.table}` loads what is there.",
     )
     def snapshot_asset(
         context: dg.AssetExecutionContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
-    ) -> None:
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with one_clear_line(), live.for_archiver() as client, archive.connect() as database:
             archived = _archived(context, client, database, dataset)
             store, first = intake.open(), earliest()
@@ -54,13 +62,32 @@ def _snapshot_asset(dataset: Dataset) -> dg.AssetsDefinition:
                 snapshot(client, store, dataset, earliest=first, archived=archived, run_id=context.run.run_id)
             )
             sampled = sample(client, store, dataset, earliest=first, run_id=context.run.run_id)
-            figures = snapshot_metadata([*drained, *([sampled] if sampled else [])])
+            strange = wrong_types(client, keys_of(dataset))
+            figures = snapshot_metadata([*drained, *([sampled] if sampled else [])]) | strange_metadata(strange)
             if archived is None:
                 figures["trimmed to the intake"] = _emergency(context, client, dataset)
         for key in context.partition_keys:
             context.add_asset_metadata(figures, partition_key=key)
+        checked = _keys_as_declared(strange)
+        if not checked.passed:
+            context.log.warning(checked.description)
+        return dg.MaterializeResult(check_results=[checked])
 
     return snapshot_asset
+
+
+def _keys_as_declared(strange: list[WrongType]) -> dg.AssetCheckResult:
+    said = "; ".join(one.said for one in strange[:SHOWN]) + ("; …" if len(strange) > SHOWN else "")
+    return dg.AssetCheckResult(
+        check_name="keys_as_declared",
+        passed=not strange,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(strange)} keys have names of ours and are not archived: {said}. Somebody else writes them: find "
+        "out who (`redis-cli MONITOR`, `ACL LOG`), then RENAME the keys or DEL them"
+        if strange
+        else "Every key with a name of ours is of its type.",
+        metadata={"keys": len(strange)},
+    )
 
 
 def _archived(

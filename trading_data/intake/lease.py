@@ -1,0 +1,66 @@
+"""The lease on a dataset's journals: one process drains them at a time.
+
+Its key has no lifetime of the server's own, because a full server evicts what has one, and just then the journals have
+to be drained. When it runs out, in milliseconds of the server's clock, is part of its value: `{until} {holder}`.
+
+Belongs here: taking it, keeping it, giving it back. Does not: draining (`intake.snapshot`).
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from trading_data.datasets.declaration import Dataset
+from trading_data.errors import LiveTierError
+from trading_data.live import keys, spared
+from trading_data.live.connection import Client
+
+LEASE_SECONDS = 30
+"""How long a drain may go without writing a batch, and how long the next one waits after a drain was killed."""
+PATIENCE_SECONDS = 45
+_POLL_SECONDS = 0.1
+
+_VALUE = """
+local now = redis.call('TIME')
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+local held = redis.call('GET', KEYS[1])
+local mine = held and string.match(held, ' (.*)$') == ARGV[1]
+"""
+_WRITE = "redis.call('SET', KEYS[1], string.format('%d %s', ms + ARGV[2], ARGV[1])) return 1"
+_TAKE = _VALUE + f"if held and ms < (tonumber(string.match(held, '^(%d+) ')) or math.huge) then return 0 end {_WRITE}"
+_KEEP = _VALUE + f"if not mine then return 0 end {_WRITE}"
+_GIVE_BACK = _VALUE + "if mine then redis.call('DEL', KEYS[1]) end return 1"
+
+
+@contextmanager
+def lease(client: Client, dataset: Dataset) -> Iterator[Callable[[], None]]:
+    """Hold the lease; call what this yields before each thing that only its holder may do: it takes another 30 s.
+
+    Raises:
+        LiveTierError: the server is away, another process keeps the lease for 45 s, or (by that call) it is lost.
+    """
+    key, holder = keys.lease(dataset.name), uuid.uuid4().hex
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while not spared.run(client, _TAKE, key, holder, LEASE_SECONDS * 1000):
+        if time.monotonic() > patience:
+            raise LiveTierError(
+                f"another process has been draining the {dataset.name} journals for {PATIENCE_SECONDS} s: "
+                "see `trading-data status`; nothing was drained, the next run tries again"
+            )
+        time.sleep(_POLL_SECONDS)
+
+    def keep() -> None:
+        if not spared.run(client, _KEEP, key, holder, LEASE_SECONDS * 1000):
+            raise LiveTierError(
+                f"the lease on the {dataset.name} journals ran out while they were drained, and another process may have "
+                "begun: stopped before writing anything more; the next run goes on"
+            )
+
+    try:
+        yield keep
+    finally:
+        try:
+            spared.run(client, _GIVE_BACK, key, holder)
+        except LiveTierError:
+            pass  # the server is gone, and the lease runs out; nothing depends on it

@@ -1,0 +1,1 @@
+"""Tests of the state that trading systems keep in the live tier."""
