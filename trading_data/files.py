@@ -18,7 +18,7 @@ from trading_data.datasets.declaration import Column, Dataset
 from trading_data.errors import BadInput
 from trading_data.settings import without_password
 
-_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _ROWS = 100_000
 """Rows of a table, at most (a few more only if the rows of a CSV file are next to empty)."""
 _BLOCK_BYTES = 1 << 20
@@ -88,8 +88,8 @@ def _readable(uri: str) -> Iterator[None]:
 
 
 def _open(uri: str) -> IO[bytes]:
-    if not uri.lower().endswith(_SUFFIXES):
-        raise BadInput(f"{without_password(uri)}: only files ending in {', '.join(_SUFFIXES)} can be read")
+    if not uri.lower().endswith(SUFFIXES):
+        raise BadInput(f"{without_password(uri)}: only files ending in {', '.join(SUFFIXES)} can be read")
     opened: IO[bytes] = fsspec.open(uri, "rb", compression="gzip" if uri.lower().endswith(".gz") else None).open()
     return opened
 

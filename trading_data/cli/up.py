@@ -12,9 +12,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from trading_data.errors import BadInput, ServerError
+from trading_data.errors import ServerError
+from trading_data.feed import symbols_of
 from trading_data.settings import Settings
 from trading_data.system.system import System
+from trading_data.vendors.alpaca_account import AlpacaAccount
 
 _FEEDS = ("simulated", "replay", "alpaca", "none")
 
@@ -23,12 +25,14 @@ _FEEDS = ("simulated", "replay", "alpaca", "none")
 @click.option("--feed", type=click.Choice(_FEEDS), default="simulated", show_default=True, help="What sends bars.")
 @click.option("--port", default=3000, show_default=True, help="Port of the web server, on loopback.")
 @click.option("--home", type=click.Path(path_type=Path), help="Folder for everything. [default: $TRADING_DATA_HOME]")
-@click.option("--symbols", default=50, show_default=True, help="Symbols of the simulated feed.")
+@click.option(
+    "--symbols", help="How many, for simulated, or which: AAPL,MSFT. [default: 50; alpaca: watchlist:current]"
+)
 @click.option("--pace", default=1.0, show_default=True, help="Simulated seconds a second.")
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same market.")
 @click.argument("files", nargs=-1)
 def command(
-    feed: str, port: int, home: Path | None, symbols: int, pace: float, seed: int, files: tuple[str, ...]
+    feed: str, port: int, home: Path | None, symbols: str | None, pace: float, seed: int, files: tuple[str, ...]
 ) -> None:
     """Start everything that no URL points at, print one table of URLs, stay up until Ctrl-C.
 
@@ -86,13 +90,17 @@ def _print_table(system: System, console: Console) -> None:
     console.print(table)
 
 
-def _feed_options(feed: str, files: tuple[str, ...], symbols: int, pace: float, seed: int) -> list[str] | None:
+def _feed_options(feed: str, files: tuple[str, ...], symbols: str | None, pace: float, seed: int) -> list[str] | None:
     if files and feed != "replay":
         raise click.UsageError("FILES go with --feed replay")
     if feed == "none":
         return None
+    which = [] if symbols is None else ["--symbols", symbols]
     if feed == "alpaca":
-        raise BadInput("--feed alpaca is not in this release; there are simulated, replay and none")
+        AlpacaAccount.from_env()  # rather now than when everything else has started
+        if isinstance(symbols_of(symbols), int):
+            raise click.UsageError("--feed alpaca takes --symbols by name, such as AAPL,MSFT")
+        return ["--kind", "alpaca", *which]
     if feed == "replay":
         if not files:
             raise click.UsageError("--feed replay wants the FILES to send")
@@ -103,7 +111,7 @@ def _feed_options(feed: str, files: tuple[str, ...], symbols: int, pace: float, 
             "0" if pace == 1.0 else str(pace),
             *(one if "://" in one else str(Path(one).absolute()) for one in files),
         ]
-    return ["--symbols", str(symbols), "--pace", str(pace), "--seed", str(seed), "--round-the-clock"]
+    return [*which, "--pace", str(pace), "--seed", str(seed), "--round-the-clock"]
 
 
 def _at_home(settings: Settings, home: Path) -> Settings:

@@ -14,7 +14,7 @@ from datetime import datetime
 import click
 
 from trading_data.errors import TradingDataError
-from trading_data.feed import FEEDS, FeedCounts, Minute, open_feed, pump
+from trading_data.feed import FEEDS, FeedCounts, Minute, open_feed, pump, symbols_of
 from trading_data.live.store import LiveStore
 from trading_data.settings import REDIS_URL, Settings
 from trading_data.times import day_start
@@ -26,7 +26,9 @@ _EVERY = 59.0
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--kind", type=click.Choice(FEEDS), default="simulated", show_default=True, help="Who makes the records.")
-@click.option("--symbols", default=50, show_default=True, help="Symbols of the simulated market.")
+@click.option(
+    "--symbols", help="How many, for simulated, or which: AAPL,MSFT. [default: 50; alpaca: watchlist:current]"
+)
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same market.")
 @click.option("--pace", default=1.0, show_default=True, help="Simulated seconds a second; 0 is as fast as it goes.")
 @click.option("--round-the-clock", is_flag=True, help="24 hours a day, not 14:30 to 21:00 UTC.")
@@ -35,7 +37,7 @@ _EVERY = 59.0
 def main(
     files: tuple[str, ...],
     kind: str,
-    symbols: int,
+    symbols: str | None,
     seed: int,
     pace: float,
     round_the_clock: bool,
@@ -43,28 +45,32 @@ def main(
     redis_url: str | None,
 ) -> None:
     """Send a feed into the live tier, with a line of counts a minute; SIGTERM or Ctrl-C ends it in order."""
-    speed = pace or None
+    speed = None if kind == "alpaca" else pace or None
+    name, stop = f"feed {kind}", threading.Event()
     try:
         settings = Settings.from_env()
         store = LiveStore.from_url(redis_url or settings.require_redis_url())
         minutes = open_feed(
             kind,
             files,
-            symbols=symbols,
+            symbols=symbols_of(symbols),
             seed=seed,
             pace=speed,
             round_the_clock=round_the_clock,
             day=day.date() if day else None,
             earliest=day_start(settings.start),
+            store=store,
+            stop=stop,
+            report=lambda text: _say(f"{name}: {text}"),
         )
-        _run(store, minutes, speed, f"feed {kind}")
+        _run(store, minutes, speed, name, stop)
     except TradingDataError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
 
 
-def _run(store: LiveStore, minutes: Iterable[Minute], pace: float | None, name: str) -> None:
-    stop, counts = threading.Event(), FeedCounts()
+def _run(store: LiveStore, minutes: Iterable[Minute], pace: float | None, name: str, stop: threading.Event) -> None:
+    counts = FeedCounts()
 
     def on_signal(*_: object) -> None:
         stop.set()

@@ -198,8 +198,8 @@ def test_feeds_are_opened_by_name() -> None:
     assert next(open_feed("simulated", pace=None, day=DAY)).at == datetime(2026, 3, 2, 14, 31, tzinfo=UTC)
     live = next(open_feed("simulated", symbols=["A", "B", "C"], round_the_clock=True))
     assert {bar.symbol for bar in live.bars} <= {"A", "B", "C"}
-    with pytest.raises(BadInput, match="there is no feed 'alpaca'; there are simulated, replay"):
-        open_feed("alpaca")
+    with pytest.raises(BadInput, match="there is no feed 'nosuch'; there are simulated, replay, alpaca"):
+        open_feed("nosuch")
     with pytest.raises(BadInput, match="takes no files"):
         open_feed("simulated", ["bars.csv"])
     with pytest.raises(BadInput, match="at least one"):

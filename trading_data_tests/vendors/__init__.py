@@ -1,0 +1,1 @@
+"""Tests of the vendors, against local servers that speak their protocol."""
