@@ -15,6 +15,7 @@ from trading_data.archive.ledger import Account, account, archived_positions, qu
 from trading_data.archive.migrate import check_schema
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
+from trading_data.drift import archive_drift
 from trading_data.intake.snapshot import noted_positions
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, address, live_errors
@@ -104,7 +105,7 @@ def gather(client: Client, archive: Archive, intake: Intake) -> Status:
         archive_version(archive),
         tuple(_dataset(client, archive, intake, dataset) for dataset in DATASETS.values()),
         _waiting_refreshes(archive),
-        tuple(policy_drift(archive)),
+        tuple(archive_drift(archive)),
     )
 
 
@@ -125,27 +126,6 @@ def archive_version(archive: Archive) -> str:
         cursor.execute("show server_version")
         server = (cursor.fetchone() or ("?",))[0]
     return f"TimescaleDB {extension} on PostgreSQL {server.partition(' ')[0]}"
-
-
-def policy_drift(archive: Archive) -> list[str]:
-    """TimescaleDB's own policy jobs on our tables: each duty has one owner, and that is Dagster."""
-    relations = [name for one in DATASETS.values() for name in (one.table, *(view.name for view in one.aggregates))]
-    with archive.transaction(snapshot=True) as cursor:
-        cursor.execute(
-            """
-            select job_id, proc_name, hypertable_name from timescaledb_information.jobs
-            where hypertable_schema = current_schema() and hypertable_name = any(%(relations)s)
-               or hypertable_name in (
-                   select materialization_hypertable_name from timescaledb_information.continuous_aggregates
-                   where view_schema = current_schema() and view_name = any(%(relations)s))
-            order by job_id
-            """,
-            {"relations": relations},
-        )
-        return [
-            f"TimescaleDB job {job} runs {procedure} on {table}: `select delete_job({job})`"
-            for job, procedure, table in cursor.fetchall()
-        ]
 
 
 def undrained(client: Client, dataset: Dataset) -> int:

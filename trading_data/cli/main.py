@@ -20,6 +20,9 @@ _COMMANDS = {
     "import": "trading_data.cli.import_files",
     "verify": "trading_data.cli.verify",
     "quarantine": "trading_data.cli.quarantine",
+    "state": "trading_data.cli.state",
+    "coverage": "trading_data.cli.coverage",
+    "retention": "trading_data.cli.retention",
 }
 
 

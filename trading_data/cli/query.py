@@ -3,19 +3,27 @@
 Belongs here: options and formats. Does not: reading (`reader.market_data`).
 """
 
+import io
+import json
 import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import chain
+from typing import Any, BinaryIO
 
 import click
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
 
-from trading_data.archive.database import Archive
 from trading_data.cli.servers import settings_of_running
-from trading_data.datasets import dataset_named
-from trading_data.intake.store import Intake
-from trading_data.live.connection import connect_for_archiver
 from trading_data.reader.market_data import MarketData
-from trading_data.times import day_start
 
 _INTERVALS = ("raw", "5m", "1h", "1d")
+_WIDEST, _MOST = timedelta(days=366), 200_000
+"""A window of a query: what it holds in memory whatever the range, about 100 MB."""
 
 
 @click.command("query")
@@ -25,24 +33,104 @@ _INTERVALS = ("raw", "5m", "1h", "1d")
 @click.option("--end", required=True, help="The same; not included.")
 @click.option("--interval", type=click.Choice(_INTERVALS), default="raw", show_default=True)
 @click.option("--format", "form", type=click.Choice(["table", "csv", "parquet"]), default="table", show_default=True)
-def command(dataset: str, subjects: tuple[str, ...], start: str, end: str, interval: str, form: str) -> None:
+@click.option("--session", metavar="EXCHANGE", help="Only rows within a regular session of it, such as XNYS.")
+@click.option(
+    "--partial", is_flag=True, help="Answer without a tier that is away, and say on standard error what is missing."
+)
+def command(form: str, **question: Any) -> None:
     """Rows of SUBJECTS (symbols, or metric names; none for all), one a key, from both tiers.
 
-    Tables and CSV are text on standard output; Parquet is bytes, to be sent into a file.
+    Tables and CSV are text on standard output; Parquet is bytes, to be sent into a file. CSV and Parquet are written as
+    they are read, in windows of time, however long the range; within a window rows are sorted by subject and time.
     """
-    settings = settings_of_running()
-    reader = MarketData(
-        connect_for_archiver(settings.require_redis_url()),
-        Archive(settings.require_timescale_url()),
-        Intake(settings.intake_uri),
-        day_start(settings.start),
-    )
-    frame = reader.read(dataset_named(dataset), subjects or None, start, end, interval)
-    if form == "csv":
-        frame.to_csv(sys.stdout, index=False)
-    elif form == "parquet":
-        if sys.stdout.isatty():
-            raise click.UsageError("Parquet is bytes: send it into a file, `… --format parquet > rows.parquet`")
-        frame.to_parquet(sys.stdout.buffer, index=False)
-    else:
+    if form == "parquet" and sys.stdout.isatty():
+        raise click.UsageError("Parquet is bytes: send it into a file, `… --format parquet > rows.parquet`")
+    question["subjects"] = question["subjects"] or None
+    reader = MarketData.from_settings(settings_of_running())
+    if form == "table":
+        frame = reader.read(**question)
         click.echo(frame.to_string(index=False) if len(frame) else "no rows")
+        missing = frame.attrs["missing"]
+    elif form == "csv":
+        missing = write_csv(reader.stream(**question, chunk=_WIDEST, rows=_MOST), sys.stdout.buffer)
+    else:
+        tables = reader.stream(**question, chunk=_WIDEST, rows=_MOST, format="arrow")
+        missing = write_parquet(tables, sys.stdout.buffer)
+    for text in missing:
+        click.echo(f"missing: {text}", err=True)
+
+
+def write_csv(frames: Iterator[pd.DataFrame], sink: BinaryIO) -> list[str]:
+    """Write frames as one CSV with a header: times as ISO 8601 with microseconds and `Z`, exact numbers in plain decimal.
+
+    Returns:
+        What is missing, each text once.
+    """
+    missing: dict[str, None] = {}
+    for number, frame in enumerate(frames):
+        missing |= dict.fromkeys(frame.attrs["missing"])
+        if number == 0:
+            sink.write(f"{','.join(frame.columns)}\n".encode())
+        sink.write(_lines(pa.table({name: _plain(frame[name]) for name in frame})))
+    sink.flush()
+    return list(missing)
+
+
+def write_parquet(tables: Iterator[pa.Table], sink: BinaryIO) -> list[str]:
+    """Write tables as one Parquet file; its metadata `missing` (JSON) says what is missing, and so does the result.
+
+    If a table cannot be had, the file is left without its end, so that nobody takes it for the whole.
+    """
+    missing: dict[str, None] = {}
+    first = next(tables)
+    out = _Breakable(sink)
+    with pq.ParquetWriter(out, first.schema.remove_metadata()) as writer:
+        try:
+            for table in chain([first], tables):
+                missing |= dict.fromkeys(json.loads(table.schema.metadata[b"missing"]))
+                writer.write_table(table.replace_schema_metadata(None))
+            writer.add_key_value_metadata({"missing": json.dumps(list(missing))})
+        except BaseException:
+            out.broken = True  # before the writer closes, and writes the end
+            raise
+    sink.flush()
+    return list(missing)
+
+
+class _Breakable(io.RawIOBase):
+    """A sink that takes nothing any more once it is broken."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        self._sink, self._at = sink, 0
+        self.broken = False
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def write(self, data: Any) -> int:
+        if not self.broken:
+            self._sink.write(data)
+        self._at += len(data)
+        return len(data)
+
+
+def _lines(table: pa.Table) -> pa.Buffer:
+    """CSV lines; with quotes only if a text needs them, because Arrow then puts them around every text."""
+    texts = [
+        column for column in table.columns if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    ]
+    special = any(pc.any(pc.match_substring_regex(text, '^$|[",\r\n]')).as_py() for text in texts)
+    lines = pa.BufferOutputStream()
+    form = pa.csv.WriteOptions(include_header=False, quoting_style="needed" if special else "none")
+    pa.csv.write_csv(table, lines, form)
+    return lines.getvalue()
+
+
+def _plain(column: pd.Series) -> pa.Array:
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return pc.strftime(pa.array(column), format="%Y-%m-%dT%H:%M:%SZ")
+    exact = column.dtype == object
+    return pa.array([format(number, "f") for number in column], pa.string()) if exact else pa.array(column)

@@ -3,7 +3,9 @@
 Belongs here: this choice. Does not: starting anything.
 """
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 from trading_data.settings import DAGSTER_URL, REDIS_URL, TIMESCALE_URL, Settings
 
@@ -28,3 +30,9 @@ def settings_of_running() -> Settings:
         timescale_url=settings.timescale_url or running.get(TIMESCALE_URL),
         dagster_url=settings.dagster_url or running.get(DAGSTER_URL),
     )
+
+
+def dagster_home(settings: Settings) -> Path | None:
+    """Where Dagster's instance is described (DAGSTER_HOME, else this home's), None if there is none."""
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster")
+    return home if (home / "dagster.yaml").is_file() else None

@@ -4,15 +4,18 @@ Belongs here: printing. Does not: the figures (`trading_data.status`).
 """
 
 import json
+from dataclasses import replace
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from trading_data.archive.database import Archive
-from trading_data.cli.servers import settings_of_running
+from trading_data.cli.servers import dagster_home, settings_of_running
+from trading_data.errors import ServerError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
+from trading_data.settings import Settings
 from trading_data.status import Status, gather, newest_age
 from trading_data.times import now
 
@@ -24,10 +27,25 @@ def command(as_json: bool) -> None:
     settings = settings_of_running()
     client = connect_for_archiver(settings.require_redis_url())
     found = gather(client, Archive(settings.require_timescale_url()), Intake(settings.intake_uri))
+    found = replace(found, policy_drift=(*found.policy_drift, *_switched(settings)))
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
         _print(found)
+
+
+def _switched(settings: Settings) -> list[str]:
+    """Schedules and sensors that are not switched as declared, where there is an instance of Dagster at hand."""
+    home = dagster_home(settings)
+    if home is None:
+        return []
+    from trading_data.orchestration.drift import instance_of, switched_otherwise
+
+    try:
+        with instance_of(home, settings) as instance:
+            return switched_otherwise(instance)
+    except ServerError as error:
+        return [str(error)]
 
 
 def _print(found: Status) -> None:

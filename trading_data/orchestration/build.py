@@ -1,4 +1,4 @@
-"""The whole code location: six imports and one constructor.
+"""The whole code location: imports and one constructor.
 
 Belongs here: composing. Does not: defining anything.
 """
@@ -10,8 +10,10 @@ import dagster as dg
 
 from trading_data.orchestration.assets.aggregates import aggregate_assets
 from trading_data.orchestration.assets.archive import archive_assets
+from trading_data.orchestration.assets.history import history_assets
 from trading_data.orchestration.assets.snapshots import snapshot_assets
 from trading_data.orchestration.assets.sources import source_specs
+from trading_data.orchestration.assets.state import state_assets
 from trading_data.orchestration.jobs import jobs
 from trading_data.orchestration.resources import resources
 from trading_data.orchestration.schedules import schedules
@@ -25,6 +27,8 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         assets: list[dg.AssetSpec | dg.AssetsDefinition] = [
             *source_specs(),
             *snapshot_assets(),
+            *state_assets(),
+            *history_assets(),
             *archive_assets(),
             *aggregate_assets(),
         ]

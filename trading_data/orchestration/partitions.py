@@ -15,6 +15,11 @@ def daily() -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=Settings.from_env().start.isoformat(), timezone="UTC", end_offset=1)
 
 
+def range_tags(first: date, last: date) -> dict[str, str]:
+    """The tags of one run for all days from `first` to `last`, both included."""
+    return {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
+
+
 def ranges(days: list[date]) -> list[tuple[date, date]]:
     """Days as contiguous ranges, both ends inclusive, in order."""
     found: list[tuple[date, date]] = []

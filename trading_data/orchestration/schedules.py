@@ -4,15 +4,36 @@ Belongs here: schedules. Does not: reactions to a state (`sensors`).
 """
 
 import os
-from datetime import UTC
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from trading_data.orchestration.jobs import archive_job
-from trading_data.orchestration.runs import active_run
+from trading_data.datasets import PRICE
+from trading_data.history.picture import counted
+from trading_data.history.states import MISSING, day_states, to_fill
+from trading_data.orchestration.assets.archive import TRIGGER
+from trading_data.orchestration.assets.state import STATE
+from trading_data.orchestration.jobs import ARCHIVE_SELECTION, archive_job, backfill_job
+from trading_data.orchestration.ops import compression_job, retention_job
+from trading_data.orchestration.partitions import range_tags
+from trading_data.orchestration.resources import ArchiveTier
+from trading_data.orchestration.runs import active_run, materialized_since
+from trading_data.sessions import TradingCalendar
+from trading_data.settings import Settings
+from trading_data.times import floor
+from trading_data.vendors.choose import VENDOR
 
 ARCHIVE_CRON = "TRADING_DATA_ARCHIVE_CRON"
 """Set by `trading-data up`, which archives every minute so that one sees something."""
+
+GAP = "gap"
+GAPS_LOOKED_FOR = timedelta(days=400)
+"""How far back gaps are looked for every night; a user's own backfill may go further."""
+GAP_RUNS = 25
+"""Runs asked for in one night; the rest is found again in the next."""
+STATE_EVERY = timedelta(minutes=15)
+"""How often an archive run takes the state of the live tier too: in its first run of each quarter of an hour."""
 
 
 @dg.schedule(
@@ -20,7 +41,8 @@ ARCHIVE_CRON = "TRADING_DATA_ARCHIVE_CRON"
     cron_schedule=os.environ.get(ARCHIVE_CRON) or "*/5 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Archive what was accepted since the last time, into today's partition.",
+    description="Archive what was accepted since the last time, into today's partition; every quarter of an hour with the "
+    "live tier's state.",
 )
 def archive_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run of today's partition, unless one is under way."""
@@ -30,7 +52,92 @@ def archive_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | d
             f"archive run {under_way[:8]} is queued or under way; the next tick takes what comes meanwhile"
         )
     moment = context.scheduled_execution_time.astimezone(UTC)
-    return dg.RunRequest(run_key=moment.isoformat(), partition_key=f"{moment:%Y-%m-%d}")
+    return dg.RunRequest(
+        run_key=moment.isoformat(),
+        partition_key=f"{moment:%Y-%m-%d}",
+        asset_selection=_without_fresh_state(context, moment),
+    )
 
 
-schedules: list[dg.ScheduleDefinition] = [archive_schedule]
+def _without_fresh_state(context: dg.ScheduleEvaluationContext, moment: datetime) -> Sequence[dg.AssetKey] | None:
+    """What the run shall materialize: all of the job (None), or all but the state if this quarter of an hour has one."""
+    if not materialized_since(context.instance, STATE, floor(moment, STATE_EVERY)):
+        return None
+    return sorted((ARCHIVE_SELECTION - dg.AssetSelection.assets(STATE)).resolve(context.repository_def.asset_graph))
+
+
+@dg.schedule(
+    job=backfill_job,
+    cron_schedule="30 1 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Ask the vendor for what is missing: one run a contiguous range of days, the newest ranges first.",
+)
+def gap_backfill_schedule(
+    context: dg.ScheduleEvaluationContext, archive: ArchiveTier
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """One run a range of days with missing bars."""
+    moment = context.scheduled_execution_time.astimezone(UTC)
+    settings = Settings.from_env()
+    first = max(settings.start, moment.date() - GAPS_LOOKED_FOR)
+    with archive.connect() as database:
+        states = day_states(database, PRICE, TradingCalendar.named(settings.calendar), first, moment.date())
+    missing = int((states["state"] == MISSING).sum())
+    if not missing:
+        return dg.SkipReason(f"nothing is missing since {first}: {counted(states)}")
+    if not os.environ.get(VENDOR):
+        return dg.SkipReason(f"{missing} days of symbols are missing since {first}, and {VENDOR} names nobody to ask")
+    under_way = active_run(context.instance, backfill_job.name, **{TRIGGER: GAP})
+    if under_way:
+        return dg.SkipReason(
+            f"{missing} days of symbols are missing; run {under_way[:8]} of an earlier night is under way"
+        )
+    requests = []
+    for low, high in reversed(to_fill(states)):
+        tags = {**range_tags(low, high), TRIGGER: GAP}
+        requests.append(dg.RunRequest(run_key=f"gap-{low}-{high}-{moment.isoformat()}", tags=tags))
+    context.log.info(
+        f"{missing} days of symbols are missing since {first}, in {len(requests)} ranges: {counted(states)}"
+    )
+    return requests[:GAP_RUNS]
+
+
+@dg.schedule(
+    job=compression_job,
+    cron_schedule="10 3 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Compress the chunks that have reached their age, after the day's gaps were filled.",
+)
+def compression_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run a night, unless one is under way."""
+    return _once(context, compression_job.name)
+
+
+@dg.schedule(
+    job=retention_job,
+    cron_schedule="10 4 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Drop the chunks that have had their time and for which everything is proven; clear what is left over.",
+)
+def retention_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run a night, unless one is under way."""
+    return _once(context, retention_job.name)
+
+
+def _once(context: dg.ScheduleEvaluationContext, job: str) -> dg.RunRequest | dg.SkipReason:
+    under_way = active_run(context.instance, job)
+    if under_way:
+        return dg.SkipReason(
+            f"run {under_way[:8]} of {job} is queued or under way; the next night takes what it leaves"
+        )
+    return dg.RunRequest(run_key=context.scheduled_execution_time.astimezone(UTC).isoformat())
+
+
+schedules: list[dg.ScheduleDefinition] = [
+    archive_schedule,
+    gap_backfill_schedule,
+    compression_schedule,
+    retention_schedule,
+]

@@ -17,13 +17,12 @@ from trading_data.datasets import DATASETS
 from trading_data.live.memory import read_memory
 from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
 from trading_data.orchestration.jobs import archive_job
-from trading_data.orchestration.partitions import ranges
+from trading_data.orchestration.partitions import range_tags, ranges
 from trading_data.orchestration.pressure import PressureState, judge
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.orchestration.runs import active_run
 
 LATE = "trading_data/late"
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _PENDING_SECONDS = 30.0
 _AGAIN_SECONDS = 60.0
 
@@ -106,7 +105,7 @@ def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) 
             dg.RunRequest(
                 run_key=f"late-{key}-{now:.3f}",
                 asset_selection=[dg.AssetKey(one.name) for one in DATASETS[dataset_name].aggregates],
-                tags={RANGE_START: str(first), RANGE_END: str(last), LATE: key, TRIGGER: "late_data"},
+                tags={**range_tags(first, last), LATE: key, TRIGGER: "late_data"},
             )
         )
     if requests:

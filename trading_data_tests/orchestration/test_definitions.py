@@ -16,7 +16,8 @@ from trading_data.orchestration.build import build_defs
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = {
-    "live": {"price_snapshot", "trade_snapshot", "metrics_snapshot"},
+    "history": {"price_history"},
+    "live": {"price_snapshot", "trade_snapshot", "metrics_snapshot", "state_snapshot"},
     "archive": {"price_data", "trade_data", "metrics_data"},
     "aggregates": {"price_5m", "price_1h", "price_1d", "trade_1d", "metrics_1h"},
 }
@@ -37,7 +38,9 @@ def test_groups_and_names(defs: dg.Definitions) -> None:
         found.setdefault(str(spec.group_name), set()).add(name)
     sources = found.pop("sources")
     assert found == GROUPS
-    assert sources == {"redis/journal_price", "redis/journal_trade", "redis/journal_metrics", "redis/latest_price"}
+    state = {f"redis/state_{name}" for name in ("watchlist", "candidates", "active", "monitoring", "signal", "system")}
+    journals = {"redis/journal_price", "redis/journal_trade", "redis/journal_metrics"}
+    assert sources == journals | {"redis/latest_price"} | state
 
 
 def test_the_graph_runs_from_redis_keys_to_the_coarsest_aggregate(defs: dg.Definitions) -> None:
@@ -45,6 +48,8 @@ def test_the_graph_runs_from_redis_keys_to_the_coarsest_aggregate(defs: dg.Defin
     chain = ["price_1d", "price_1h", "price_5m", "price_data", "price_snapshot", "redis/journal_price"]
     for lower, upper in pairwise(chain):
         assert upper in {dep.asset_key.to_user_string() for dep in found[lower].deps}
+    state = {name for name in found if name.startswith("redis/state_")}
+    assert {dep.asset_key.to_user_string() for dep in found["state_snapshot"].deps} == state
 
 
 def test_everything_is_described_owned_and_of_a_kind(defs: dg.Definitions) -> None:
@@ -56,7 +61,7 @@ def test_everything_is_described_owned_and_of_a_kind(defs: dg.Definitions) -> No
 
 def test_partitions_are_utc_days_up_to_today_and_backfills_are_one_run(defs: dg.Definitions) -> None:
     for asset in defs.resolve_asset_graph().assets_defs if hasattr(defs, "resolve_asset_graph") else []:
-        if not asset.is_executable:
+        if not asset.is_executable or asset.key == dg.AssetKey("state_snapshot"):
             continue
         assert isinstance(asset.partitions_def, dg.DailyPartitionsDefinition)
         assert asset.partitions_def.timezone == "UTC"
@@ -66,9 +71,12 @@ def test_partitions_are_utc_days_up_to_today_and_backfills_are_one_run(defs: dg.
 
 def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
-    assert "archive_job" in {job.name for job in repository.get_all_jobs()}
+    assert {"archive_job", "compression_job", "retention_job"} <= {job.name for job in repository.get_all_jobs()}
     assert {(one.name, one.cron_schedule, one.execution_timezone) for one in repository.schedule_defs} == {
-        ("archive_schedule", "*/5 * * * *", "UTC")
+        ("archive_schedule", "*/5 * * * *", "UTC"),
+        ("gap_backfill_schedule", "30 1 * * *", "UTC"),
+        ("compression_schedule", "10 3 * * *", "UTC"),
+        ("retention_schedule", "10 4 * * *", "UTC"),
     }
     assert {one.name for one in repository.sensor_defs} == {
         "memory_pressure_sensor",

@@ -35,10 +35,15 @@ def tick(name: str, instance: dg.DagsterInstance, cursor: str | None = None) -> 
 def schedule_tick(name: str, instance: dg.DagsterInstance, moment: datetime) -> Any:
     """One tick of a schedule."""
     defs = build_defs()
-    context = dg.build_schedule_context(
-        instance=instance, scheduled_execution_time=moment, repository_def=defs.get_repository_def()
+    made = dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=moment,
+        repository_def=defs.get_repository_def(),
+        resources=resources(),
     )
-    return defs.resolve_schedule_def(name).evaluate_tick(context)
+    # Left open, its own copy of the instance would stay the process's current one after it has gone.
+    with made as context:
+        return defs.resolve_schedule_def(name).evaluate_tick(context)
 
 
 def started_run(instance: dg.DagsterInstance, job_name: str = "archive_job", **tags: str) -> dg.DagsterRun:

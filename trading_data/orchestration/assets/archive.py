@@ -10,11 +10,13 @@ import dagster as dg
 from trading_data.archive.accounts import balance_after_load
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import quarantine_waiting
-from trading_data.archive.load import Loaded, load_pending
+from trading_data.archive.load import load_pending
+from trading_data.archive.loaded import Loaded
 from trading_data.archive.trim import trim_archived
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.orchestration.assets.sources import OWNER
+from trading_data.orchestration.drift import check_drift, check_spec
 from trading_data.orchestration.metadata import day_metadata, load_metadata, table_metadata
 from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
@@ -32,7 +34,7 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
     @dg.asset(
         name=dataset.table,
         group_name="archive",
-        deps=[dataset.snapshot],
+        deps=[dataset.snapshot, *([f"{dataset.name}_history"] if dataset.sources else [])],
         partitions_def=daily(),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=f"load_{dataset.name}",
@@ -43,10 +45,14 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
             dg.AssetCheckSpec("nothing_quarantined", asset=dataset.table, description="No rejected entry waits."),
             dg.AssetCheckSpec("nothing_missing", asset=dataset.table, description="No entry left a journal undrained."),
             dg.AssetCheckSpec("accounts_balance", asset=dataset.table, description="Ledger, rows and books agree."),
+            check_spec(dataset),
         ],
         description=f"The hypertable `{dataset.table}`: {dataset.title}, one UTC day a chunk. Loads the batches that wait in "
         f"the intake, each in one transaction with its ledger row and watermarks, then trims the journals. "
-        f"Comes from `{dataset.snapshot}`" + "".join(f"; feeds `{one.name}`" for one in dataset.aggregates[:1]) + ".",
+        f"Comes from `{dataset.snapshot}`"
+        + (f" and `{dataset.name}_history`" if dataset.sources else "")
+        + "".join(f"; feeds `{one.name}`" for one in dataset.aggregates[:1])
+        + ".",
     )
     def archive_asset(
         context: dg.AssetExecutionContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
@@ -66,6 +72,7 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
                 _nothing_quarantined(database, dataset),
                 _nothing_missing(dataset, loaded),
                 _accounts_balance(database, dataset, [*own, *others], loaded),
+                _declared_is_actual(check_drift(database, context.instance, dataset)),
             ]
         for day in others:
             figures = load_metadata(loaded, day) | days[day]
@@ -87,6 +94,16 @@ def _accounts_balance(
         passed=finding.ok,
         severity=dg.AssetCheckSeverity.ERROR,
         description=finding.said if finding.ok else f"{finding.said}. Run `trading-data verify`",
+    )
+
+
+def _declared_is_actual(found: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=found.check_name,
+        passed=found.passed,
+        severity=found.severity,
+        description=found.description,
+        metadata=found.metadata,
     )
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
+from trading_data.live.keys import KEYS
 
 OWNER = "team:market-data"
 
@@ -19,6 +20,11 @@ def journal_key(dataset: Dataset) -> dg.AssetKey:
 def latest_key(dataset: Dataset) -> dg.AssetKey:
     """The external asset for a dataset's latest values."""
     return dg.AssetKey(["redis", f"latest_{dataset.name}"])
+
+
+def state_keys() -> dict[str, dg.AssetKey]:
+    """The external assets for the keys that belong to the state, by the names of `live.keys.KEYS`."""
+    return {name: dg.AssetKey(["redis", f"state_{name}"]) for name, declared in KEYS.items() if declared.state}
 
 
 def source_specs() -> list[dg.AssetSpec]:
@@ -46,4 +52,17 @@ def source_specs() -> list[dg.AssetSpec]:
                     owners=[OWNER],
                 )
             )
+    for name, key in state_keys().items():
+        declared = KEYS[name]
+        lifetime = "expires" if declared.ttl else "never expires"
+        specs.append(
+            dg.AssetSpec(
+                key,
+                description=f"`{declared.pattern}`: {declared.content}, as a {declared.type} that {lifetime}. "
+                "`state_snapshot` keeps it.",
+                group_name="sources",
+                kinds={"redis"},
+                owners=[OWNER],
+            )
+        )
     return specs

@@ -1,0 +1,75 @@
+"""`trading-data coverage`: what the archive holds per symbol and day, and what is missing.
+
+Belongs here: options and printing. Does not: states (`history.states`).
+"""
+
+import json
+from datetime import date, timedelta
+
+import click
+import pandas as pd
+
+from trading_data.archive.database import Archive
+from trading_data.cli.servers import settings_of_running
+from trading_data.datasets import dataset_named
+from trading_data.history.picture import counted, heat_map
+from trading_data.history.states import day_states, to_fill
+from trading_data.sessions import TradingCalendar
+from trading_data.times import now, utc
+
+_DAYS = 92
+
+
+@click.command("coverage")
+@click.argument("symbols", nargs=-1)
+@click.option("--dataset", default="prices", show_default=True, type=click.Choice(["prices", "trades", "metrics"]))
+@click.option("--start", help=f"First day; default {_DAYS} days ago.")
+@click.option("--end", help="Day after the last; default today.")
+@click.option("--calendar", help="Exchange whose sessions are expected; default TRADING_DATA_CALENDAR, or XNYS.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+def command(
+    symbols: tuple[str, ...], dataset: str, start: str | None, end: str | None, calendar: str | None, form: str
+) -> None:
+    """What the archive holds of SYMBOLS (none for all) per day, and what is missing."""
+    settings = settings_of_running()
+    last = utc(end, "end").date() if end else now().date()
+    first = utc(start, "start").date() if start else last - timedelta(days=_DAYS)
+    states = day_states(
+        Archive(settings.require_timescale_url()),
+        dataset_named(dataset),
+        TradingCalendar.named(calendar or settings.calendar),
+        first,
+        last,
+        symbols or None,
+    )
+    if form == "csv":
+        click.echo(states.to_csv(index=False), nl=False)
+    elif form == "json":
+        click.echo(json.dumps(_document(states), indent=1))
+    else:
+        _print(states)
+
+
+def _document(states: pd.DataFrame) -> dict[str, object]:
+    return {
+        "states": counted(states),
+        "to fill": [[str(first), str(last)] for first, last in to_fill(states)],
+        "days": [{**row, "day": str(row["day"])} for row in states.to_dict("records")],
+    }
+
+
+def _print(states: pd.DataFrame) -> None:
+    if not len(states):
+        click.echo(
+            "nothing is expected and nothing is held: no symbol is known yet, or no session of the range is over"
+        )
+        return
+    click.echo(heat_map(states))
+    click.echo(", ".join(f"{number:,} {state}" for state, number in counted(states).items()) + " (symbols by days)")
+    ranges = [_said(first, last) for first, last in to_fill(states)]
+    if ranges:
+        click.echo(f"to fill: {'; '.join(ranges[:20])}{' …' if len(ranges) > 20 else ''}")
+
+
+def _said(first: date, last: date) -> str:
+    return str(first) if first == last else f"{first} to {last}"

@@ -1,0 +1,36 @@
+"""A heat map of gap states in text: a line a subject, a letter a day; for a terminal and for run metadata.
+
+Belongs here: letters and layout. Does not: states (`states`).
+"""
+
+import pandas as pd
+
+from trading_data.history.states import CLOSED, COMPLETE, MISSING, NO_TRADE, UNREPAIRABLE
+
+MARKS = {CLOSED: " ", COMPLETE: "█", NO_TRADE: "▒", MISSING: "·", UNREPAIRABLE: "x"}
+LEGEND = "█ complete   ▒ no trade   · missing   x unrepairable   (blank: closed)"
+
+
+def heat_map(states: pd.DataFrame, *, most: int = 40, days: int = 92) -> str:
+    """The last `days` days of the `most` subjects that miss most, from `states.day_states`; empty for an empty frame."""
+    if not len(states):
+        return ""
+    shown = sorted(states["day"].unique())[-days:]
+    recent = states[states["day"].isin(shown)]
+    lacking = (recent["expected"] - recent["held"]).clip(lower=0).groupby(recent["subject"]).sum()
+    subjects = lacking.sort_values(ascending=False, kind="stable").index[:most]
+    marks = recent.assign(mark=recent["state"].map(MARKS)).pivot(index="subject", columns="day", values="mark")
+    width = max(len(str(subject)) for subject in subjects)
+    lines = [f"{'':{width}}  {shown[0]} … {shown[-1]}"]
+    for subject in sorted(subjects):
+        row = marks.loc[subject].reindex(shown).fillna(" ")
+        lines.append(f"{subject:{width}}  {''.join(row)}")
+    if len(lacking) > most:
+        lines.append(f"{len(lacking) - most} more subjects, which miss less")
+    return "\n".join([*lines, LEGEND])
+
+
+def counted(states: pd.DataFrame) -> dict[str, int]:
+    """How many subject days are in each state."""
+    found = states["state"].value_counts()
+    return {state: int(found.get(state, 0)) for state in MARKS}

@@ -1,0 +1,101 @@
+"""Group `history`: bars that nobody sent to the live tier, from a market-data vendor or files.
+
+Belongs here: the asset. Does not: which days are missing (`history.states`), asking (`history.fill`), vendors (`vendors`).
+"""
+
+from contextlib import closing
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from trading_data.datasets import PRICE
+from trading_data.errors import BadInput
+from trading_data.history.fill import Filled, fill
+from trading_data.history.picture import counted, heat_map
+from trading_data.history.states import CLOSED, MISSING, day_states, known_subjects
+from trading_data.orchestration.assets.sources import OWNER
+from trading_data.orchestration.partitions import daily
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, earliest, one_clear_line
+from trading_data.sessions import TradingCalendar
+from trading_data.settings import Settings
+from trading_data.times import DAY
+from trading_data.vendors import vendor_from_env
+
+_SHOWN = 20
+
+
+class HistoryConfig(dg.Config):
+    """Which symbols, and whether to ask again for days that the vendor has answered or refused before."""
+
+    symbols: list[str] = Field(default_factory=list, description="Empty for all that the archive knows.")
+    again: bool = False
+
+
+def history_assets() -> list[dg.AssetsDefinition]:
+    """The one asset of the group."""
+    return [_price_history()]
+
+
+def _price_history() -> dg.AssetsDefinition:
+    @dg.asset(
+        name="price_history",
+        group_name="history",
+        partitions_def=daily(),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool="history_price",
+        kinds={"python", "parquet"},
+        owners=[OWNER],
+        description="Bars from the vendor that `TRADING_DATA_VENDOR` names, for the symbols and days that the exchange's "
+        "calendar expects and the archive does not hold; into the intake, from which `price_data` loads them.",
+    )
+    def price_history(
+        context: dg.AssetExecutionContext, config: HistoryConfig, archive: ArchiveTier, intake: IntakeStore
+    ) -> None:
+        days = [date.fromisoformat(key) for key in context.partition_keys]
+        with one_clear_line(), archive.connect() as database:
+            vendor, calendar = vendor_from_env(), TradingCalendar.named(Settings.from_env().calendar)
+            symbols = config.symbols or sorted(known_subjects(database, PRICE))
+            if not symbols:
+                raise BadInput("the archive knows no symbol yet: name some in the run's config (`symbols`)")
+            states = day_states(database, PRICE, calendar, min(days), max(days) + DAY, symbols)
+            states = states[states["day"].isin(days)]
+            wanted = _wanted(states, config.again)
+            filled: dict[date, Filled] = {}
+            with closing(vendor):
+                for one in fill(
+                    database, intake.open(), PRICE, vendor, wanted, earliest=earliest(), run_id=context.run.run_id
+                ):
+                    filled |= dict.fromkeys(one.days, one)
+                    context.log.info(f"{one.days[0]} to {one.days[-1]}: {one.rows.total():,} bars from {vendor.name}")
+        for day in days:
+            figures = _figures(vendor.name, states[states["day"] == day], day, filled.get(day))
+            context.add_asset_metadata(figures, partition_key=str(day))
+
+    return price_history
+
+
+def _wanted(states: pd.DataFrame, again: bool) -> dict[date, list[str]]:
+    chosen = states[states["state"] != CLOSED] if again else states[states["state"] == MISSING]
+    wanted: dict[date, list[str]] = {}
+    for day, symbol in zip(chosen["day"], chosen["subject"], strict=True):
+        wanted.setdefault(day, []).append(symbol)
+    return wanted
+
+
+def _figures(vendor: str, states: pd.DataFrame, day: date, one: Filled | None) -> dict[str, object]:
+    map_ = heat_map(states)
+    bars = {} if one is None else one.of_day(day)
+    asked, refused = (set(one.asked), set(one.refused)) if one else (set(), set())
+    names = [batch.file.name for batch in (one.batches if one else [])[:_SHOWN]]
+    figures: dict[str, object] = {
+        "vendor": vendor,
+        "symbols asked for": len(asked),
+        "bars": sum(bars.values()),
+        "symbols without a bar": len(asked - bars.keys() - refused),
+        "symbols refused": len(refused),
+        "batches": dg.MetadataValue.md("\n".join(f"- `{name}`" for name in names) or "none"),
+        "before": dg.MetadataValue.md(f"```\n{map_}\n```") if map_ else "the session is not over",
+    }
+    return figures | {f"before: {state}": number for state, number in counted(states).items()}

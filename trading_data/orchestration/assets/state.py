@@ -1,0 +1,82 @@
+"""Group `live`: the live tier's state into the intake, one asset for the whole of it.
+
+Belongs here: the asset, its check and its tables. Does not: taking a state (`trading_data.state`).
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from trading_data.orchestration.assets.sources import OWNER, state_keys
+from trading_data.orchestration.resources import IntakeStore, LiveTier, one_clear_line
+from trading_data.state.document import State
+from trading_data.state.files import StateFile, put_state
+from trading_data.state.tables import Table, said, tables
+from trading_data.state.take import take_state
+
+STATE = dg.AssetKey("state_snapshot")
+_ROWS, _COLUMNS, _LETTERS = 50, 30, 200
+"""What a page shows of a table; the document has all of it."""
+
+
+def state_assets() -> list[dg.AssetsDefinition]:
+    """The one asset."""
+    return [state_snapshot]
+
+
+@dg.asset(
+    key=STATE,
+    group_name="live",
+    deps=list(state_keys().values()),
+    kinds={"redis", "json"},
+    owners=[OWNER],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "keys_as_declared", asset=STATE, description="Every key of the state is of its declared type."
+        )
+    ],
+    description="Positions, signals, watchlist, candidates and system state, whole, as one dated document in the intake. "
+    "`trading-data state show --at TIME` gives the newest before a moment.",
+)
+def state_snapshot(context: dg.AssetExecutionContext, live: LiveTier, intake: IntakeStore) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Take the state and write it."""
+    with one_clear_line(), live.for_archiver() as client:
+        state = take_state(client, run_id=context.run.run_id)
+        file = put_state(intake.open(), state)
+    return dg.MaterializeResult(metadata=_metadata(state, file), check_results=[_keys_as_declared(state)])
+
+
+def _metadata(state: State, file: StateFile) -> dict[str, Any]:
+    found = tables(state)
+    problems = [dg.TableRecord({"key": said(one)[:_LETTERS]}) for one in state.problems[:_ROWS]]
+    return {
+        "keys": state.keys,
+        "began": dg.MetadataValue.timestamp(state.began),
+        "ended": dg.MetadataValue.timestamp(state.ended),
+        "file": file.name,
+        "problems": len(state.problems),
+        **{f"{one.name} rows": len(one.rows) for one in found},
+        **{one.name: _shown(one) for one in found},
+    } | ({"problem keys": dg.MetadataValue.table(problems)} if problems else {})
+
+
+def _shown(table: Table) -> dg.TableMetadataValue:
+    columns = table.columns[:_COLUMNS]
+    records = [
+        dg.TableRecord({name: cell[:_LETTERS] for name, cell in zip(columns, row, strict=False)})
+        for row in table.rows[:_ROWS]
+    ]
+    return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name) for name in columns]))
+
+
+def _keys_as_declared(state: State) -> dg.AssetCheckResult:
+    named = "; ".join(map(said, state.problems[:5]))
+    return dg.AssetCheckResult(
+        check_name="keys_as_declared",
+        passed=not state.problems,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(state.problems)} keys are not in the document: {named}. Correct their producer and delete them"
+        if state.problems
+        else "Every key of the state is of its declared type.",
+        metadata={"problems": len(state.problems)},
+    )

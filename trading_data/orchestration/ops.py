@@ -1,0 +1,179 @@
+"""The nightly duties on chunks that are no assets: compression and retention, as jobs of ops, one op a dataset.
+
+What they did to a chunk is said twice: as metadata of the op, and as an observation of the archive asset, which Dagster
+plots over time. Observations belong to no run, so that they outlive the runs, which retention deletes.
+
+Belongs here: the ops and their two jobs. Does not: what is done (`trading_data.aging`), and when (`schedules`).
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from trading_data.aging.cold import ColdStore
+from trading_data.aging.compression import compress_aged
+from trading_data.aging.leftovers import leftovers
+from trading_data.aging.retention import plan, retain
+from trading_data.archive.chunks import chunks
+from trading_data.datasets import DATASETS
+from trading_data.datasets.declaration import Dataset
+from trading_data.orchestration.drift import check_drift
+from trading_data.orchestration.old_runs import OPERATIONS, old_runs
+from trading_data.orchestration.ops_metadata import (
+    chunk_figures,
+    compression_metadata,
+    dropped_figures,
+    leftover_metadata,
+    retention_metadata,
+    table_figures,
+)
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, one_clear_line
+from trading_data.settings import Settings
+from trading_data.times import now
+
+_NOTHING = dg.Out(dg.Nothing)
+
+
+class RetentionConfig(dg.Config):
+    """`dry_run`: only say what would go and what stays, and why."""
+
+    dry_run: bool = False
+
+
+def compress_op(dataset: Dataset) -> dg.OpDefinition:
+    """The op that compresses the chunks of one dataset."""
+
+    @dg.op(
+        name=f"compress_{dataset.name}",
+        out=_NOTHING,
+        pool=f"compress_{dataset.name}",
+        description=f"Pack the chunks of `{dataset.table}` that are older than {dataset.compress_after.days} days into the "
+        "columnstore, new ones and those that were added to, one transaction each.",
+    )
+    def compress(context: dg.OpExecutionContext, archive: ArchiveTier) -> None:
+        moment = now()
+        with one_clear_line(), archive.connect() as database:
+            done = []
+            for one in compress_aged(database, dataset, moment):
+                context.log.info(
+                    f"{one.chunk.day} {one.outcome}: {one.before:,} to {one.after:,} bytes in {one.seconds:.2f} s {one.said}"
+                )
+                if one.outcome in ("compressed", "compressed again"):
+                    _observe(context, dataset, str(one.chunk.day), chunk_figures(one))
+                done.append(one)
+            every = chunks(database, dataset)
+        _observe(context, dataset, str(moment.date()), table_figures(every))
+        context.add_output_metadata({**table_figures(every), **compression_metadata(done, every)})
+        refused = [f"{one.chunk.day}: {one.said}" for one in done if one.outcome == "refused"]
+        if refused:
+            raise dg.Failure(
+                description=f"{len(refused)} chunks of {dataset.table} were refused: {'; '.join(refused[:5])}"
+            )
+
+    return compress
+
+
+def retain_op(dataset: Dataset) -> dg.OpDefinition:
+    """The op that drops what has had its time of one dataset. It shares the pool of the dataset's refreshes."""
+
+    @dg.op(
+        name=f"retain_{dataset.name}",
+        out=_NOTHING,
+        pool=f"refresh_{dataset.name}",
+        description=f"Drop the chunks of `{dataset.table}` that are older than declared and for which everything is proven.",
+    )
+    def keep_or_drop(
+        context: dg.OpExecutionContext, config: RetentionConfig, archive: ArchiveTier, intake: IntakeStore
+    ) -> None:
+        moment, store = now(), intake.open()
+        verdicts = []
+        with one_clear_line(), archive.connect() as database:
+            if config.dry_run:
+                found = plan(database, store, dataset, moment)
+            else:
+                cold = ColdStore(Settings.from_env().backup_uri)
+                found = retain(database, store, dataset, moment, cold=cold, run_id=context.run_id)
+            for one in found:
+                context.log.info(f"{one.chunk.day} {'goes' if one.goes else 'stays'}: {one.reason}")
+                if one.dropped is not None:
+                    _observe(context, dataset, str(one.chunk.day), dropped_figures(one))
+                verdicts.append(one)
+        context.add_output_metadata(retention_metadata(verdicts, config.dry_run))
+
+    return keep_or_drop
+
+
+@dg.op(
+    out=_NOTHING,
+    description="Remove files that a killed writer left, old states of the live tier, and old runs of jobs without assets.",
+)
+def clear_leftovers(context: dg.OpExecutionContext, config: RetentionConfig, intake: IntakeStore) -> None:
+    """Old things that are no chunks."""
+    with one_clear_line():
+        found = [
+            *leftovers(intake.open(), Settings.from_env().backup_uri, now()),
+            *old_runs(context.instance, OPERATIONS, now()),
+        ]
+        for one in found:
+            if one.goes:
+                context.log.info(f"{one.kind} {one.name} goes: {one.reason}")
+            if one.goes and not config.dry_run:
+                one.remove()
+    context.add_output_metadata(leftover_metadata(found, config.dry_run))
+
+
+@dg.op(
+    out=_NOTHING,
+    description="Compare what is declared with what is: policy jobs, columnstore, chunk interval, schedules and sensors.",
+)
+def see_drift(context: dg.OpExecutionContext, archive: ArchiveTier) -> None:
+    """The checks `declared_is_actual` anew: archive runs make them too, but not while their schedule is switched off."""
+    with one_clear_line(), archive.connect() as database:
+        for dataset in DATASETS.values():
+            found = check_drift(database, context.instance, dataset)
+            if not found.passed:
+                context.log.warning(f"{dataset.table}: {found.description}")
+            context.instance.report_runless_asset_event(found)
+
+
+@dg.config_mapping(
+    config_schema={
+        "dry_run": dg.Field(bool, default_value=False, description="Only say what would go, and why the rest stays.")
+    }
+)
+def _one_switch(value: dict[str, Any]) -> dict[str, Any]:
+    names = [f"retain_{name}" for name in DATASETS] + ["clear_leftovers"]
+    return {"ops": {name: {"config": {"dry_run": value["dry_run"]}} for name in names}}
+
+
+@dg.job(
+    name="compression_job",
+    executor_def=dg.in_process_executor,
+    tags={"trading_data/workload": "compression", "dagster/max_runtime": "7200"},
+    description="Compress the chunks that have reached their age, one transaction each, beside live writing.",
+)
+def compression_job() -> None:
+    """One op a dataset, and the comparison with what is declared."""
+    for dataset in DATASETS.values():
+        compress_op(dataset)()
+    see_drift()
+
+
+@dg.job(
+    name="retention_job",
+    config=_one_switch,
+    executor_def=dg.in_process_executor,
+    tags={"trading_data/workload": "retention", "dagster/max_runtime": "7200"},
+    description="Drop the chunks that have had their time and for which everything is proven; clear what is left over. "
+    "`dry_run: true` only says what would go and why the rest stays.",
+)
+def retention_job() -> None:
+    """One op a dataset, and what is left over elsewhere."""
+    for dataset in DATASETS.values():
+        retain_op(dataset)()
+    clear_leftovers()
+
+
+def _observe(context: dg.OpExecutionContext, dataset: Dataset, day: str, figures: dict[str, Any]) -> None:
+    observation = dg.AssetObservation(asset_key=dataset.table, partition=day, metadata=figures)
+    context.instance.report_runless_asset_event(observation)

@@ -1,0 +1,164 @@
+"""A state: every key that belongs to it, whole, as one JSON document that says of itself what it is.
+
+    {"format": 1, "began": …, "ended": …, "run_id": …,
+     "kinds": [{"name": "watchlist", "pattern": "watchlist:current", "type": "set",
+                "keys": [{"key": "watchlist:current", "ttl_ms": null, "value": ["AAPL", …]}]}, …],
+     "problems": [{"kind": …, "key": …, "expected": "hash", "found": "string"}, …]}
+
+A hash is a list of pairs, a sorted set a list of member and score (lowest first; `"inf"` and `"-inf"` as text), a set a
+sorted list, a string a text. A text that is not UTF-8 is `{"base64": …}` instead, so that any reader of JSON gets it back.
+
+Belongs here: the form of a document. Does not: where it comes from (`take`) and where it lies (`files`).
+"""
+
+import json
+import math
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trading_data.errors import IntakeError
+from trading_data.live.journal import raw, text
+from trading_data.live.keys import KeyType
+
+FORMAT = 1
+
+Value = dict[str, str] | list[str] | list[tuple[str, float]] | str
+"""Of a hash, a set (sorted), a sorted set (lowest score first), a string; texts as `live.journal.text` makes them."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key: its name, what was in it, and how many milliseconds it had left to live (None: it does not expire)."""
+
+    key: str
+    value: Value
+    ttl_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """All keys of one kind, sorted by name: `name`, `pattern` and `type` as `live.keys` declared them."""
+
+    name: str
+    pattern: str
+    type: KeyType
+    keys: tuple[Key, ...] = ()
+
+    @property
+    def prefix(self) -> str:
+        """The pattern up to its first placeholder, or the whole pattern."""
+        return self.pattern.partition("{")[0]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A key that could not be taken, for it was of another type than its kind's."""
+
+    kind: str
+    key: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True)
+class State:
+    """The live tier's state between two moments of the server's clock, aware UTC (see `take.take_state`)."""
+
+    began: datetime
+    ended: datetime
+    run_id: str
+    kinds: tuple[Kind, ...]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def keys(self) -> int:
+        """How many keys are in it."""
+        return sum(len(kind.keys) for kind in self.kinds)
+
+
+def as_json(state: State) -> dict[str, Any]:
+    """The document, as JSON's own types."""
+    return {
+        "format": FORMAT,
+        "began": state.began.isoformat(),
+        "ended": state.ended.isoformat(),
+        "run_id": state.run_id,
+        "kinds": [
+            {
+                "name": kind.name,
+                "pattern": kind.pattern,
+                "type": kind.type,
+                "keys": [
+                    {"key": _packed(one.key), "ttl_ms": one.ttl_ms, "value": _PACK[kind.type](one.value)}
+                    for one in kind.keys
+                ],
+            }
+            for kind in state.kinds
+        ],
+        "problems": [{**vars(one), "key": _packed(one.key)} for one in state.problems],
+    }
+
+
+def encode(state: State) -> bytes:
+    """The document as a file's bytes."""
+    return json.dumps(as_json(state), ensure_ascii=False, allow_nan=False).encode()
+
+
+def decode(data: bytes, where: str) -> State:
+    """The state in a document's bytes.
+
+    Raises:
+        IntakeError: it is no such document, or of a newer form.
+    """
+    try:
+        found = json.loads(data)
+        if found["format"] != FORMAT:
+            raise IntakeError(f"{where} was written by another release (format {found['format']}): upgrade to read it")
+        return State(
+            datetime.fromisoformat(found["began"]),
+            datetime.fromisoformat(found["ended"]),
+            found["run_id"],
+            tuple(_kind(one) for one in found["kinds"]),
+            tuple(Problem(**{**one, "key": _unpacked(one["key"])}) for one in found["problems"]),
+        )
+    except (ValueError, LookupError, TypeError) as error:
+        raise IntakeError(f"{where} is damaged or is no state: {error!r}") from error
+
+
+def _kind(found: Mapping[str, Any]) -> Kind:
+    unpack = _UNPACK[found["type"]]
+    keys = (Key(_unpacked(one["key"]), unpack(one["value"]), one["ttl_ms"]) for one in found["keys"])
+    return Kind(found["name"], found["pattern"], found["type"], tuple(keys))
+
+
+def _packed(value: str) -> Any:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return {"base64": b64encode(raw(value)).decode()}
+    return value
+
+
+def _unpacked(value: Any) -> str:
+    return value if isinstance(value, str) else text(b64decode(value["base64"], validate=True))
+
+
+def _score(score: float) -> float | str:
+    return score if math.isfinite(score) else str(score)
+
+
+_PACK: Mapping[str, Callable[[Any], Any]] = {
+    "hash": lambda value: [[_packed(name), _packed(held)] for name, held in value.items()],
+    "set": lambda value: [_packed(member) for member in value],
+    "zset": lambda value: [[_packed(member), _score(score)] for member, score in value],
+    "string": _packed,
+}
+_UNPACK: Mapping[str, Callable[[Any], Value]] = {
+    "hash": lambda value: {_unpacked(name): _unpacked(held) for name, held in value},
+    "set": lambda value: [_unpacked(member) for member in value],
+    "zset": lambda value: [(_unpacked(member), float(score)) for member, score in value],
+    "string": _unpacked,
+}

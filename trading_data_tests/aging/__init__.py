@@ -1,0 +1,1 @@
+"""Compression, retention and what is left over."""

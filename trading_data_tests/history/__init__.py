@@ -1,0 +1,1 @@
+"""Gap states, filling, the schedule."""

@@ -1,0 +1,137 @@
+"""`price_history`, `backfill_job` and `gap_backfill_schedule` on a real instance, with a vendor over HTTP."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from trading_data.datasets import PRICE
+from trading_data.intake.take import take
+from trading_data.orchestration.build import build_defs
+from trading_data.vendors.choose import VENDOR
+from trading_data_tests.history.holes import FIRST, LAST, SOURCE, Seller, bars, days
+from trading_data_tests.orchestration.ticks import failure, materializations, schedule_tick, started_run
+from trading_data_tests.rig import EARLIEST, Rig
+from trading_data_tests.vendors.alpaca_history import KEY, SECRET
+
+NIGHT = datetime(2026, 11, 16, 1, 30, tzinfo=UTC)
+RANGE = {"dagster/asset_partition_range_start": str(FIRST), "dagster/asset_partition_range_end": str(LAST)}
+
+
+@pytest.fixture
+def seller(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seller]:
+    made = Seller()
+    for name, value in {
+        VENDOR: "alpaca",
+        "APCA_API_KEY_ID": KEY,
+        "APCA_API_SECRET_KEY": SECRET,
+        "TRADING_DATA_ALPACA_URL": made.server.url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp() as made:
+        yield made
+
+
+def monday(rig: Rig, *symbols: str) -> None:
+    tables = [bars(symbol, FIRST) for symbol in symbols]
+    list(take(rig.intake, PRICE, "test", tables, origin="file", earliest=EARLIEST))
+    rig.load(PRICE)
+    rig.refresh(PRICE)
+
+
+def backfill(instance: dg.DagsterInstance, config: dict[str, object] | None = None) -> dg.ExecuteInProcessResult:
+    run_config = {"ops": {"price_history": {"config": config}}} if config else None
+    return (
+        build_defs()
+        .resolve_job_def("backfill_job")
+        .execute_in_process(instance=instance, tags=RANGE, run_config=run_config, raise_on_error=False)
+    )
+
+
+def test_a_night_fills_what_is_missing_and_the_next_has_nothing_to_do(
+    rig: Rig, instance: dg.DagsterInstance, seller: Seller
+) -> None:
+    monday(rig, "A", "B")
+    for day in days()[1:]:
+        seller.has("A", day)
+    (request,) = schedule_tick("gap_backfill_schedule", instance, NIGHT).run_requests
+    tags = request.tags
+    assert (tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"]) == (
+        "2026-11-10",
+        "2026-11-13",
+    )
+    result = (
+        build_defs()
+        .resolve_job_def("backfill_job")
+        .execute_in_process(instance=instance, tags=dict(tags), raise_on_error=False)
+    )
+    assert result.success
+    figures = materializations(result, "price_history")
+    assert list(figures) == [str(day) for day in days()[1:]]
+    assert figures["2026-11-10"]["bars"] == 390
+    assert figures["2026-11-10"]["symbols without a bar"] == 1
+    assert "A  ·" in figures["2026-11-10"]["before"]
+    assert materializations(result, "price_data")["2026-11-12"]["dagster/partition_row_count"] == 390
+    frame = rig.reader.prices("A", "2026-11-09", "2026-11-14", "1d")
+    assert frame["volume"].tolist() == [39000.0] * 5
+    assert rig.query("select distinct source from price_data") == [(SOURCE,)]
+    skipped = schedule_tick("gap_backfill_schedule", instance, NIGHT + timedelta(hours=1)).skip_message
+    assert skipped is not None
+    assert skipped.startswith("nothing is missing since ")
+    assert "'no trade': 4" in skipped
+
+
+def test_the_schedule_waits_for_runs_under_way(rig: Rig, instance: dg.DagsterInstance, seller: Seller) -> None:
+    monday(rig, "A")
+    (request,) = schedule_tick("gap_backfill_schedule", instance, NIGHT).run_requests
+    run = started_run(instance, "backfill_job", **dict(request.tags))
+    skipped = schedule_tick("gap_backfill_schedule", instance, NIGHT + timedelta(days=1)).skip_message
+    assert skipped == f"5 days of symbols are missing; run {run.run_id[:8]} of an earlier night is under way"
+    assert seller.asked == []
+
+
+def test_without_a_vendor_the_schedule_says_what_is_missing(
+    rig: Rig, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monday(rig, "A")
+    monkeypatch.delenv(VENDOR, raising=False)
+    skipped = schedule_tick("gap_backfill_schedule", instance, NIGHT).skip_message
+    assert skipped is not None
+    assert skipped.startswith("4 days of symbols are missing since ")
+    assert skipped.endswith("TRADING_DATA_VENDOR names nobody to ask")
+    assert "TRADING_DATA_VENDOR is not set" in failure(backfill(instance), "price_history")
+
+
+def test_a_users_own_backfill(rig: Rig, instance: dg.DagsterInstance, seller: Seller) -> None:
+    assert "name some in the run's config" in failure(backfill(instance), "price_history")
+    for day in days():
+        seller.has("NEW", day)
+    result = backfill(instance, {"symbols": ["NEW"]})
+    assert result.success
+    assert rig.query("select count(*) from price_data where symbol = 'NEW'") == [(5 * 390,)]
+    seller.server.requests.clear()
+    assert backfill(instance, {"symbols": ["NEW"]}).success
+    assert seller.asked == []
+    assert backfill(instance, {"symbols": ["NEW"], "again": True}).success
+    assert seller.asked == [(FIRST, ("NEW",))]
+    assert rig.query("select sum(unchanged) from archive_ledger") == [(5 * 390,)]
+
+
+def test_a_vendor_that_fails_makes_a_red_run_and_keeps_what_came(
+    rig: Rig, instance: dg.DagsterInstance, seller: Seller
+) -> None:
+    monday(rig, "A")
+    for day in days()[1:]:
+        seller.has("A", day)
+    seller.fails("cats", "well", "cats")
+    result = backfill(instance)
+    assert not result.success
+    assert "failed on 1 of 4 days, first on 2026-11-11" in failure(result, "price_history")
+    assert len(rig.intake.pending("price")) == 3
