@@ -16,40 +16,28 @@ from psycopg2.sql import SQL, Identifier
 
 from trading_data.archive.sql import names_of, statement
 from trading_data.datasets import codec
-from trading_data.datasets.declaration import Aggregate, Dataset
-from trading_data.reader.archived import _copy, _listed, _out, aggregate_schema
+from trading_data.datasets.declaration import Dataset
+from trading_data.reader.archived import Range
+from trading_data.reader.columns import copied, listed, out
 
 
-def read_as_of(
-    cursor: Cursor,
-    dataset: Dataset,
-    filter_on: str,
-    subjects: Sequence[str] | None,
-    start: datetime,
-    end: datetime,
-    as_of: datetime,
-) -> pa.Table:
-    """The rows in [start, end) as they were archived at `as_of`; `filter_on` is the column that `subjects` names values of.
+def read_as_of(cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, one: Range, as_of: datetime) -> pa.Table:
+    """The rows in a range as they were archived at `as_of`, those about one of `about` (None: all).
 
-    A row that a correction gave to another value of `filter_on` is found under the one that it had.
+    A row that a correction made one about something else is found under what it was about then.
     """
     names = {
         **names_of(dataset),
-        "columns": SQL(", ").join(_out(column.name, column.type, "known") for column in dataset.columns),
-        "old_columns": SQL(", ").join(_out(column.name, column.type, "old") for column in dataset.columns),
-        "filter": Identifier(filter_on),
+        "columns": SQL(", ").join(out(column.name, column.type, "known") for column in dataset.columns),
+        "old_columns": SQL(", ").join(out(column.name, column.type, "old") for column in dataset.columns),
+        "filter": Identifier(dataset.about),
     }
     values = {
         "dataset": dataset.name,
-        "start": start,
-        "end": end,
+        "start": one[0],
+        "end": one[1],
         "as_of": as_of,
-        "subjects": _listed(subjects),
-        "keys": _listed(subjects) if filter_on == dataset.subject else None,
+        "subjects": listed(about),
+        "keys": listed(about) if dataset.about in dataset.key else None,
     }
-    return _copy(cursor, statement("rows_as_of", **names), values, codec.schema(dataset))
-
-
-def no_buckets(dataset: Dataset, aggregate: Aggregate) -> pa.Table:
-    """No buckets at all, with their columns and `tier`."""
-    return aggregate_schema(dataset, aggregate).empty_table().append_column("tier", pa.array([], pa.string()))
+    return copied(cursor, statement("rows_as_of", **names), values, codec.schema(dataset))

@@ -1,47 +1,64 @@
 """`MarketData`: the one thing a strategy, a dashboard or a backtest needs to know about storage.
 
-Belongs here: the public API and the order in which the tiers are read. Does not: how each tier is read.
+Belongs here: the public API. Does not: which tier is read when (`tiers`), what is made of it (`rows`), forms (`frames`).
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Literal, Unpack, overload
 
 import pandas as pd
 import pyarrow as pa
 
-from trading_data.aggregates.compute import compute
-from trading_data.aggregates.refresh import merge, window
 from trading_data.archive.database import Archive
-from trading_data.archive.sql import statement
-from trading_data.datasets import METRICS, PRICE, TRADE, codec
-from trading_data.datasets.declaration import Aggregate, Dataset
-from trading_data.errors import BadInput
+from trading_data.datasets import METRICS, PRICE, TRADE
+from trading_data.datasets.declaration import Dataset
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, connect_for_archiver
-from trading_data.live.journal import EntryId
-from trading_data.live.store import LiveStore
-from trading_data.reader.archived import Range, exact_columns, read_aggregate, read_newest, read_rows
-from trading_data.reader.as_of import no_buckets, read_as_of
-from trading_data.reader.union import union
-from trading_data.reader.waiting import Waiting, read_waiting
+from trading_data.reader.frames import answer
+from trading_data.reader.newest import latest
+from trading_data.reader.options import About, Arrow, Either, Format, Frame, Pandas, Times
+from trading_data.reader.question import ALWAYS, Question, ask, subjects_of
+from trading_data.reader.rows import look_for
+from trading_data.reader.stream import Windows, stream
+from trading_data.reader.tiers import Tiers, View
 from trading_data.settings import Settings
-from trading_data.times import ceil, day_start, floor, now, utc
-
-Times = datetime | str
+from trading_data.times import DAY, day_start
 
 
 class MarketData:
     """Recent and historical rows through one door.
 
     All ranges are half-open, `[start, end)`; times are aware (a text needs its zone; a bare day is its midnight UTC).
-    Every result has one row a key and the column `tier`: `archive`, or `live` for what is not archived yet. Frames are
-    sorted by subject and time; times are `datetime64[us, UTC]`, floats `float64`, exact numbers `decimal.Decimal`.
+    Every answer has one row a key, whether it is live, in flight or archived, and the last column `tier`: `archive`, or
+    `live` for what is not archived yet. It is sorted by subject and time.
+
+    In pandas times are `datetime64[us, UTC]`, floats `float64`, exact numbers `decimal.Decimal`, texts pandas' strings. With
+    `format="arrow"` it is a `pyarrow.Table`: `timestamp[us, UTC]`, `double`, `decimal128(38, 18)`, `string`; what has more
+    than 18 digits behind the point (a vwap) is rounded, half to even.
+
+    A tier that is away is an error, for an answer without it would not be the truth. With `partial=True` it is none: then
+    `frame.attrs["missing"]` is a tuple of texts, each beginning with `archive:`, `live:` or `intake:` and saying what cannot
+    be in the answer; `()` when nothing is missing. In Arrow it is the schema's metadata `missing`, a JSON list.
     """
 
     def __init__(self, client: Client, archive: Archive, intake: Intake, earliest: datetime) -> None:
         """Use these connections; `from_env` makes them. `earliest` is the start of the first day partition."""
-        self._client, self._archive, self._intake, self._earliest = client, archive, intake, earliest
+        self._tiers = Tiers(client, archive, intake, earliest)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "MarketData":
+        """The reader for the servers that `settings` name; connects with the first call.
+
+        Raises:
+            SettingError: the URL of a server is missing.
+        """
+        return cls(
+            connect_for_archiver(settings.require_redis_url()),
+            Archive(settings.require_timescale_url()),
+            Intake(settings.intake_uri),
+            day_start(settings.start),
+        )
 
     @classmethod
     def from_env(cls) -> "MarketData":
@@ -50,248 +67,211 @@ class MarketData:
         Raises:
             SettingError: a variable is missing or has the wrong form.
         """
-        settings = Settings.from_env()
-        return cls(
-            connect_for_archiver(settings.require_redis_url()),
-            Archive(settings.require_timescale_url()),
-            Intake(settings.intake_uri),
-            day_start(settings.start),
-        )
+        return cls.from_settings(Settings.from_env())
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
-        self._archive.close()
+        self._tiers.client.close()
+        self._tiers.archive.close()
+
+    @overload
+    def prices(
+        self, symbols: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def prices(
+        self, symbols: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Arrow]
+    ) -> pa.Table: ...
 
     def prices(
-        self,
-        symbols: str | Iterable[str] | None,
-        start: Times,
-        end: Times,
-        interval: str = "raw",
-        *,
-        as_of: Times | None = None,
-    ) -> pd.DataFrame:
+        self, symbols: About, start: Times, end: Times, interval: str = "raw", **options: Unpack[Either]
+    ) -> Frame:
         """Bars of `symbols` (None: all) in [start, end).
 
-        With `as_of` only what the archive knew at that moment, so that a backtest cannot look ahead: for each key the
-        version that was archived then, nothing live, and intervals made from those rows.
+        Args:
+            symbols: one, some, or None for all.
+            start: included.
+            end: not included.
+            interval: `raw`, `5m`, `1h` or `1d`.
+            **options: `as_of`, `partial`, `session`, `format`; see `Options`.
 
         Returns:
             `raw`: symbol, timestamp, open, high, low, close, volume, source, tier. `5m`, `1h`, `1d`: symbol, bucket, open,
             high, low, close, volume, tier, for the buckets that begin in the range.
 
         Raises:
-            BadInput: the range or the interval makes no sense.
-            LiveTierError, ArchiveTierError: a tier is away; an answer without it would not be the truth.
+            BadInput: the range, the interval, the exchange or the format makes no sense.
+            LiveTierError, ArchiveTierError: a tier is away.
+            IntakeError: a batch in the intake is damaged.
         """
-        return self.read(PRICE, symbols, start, end, interval, as_of=as_of)
+        return self._read(ask(PRICE, symbols, start, end, interval, **options))
+
+    @overload
+    def trades(
+        self, symbols: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def trades(
+        self, symbols: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Arrow]
+    ) -> pa.Table: ...
 
     def trades(
-        self,
-        symbols: str | Iterable[str] | None,
-        start: Times,
-        end: Times,
-        interval: str = "raw",
-        *,
-        as_of: Times | None = None,
-    ) -> pd.DataFrame:
-        """Fills of `symbols` (None: all) in [start, end); `1d` gives fills, quantity, notional, vwap, commission a side.
+        self, symbols: About, start: Times, end: Times, interval: str = "raw", **options: Unpack[Either]
+    ) -> Frame:
+        """Fills of `symbols` (None: all) in [start, end); arguments and errors as `prices`.
 
-        Raises:
-            as `prices`.
+        Returns:
+            `raw`: order_id, timestamp, execution_id, symbol, side, quantity, price, commission, strategy, source, tier. `1d`:
+            symbol, side, bucket, fills, quantity, notional, vwap, commission, tier.
         """
-        return self.read(TRADE, symbols, start, end, interval, as_of=as_of)
+        return self._read(ask(TRADE, symbols, start, end, interval, **options))
+
+    @overload
+    def metrics(
+        self, names: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def metrics(
+        self, names: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Arrow]
+    ) -> pa.Table: ...
 
     def metrics(
+        self, names: About, start: Times, end: Times, interval: str = "raw", **options: Unpack[Either]
+    ) -> Frame:
+        """Measurements `names` (None: all) in [start, end); arguments and errors as `prices`.
+
+        Returns:
+            `raw`: metric_name, timestamp, value, unit, tier. `1h`: metric_name, bucket, minimum, maximum, average, samples,
+            tier.
+        """
+        return self._read(ask(METRICS, names, start, end, interval, **options))
+
+    @overload
+    def read(
         self,
-        names: str | Iterable[str] | None,
+        dataset: Dataset | str,
+        subjects: About,
         start: Times,
         end: Times,
-        interval: str = "raw",
-        *,
-        as_of: Times | None = None,
-    ) -> pd.DataFrame:
-        """Measurements `names` (None: all) in [start, end); `1h` gives minimum, maximum, average, samples.
+        interval: str = ...,
+        **options: Unpack[Pandas],
+    ) -> pd.DataFrame: ...
 
-        Raises:
-            as `prices`.
-        """
-        return self.read(METRICS, names, start, end, interval, as_of=as_of)
-
-    def latest(self, symbols: str | Iterable[str]) -> pd.DataFrame:
-        """The newest bar of each symbol: from the live tier, else the archive's. Columns as raw `prices`."""
-        wanted = _listed(symbols) or []
-        found = LiveStore(self._client).latest_prices(wanted)
-        rows = [{"symbol": symbol, **fields} for symbol, fields in found.items() if fields.keys() >= set(PRICE.fields)]
-        columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in PRICE.names}
-        checked = codec.check(PRICE, columns, now(), self._earliest)
-        good, _ = codec.by_position(checked.bad, len(rows))
-        live = checked.table.filter(pa.array(good))
-        missing = sorted(set(wanted) - set(live["symbol"].to_pylist()))
-        archived = codec.schema(PRICE).empty_table()
-        if missing:
-            with self._archive.transaction(snapshot=True) as cursor:
-                archived = read_newest(cursor, PRICE, missing)
-        return _frame(PRICE, None, union(PRICE, archived, [live]))
+    @overload
+    def read(
+        self,
+        dataset: Dataset | str,
+        subjects: About,
+        start: Times,
+        end: Times,
+        interval: str = ...,
+        **options: Unpack[Arrow],
+    ) -> pa.Table: ...
 
     def read(
         self,
-        dataset: Dataset,
-        subjects: str | Iterable[str] | None,
+        dataset: Dataset | str,
+        subjects: About,
+        start: Times,
+        end: Times,
+        interval: str = "raw",
+        **options: Unpack[Either],
+    ) -> Frame:
+        """The reader behind the three above, for any declared dataset or its name; all of the answer at once."""
+        return self._read(ask(dataset, subjects, start, end, interval, **options))
+
+    @overload
+    def stream(
+        self,
+        dataset: Dataset | str,
+        subjects: About,
+        start: Times,
+        end: Times,
+        interval: str = ...,
+        *,
+        chunk: timedelta = ...,
+        rows: int | None = ...,
+        **options: Unpack[Pandas],
+    ) -> Iterator[pd.DataFrame]: ...
+
+    @overload
+    def stream(
+        self,
+        dataset: Dataset | str,
+        subjects: About,
+        start: Times,
+        end: Times,
+        interval: str = ...,
+        *,
+        chunk: timedelta = ...,
+        rows: int | None = ...,
+        **options: Unpack[Arrow],
+    ) -> Iterator[pa.Table]: ...
+
+    def stream(
+        self,
+        dataset: Dataset | str,
+        subjects: About,
         start: Times,
         end: Times,
         interval: str = "raw",
         *,
-        as_of: Times | None = None,
-    ) -> pd.DataFrame:
-        """The reader behind the three above, for any declared dataset."""
-        first, last = utc(start, "start"), utc(end, "end")
-        if first > last:
-            raise BadInput(f"start {first.isoformat()} is after end {last.isoformat()}")
-        wanted = _listed(subjects)
-        aggregate = dataset.aggregate(interval)
-        if aggregate is None and interval != "raw":
-            offered = ", ".join(["raw", *(one.interval for one in dataset.aggregates)])
-            raise BadInput(f"{dataset.name} has no interval {interval!r}; there are {offered}")
-        if as_of is not None:
-            return self._known(dataset, aggregate, wanted, (first, last), utc(as_of, "as_of"))
-        if aggregate is None:
-            return _frame(dataset, None, self._raw(dataset, wanted, first, last))
-        return self._aggregated(dataset, aggregate, wanted, first, last)
+        chunk: timedelta = DAY,
+        rows: int | None = None,
+        **options: Unpack[Either],
+    ) -> Iterator[Frame]:
+        """As `read`, for answers larger than memory: frames in the order of time, each of one window of time.
 
-    def _known(
-        self, dataset: Dataset, aggregate: Aggregate | None, wanted: list[str] | None, one: Range, as_of: datetime
-    ) -> pd.DataFrame:
-        """What the archive knew at `as_of`."""
-        first, last = one if aggregate is None else (ceil(one[0], aggregate.width), ceil(one[1], aggregate.width))
-        with self._archive.transaction(snapshot=True) as cursor:
-            rows = union(dataset, read_as_of(cursor, dataset, _filter(dataset), wanted, first, last, as_of), [])
-        if aggregate is None:
-            return _frame(dataset, None, rows)
-        if not rows.num_rows:
-            return _frame(dataset, aggregate, no_buckets(dataset, aggregate))
-        return _made(dataset, aggregate, rows)
+        A window is read when its frame is asked for, from the tiers as they stand then: all that had been accepted before
+        is there, each row once over all frames, whatever is archived meanwhile. Held in memory are one window and what
+        waits in the live tier and the intake within the range. Each frame is sorted by subject and time.
 
-    def _raw(self, dataset: Dataset, wanted: list[str] | None, start: datetime, end: datetime) -> pa.Table:
-        waiting = self._waiting(dataset, wanted)
-        with self._archive.transaction(snapshot=True) as cursor:
-            tables = self._not_archived(cursor, dataset, waiting, wanted, start, end)
-            archived = read_rows(cursor, dataset, _filter(dataset), wanted, start, end)
-        return union(dataset, archived, tables)
+        Args:
+            dataset: or its name.
+            subjects: as `symbols` of `prices`.
+            start: included.
+            end: not included.
+            interval: as `prices`.
+            chunk: width of a window; windows begin at its multiples after midnight UTC.
+            rows: most rows of a frame; a window with more is cut. Rows of one moment are never parted.
+            **options: as `prices`; with `partial` each frame says what is missing from it.
 
-    def _aggregated(
-        self, dataset: Dataset, aggregate: Aggregate, wanted: list[str] | None, start: datetime, end: datetime
-    ) -> pd.DataFrame:
-        """Buckets of the aggregate, but those that it does not show truly yet are made from raw rows."""
-        first, last = ceil(start, aggregate.width), ceil(end, aggregate.width)
-        waiting = self._waiting(dataset, wanted)
-        with self._archive.transaction(snapshot=True) as cursor:
-            tables = self._not_archived(cursor, dataset, waiting, wanted, first, last)
-            stale = self._stale(cursor, dataset, aggregate, tables, first, last)
-            settled = read_aggregate(cursor, dataset, aggregate, _filter(dataset), wanted, first, last)
-            raw = [
-                union(dataset, self._slice(cursor, dataset, wanted, one), _within(dataset, tables, one))
-                for one in stale
-            ]
-        frame = _frame(dataset, aggregate, settled)
-        for low, high in stale:
-            frame = frame[(frame["bucket"] < low) | (frame["bucket"] >= high)]
-        made = [_made(dataset, aggregate, table) for table in raw if table.num_rows]
-        frame = (
-            pd.concat([frame.assign(tier="archive"), *made], ignore_index=True)
-            if made
-            else frame.assign(tier="archive")
-        )
-        ordered: pd.DataFrame = frame.sort_values([*aggregate.group_by, "bucket"], ignore_index=True)
-        return ordered
+        Returns:
+            Frames that are not empty; a single empty one where there are no rows, so that columns and `missing` are known.
 
-    def _waiting(self, dataset: Dataset, wanted: list[str] | None) -> Waiting:
-        with self._archive.transaction(snapshot=True) as cursor:
-            archived = _watermarks(cursor, dataset)
-        return read_waiting(self._client, self._intake, dataset, wanted, archived, self._earliest)
+        Raises:
+            as `prices`; BadInput also for a chunk or rows of which no windows can be made.
+        """
+        windows = Windows(chunk, rows)
+        question = ask(dataset, subjects, start, end, interval, **options)
+        return (answer(question, *part) for part in stream(View(self._tiers, question), windows))
 
-    def _not_archived(
+    @overload
+    def latest(
+        self, symbols: str | Iterable[str], *, partial: bool = ..., format: Literal["pandas"] = ...
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def latest(self, symbols: str | Iterable[str], *, partial: bool = ..., format: Literal["arrow"]) -> pa.Table: ...
+
+    def latest(
         self,
-        cursor: object,
-        dataset: Dataset,
-        waiting: Waiting,
-        wanted: list[str] | None,
-        start: datetime,
-        end: datetime,
-    ) -> list[pa.Table]:
-        if not waiting.batches:
-            return []
-        archived = _watermarks(cursor, dataset)
-        cursor.execute("select content_hash from archive_ledger where content_hash = any(%s)", (waiting.hashes,))  # type: ignore[attr-defined]
-        loaded = {row[0] for row in cursor.fetchall()}  # type: ignore[attr-defined]
-        tables = waiting.tables(dataset, archived, loaded, start, end)
-        if wanted is None:
-            return tables
-        chosen = pa.array(wanted, pa.string())
-        return [table.filter(pa.compute.is_in(table[_filter(dataset)], chosen)) for table in tables]
+        symbols: str | Iterable[str],
+        *,
+        partial: bool = False,
+        format: Format = "pandas",
+    ) -> Frame:
+        """The newest bar of each symbol that has one; columns and errors as raw `prices`.
 
-    def _stale(
-        self,
-        cursor: object,
-        dataset: Dataset,
-        aggregate: Aggregate,
-        tables: Sequence[pa.Table],
-        start: datetime,
-        end: datetime,
-    ) -> list[Range]:
-        names = [one.name for one in dataset.aggregates[: dataset.aggregates.index(aggregate) + 1]]
-        values = {"aggregates": names, "start": start, "end": end}
-        cursor.execute(statement("stale_ranges"), values)  # type: ignore[attr-defined]
-        windows = [window(aggregate, low, high) for low, high in cursor.fetchall()]  # type: ignore[attr-defined]
-        for table in tables:
-            if table.num_rows:
-                for moment in pa.compute.unique(
-                    pa.compute.floor_temporal(table[dataset.key[1]], unit="minute")
-                ).to_pylist():
-                    windows.append((floor(moment, aggregate.width), floor(moment, aggregate.width) + aggregate.width))
-        return merge([(max(low, start), min(high, end)) for low, high in windows if low < end and high > start])
+        A symbol's latest value in the live tier is taken at its word: where all symbols have one, that is one round trip.
+        Of the others the newest row of all tiers is found: journals, intake and archive.
+        """
+        question = Question(PRICE, None, subjects_of(symbols) or [], *ALWAYS, partial=partial, format=format)
+        return answer(question, *latest(self._tiers, question))
 
-    def _slice(self, cursor: object, dataset: Dataset, wanted: list[str] | None, one: Range) -> pa.Table:
-        return read_rows(cursor, dataset, _filter(dataset), wanted, *one)  # type: ignore[arg-type]
-
-
-def _filter(dataset: Dataset) -> str:
-    """The column by which callers choose: the symbol where there is one."""
-    return "symbol" if "symbol" in dataset.column else dataset.subject
-
-
-def _watermarks(cursor: object, dataset: Dataset) -> dict[str, EntryId]:
-    cursor.execute("select journal, entry_id from archive_watermark where dataset = %s", (dataset.name,))  # type: ignore[attr-defined]
-    return {name: EntryId.parse(entry) for name, entry in cursor.fetchall()}  # type: ignore[attr-defined]
-
-
-def _within(dataset: Dataset, tables: Sequence[pa.Table], one: Range) -> list[pa.Table]:
-    found = []
-    for table in tables:
-        times = table[dataset.key[1]]
-        low, high = pa.scalar(one[0], times.type), pa.scalar(one[1], times.type)
-        found.append(table.filter(pa.compute.and_(pa.compute.greater_equal(times, low), pa.compute.less(times, high))))
-    return found
-
-
-def _made(dataset: Dataset, aggregate: Aggregate, table: pa.Table) -> pd.DataFrame:
-    frame = _frame(dataset, None, table)
-    made = compute(dataset, aggregate, frame)
-    keys = [*aggregate.group_by, "bucket"]
-    frame["bucket"] = frame[dataset.key[1]].dt.floor(pd.Timedelta(aggregate.width))
-    live = frame.assign(live=frame["tier"] == "live").groupby(keys, sort=True, observed=True)["live"].any()
-    return made.assign(tier=["live" if one else "archive" for one in live])
-
-
-def _frame(dataset: Dataset, aggregate: Aggregate | None, table: pa.Table) -> pd.DataFrame:
-    frame: pd.DataFrame = table.to_pandas()
-    for name in exact_columns(dataset, aggregate):
-        frame[name] = pd.Series([Decimal(text) for text in frame[name]], index=frame.index, dtype=object)
-    return frame
-
-
-def _listed(subjects: str | Iterable[str] | None) -> list[str] | None:
-    if subjects is None:
-        return None
-    return [subjects] if isinstance(subjects, str) else sorted(set(subjects))
+    def _read(self, question: Question) -> Frame:
+        whole = (question.start, question.end)
+        return answer(question, *View(self._tiers, question).look(lambda sight: look_for(question, sight, whole)))

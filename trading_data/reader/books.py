@@ -1,0 +1,83 @@
+"""What the archive's books say of one moment to a reader: watermarks, loaded batches, stale ranges.
+
+Belongs here: small queries on the bookkeeping tables. Does not: rows (`archived`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from trading_data.archive.rejects import ledger_name
+from trading_data.archive.sql import statement
+from trading_data.datasets.declaration import Aggregate, Dataset
+from trading_data.live.journal import BEGINNING, EntryId
+from trading_data.reader.archived import Range
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far a journal is archived: the last entry, and the highest there ever was (a journal may have gone back)."""
+
+    entry: EntryId = BEGINNING
+    highest: EntryId = BEGINNING
+
+
+class Marks:
+    """The marks of a dataset's journals, by the journal's name; BEGINNING where nothing is archived, or nothing is known."""
+
+    def __init__(self, known: Mapping[str, Mark] | None = None) -> None:
+        """`known` is by the name in the ledger."""
+        self._known = known or {}
+
+    def __getitem__(self, journal: str) -> Mark:
+        """The mark of a journal."""
+        return self._known.get(ledger_name(journal), Mark())
+
+
+@dataclass(frozen=True)
+class Books:
+    """The books at one moment: marks, which of the batches asked for are loaded, and the newest batch of the dataset."""
+
+    marks: Marks
+    loaded: frozenset[str]
+    newest_batch: int
+
+
+def read_marks(cursor: Cursor, dataset: Dataset, subjects: Sequence[str] | None) -> Marks:
+    """The marks of a dataset's journals, or of those of `subjects` where a journal is one subject's."""
+    cursor.execute(statement("marks"), {"dataset": dataset.name, "journals": _journals(dataset, subjects)})
+    return _marks((cursor.fetchone() or ({},))[0])
+
+
+def read_books(cursor: Cursor, dataset: Dataset, subjects: Sequence[str] | None, hashes: Sequence[str]) -> Books:
+    """The books as the cursor's transaction sees them; `hashes` are of the batches of which to know whether they are loaded."""
+    values = {"dataset": dataset.name, "journals": _journals(dataset, subjects), "hashes": list(hashes)}
+    cursor.execute(statement("loaded_batches", marks=statement("marks")), values)
+    loaded, newest, marks = cursor.fetchone() or ([], 0, {})
+    return Books(_marks(marks), frozenset(loaded), newest)
+
+
+def last_drained(cursor: Cursor, dataset: Dataset) -> datetime | None:
+    """When the newest batch from journals that is archived was drained."""
+    cursor.execute(statement("last_drained"), {"dataset": dataset.name})
+    found = cursor.fetchone()
+    return found[0] if found else None
+
+
+def stale_ranges(cursor: Cursor, dataset: Dataset, aggregate: Aggregate, one: Range) -> list[Range]:
+    """Where an aggregate does not show the raw rows yet: first and last moment, both inclusive."""
+    names = [finer.name for finer in dataset.aggregates[: dataset.aggregates.index(aggregate) + 1]]
+    cursor.execute(statement("stale_ranges"), {"aggregates": names, "start": one[0], "end": one[1]})
+    return [(low, high) for low, high in cursor.fetchall()]
+
+
+def _journals(dataset: Dataset, subjects: Sequence[str] | None) -> list[str] | None:
+    if not dataset.carried or subjects is None:
+        return None
+    return [ledger_name(dataset.journal_of(subject)) for subject in subjects]
+
+
+def _marks(found: Mapping[str, Sequence[str]]) -> Marks:
+    return Marks({name: Mark(EntryId.parse(at), EntryId.parse(highest)) for name, (at, highest) in found.items()})

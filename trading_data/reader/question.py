@@ -1,0 +1,88 @@
+"""A question to the reader, checked: which dataset, about what, when, in which interval, and how it may be answered.
+
+Belongs here: what a question is and which forms of it make no sense. Does not: answering it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from trading_data.datasets import dataset_named
+from trading_data.datasets.declaration import Aggregate, Dataset
+from trading_data.errors import BadInput
+from trading_data.reader.archived import Range
+from trading_data.reader.options import FORMATS, About, Format, Times
+from trading_data.times import ceil, utc
+
+ALWAYS: Range = (datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for. `aggregate` None are raw rows; `about` None are all symbols or metrics; times are UTC."""
+
+    dataset: Dataset
+    aggregate: Aggregate | None
+    about: list[str] | None
+    start: datetime
+    end: datetime
+    as_of: datetime | None = None
+    session: str | None = None
+    partial: bool = False
+    format: Format = "pandas"
+
+    def __post_init__(self) -> None:
+        """Raises BadInput for a format that there is not."""
+        if self.format not in FORMATS:
+            raise BadInput(f"there is no format {self.format!r}; there are {', '.join(FORMATS)}")
+
+    @property
+    def from_rows(self) -> bool:
+        """Whether buckets have to be made from raw rows, since the continuous aggregate is made from others."""
+        return self.as_of is not None or self.session is not None
+
+    @property
+    def subjects(self) -> list[str] | None:
+        """The subjects that the key of every row in the answer has; None where the key does not tell."""
+        return self.about if self.dataset.about in self.dataset.key else None
+
+    def rows_of(self, one: Range) -> Range:
+        """The raw rows that decide the answer for a range: of buckets those that begin in it, whole."""
+        if self.aggregate is None:
+            return one
+        return ceil(one[0], self.aggregate.width), ceil(one[1], self.aggregate.width)
+
+
+def ask(
+    dataset: Dataset | str,
+    about: About,
+    start: Times,
+    end: Times,
+    interval: str = "raw",
+    *,
+    as_of: Times | None = None,
+    session: str | None = None,
+    partial: bool = False,
+    format: Format = "pandas",
+) -> Question:
+    """A question from what a caller gives.
+
+    Raises:
+        BadInput: there is no such dataset, interval or format, a time has no zone, or the range is the wrong way round.
+    """
+    named = dataset_named(dataset) if isinstance(dataset, str) else dataset
+    first, last = utc(start, "start"), utc(end, "end")
+    if first > last:
+        raise BadInput(f"start {first.isoformat()} is after end {last.isoformat()}")
+    aggregate = named.aggregate(interval)
+    if aggregate is None and interval != "raw":
+        offered = ", ".join(["raw", *(one.interval for one in named.aggregates)])
+        raise BadInput(f"{named.name} has no interval {interval!r}; there are {offered}")
+    moment = None if as_of is None else utc(as_of, "as_of")
+    return Question(named, aggregate, subjects_of(about), first, last, moment, session, partial, format)
+
+
+def subjects_of(given: About) -> list[str] | None:
+    """Symbols or names as callers give them: one, some, or None for all."""
+    if given is None:
+        return None
+    return [given] if isinstance(given, str) else sorted(set(given))

@@ -1,0 +1,129 @@
+"""What is looked for in the tiers: raw rows, buckets, newest rows; one a key.
+
+Belongs here: putting together what the tiers hold. Does not: the order in which they are read (`tiers`), forms (`frames`).
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trading_data.aggregates.refresh import merge, window
+from trading_data.archive.versions import Mask, codes, microseconds
+from trading_data.datasets import codec
+from trading_data.datasets.declaration import Dataset
+from trading_data.reader.archived import Range, occupied, read_aggregate, read_newest, read_rows
+from trading_data.reader.as_of import read_as_of
+from trading_data.reader.books import stale_ranges
+from trading_data.reader.frames import empty, in_order, made, with_tier
+from trading_data.reader.question import ALWAYS, Question
+from trading_data.reader.tiers import Sight
+from trading_data.reader.union import Piece, union
+from trading_data.times import DAY, floor
+
+_TIME = codec.ARROW_TYPES["time"]
+
+
+def look_for(question: Question, sight: Sight, one: Range) -> pa.Table:
+    """The rows in a range, or the buckets that begin in it: what the question asks for, sorted, with `tier`."""
+    return rows(question, sight, one) if question.aggregate is None else buckets(question, sight, one)
+
+
+def rows(question: Question, sight: Sight, one: Range) -> pa.Table:
+    """Raw rows in a range."""
+    dataset, about = question.dataset, question.about
+    if question.as_of is not None and sight.cursor is not None:
+        found = union(dataset, read_as_of(sight.cursor, dataset, about, one, question.as_of), [])
+    else:
+        waiting = sight.pieces(one)
+        found = union(dataset, _archived(question, sight, one, waiting), waiting)
+    if about is not None and question.subjects is None:
+        found = found.filter(pc.is_in(found[dataset.about], pa.array(about, pa.string())))
+    return found if question.session is None else found.filter(_inside(question.session, found[dataset.key[1]]))
+
+
+def buckets(question: Question, sight: Sight, one: Range) -> pa.Table:
+    """Buckets that begin in a range. Those that the continuous aggregate does not show truly yet are made from raw rows,
+    a day at a time; all of them, where it cannot be asked or is made from other rows.
+    """
+    dataset, aggregate = question.dataset, question.aggregate
+    if aggregate is None:
+        raise ValueError("a question about raw rows has no buckets")
+    span = question.rows_of(one)
+    waiting = sight.pieces(span)
+    touched = _touched(dataset, waiting, aggregate.width)
+    if sight.cursor is None or question.from_rows:
+        chunks = occupied(sight.cursor, dataset, None, span) if sight.cursor is not None else []
+        days = [made(dataset, aggregate, rows(question, sight, day)) for day in _by_day([*chunks, *touched], span)]
+        return in_order(aggregate, [empty(dataset, aggregate), *days])
+    asked = [window(aggregate, low, high) for low, high in stale_ranges(sight.cursor, dataset, aggregate, span)]
+    stale = list(_by_day([*asked, *touched], span))
+    settled = with_tier(read_aggregate(sight.cursor, dataset, aggregate, question.about, span), "archive")
+    if not stale:
+        return in_order(aggregate, [settled])
+    settled = settled.filter(pa.array(~_within(settled["bucket"], stale)))
+    return in_order(aggregate, [settled, *(made(dataset, aggregate, rows(question, sight, part)) for part in stale)])
+
+
+def newest(question: Question, sight: Sight) -> pa.Table:
+    """The newest row of each subject asked about, whichever tier holds it."""
+    dataset, about = question.dataset, question.about or []
+    archived = codec.schema(dataset).empty_table()
+    if sight.cursor is not None:
+        archived = read_newest(sight.cursor, dataset, about)
+    found = union(dataset, archived, sight.pieces(ALWAYS))
+    if not found.num_rows:
+        return found
+    subjects = codes(found[dataset.subject])
+    return found.filter(pa.array(np.append(subjects[1:] != subjects[:-1], True)))
+
+
+def _archived(question: Question, sight: Sight, one: Range, waiting: Sequence[Piece]) -> pa.Table:
+    """The archive's rows; where a correction may have moved a row from one symbol to another, those of the waiting keys too."""
+    dataset = question.dataset
+    if sight.cursor is None:
+        return codec.schema(dataset).empty_table()
+    also: set[str] = set()
+    if question.about is not None and question.subjects is None:
+        also.update(*(piece.rows[dataset.subject].unique().to_pylist() for piece in waiting))
+    return read_rows(sight.cursor, dataset, question.about, one, sorted(also))
+
+
+def _inside(session: str, times: pa.ChunkedArray) -> pa.Array:
+    from trading_data.sessions.calendar import TradingCalendar
+
+    return pa.array(TradingCalendar.named(session).inside(times))
+
+
+def _touched(dataset: Dataset, waiting: Sequence[Piece], width: timedelta) -> list[Range]:
+    """The buckets that waiting rows fall into, as few windows as possible."""
+    size = width // timedelta(microseconds=1)
+    numbers = [np.unique(microseconds(dataset, piece.rows) // size) for piece in waiting]
+    if not numbers:
+        return []
+    found = np.unique(np.concatenate(numbers))
+    opens = found[np.append(True, np.diff(found) > 1)]
+    closes = found[np.append(np.diff(found) > 1, True)] + 1
+    moments = (pa.array(edges * size, pa.int64()).cast(_TIME).to_pylist() for edges in (opens, closes))
+    return list(zip(*moments, strict=True))
+
+
+def _by_day(ranges: Sequence[Range], span: Range) -> Iterator[Range]:
+    """The same moments within `span`, in order, no range longer than its day."""
+    clipped = [(max(low, span[0]), min(high, span[1])) for low, high in ranges]
+    for low, high in merge([one for one in clipped if one[0] < one[1]]):
+        at = low
+        while at < high:
+            until = min(floor(at, DAY) + DAY, high)
+            yield at, until
+            at = until
+
+
+def _within(times: pa.ChunkedArray, ranges: Sequence[Range]) -> Mask:
+    """Which times lie in one of the ranges, which are in order and apart."""
+    moments = times.cast(pa.int64()).to_numpy()
+    lows, highs = (pa.array(edges, _TIME).cast(pa.int64()).to_numpy() for edges in zip(*ranges, strict=True))
+    at = np.searchsorted(lows, moments, side="right") - 1
+    return (at >= 0) & (moments < highs[np.maximum(at, 0)])  # type: ignore[no-any-return]

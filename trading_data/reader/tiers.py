@@ -1,0 +1,128 @@
+"""Both tiers as they stand at one moment: live first, then the intake, then the archive; or what can be read of them.
+
+Belongs here: this order, and what is said of a tier that is away. Does not: what is looked for (`rows`, `stream`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+import pyarrow as pa
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from trading_data.archive.closed import in_closed_days
+from trading_data.archive.database import Archive
+from trading_data.errors import ArchiveTierError, TradingDataError
+from trading_data.intake.store import Intake
+from trading_data.live.connection import Client
+from trading_data.reader.archived import Range
+from trading_data.reader.books import Books, Marks, last_drained, read_books, read_marks
+from trading_data.reader.pieces import pieces
+from trading_data.reader.question import Question
+from trading_data.reader.union import Piece
+from trading_data.reader.waiting import Waiting
+
+Found = TypeVar("Found")
+Missing = tuple[str, ...]
+"""What cannot be in an answer, one text a tier or file: each begins with `archive:`, `live:` or `intake:`."""
+
+
+@dataclass(frozen=True)
+class Tiers:
+    """The connections; `earliest` is the start of the first day partition."""
+
+    client: Client
+    archive: Archive
+    intake: Intake
+    earliest: datetime
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is there at one moment. `cursor` and `books` are the archive's in one transaction; None where it is away."""
+
+    waiting: Waiting
+    cursor: Cursor | None = None
+    books: Books | None = None
+
+    def pieces(self, one: Range) -> list[Piece]:
+        """The rows in a range that the archive does not have, in the order of acceptance.
+
+        Rows of a day that retention has dropped are on their way to quarantine, and not among them.
+        """
+        found = pieces(self.waiting, self.books, one)
+        if self.cursor is None or not found:
+            return found
+        kept = []
+        for piece in found:
+            late = in_closed_days(self.cursor, self.waiting.dataset, piece.rows)
+            kept.append(replace(piece, rows=piece.rows.filter(pa.array(~late))) if late.any() else piece)
+        return [piece for piece in kept if piece.rows.num_rows]
+
+
+class View:
+    """The tiers as one question sees them; looked at once for an answer, or again and again for a stream."""
+
+    def __init__(self, tiers: Tiers, question: Question) -> None:
+        """Nothing is read before the first look."""
+        self._tiers, self.question = tiers, question
+        self._marks: Marks | None = None
+        self._beside_archive, self._alone = self._new(), self._new()
+
+    def look(self, find: Callable[[Sight], Found]) -> tuple[Found, Missing]:
+        """What `find` makes of the tiers at this moment, and what cannot be in it.
+
+        Raises:
+            LiveTierError, ArchiveTierError, IntakeError: a tier is away or a file damaged, and the question is not partial;
+                or the archive is away and the question is about what it knew.
+        """
+        try:
+            return self._look_at_all(find)
+        except ArchiveTierError as error:
+            if not self.question.partial or self.question.as_of is not None:
+                raise
+            self._alone.catch_up(None, partial=True)
+            buckets = ", and buckets are made without them" if self.question.aggregate else ""
+            missing = (
+                f"archive: away ({_why(error)}); rows that are archived and have left the journals are missing{buckets}"
+            )
+            return find(Sight(self._alone)), (missing, *_not_read(self._alone, None))
+
+    def _look_at_all(self, find: Callable[[Sight], Found]) -> tuple[Found, Missing]:
+        question, waiting, archive = self.question, self._beside_archive, self._tiers.archive
+        if question.as_of is None:
+            if self._marks is None:
+                with archive.transaction(snapshot=True) as cursor:
+                    self._marks = read_marks(cursor, question.dataset, question.subjects)
+            waiting.catch_up(self._marks, partial=question.partial)
+        with archive.transaction(snapshot=True) as cursor:
+            books = read_books(cursor, question.dataset, question.subjects, waiting.hashes)
+            found = find(Sight(waiting, cursor, books))
+            drained_at = last_drained(cursor, question.dataset) if waiting.live_away else None
+        self._marks = books.marks
+        return found, _not_read(waiting, drained_at)
+
+    def _new(self) -> Waiting:
+        tiers, question = self._tiers, self.question
+        span = question.rows_of((question.start, question.end))
+        return Waiting(tiers.client, tiers.intake, question.dataset, question.subjects, span, tiers.earliest)
+
+
+def _not_read(waiting: Waiting, archived: datetime | None) -> Missing:
+    """What is said of journals and batches that could not be read; `archived` is when the newest archived batch was drained."""
+    said = []
+    if waiting.live_away is not None:
+        drained = [moment for moment in (archived, waiting.drained_at) if moment is not None]
+        known = f", the newest known one of {max(drained).isoformat(timespec='seconds')}," if drained else ""
+        said.append(
+            f"live: away ({_why(waiting.live_away)}); what was accepted after the last snapshot{known} is missing"
+        )
+    said += [
+        f"intake: {error}; rows that wait in it are missing unless their journals hold them" for error in waiting.unread
+    ]
+    return tuple(said)
+
+
+def _why(error: TradingDataError) -> str:
+    return str(error.__cause__ or error).strip().partition("\n")[0]
