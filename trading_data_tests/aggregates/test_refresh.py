@@ -4,10 +4,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from trading_data.aggregates import refresh as refresh_module
 from trading_data.aggregates.compare import differences
 from trading_data.aggregates.refresh import merge, refresh, waiting, window
 from trading_data.archive.chunks import chunks, compress
+from trading_data.archive.database import Archive
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
+from trading_data.datasets.declaration import Aggregate
 from trading_data.errors import Refused
 from trading_data.times import DAY, day_start
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
@@ -89,6 +92,28 @@ def test_a_range_whose_chunk_was_dropped_is_refused_and_the_aggregate_stays(rig:
     with pytest.raises(Refused, match="no chunk of that day"):
         rig.refresh(PRICE)
     assert rig.query("select * from price_5m order by bucket") == before
+
+
+def test_a_load_in_the_middle_of_a_refresh_stays_asked_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is loaded when the finer aggregate is done and the coarser one is not begun is in neither of them."""
+    loads = iter([[bar("B", 30)], [bar("C", 30)]])
+
+    def call(archive: Archive, aggregate: Aggregate, low: datetime, high: datetime) -> None:
+        one_call(archive, aggregate, low, high)
+        rig.store.record_prices(next(loads, []))
+        rig.snapshot(PRICE)
+        rig.load(PRICE)
+
+    one_call = refresh_module._call
+    rig.store.record_prices([bar("A")])
+    rig.snapshot(PRICE)
+    rig.load(PRICE)
+    with monkeypatch.context() as patch:
+        patch.setattr(refresh_module, "_call", call)
+        refresh(rig.archive, PRICE, PRICE.aggregates[2])
+    refresh(rig.archive, PRICE, PRICE.aggregates[2])
+    assert waiting(rig.archive) == {}
+    assert wrong(rig) == []
 
 
 def test_windows_are_whole_buckets_and_merged() -> None:

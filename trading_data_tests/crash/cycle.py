@@ -8,9 +8,20 @@ import sys
 
 from trading_data.datasets import DATASETS
 from trading_data.errors import TradingDataError
+from trading_data.kill_points import POINTS
 from trading_data.settings import Settings
 from trading_data_tests.rig import Rig
 
+STEPS = {
+    "snapshot": ("batch.", "snapshot."),
+    "load": ("load.",),
+    "trim": ("trim.",),
+    "refresh": ("refresh.",),
+}
+"""The steps of a cycle, and how the names of their kill points begin."""
+CYCLE_POINTS = [
+    point for point in POINTS if point.startswith(tuple(kind for kinds in STEPS.values() for kind in kinds))
+]
 BATCH_ENTRIES = int(os.environ.get("TRADING_DATA_TEST_BATCH", "9"))
 
 

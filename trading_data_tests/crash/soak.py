@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 import click
 
 from trading_data.feed import FeedCounts, SimulatedMarket, pump
-from trading_data.kill_points import POINTS, VARIABLE
+from trading_data.kill_points import VARIABLE
 from trading_data.live.keys import lease
 from trading_data.settings import Settings
 from trading_data.times import DAY, now
-from trading_data_tests.crash.cycle import cycle
+from trading_data_tests.crash.cycle import CYCLE_POINTS, cycle
 from trading_data_tests.crash.story import trimmed_early, unbalanced
 from trading_data_tests.rig import Rig
 
@@ -73,8 +73,8 @@ def _feed(rig: Rig, seed: int, symbols: int, pace: float, stop: threading.Event,
 
 def _one_cycle(settings: Settings, random_: random.Random, outcome: Outcome) -> None:
     env = {**os.environ, "TRADING_DATA_INTAKE_URI": settings.intake_uri}
-    point = random_.choice([*POINTS, "at any moment", "not at all"])
-    if point in POINTS:
+    point = random_.choice([*CYCLE_POINTS, "at any moment", "not at all"])
+    if point in CYCLE_POINTS:
         env[VARIABLE] = f"{point}:{random_.randint(1, 4)}"
     child = subprocess.Popen([sys.executable, "-m", "trading_data_tests.crash.cycle"], env=env)
     if point == "at any moment":

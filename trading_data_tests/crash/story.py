@@ -7,8 +7,10 @@ from collections import Counter
 from typing import Any
 
 from trading_data.aggregates.compare import differences
+from trading_data.archive.ledger import account as account_of
 from trading_data.archive.rejects import ledger_name
 from trading_data.datasets import DATASETS
+from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import find_journals, inspect
 from trading_data.times import DAY, day_start
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
@@ -49,7 +51,7 @@ def unbalanced(rig: Rig) -> list[str]:
     """What does not add up after everything was archived."""
     wrong = []
     for name, dataset in DATASETS.items():
-        account, ever = rig.account(dataset), rig.accepted(dataset)
+        account, ever = account_of(rig.archive, dataset, "journal"), rig.accepted(dataset)
         if account.accepted != ever:
             wrong.append(f"{name}: {ever} accepted, {account.accepted} accounted for")
         if account.offered != account.accepted + account.replayed:
@@ -62,14 +64,15 @@ def unbalanced(rig: Rig) -> list[str]:
     return wrong
 
 
-def trimmed_early(rig: Rig) -> list[str]:
-    """Journals from which more entries are gone than the ledger has counted from them."""
+def trimmed_early(rig: Rig, *datasets: Dataset) -> list[str]:
+    """Journals from which more entries are gone than the ledger, read afterwards, has counted from them."""
     wrong = []
-    for name, dataset in DATASETS.items():
+    for dataset in datasets or DATASETS.values():
+        infos = inspect(rig.client, find_journals(rig.client, dataset))
         counted: Counter[str] = Counter()
-        for (ranges,) in rig.query("select journals from archive_ledger where dataset = %s", name):
+        for (ranges,) in rig.query("select journals from archive_ledger where dataset = %s", dataset.name):
             counted.update({one["journal"]: one["count"] for one in ranges})
-        for journal, info in inspect(rig.client, find_journals(rig.client, dataset)).items():
+        for journal, info in infos.items():
             gone = info.added - info.length
             if gone > counted[ledger_name(journal)]:
                 wrong.append(f"{journal}: {gone} gone, {counted[ledger_name(journal)]} archived")

@@ -1,11 +1,10 @@
 """Random walks: two archivers, producers, readers and deaths in any order; the model is a plain dict.
 
 Hypothesis chooses the walk and prints it, with the seed, when it ends wrong. Two archivers are two independent rigs on
-the same servers and intake; a death is a step that is broken off where a kill point is.
+the same servers and intake; a death is a step that is broken off where a kill point is. One thing happens after another
+here, so that a walk can be repeated; in `test_two_processes` they happen at once.
 """
 
-from collections import Counter
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,17 +12,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from trading_data import kill_points
-from trading_data.aggregates.compare import differences
 from trading_data.datasets import METRICS
-from trading_data.live.keys import lease
-from trading_data.times import DAY, day_start
-from trading_data_tests.rig import MOMENT, Rig, measurement
+from trading_data_tests.crash.cycle import CYCLE_POINTS
+from trading_data_tests.crash.model import MINUTES, SUBJECTS, VALUES, Model, Written
+from trading_data_tests.rig import Rig
 
-NAMES = st.sampled_from(["a", "b", "é"])
-MINUTES = st.sampled_from([0, 1, 2, 61, -1500])
-VALUES = st.sampled_from([1.0, 2.0, 3.5])
-POINTS = st.sampled_from([point for point in kill_points.POINTS if not point.startswith("refresh")])
+WRITTEN = st.tuples(st.sampled_from(SUBJECTS), st.sampled_from(MINUTES), st.sampled_from(VALUES))
+POINTS = st.sampled_from([point for point in CYCLE_POINTS if not point.startswith("refresh")])
 WHO = st.integers(0, 1)
 
 
@@ -32,31 +27,24 @@ class Died(BaseException):
 
 
 class Walk(RuleBasedStateMachine):
-    """One walk over one dataset with a single journal, so that the order of acceptance is the order of writing."""
+    """One walk over one dataset with a single journal."""
 
     rigs: tuple[Rig, Rig]
 
     @initialize()
     def begin(self) -> None:
         """Both tiers empty."""
-        self.rigs[0].clean()
-        self.model: dict[tuple[str, datetime], float] = {}
-        self.counts: Counter[str] = Counter()
+        self.model = Model(self.rigs[0], METRICS)
 
-    @rule(name=NAMES, minute=MINUTES, value=VALUES)
-    def write(self, name: str, minute: int, value: float) -> None:
-        """Write, correct, repeat or come late: all the same to a producer."""
-        self.rigs[0].store.record_metrics([measurement(name, minute, value)])
-        key = (name, MOMENT + timedelta(minutes=minute))
-        known = self.model.get(key)
-        self.counts["inserted" if known is None else "unchanged" if known == value else "replaced"] += 1
-        self.model[key] = value
+    @rule(one=WRITTEN)
+    def write(self, one: Written) -> None:
+        """One entry."""
+        self.model.write([one])
 
     @rule()
     def write_broken(self) -> None:
         """An entry that no row can be made of."""
-        self.rigs[0].entry("journal:metrics", {"metric_name": "a", "value": "x", "number": self.counts["quarantined"]})
-        self.counts["quarantined"] += 1
+        self.model.write_broken()
 
     @rule(who=WHO, size=st.integers(1, 4))
     def snapshot(self, who: int, size: int) -> None:
@@ -95,41 +83,24 @@ class Walk(RuleBasedStateMachine):
             pass
         finally:
             patch.undo()
-            self.rigs[0].client.delete(lease("metrics"))
+            self.model.lose_lease()
 
-    @precondition(lambda self: self.counts["inserted"] > 0)
-    @rule(who=WHO)
-    def lose_positions(self, who: int) -> None:
+    @precondition(lambda self: self.model.counts["inserted"] > 0)
+    @rule()
+    def lose_positions(self) -> None:
         """Redis forgets how far it was drained."""
-        self.rigs[who].client.delete("archive:drained:metrics")
+        self.model.lose_positions()
 
     @invariant()
     def reads_like_the_model(self) -> None:
         """At every moment one row a key, the newest."""
-        if not hasattr(self, "model"):
-            return
-        frame = self.rigs[1].reader.metrics(None, MOMENT - 5 * DAY, MOMENT + DAY)
-        times = frame["timestamp"].dt.to_pydatetime()
-        found = dict(zip(zip(frame["metric_name"], times, strict=True), frame["value"], strict=True))
-        assert len(found) == len(frame)
-        assert found == self.model
+        if hasattr(self, "model"):
+            self.model.check_rows()
 
     def teardown(self) -> None:
-        """Let it settle: tables, counts and aggregates are the model's."""
-        if not hasattr(self, "model"):
-            return
-        rig = self.rigs[0]
-        rig.archive_all(METRICS)
-        account = rig.account(METRICS)
-        assert {one: getattr(account, one) for one in ("inserted", "replaced", "unchanged", "quarantined")} == {
-            one: self.counts[one] for one in ("inserted", "replaced", "unchanged", "quarantined")
-        }
-        assert account.accepted == rig.accepted(METRICS)
-        assert account.missing == 0
-        rows = rig.query("select metric_name, timestamp, value from metrics_data")
-        assert {(name, moment): value for name, moment, value in rows} == self.model
-        start = day_start(MOMENT.date())
-        assert differences(rig.archive, METRICS, METRICS.aggregates[0], start - 5 * DAY, start + DAY) == []
+        """Let it settle."""
+        if hasattr(self, "model"):
+            self.model.settle()
 
 
 def test_random_walks(rig: Rig) -> None:
