@@ -77,7 +77,7 @@ def warnings(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) ->
 
 
 def assert_away(result: dg.ExecuteInProcessResult) -> None:
-    """Snapshots go on; loads fail, each with one clear line; readers get one too."""
+    """Snapshots go on; loads fail, each with one clear line; readers get one too, or are told what they cannot see."""
     assert not result.success
     for dataset in DATASETS.values():
         assert failure(result, dataset.snapshot) == ""
@@ -87,6 +87,9 @@ def assert_away(result: dg.ExecuteInProcessResult) -> None:
     reader = MarketData.from_env()
     with pytest.raises(ArchiveTierError, match="does not answer"):
         reader.prices(None, MOMENT - DAY, MOMENT)
+    (missing,) = reader.prices(None, MOMENT - DAY, MOMENT, partial=True).attrs["missing"]
+    assert missing.startswith("archive: away (")
+    assert missing.endswith("rows that are archived and have left the journals are missing")
     reader.close()
 
 
