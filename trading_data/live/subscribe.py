@@ -12,6 +12,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, cast
 
 import redis
@@ -214,4 +215,6 @@ class AsyncSubscription(Listener):
     async def _drop(self) -> None:
         for one in self._forget():
             if one is not None:
-                await one.aclose()
+                with suppress(*LOST):
+                    await one.aclose()
+        await asyncio.sleep(0)  # redis-py does not wait for the socket, which closes with the loop's next turn
