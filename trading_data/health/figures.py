@@ -1,0 +1,59 @@
+"""What is measured: a figure is a number with a name and a unit, of one dataset or object if need be.
+
+Belongs here: the form of figures. Does not: measuring them, and judging them.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+LIVE = "live"
+ARCHIVE = "archive"
+FLOW = "flow"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of one moment.
+
+    `name` is in dots, tier first: `redis.memory.used`, `timescale.locks.waiting`, `flow.journal.lag`. `of` names the dataset,
+    table or other object that the number belongs to, empty for the whole server. `value` is None where the server does not
+    offer it, and `not_offered` then says why. `unit` is one of `bytes`, `s`, `ratio`, `count`, `per s`.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    of: str = ""
+    not_offered: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The figure's name in `metrics_data`."""
+        return f"{self.name}.{self.of}" if self.of else self.name
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of one tier at one moment, and texts beside them: versions, slowest statements, configuration.
+
+    `texts` are lines for people, by heading; nothing is judged by them.
+    """
+
+    figures: tuple[Figure, ...]
+    texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Figure]:
+        return iter(self.figures)
+
+    def named(self, name: str) -> tuple[Figure, ...]:
+        """All figures of that name, one for each `of`."""
+        return tuple(one for one in self.figures if one.name == name)
+
+    def value(self, name: str, of: str = "") -> float | None:
+        """The number, or None where there is none."""
+        return next((one.value for one in self.figures if one.name == name and one.of == of), None)
+
+
+def offered(figures: Iterable[Figure]) -> list[Figure]:
+    """Those that have a number."""
+    return [one for one in figures if one.value is not None]
