@@ -1,3 +1,14 @@
-select ({time} at time zone 'UTC')::date as day, count(*), count(distinct {subject}), min({time}), max({time})
-from {table} where {time} >= %(start)s and {time} < %(end)s
-group by 1
+-- Day by day what the coverage says: rows, subjects, first, last, and in how many minutes of each quarter hour subjects have a row.
+with held as materialized (
+    select day, rows, first, last, minutes from archive_coverage
+    where dataset = %(dataset)s and day = any(%(days)s::date[])
+), quarters as (
+    select day, quarter, sum(bit_count(substring(minutes from quarter * 15 + 1 for 15))) as number
+    from held cross join generate_series(0, 95) as quarter
+    group by 1, 2
+), drawn as (
+    select day, array_agg(number::bigint order by quarter) as minutes from quarters group by 1
+)
+select day, sum(rows)::bigint, count(*), min(first), max(last), drawn.minutes
+from held join drawn using (day)
+group by 1, 6

@@ -4,20 +4,23 @@ Belongs here: options and printing. Does not: states (`history.states`).
 """
 
 import json
+from dataclasses import fields
 from datetime import date, timedelta
 
 import click
 import pandas as pd
 
 from trading_data.archive.database import Archive
+from trading_data.archive.days import Disagreement, disagreements
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import dataset_named
 from trading_data.history.picture import counted, heat_map
 from trading_data.history.states import day_states, to_fill
 from trading_data.sessions import TradingCalendar
-from trading_data.times import now, utc
+from trading_data.times import DAY, now, utc
 
 _DAYS = 92
+_PAIR = [one.name for one in fields(Disagreement)]
 
 
 @click.command("coverage")
@@ -26,16 +29,30 @@ _DAYS = 92
 @click.option("--start", help=f"First day; default {_DAYS} days ago.")
 @click.option("--end", help="Day after the last; default today.")
 @click.option("--calendar", help="Exchange whose sessions are expected; default TRADING_DATA_CALENDAR, or XNYS.")
+@click.option("--sources", is_flag=True, help="Where sources disagree instead, by day and pair.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def command(
-    symbols: tuple[str, ...], dataset: str, start: str | None, end: str | None, calendar: str | None, form: str
+    symbols: tuple[str, ...],
+    dataset: str,
+    start: str | None,
+    end: str | None,
+    calendar: str | None,
+    form: str,
+    *,
+    sources: bool,
 ) -> None:
-    """What the archive holds of SYMBOLS (none for all) per day, and what is missing."""
+    """What the archive holds of SYMBOLS (none for all) per day, and what is missing; or where sources disagree."""
     settings = settings_of_running()
     last = utc(end, "end").date() if end else now().date()
     first = utc(start, "start").date() if start else last - timedelta(days=_DAYS)
+    archive = Archive(settings.require_timescale_url())
+    if sources:
+        _print_sources(
+            pd.DataFrame(disagreements(archive, dataset_named(dataset), first, last - DAY), columns=_PAIR), form
+        )
+        return
     states = day_states(
-        Archive(settings.require_timescale_url()),
+        archive,
         dataset_named(dataset),
         TradingCalendar.named(calendar or settings.calendar),
         first,
@@ -48,6 +65,21 @@ def command(
         click.echo(json.dumps(_document(states), indent=1))
     else:
         _print(states)
+
+
+def _print_sources(pairs: pd.DataFrame, form: str) -> None:
+    if form == "csv":
+        click.echo(pairs.to_csv(index=False), nl=False)
+    elif form == "json":
+        click.echo(json.dumps([{**row, "day": str(row["day"])} for row in pairs.to_dict("records")], indent=1))
+    elif len(pairs):
+        click.echo(pairs.to_string(index=False))
+        compared, beyond = int(pairs["compared"].sum()), int(pairs["beyond"].sum())
+        click.echo(
+            f"{beyond:,} of {compared:,} rows that gave way to another source differ beyond the declared tolerance"
+        )
+    else:
+        click.echo("no row of one source gave way to another's in this range")
 
 
 def _document(states: pd.DataFrame) -> dict[str, object]:

@@ -8,15 +8,11 @@ from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
-from psycopg2.sql import Identifier
 
-from trading_data.archive.database import Archive
 from trading_data.archive.loaded import COUNTS, Loaded
-from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.intake.snapshot import Drained
 from trading_data.live.strange import WrongType
-from trading_data.times import DAY, day_start
 
 SHOWN = 20
 """Rows, files and keys shown at most."""
@@ -66,8 +62,8 @@ def snapshot_metadata(drained: Sequence[Drained]) -> dict[str, Any]:
         "rejected": sum(one.rejected for one in drained),
         "missing": sum(found.missing for found in ranges),
         "batches": len(drained),
-        "first timestamp": _when([one.first for one in drained], min),
-        "last timestamp": _when([one.last for one in drained], max),
+        "first timestamp": when([one.first for one in drained], min),
+        "last timestamp": when([one.last for one in drained], max),
         "journals": journal_table([vars(found) for found in ranges]),
         "files": dg.MetadataValue.md("\n".join(f"- `{one.file.name}`" for one in drained[:SHOWN]) or "none"),
     }
@@ -97,31 +93,6 @@ def load_metadata(loaded: Sequence[Loaded], day: date | None = None) -> dict[str
     }
 
 
-def day_metadata(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, dict[str, Any]]:
-    """What the archive holds of each day: rows, subjects, first and last timestamp."""
-    if not days:
-        return {}
-    names = {
-        "table": Identifier(dataset.table),
-        "time": Identifier(dataset.key[1]),
-        "subject": Identifier(dataset.subject),
-    }
-    with archive.transaction(snapshot=True) as cursor:
-        bounds = {"start": day_start(min(days)), "end": day_start(max(days)) + DAY}
-        cursor.execute(statement("days", **names), bounds)
-        found = {row[0]: row[1:] for row in cursor.fetchall()}
-    out = {}
-    for day in days:
-        rows, subjects, first, last = found.get(day, (0, 0, None, None))
-        out[day] = {
-            "dagster/partition_row_count": rows,
-            f"{dataset.subject}s": subjects,
-            "first timestamp": _when([first], min),
-            "last timestamp": _when([last], max),
-        }
-    return out
-
-
 def journal_table(ranges: Sequence[dict[str, Any]]) -> dg.TableMetadataValue:
     """Ranges of journals as a table; the first twenty."""
     columns = ("journal", "after", "first", "last", "count", "missing")
@@ -132,6 +103,7 @@ def journal_table(ranges: Sequence[dict[str, Any]]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema)
 
 
-def _when(moments: Sequence[datetime | None], choose: Any) -> Any:
+def when(moments: Sequence[datetime | None], choose: Any) -> Any:
+    """The earliest or latest of some moments as metadata, whichever `choose` (min or max) takes; `none` if there is none."""
     known = [moment for moment in moments if moment is not None]
     return dg.MetadataValue.timestamp(choose(known)) if known else "none"

@@ -1,7 +1,7 @@
 """Whole runs of the archive job on a real instance."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -44,6 +44,9 @@ def test_a_run_carries_everything_from_journals_to_aggregates(rig: Rig, instance
     }
     assert shown["dagster/partition_row_count"] == 5
     assert shown["first timestamp"] == day_start(now().date()).timestamp()
+    assert shown["minutes with a row"] == 1
+    assert shown["bytes before compression"] == shown["bytes after compression"] > 0
+    assert shown["day"].startswith("`█`\n\n00:00–00:15 UTC")
     (journal,) = shown["journals"].records if hasattr(shown["journals"], "records") else shown["journals"]
     assert (journal.data["first"], journal.data["last"]) == (ids[0], ids[-1])
     assert all(passed for passed, _ in checks(result).values())
@@ -65,6 +68,25 @@ def test_rows_of_another_day_are_that_days_and_its_aggregates_follow(rig: Rig, i
     assert late.success
     assert rig.query("select count(*) from price_1d") == [(3,)]
     assert "no day but today" in tick("late_data_sensor", instance).skip_message
+
+
+def test_a_day_that_is_over_shows_its_coverage_its_chart_and_where_sources_disagree(
+    rig: Rig, instance: dg.DagsterInstance
+) -> None:
+    opened = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
+    minutes = [opened + timedelta(minutes=at) for at in range(60)]
+    rig.store.record_prices([bar("A", timestamp=at) for at in minutes])
+    rig.store.record_prices([bar("A", timestamp=at, source="alpaca:sip", close=10.1) for at in minutes[:2]])
+    shown = materializations(run_archive(instance, "2026-11-20"), "price_data")["2026-11-20"]
+    assert (shown["coverage"], shown["symbols with missing minutes"]) == (round(60 / 390, 6), 1)
+    assert shown["day"].startswith("`████`\n\n14:30–15:30 UTC")
+    assert shown["disagreements of sources"] == 2
+    (pair,) = (
+        shown["sources compared"].records
+        if hasattr(shown["sources compared"], "records")
+        else shown["sources compared"]
+    )
+    assert (pair.data["winner"], pair.data["loser"], pair.data["beyond"]) == ("alpaca:sip", "test", 2)
 
 
 def test_rejected_entries_turn_a_check_yellow_and_the_rest_passes(rig: Rig, instance: dg.DagsterInstance) -> None:

@@ -16,8 +16,9 @@ from trading_data.archive.trim import trim_archived
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.orchestration.assets.sources import OWNER
+from trading_data.orchestration.day_metadata import day_metadata
 from trading_data.orchestration.drift import check_drift, check_spec
-from trading_data.orchestration.metadata import day_metadata, load_metadata, table_metadata
+from trading_data.orchestration.metadata import load_metadata, table_metadata
 from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
 
@@ -67,7 +68,7 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
                 removed += trim_archived(client, database, dataset, hot_window=hot_window).removed
             removed += trim_archived(client, database, dataset, hot_window=hot_window).removed
             others = sorted({day for one in loaded for day in one.touched} - set(own))
-            days = day_metadata(database, dataset, own) | day_metadata(database, dataset, others)
+            days = day_metadata(database, dataset, [*own, *others])
             checks = [
                 _nothing_quarantined(database, dataset),
                 _nothing_missing(dataset, loaded),

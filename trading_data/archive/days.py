@@ -1,0 +1,94 @@
+"""What the archive holds of a day, from its books: rows, subjects, quarter hours, weight, disagreement of sources.
+
+Belongs here: asking, at a cost that does not depend on the number of rows. Does not: what should be there
+(`history.states`), and showing it (`orchestration.metadata`, `cli`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from trading_data.archive.database import Archive
+from trading_data.archive.sql import statement
+from trading_data.datasets.declaration import Dataset
+from trading_data.times import DAY, day_start
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Rows of one source that gave way to another's on one day.
+
+    `beyond` of `compared` rows differed by more than the declared tolerance; `largest` is the largest relative difference.
+    """
+
+    day: date
+    winner: str
+    loser: str
+    compared: int
+    beyond: int
+    largest: float
+
+
+@dataclass(frozen=True)
+class Held:
+    """One day of a dataset.
+
+    `quarters` has 96 numbers: in how many minutes of each quarter hour subjects have a row, added up over the subjects.
+    `bytes_before` and `bytes_after` are the chunk's before and after compression; equal while it is not compressed.
+    """
+
+    day: date
+    rows: int = 0
+    subjects: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    quarters: tuple[int, ...] = (0,) * 96
+    compressed: bool = False
+    bytes_before: int = 0
+    bytes_after: int = 0
+    disagreements: tuple[Disagreement, ...] = ()
+
+
+def held(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, Held]:
+    """Every one of `days`, those with nothing too.
+
+    Raises:
+        ArchiveTierError: the archive is away.
+    """
+    if not days:
+        return {}
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute(statement("days"), {"dataset": dataset.name, "days": list(days)})
+        found = {row[0]: row[1:] for row in cursor.fetchall()}
+        weights = _weights(cursor, dataset, days)
+        differ = _disagreements(cursor, dataset, min(days), max(days))
+    out = {}
+    for day in days:
+        rows, subjects, first, last, quarters = found.get(day, (0, 0, None, None, (0,) * 96))
+        of_day = tuple(one for one in differ if one.day == day)
+        out[day] = Held(day, rows, subjects, first, last, tuple(quarters), *weights.get(day, (False, 0, 0)), of_day)
+    return out
+
+
+def disagreements(archive: Archive, dataset: Dataset, first: date, last: date) -> list[Disagreement]:
+    """Where sources disagreed from `first` to `last`, both included, by day and pair."""
+    with archive.transaction(snapshot=True) as cursor:
+        return _disagreements(cursor, dataset, first, last)
+
+
+def _disagreements(cursor: Cursor, dataset: Dataset, first: date, last: date) -> list[Disagreement]:
+    if dataset.sources is None:
+        return []
+    cursor.execute(statement("disagreements"), {"dataset": dataset.name, "first": first, "last": last})
+    return [Disagreement(*row) for row in cursor.fetchall()]
+
+
+def _weights(cursor: Cursor, dataset: Dataset, days: Sequence[date]) -> dict[date, tuple[bool, int, int]]:
+    bounds = {"table": dataset.table, "start": day_start(min(days)), "end": day_start(max(days)) + DAY}
+    cursor.execute(statement("day_weights"), bounds)
+    found = {}
+    for day, packed, before, after in cursor.fetchall():
+        found[day] = (packed, int(before or 0), int(after if packed else before or 0))
+    return found

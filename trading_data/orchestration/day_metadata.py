@@ -1,0 +1,74 @@
+"""What a day's materialization shows of the archive: rows, subjects, coverage, weight, sources, a small chart.
+
+Belongs here: a day as metadata. Does not: what a run did (`metadata`), and the books it is asked from (`archive.days`).
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from trading_data.archive.database import Archive
+from trading_data.archive.days import Held, held
+from trading_data.datasets.declaration import Dataset
+from trading_data.history.states import MISSING, day_states
+from trading_data.orchestration.metadata import SHOWN, when
+from trading_data.orchestration.plots import bars
+from trading_data.sessions import TradingCalendar
+from trading_data.settings import Settings
+from trading_data.times import DAY, now
+
+
+def day_metadata(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, dict[str, Any]]:
+    """What the archive holds of each day: rows, subjects, coverage, bytes before and after compression, a small chart."""
+    covered = _coverage(archive, dataset, [day for day in days if day < now().date()])
+    return {
+        day: _held_metadata(dataset, one) | covered.get(day, {}) for day, one in held(archive, dataset, days).items()
+    }
+
+
+def _coverage(archive: Archive, dataset: Dataset, over: Sequence[date]) -> dict[date, dict[str, Any]]:
+    """Of days that are over and had a session: which share of the minutes that the exchange's calendar expects is there."""
+    if dataset.sources is None or not over:
+        return {}
+    calendar = TradingCalendar.named(Settings.from_env().calendar)
+    states = day_states(archive, dataset, calendar, min(over), max(over) + DAY)
+    states = states[states["day"].isin(over)]
+    by_day = states.groupby("day")[["held", "expected"]].sum()
+    shares = {day: held / expected for day, held, expected in by_day.itertuples() if expected}
+    missing = states[states["state"] == MISSING].groupby("day").size()
+    return {
+        day: {"coverage": round(float(share), 6), f"{dataset.about}s with missing minutes": int(missing.get(day, 0))}
+        for day, share in shares.items()
+    }
+
+
+def _held_metadata(dataset: Dataset, one: Held) -> dict[str, Any]:
+    """A day as metadata; numbers, so that Dagster plots them by partition."""
+    figures: dict[str, Any] = {
+        "dagster/partition_row_count": one.rows,
+        f"{dataset.about}s": one.subjects,
+        "first timestamp": when([one.first], min),
+        "last timestamp": when([one.last], max),
+        "minutes with a row": sum(one.quarters),
+        "bytes before compression": one.bytes_before,
+        "bytes after compression": one.bytes_after,
+        "day": dg.MetadataValue.md(_day_chart(dataset, one)),
+    }
+    if dataset.sources is not None:
+        figures["disagreements of sources"] = sum(pair.beyond for pair in one.disagreements)
+        records = [dg.TableRecord({**vars(pair), "day": str(pair.day)}) for pair in one.disagreements[:SHOWN]]
+        if records:
+            figures["sources compared"] = dg.MetadataValue.table(records)
+    return figures
+
+
+def _day_chart(dataset: Dataset, one: Held) -> str:
+    """The day in quarter hours, from the first that has a row to the last."""
+    there = [at for at, number in enumerate(one.quarters) if number]
+    if not there:
+        return "no row"
+    shown = one.quarters[there[0] : there[-1] + 1]
+    clock = [f"{at // 4:02}:{at % 4 * 15:02}" for at in (there[0], there[-1] + 1)]
+    return f"`{bars(shown)}`\n\n{clock[0]}–{clock[1]} UTC, a bar a quarter hour: {dataset.about}s by minutes that have a row"
