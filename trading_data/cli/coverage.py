@@ -13,7 +13,7 @@ import pandas as pd
 from trading_data.archive.database import Archive
 from trading_data.archive.days import Disagreement, disagreements
 from trading_data.cli.servers import settings_of_running
-from trading_data.datasets import dataset_named
+from trading_data.datasets import PLURALS, dataset_named
 from trading_data.history.picture import counted, heat_map
 from trading_data.history.states import day_states, to_fill
 from trading_data.sessions import TradingCalendar
@@ -25,7 +25,7 @@ _PAIR = [one.name for one in fields(Disagreement)]
 
 @click.command("coverage")
 @click.argument("symbols", nargs=-1)
-@click.option("--dataset", default="prices", show_default=True, type=click.Choice(["prices", "trades", "metrics"]))
+@click.option("--dataset", default="prices", show_default=True, type=click.Choice(PLURALS))
 @click.option("--start", help=f"First day; default {_DAYS} days ago.")
 @click.option("--end", help="Day after the last; default today.")
 @click.option("--calendar", help="Exchange whose sessions are expected; default TRADING_DATA_CALENDAR, or XNYS.")

@@ -6,7 +6,7 @@ Belongs here: options and progress. Does not: reading files (`trading_data.files
 import click
 
 from trading_data.cli.servers import settings_of_running
-from trading_data.datasets import dataset_named
+from trading_data.datasets import PLURALS, dataset_named
 from trading_data.files import check_columns, read_table
 from trading_data.intake.store import Intake
 from trading_data.intake.take import take
@@ -14,7 +14,7 @@ from trading_data.times import day_start
 
 
 @click.command("import")
-@click.argument("dataset", type=click.Choice(["prices", "trades", "metrics"]))
+@click.argument("dataset", type=click.Choice(PLURALS))
 @click.argument("files", nargs=-1, required=True)
 def command(dataset: str, files: tuple[str, ...]) -> None:
     """Take CSV or Parquet FILES (paths or fsspec URIs) into the intake.

@@ -13,12 +13,12 @@ from trading_data.archive.ledger import quarantine_waiting
 from trading_data.archive.quarantine import discard, listing, retry, show
 from trading_data.archive.resend import Quarantined
 from trading_data.cli.servers import settings_of_running
-from trading_data.datasets import DATASETS, dataset_named
+from trading_data.datasets import DATASETS, PLURALS, dataset_named
 from trading_data.intake.store import Intake
 from trading_data.printable import printable
 from trading_data.times import day_start
 
-_DATASETS = click.Choice(["prices", "trades", "metrics"])
+_DATASETS = click.Choice(PLURALS)
 _ID = click.IntRange(1, 2**63 - 1)
 
 

@@ -19,6 +19,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from trading_data.cli.servers import settings_of_running
+from trading_data.datasets import PLURALS
 from trading_data.reader.market_data import MarketData
 
 _INTERVALS = ("raw", "5m", "1h", "1d")
@@ -27,7 +28,7 @@ _WIDEST, _MOST = timedelta(days=366), 200_000
 
 
 @click.command("query")
-@click.argument("dataset", type=click.Choice(["prices", "trades", "metrics"]))
+@click.argument("dataset", type=click.Choice(PLURALS))
 @click.argument("subjects", nargs=-1)
 @click.option("--start", required=True, help="ISO 8601 with a zone, or a day (midnight UTC); included.")
 @click.option("--end", required=True, help="The same; not included.")

@@ -13,7 +13,7 @@ from trading_data.aging.retention import Verdict, plan, retain
 from trading_data.archive.database import Archive
 from trading_data.archive.migrate import check_schema
 from trading_data.cli.servers import dagster_home, settings_of_running
-from trading_data.datasets import DATASETS, dataset_named
+from trading_data.datasets import DATASETS, PLURALS, dataset_named
 from trading_data.intake.store import Intake
 from trading_data.printable import printable
 from trading_data.settings import Settings
@@ -21,7 +21,7 @@ from trading_data.times import now
 
 
 @click.command("retention")
-@click.argument("dataset", type=click.Choice(["prices", "trades", "metrics"]), required=False)
+@click.argument("dataset", type=click.Choice(PLURALS), required=False)
 @click.option("--dry-run", is_flag=True, help="Only say what would go and what stays, and why.")
 def command(dataset: str | None, dry_run: bool) -> None:
     """Each chunk, and why it goes or stays; without --dry-run what goes is dropped, as `retention_job` does every night.

@@ -137,6 +137,8 @@ METRICS = Dataset(
 )
 
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (PRICE, TRADE, METRICS)}
+PLURALS = tuple(dataset.plural for dataset in DATASETS.values())
+"""The datasets as the commands write them."""
 
 
 def dataset_named(name: str) -> Dataset:
@@ -145,7 +147,7 @@ def dataset_named(name: str) -> Dataset:
     Raises:
         BadInput: there is none of that name.
     """
-    found = DATASETS.get(name) or DATASETS.get(name.removesuffix("s"))
-    if found is None:
-        raise BadInput(f"there is no dataset {name!r}; there are {', '.join(DATASETS)}")
-    return found
+    for dataset in DATASETS.values():
+        if name in (dataset.name, dataset.plural):
+            return dataset
+    raise BadInput(f"there is no dataset {name!r}; there are {', '.join(DATASETS)}")

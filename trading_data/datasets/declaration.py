@@ -156,6 +156,11 @@ class Dataset:
         return None if self.latest is None else self.latest.partition("{")[0]
 
     @property
+    def plural(self) -> str:
+        """The name as the commands write it: `prices`, `trades`, `metrics`."""
+        return self.name if self.name.endswith("s") else f"{self.name}s"
+
+    @property
     def snapshot(self) -> str:
         """Name of the asset that drains the journal."""
         return f"{self.name}_snapshot"
