@@ -4,6 +4,8 @@ Belongs here: encoding. Does not: which rows.
 """
 
 import io
+from collections.abc import Iterator
+from typing import Any
 
 import pgpq
 import pyarrow as pa
@@ -15,6 +17,7 @@ from trading_data.archive.sql import identifiers
 from trading_data.datasets.declaration import Dataset
 
 _BUFFER = 1 << 20
+_ROWS = 10_000
 
 
 def copy_rows(cursor: Cursor, dataset: Dataset, target: str, rows: pa.Table, batch_id: int) -> None:
@@ -24,21 +27,33 @@ def copy_rows(cursor: Cursor, dataset: Dataset, target: str, rows: pa.Table, bat
     table = rows.select(list(dataset.names))
     table = table.append_column("batch_id", pa.repeat(pa.scalar(batch_id, pa.int64()), table.num_rows))
     exact = any(column.type == "decimal" for column in dataset.columns)
-    data = _csv(table) if exact else _binary(table)
+    data: Any = _csv(table) if exact else _Readable(binary(table))
     form = SQL("(format csv)") if exact else SQL("(format binary)")
     command = SQL("copy {} ({}) from stdin {}").format(Identifier(target), identifiers(table.column_names), form)
     cursor.copy_expert(command, data, size=_BUFFER)
 
 
-def _binary(table: pa.Table) -> io.BytesIO:
+def binary(table: pa.Table) -> Iterator[bytes]:
+    """Rows in the binary form of COPY, block by block; the types of the columns have to be those of the target."""
     encoder = pgpq.ArrowToPostgresBinaryEncoder(table.schema)
-    out = io.BytesIO()
-    out.write(encoder.write_header())
-    for block in table.combine_chunks().to_batches():
-        out.write(encoder.write_batch(block))
-    out.write(encoder.finish())
-    out.seek(0)
-    return out
+    yield encoder.write_header()
+    for block in table.combine_chunks().to_batches(max_chunksize=_ROWS):
+        yield encoder.write_batch(block)
+    yield encoder.finish()
+
+
+class _Readable:
+    """Blocks as something to read from: each is made while the server works on those before it."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks, self._rest = blocks, b""
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size`; none at the end."""
+        while not self._rest and (block := next(self._blocks, None)) is not None:
+            self._rest = block
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
 
 
 def _csv(table: pa.Table) -> io.BytesIO:

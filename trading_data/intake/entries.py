@@ -18,7 +18,7 @@ from trading_data.datasets import codec
 from trading_data.datasets.codec import Reason
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake import batch
-from trading_data.live.journal import EntryId, Reading, raw
+from trading_data.live.journal import Reading, raw
 from trading_data.times import now
 
 Fields = list[bytes]
@@ -27,7 +27,7 @@ Fields = list[bytes]
 
 @dataclass
 class Entries:
-    """Raw entries of several journals, in order of acceptance within each; `code` is the journal's position."""
+    """Raw entries of several journals, in order of acceptance within each, as lists: for few, and for odd ones."""
 
     journals: list[str] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
@@ -37,18 +37,6 @@ class Entries:
     def __len__(self) -> int:
         """Number of entries."""
         return len(self.ids)
-
-    def slice(self, start: int, stop: int) -> "Entries":
-        """The entries from position `start` up to `stop`."""
-        part = Entries(ids=self.ids[start:stop], fields=self.fields[start:stop])
-        at = 0
-        for journal, count in zip(self.journals, self.counts, strict=True):
-            inside = min(at + count, stop) - max(at, start)
-            if inside > 0:
-                part.journals.append(journal)
-                part.counts.append(inside)
-            at += count
-        return part
 
     def add(self, reading: Reading) -> None:
         """Append a reading; readings of one journal must follow one another."""
@@ -60,33 +48,95 @@ class Entries:
             self.ids.append(entry_id)
             self.fields.append(values)
 
+    def block(self, dataset: Dataset) -> "Block":
+        """The same as columns."""
+        odd: dict[int, Reason] = {}
+        values = _columns(dataset, self.fields, odd)
+        return Block(self.journals, self.counts, pa.array(self.ids, pa.binary()), values, odd, self.fields)
 
-def to_table(dataset: Dataset, entries: Entries, earliest: datetime) -> pa.Table:
+
+@dataclass(frozen=True)
+class Block:
+    """Raw entries of several journals, in order of acceptance within each, as columns.
+
+    `counts` has the number of entries of each journal; `ids` and each of `values` (by field) are binary arrays. `odd` are the
+    entries whose fields are not the declared ones, and `lists` all of them as they came, None where the columns say it all.
+    """
+
+    journals: list[str]
+    counts: list[int]
+    ids: pa.Array
+    values: dict[str, pa.Array]
+    odd: dict[int, Reason] = field(default_factory=dict)
+    lists: list[Fields] | None = None
+
+    def __len__(self) -> int:
+        """Number of entries."""
+        return len(self.ids)
+
+    def id(self, at: int) -> bytes:
+        """The id of one entry."""
+        found: bytes = self.ids[at].as_py()
+        return found
+
+    def fields(self, at: int) -> Fields:
+        """One entry as it came."""
+        if self.lists is not None:
+            return self.lists[at]
+        return [part for name, values in self.values.items() for part in (name.encode(), values[at].as_py())]
+
+    def slice(self, start: int, stop: int) -> "Block":
+        """The entries from position `start` up to `stop`."""
+        journals, counts, at = [], [], 0
+        for journal, count in zip(self.journals, self.counts, strict=True):
+            inside = min(at + count, stop) - max(at, start)
+            if inside > 0:
+                journals.append(journal)
+                counts.append(inside)
+            at += count
+        length = stop - start
+        return Block(
+            journals,
+            counts,
+            self.ids.slice(start, length),
+            {name: one.slice(start, length) for name, one in self.values.items()},
+            {at - start: reason for at, reason in self.odd.items() if start <= at < stop},
+            None if self.lists is None else self.lists[start:stop],
+        )
+
+
+def to_table(dataset: Dataset, entries: Entries | Block, earliest: datetime) -> pa.Table:
     """The batch table of raw entries (see `intake.batch`); nothing is dropped."""
-    length = len(entries)
-    odd: dict[int, Reason] = {}
-    values = _columns(dataset, entries.fields, odd)
-    codes = np.repeat(np.arange(len(entries.journals), dtype=np.int32), entries.counts)
+    block = entries.block(dataset) if isinstance(entries, Entries) else entries
+    length = len(block)
+    codes = np.repeat(np.arange(len(block.journals), dtype=np.int32), block.counts)
+    values = dict(block.values)
     if dataset.carried:
-        values[dataset.carried] = pa.array([raw(name[len(dataset.prefix) :]) for name in entries.journals]).take(codes)
-    ms, seq = _ids(entries.ids)
+        values[dataset.carried] = pa.array([raw(name[len(dataset.prefix) :]) for name in block.journals]).take(codes)
+    ms, seq = id_numbers(block.ids)
     checked = codec.check(dataset, values, now(), earliest)
-    bad = {**checked.bad, **odd}
+    bad = {**checked.bad, **block.odd}
     good, positions = codec.by_position(bad, length)
     columns = blank_bad(checked.table, good) if bad else checked.table.columns
-    payloads = [payload(entries.journals[codes[at]], entries.ids[at], entries.fields[at]) for at in positions]
+    payloads = [payload(block.journals[codes[at]], block.id(at), block.fields(at)) for at in positions]
     return pa.Table.from_arrays(
         [
             *columns,
             pa.array(codes),
-            pa.array(ms),
-            pa.array(seq),
+            ms,
+            seq,
             sparse(length, positions, [bad[at].kind for at in positions]),
             sparse(length, positions, [bad[at].text for at in positions]),
             sparse(length, positions, payloads),
         ],
         schema=batch.schema(dataset),
     )
+
+
+def id_numbers(ids: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """The two numbers of each entry id (`ms-seq`), as unsigned 64-bit integers."""
+    both = pc.split_pattern(ids.cast(pa.string()), "-").flatten().cast(pa.uint64())
+    return both.take(pa.array(np.arange(0, len(both), 2))), both.take(pa.array(np.arange(1, len(both), 2)))
 
 
 def payload(journal: str, entry_id: bytes, values: Sequence[bytes]) -> str:
@@ -131,12 +181,6 @@ def _in_order(values: Fields, wanted: list[bytes], odd: dict[int, Reason], at: i
     else:
         return list(chain.from_iterable((name, found[name]) for name in wanted))
     return list(chain.from_iterable((name, None) for name in wanted))
-
-
-def _ids(ids: list[bytes]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    parsed = [EntryId.parse(one) for one in ids]
-    both = np.array(parsed, dtype=np.uint64).reshape(len(parsed), 2)
-    return np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
 
 
 def blank_bad(table: pa.Table, good: np.ndarray[Any, Any]) -> list[pa.Array]:

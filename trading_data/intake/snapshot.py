@@ -4,10 +4,8 @@ Belongs here: the positions, what to read, and the order of these steps. Does no
 of entries (`intake.entries`), producers without a journal (`intake.sample`).
 """
 
-import gc
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -17,7 +15,8 @@ import pyarrow.compute as pc
 
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch, JournalRange, cut_by_days
-from trading_data.intake.entries import Entries, to_table
+from trading_data.intake.drain import drain
+from trading_data.intake.entries import Block, Entries, to_table
 from trading_data.intake.lease import lease
 from trading_data.intake.store import BatchFile, Intake
 from trading_data.kill_points import reached
@@ -31,7 +30,6 @@ from trading_data.live.journal import (
     Stretch,
     find_journals,
     inspect,
-    read,
     text,
 )
 from trading_data.times import now
@@ -105,13 +103,13 @@ def snapshot(
     with lease(client, dataset) as still_ours:
         infos = inspect(client, find_journals(client, dataset))
         positions = find_positions(client, intake, dataset, infos, archived)
-        stretches = [
-            Stretch(name, positions[name].last, info.last, info.length)
-            if positions[name].added is None
-            else Stretch(name, positions[name].last, info.last, max(1, info.added - cast(int, positions[name].added)))
-            for name, info in infos.items()
-            if positions[name].last < info.last
-        ]
+
+        def left() -> list[Stretch]:
+            """What is not durable yet."""
+            found = ((name, positions[name], info) for name, info in infos.items())
+            return [_stretch(name, at, info) for name, at, info in found if at.last < info.last]
+
+        stretches = left()
 
         def write(ranges: tuple[JournalRange, ...], table: pa.Table) -> Drained:
             """Durable first, noted second: what is noted and not durable would be lost."""
@@ -123,8 +121,9 @@ def snapshot(
             save_positions(client, dataset, moved)
             return describe(dataset, file, batch)
 
-        for entries, table in _blocks(client, dataset, stretches, earliest, batch_entries, rows_per_pipeline):
-            yield write(tuple(_ranges(entries, positions, infos)), table)
+        for whole in drain(client, dataset, left, batch_entries, rows_per_pipeline):
+            for block, table in _cut(dataset, whole, earliest):
+                yield write(tuple(_ranges(block, positions, infos)), table)
         if vanished := tuple(_vanished(stretches, positions, infos)):
             yield write(vanished, to_table(dataset, Entries(), earliest))
 
@@ -180,38 +179,28 @@ def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> Drained:
     return Drained(file, batch.journals, len(times), batch.table.num_rows - len(times), ends["min"], ends["max"])
 
 
-def _blocks(
-    client: Client, dataset: Dataset, stretches: Sequence[Stretch], earliest: datetime, size: int, rows: int
-) -> Iterator[tuple[Entries, pa.Table]]:
-    """Entries and their tables, each small enough for one transaction."""
-    entries = Entries()
-    with _without_gc():
-        for reading in read(client, stretches, rows):
-            entries.add(reading)
-            if len(entries) >= size:
-                yield from _cut(dataset, entries, earliest)
-                entries = Entries()
-        if len(entries):
-            yield from _cut(dataset, entries, earliest)
+def _stretch(name: str, position: Position, info: JournalInfo) -> Stretch:
+    expected = info.length if position.added is None else max(1, info.added - position.added)
+    return Stretch(name, position.last, info.last, expected)
 
 
-def _cut(dataset: Dataset, entries: Entries, earliest: datetime) -> Iterator[tuple[Entries, pa.Table]]:
-    table = to_table(dataset, entries, earliest)
+def _cut(dataset: Dataset, block: Block, earliest: datetime) -> Iterator[tuple[Block, pa.Table]]:
+    table = to_table(dataset, block, earliest)
     cuts = cut_by_days(dataset, table)
     if len(cuts) == 1:
-        yield entries, table
+        yield block, table
         return
     for start, stop in cuts:
-        part = entries.slice(start, stop)
+        part = block.slice(start, stop)
         yield part, to_table(dataset, part, earliest)
 
 
 def _ranges(
-    entries: Entries, positions: Mapping[str, Position], infos: Mapping[str, JournalInfo]
+    block: Block, positions: Mapping[str, Position], infos: Mapping[str, JournalInfo]
 ) -> Iterator[JournalRange]:
     start = 0
-    for name, count in zip(entries.journals, entries.counts, strict=True):
-        first, last = entries.ids[start].decode(), entries.ids[start + count - 1].decode()
+    for name, count in zip(block.journals, block.counts, strict=True):
+        first, last = block.id(start).decode(), block.id(start + count - 1).decode()
         start += count
         position, info = positions[name], infos[name]
         missing = 0
@@ -238,15 +227,3 @@ def _moved(position: Position, found: JournalRange, info: JournalInfo) -> Positi
     else:
         added = None if position.added is None else position.added + found.count
     return Position(found.last_id, added, position.void)
-
-
-@contextmanager
-def _without_gc() -> Iterator[None]:
-    """Hold back the cyclic collector: millions of small lists make it run for nothing (1.4–1.8 times the rate)."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

@@ -1,0 +1,186 @@
+"""From pages of the wire to columns, whole pages at once: `columns`.
+
+A page is lines that end in CR LF. If every entry has the same fields in the same order, and no value has a line feed in it, an
+entry is always the same number of lines, and the values are found by counting lines. That it is so is not supposed, it is proven:
+every line that says how long the next one is is compared with that line, every name with the first entry's. Then no other
+reading of the bytes is possible. What does not pass is read one by one (`by_reader`).
+
+Belongs here: the form of the protocol's replies. Does not: asking for them (`live.pages`), types and rules (`datasets.codec`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import hiredis
+import numpy as np
+import pyarrow as pa
+
+from trading_data.live.journal import Reading
+from trading_data.live.pages import Page
+
+_CR, _LF, _ZERO = 13, 10, 48
+_ALL = np.uint64(2**64 - 1)
+_MOST_BYTES = 2**31 - 1
+_WRONG_TYPE = "WRONGTYPE"
+
+Positions = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class Irregular(Exception):
+    """The entries are not all of one shape."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Entries as columns: how many each reply had, their ids, and a binary array for each of the fields asked for."""
+
+    counts: list[int]
+    ids: pa.Array
+    values: list[pa.Array]
+
+
+def columns(pages: Sequence[Page], fields: Sequence[bytes]) -> Columns:
+    """The entries of pages, if all of them have exactly these fields, in whatever order is the same in all.
+
+    Raises:
+        Irregular: they are not all of one shape, or a page does not end where it was taken to.
+    """
+    data = b"".join(page.data for page in pages)
+    lines = _Lines(data)
+    replies = sum(len(page.asked) for page in pages)
+    counts, firsts, width = lines.entries(replies)
+    if len(firsts) and (width < 8 or width % 4):
+        raise Irregular
+    names = lines.names(firsts, width)
+    if len(firsts) and (sorted(names) != sorted(fields) or len(set(names)) != len(names)):
+        raise Irregular
+    wanted = firsts[:, None] + np.array([2, *range(7, width, 4)])
+    texts = lines.texts(wanted.T.ravel())
+    lines.prove(firsts, width, wanted)
+    total = len(firsts)
+    ids = texts[:total]
+    _prove_ends(pages, counts, ids)
+    places = [names.index(name) + 1 if total else 0 for name in fields]
+    return Columns(counts, ids, [texts[at * total : (at + 1) * total] for at in places])
+
+
+def by_reader(pages: Sequence[Page]) -> list[Reading]:
+    """The same entries one by one, whatever their shape; a key of another type has none.
+
+    Raises:
+        Irregular: a page does not end where it was taken to, so that those after it are not what follows.
+    """
+    found = []
+    for page in pages:
+        reader = hiredis.Reader()
+        reader.feed(page.data)
+        for stretch, _ in page.asked:
+            reply = reader.gets()
+            if isinstance(reply, Exception):
+                if not str(reply).startswith(_WRONG_TYPE):
+                    raise Irregular
+                reply = []
+            found.append(Reading(stretch.journal, reply))
+        if page.ends is not None and (not found[-1].entries or found[-1].entries[-1][0] != page.ends):
+            raise Irregular
+    return found
+
+
+class _Lines:
+    """Bytes as lines; a line is told by its number. Lengths of one or two digits are understood, no others."""
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) > _MOST_BYTES:
+            raise Irregular
+        self.data = data
+        self.bytes = np.frombuffer(data, np.uint8)
+        self._words = np.ndarray((max(0, len(data) - 7),), "<u8", data, strides=(1,))
+        """The eight bytes from each position on, as a number."""
+        feeds = np.flatnonzero(self.bytes == _LF)
+        if not len(feeds) or feeds[0] == 0 or feeds[-1] != len(data) - 1 or (self.bytes[feeds - 1] != _CR).any():
+            raise Irregular
+        self.starts = np.empty(len(feeds), np.int64)
+        self.starts[0] = 0
+        self.starts[1:] = feeds[:-1] + 1
+        self.ends = feeds - 1
+        offsets = np.empty(2 * len(feeds) + 1, np.int32)
+        offsets[0] = 0
+        offsets[1::2] = self.ends
+        offsets[2::2] = feeds + 1
+        # Line, CR LF, line, CR LF …: every other element is a line, and nothing is copied.
+        self._elements = pa.Array.from_buffers(
+            pa.binary(), 2 * len(feeds), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+        )
+
+    def __getitem__(self, line: int) -> bytes:
+        return self.data[self.starts[line] : self.ends[line]]
+
+    def texts(self, lines: Positions) -> pa.Array:
+        return self._elements.take(pa.array(lines * 2))
+
+    def entries(self, replies: int) -> tuple[list[int], Positions, int]:
+        """How many entries each reply has, each one's first line, and how many lines an entry is."""
+        counts, firsts, at, width = [], [], 0, 0
+        total = len(self.starts)
+        for _ in range(replies):
+            if at >= total:
+                raise Irregular
+            count = self._number(at, b"*")
+            counts.append(count)
+            if count and not width:
+                if at + 4 >= total:
+                    raise Irregular
+                width = 4 + 2 * self._number(at + 4, b"*")
+            firsts.append(at + 1 + width * np.arange(count))
+            at += 1 + width * count
+        if at != total:
+            raise Irregular
+        return counts, np.concatenate(firsts) if firsts else np.zeros(0, np.int64), width
+
+    def names(self, firsts: Positions, width: int) -> list[bytes]:
+        return [self[int(firsts[0]) + at] for at in range(5, width, 4)] if len(firsts) else []
+
+    def prove(self, firsts: Positions, width: int, values: Positions) -> None:
+        """That what is the same in every entry is, and that every length is that of the line after it."""
+        if not len(firsts):
+            return
+        begin = int(firsts[0])
+        names = range(5, width, 4)
+        if self[begin] != b"*2" or any(self[begin + at - 1] != b"$%d" % len(self[begin + at]) for at in names):
+            raise Irregular
+        self._prove_same(self.starts[firsts], b"*2\r\n$")
+        for at in (2, *range(7, width - 1, 4)):  # from the end of one value to the length of the next
+            start, stop = self.ends[begin + at], self.starts[begin + (6 if at == 2 else at + 3)] + 1
+            self._prove_same(self.ends[firsts + at], self.data[start:stop])
+        said = self.starts[values - 1] + 1
+        digits = self.ends[values - 1] - said
+        first, second = self.bytes[said] - _ZERO, self.bytes[said + 1] - _ZERO  # of bytes: what is below zero wraps
+        length = np.where(digits == 1, first, first * 10 + second)
+        right = (first <= 9) & ((digits == 1) | ((digits == 2) & (second <= 9)))
+        if not (right & (length == self.ends[values] - self.starts[values])).all():
+            raise Irregular
+
+    def _prove_same(self, at: Positions, wanted: bytes) -> None:
+        """That the bytes at all these positions are `wanted`; the page goes on for eight bytes after each at least."""
+        mask = _ALL >> np.uint64(8 * max(0, 8 - len(wanted)))
+        for offset in sorted({*range(0, len(wanted) - 7, 8), max(0, len(wanted) - 8)}):
+            word = np.frombuffer(wanted[offset : offset + 8].ljust(8, b"\0"), "<u8")[0]
+            if at[-1] + offset >= len(self._words) or ((self._words[at + offset] & mask) != word).any():
+                raise Irregular
+
+    def _number(self, line: int, sign: bytes) -> int:
+        text = self[line]
+        if text[:1] != sign or not text[1:].isdigit():
+            raise Irregular
+        return int(text[1:])
+
+
+def _prove_ends(pages: Sequence[Page], counts: Sequence[int], ids: pa.Array) -> None:
+    reply = entry = 0
+    for page in pages:
+        of_page = counts[reply : reply + len(page.asked)]
+        reply += len(page.asked)
+        entry += sum(of_page)
+        if page.ends is not None and (not of_page[-1] or ids[entry - 1].as_py() != page.ends):
+            raise Irregular
