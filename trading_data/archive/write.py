@@ -5,7 +5,7 @@ Belongs here: the statements on rows, each bounded in time and subject by values
 """
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from psycopg2.sql import SQL, Identifier
 from trading_data.archive.copy import copy_rows
 from trading_data.archive.coverage import Covered, add, covered_by
 from trading_data.archive.sql import identifiers, names_of, statement
-from trading_data.archive.versions import Indices, Versions, microseconds, per_day, versions
+from trading_data.archive.versions import Indices, Mask, Versions, microseconds, per_day, versions
 from trading_data.datasets.declaration import Dataset
 
 _LOCAL = """
@@ -25,6 +25,8 @@ _LOCAL = """
     set local enable_nestloop = {}
 """
 _NESTED_LOOP_ROWS = 5_000
+_ROWS_A_SUBJECT = 20
+"""From so many rows a subject on, in the mean, it pays to ask for each subject whether the archive holds anything of it."""
 
 
 @dataclass(frozen=True)
@@ -84,19 +86,20 @@ class RowWriter:
     def write(self, found: Versions) -> Written:
         """Write the versions; counts are those of the first version of each key against what the archive held."""
         written = Written()
-        self._execute("window_is_empty", self.bounds)
-        empty = (self._cursor.fetchone() or (False,))[0]
-        if empty:
-            copy_rows(self._cursor, self._dataset, self._dataset.table, self._at(found.last), self._batch_id)
-            self._note_all(written, found.last)
-        else:
-            self._stage(found.first)
-            self._write_past(written, found.first)
+        free = self._free()
+        straight, past = found.last[free[found.last]], found.first[~free[found.first]]
+        if len(straight):
+            copy_rows(self._cursor, self._dataset, self._dataset.table, self._at(straight), self._batch_id)
+            self._note_all(written, straight)
+        if len(past):
+            self._stage(past)
+            self._write_past(written, past)
         if len(found.superseded):
             self._stage(found.superseded)
             self._execute("keep_superseded", {"dataset": self._dataset.name, **self.bounds}, **self._compared())
-        if not empty and len(found.later):
-            self._settle(written, found.later)
+        later = found.later[~free[found.later]]
+        if len(later):
+            self._settle(written, later)
         return written
 
     def add_only(self) -> Written:
@@ -129,10 +132,37 @@ class RowWriter:
                     kept[number] = kept.get(number, 0) + count
         return kept
 
+    def _free(self) -> Mask:
+        """The rows whose key the archive cannot hold, because it holds nothing in their window.
+
+        The window is the batch's; where there is something in it and the batch has many rows a subject, as when a journal was
+        cut between two batches, each subject's own.
+        """
+        rows = self._rows.num_rows
+        self._execute("window_is_empty", self.bounds)
+        if (self._cursor.fetchone() or (False,))[0]:
+            return np.ones(rows, dtype=bool)
+        free = np.zeros(rows, dtype=bool)
+        encoded = self._rows[self._dataset.subject].combine_chunks().dictionary_encode()
+        subjects, of_row = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+        if rows < _ROWS_A_SUBJECT * len(subjects):
+            return free
+        times = microseconds(self._dataset, self._rows)
+        order = np.argsort(of_row, kind="stable")
+        starts = np.searchsorted(of_row[order], np.arange(len(subjects)))
+        values = {
+            "subjects": subjects,
+            "lows": [_moment(one) for one in np.minimum.reduceat(times[order], starts).tolist()],
+            "highs": [_moment(one) for one in np.maximum.reduceat(times[order], starts).tolist()],
+            **self.bounds,
+        }
+        self._execute("subjects_held", values)
+        held = {subject for (subject,) in self._cursor.fetchall()}
+        return ~np.isin(of_row, [at for at, subject in enumerate(subjects) if subject in held])
+
     def _write_past(self, written: Written, positions: Indices) -> None:
-        self._insert(written)
-        inserted = sum(written.inserted.values())
-        if inserted < len(positions):
+        inserted = self._insert(written)
+        if sum(inserted.values()) < len(positions):
             self._find_changed()
             if self._cursor.rowcount:
                 self._execute(
@@ -143,7 +173,7 @@ class RowWriter:
                     written.replaced[day] = count
                     written.touch(day, low, high)
         for day, (count, _, _) in per_day(self._dataset, self._rows, positions).items():
-            written.unchanged[day] = count - written.inserted.get(day, 0) - written.replaced.get(day, 0)
+            written.unchanged[day] = count - inserted.get(day, 0) - written.replaced.get(day, 0)
 
     def _settle(self, written: Written, positions: Indices) -> None:
         self._stage(positions)
@@ -153,19 +183,23 @@ class RowWriter:
             for day, (_, low, high) in per_day(self._dataset, self._rows, positions).items():
                 written.touch(day, low, high)
 
-    def _insert(self, written: Written) -> None:
+    def _insert(self, written: Written) -> dict[int, int]:
+        """Rows whose key is missing; returns how many by day."""
+        inserted: dict[int, int] = {}
         self._execute("insert_missing", self.bounds, about=Identifier(self._dataset.about))
         found = self._cursor.fetchall()
         for subject, day, count, low, high in found:
             number = (day - _EPOCH_DAY).days
             low, high = _microsecond(low), _microsecond(high)
+            inserted[number] = inserted.get(number, 0) + count
             written.inserted[number] = written.inserted.get(number, 0) + count
             written.touch(number, low, high)
             add(written.covered, {(subject, number): (count, low, high)})
+        return inserted
 
     def _note_all(self, written: Written, positions: Indices) -> None:
         for day, (count, low, high) in per_day(self._dataset, self._rows, positions).items():
-            written.inserted[day] = count
+            written.inserted[day] = written.inserted.get(day, 0) + count
             written.touch(day, low, high)
         add(written.covered, covered_by(self._dataset, self._rows, positions))
 
@@ -211,6 +245,11 @@ class RowWriter:
 
 
 _EPOCH_DAY = date(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _moment(microseconds_: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds_)
 
 
 def _microsecond(moment: datetime) -> int:

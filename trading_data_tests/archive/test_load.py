@@ -194,3 +194,25 @@ def test_a_value_that_no_average_could_hold_does_not_stop_the_aggregate(rig: Rig
     (loaded,) = rig.archive_all(METRICS)
     assert (loaded.inserted, loaded.quarantined) == (2, 1)
     assert rig.query("select maximum from metrics_1h") == [(1e100,)]
+
+
+def test_many_rows_of_subjects_some_of_which_the_archive_holds(rig: Rig) -> None:
+    """A journal that was cut between two batches, one that is sent again and corrected, and a new one, in one batch."""
+    rig.store.record_prices([bar(symbol, minute) for symbol in "AB" for minute in range(30)])
+    rig.archive_all(PRICE)
+    rig.store.record_prices([bar("A", minute, close=9.5 if minute < 3 else 11.0) for minute in range(11)])
+    rig.store.record_prices([bar(symbol, minute) for symbol in "BC" for minute in range(30, 60)])
+    rig.store.record_prices([bar("C", 40, close=10.0), bar("C", 40, close=10.5), bar("A", 30)])
+    (loaded,) = rig.archive_all(PRICE)
+    assert (loaded.inserted, loaded.replaced, loaded.unchanged, loaded.quarantined) == (61, 5, 8, 0)
+    assert rig.query("select symbol, count(*), sum(close)::float8 from price_data group by 1 order by 1") == [
+        ("A", 31, 31 * 11.0 - 4.5),
+        ("B", 60, 660.0),
+        ("C", 30, 330.0 - 0.5),
+    ]
+    assert rig.query("select old->>'close', count(*) from archive_revision group by 1 order by 1") == [
+        ("10", 1),
+        ("11", 4),
+    ]
+    assert rig.query("select subject, rows from archive_coverage order by 1") == [("A", 31), ("B", 60), ("C", 30)]
+    assert rig.account(PRICE).accepted == rig.accepted(PRICE)
