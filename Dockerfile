@@ -1,9 +1,37 @@
-# One image for the code location, the web server, the daemon and the command line.
-FROM python:3.12-slim
+# One image for Dagster's processes, the archiver and the command line. Nothing in it runs as root.
+# To pin by digest as well, build with --build-arg PYTHON=python:3.12.12-slim-bookworm@sha256:… (and POSTGRES likewise).
+ARG PYTHON=python:3.12.12-slim-bookworm
+ARG POSTGRES=postgres:18.1-bookworm
+
+FROM ${POSTGRES} AS postgres
+RUN mkdir /client && cp /usr/lib/postgresql/18/bin/pg_dump /usr/lib/postgresql/18/bin/pg_restore \
+    /usr/lib/postgresql/18/bin/psql /client/ && cp -L /usr/lib/*-linux-gnu/libpq.so.5 /client/
+
+FROM ${PYTHON} AS build
 WORKDIR /app
-COPY requirements/runtime.txt requirements/runtime.txt
-RUN pip install --no-cache-dir --require-hashes -r requirements/runtime.txt
-COPY . .
-RUN pip install --no-cache-dir --no-deps --no-build-isolation -e . \
-    && useradd --create-home --uid 10001 trading && mkdir /data && chown trading /data /app
-USER trading
+COPY requirements/image.txt requirements/image.txt
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements/image.txt
+COPY pyproject.toml README.md dagster.yaml ./
+COPY sql sql
+COPY trading_data trading_data
+RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM ${PYTHON}
+# What the PostgreSQL 18 programs are linked with; Debian's own libpq is older, so theirs comes along.
+RUN apt-get update && apt-get install -y --no-install-recommends libpq5 liblz4-1 libzstd1 libreadline8 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 10001 trading \
+    && install -d -m 700 -o trading -g trading /data /backups /app /app/storage
+COPY --from=postgres /client/libpq.so.5 /usr/local/lib/
+COPY --from=postgres /client/pg_dump /client/pg_restore /client/psql /usr/local/bin/
+COPY --from=build /venv /venv
+RUN ldconfig && pg_dump --version | grep -q ' 18\.' && pg_restore --version && psql --version
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 DAGSTER_DISABLE_TELEMETRY=1 DAGSTER_HOME=/app TRADING_DATA_HOME=/data \
+    TRADING_DATA_PG_BIN=/usr/local/bin
+WORKDIR /app
+COPY --chown=trading:trading dagster.yaml workspace.yaml ./
+COPY --chown=trading:trading deploy deploy
+USER 10001:10001
+# Dagster takes its URL from the environment alone: this reads the secret's file, then becomes the command.
+ENTRYPOINT ["python", "-m", "trading_data.entrypoint"]
+CMD ["trading-data", "--help"]

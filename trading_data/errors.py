@@ -97,5 +97,9 @@ class BadInput(TradingDataError):
     """The caller's data cannot be taken; none of it was."""
 
 
+class BackupError(TradingDataError):
+    """A backup could not be taken or kept, or did not come back as it was; the message says what to do."""
+
+
 class Refused(TradingDataError):
     """A destructive step was asked for whose safety could not be proven; nothing was done."""

@@ -41,6 +41,16 @@ AGING_POINTS = {
 }
 """Compression and retention."""
 
+BACKUP_POINTS = {
+    "backup.redis": "the live tier's snapshot is stored and counted",
+    "backup.batch": "a waiting batch is copied",
+    "backup.half": "the first half is noted, the archive not dumped",
+    "backup.dump": "the dump is stored, not counted",
+    "backup.dumped": "all is stored, the manifest not written",
+    "backup.whole": "the manifest is in its place",
+}
+"""Taking a backup."""
+
 _SET = os.environ.get(VARIABLE, "")
 _seen: Counter[str] = Counter()
 

@@ -6,9 +6,10 @@ Does not: connections, and any default that only one module needs.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
 from trading_data.errors import SettingError
 from trading_data.live.urls import parse
@@ -22,6 +23,11 @@ INTAKE_URI = "TRADING_DATA_INTAKE_URI"
 BACKUP_URI = "TRADING_DATA_BACKUP_URI"
 START = "TRADING_DATA_START"
 CALENDAR = "TRADING_DATA_CALENDAR"
+OWNER_URL = "TRADING_DATA_TIMESCALE_OWNER_URL"
+ADMIN_URL = "TRADING_DATA_TIMESCALE_ADMIN_URL"
+REDIS_BACKUP_URL = "TRADING_DATA_REDIS_BACKUP_URL"
+SECRETS = (REDIS_URL, REDIS_BACKUP_URL, TIMESCALE_URL, OWNER_URL, ADMIN_URL, DAGSTER_URL)
+"""Variables whose values may come from files: `NAME_FILE` has the URL, or `…_PASSWORD_FILE` the password of the URL."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +37,20 @@ class Settings:
     `redis_url`, `timescale_url` and `dagster_url` are None where nothing points at a server; the two PostgreSQL
     URLs always name the psycopg2 driver (`postgresql+psycopg2://`), because SQLAlchemy 2.1 takes a bare
     `postgresql://` for psycopg 3. `calendar` names the exchange whose sessions say which bars there should be.
+    `redis_backup_url` is the live tier for the user that may copy it whole and do nothing else.
+    `owner_url` is the archive for what only the owner of its tables may do: migrations, compression, retention.
     """
 
-    redis_url: str | None
-    timescale_url: str | None
-    dagster_url: str | None
+    redis_url: str | None = field(repr=False)
+    timescale_url: str | None = field(repr=False)
+    dagster_url: str | None = field(repr=False)
     home: Path
     intake_uri: str
     backup_uri: str
     start: date
     calendar: str = "XNYS"
+    owner_url: str | None = field(default=None, repr=False)
+    redis_backup_url: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
@@ -49,17 +59,19 @@ class Settings:
         Raises:
             SettingError: a value has the wrong form; the message names the variable and the form expected.
         """
-        env = os.environ if env is None else env
+        env = with_secrets(os.environ if env is None else env)
         home = Path(env.get(HOME) or ".trading_data").expanduser().absolute()
         return cls(
-            redis_url=_redis_url(env),
-            timescale_url=_postgres_url(env, TIMESCALE_URL),
-            dagster_url=_postgres_url(env, DAGSTER_URL),
+            redis_url=_redis_url(env, REDIS_URL),
+            timescale_url=postgres_url(env, TIMESCALE_URL),
+            dagster_url=postgres_url(env, DAGSTER_URL),
             home=home,
             intake_uri=env.get(INTAKE_URI) or str(home / "intake"),
             backup_uri=env.get(BACKUP_URI) or str(home / "backups"),
             start=_day(env, START, date(2000, 1, 1)),
             calendar=env.get(CALENDAR) or "XNYS",
+            owner_url=postgres_url(env, OWNER_URL),
+            redis_backup_url=_redis_url(env, REDIS_BACKUP_URL),
         )
 
     def require_redis_url(self) -> str:
@@ -70,6 +82,65 @@ class Settings:
         """The archive tier's URL, or a SettingError that says how to get one."""
         return self.timescale_url or _missing(TIMESCALE_URL)
 
+    def require_redis_backup_url(self) -> str:
+        """The live tier's URL for backups: where users are not kept apart, the one that everything else uses."""
+        return self.redis_backup_url or self.require_redis_url()
+
+    def require_owner_url(self) -> str:
+        """The archive tier's URL for its owner: where roles are not kept apart, the one that everything else uses."""
+        return self.owner_url or self.require_timescale_url()
+
+
+def password_file(name: str) -> str:
+    """The variable that names the file with the password of the URL in the variable `name`."""
+    return f"{name.removesuffix('_URL')}_PASSWORD_FILE"
+
+
+def with_secrets(env: Mapping[str, str]) -> dict[str, str]:
+    """`env` with the URLs, or their passwords, that it keeps in files; the variables that named the files are gone.
+
+    Raises:
+        SettingError: a file cannot be read or is empty, or a secret is given twice. The message names variables and files.
+    """
+    out = dict(env)
+    for name in SECRETS:
+        if file := out.pop(f"{name}_FILE", ""):
+            if out.get(name):
+                raise SettingError(f"both {name} and {name}_FILE are set: unset one of them")
+            out[name] = _from_file(f"{name}_FILE", file)
+        if file := out.pop(password_file(name), ""):
+            out[name] = _with_password(out.get(name, ""), _from_file(password_file(name), file), name)
+    return out
+
+
+def without_secrets(env: Mapping[str, str]) -> dict[str, str]:
+    """`env` without the variables that name files of secrets, for a process that is told its URLs."""
+    files = {file for name in SECRETS for file in (f"{name}_FILE", password_file(name))}
+    return {name: value for name, value in env.items() if name not in files}
+
+
+def _from_file(variable: str, file: str) -> str:
+    try:
+        found = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise SettingError(f"{variable} names {file}, which cannot be read ({reason}): correct it") from None
+    if not found or "\n" in found:
+        raise SettingError(f"{variable} names {file}, which must hold one line and nothing else: correct it")
+    return found
+
+
+def _with_password(url: str, password: str, name: str) -> str:
+    scheme, mark, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    user, at, host = place.rpartition("@")
+    if not mark or not at or not user or ":" in user:
+        raise SettingError(
+            f"{password_file(name)} is set, so {name} must name a user and no password, as in scheme://user@host, "
+            f"not {without_password(url)!r}"
+        )
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}{slash}{path}"
+
 
 def _missing(name: str) -> str:
     raise SettingError(
@@ -79,12 +150,13 @@ def _missing(name: str) -> str:
     )
 
 
-def _redis_url(env: Mapping[str, str]) -> str | None:
-    value = env.get(REDIS_URL)
-    return parse(value, REDIS_URL).text if value else None
+def _redis_url(env: Mapping[str, str], name: str) -> str | None:
+    value = env.get(name)
+    return parse(value, name).text if value else None
 
 
-def _postgres_url(env: Mapping[str, str], name: str) -> str | None:
+def postgres_url(env: Mapping[str, str], name: str) -> str | None:
+    """The URL in a variable with the driver named, None if it is not set; raises SettingError for another form."""
     value = env.get(name)
     if not value:
         return None

@@ -4,6 +4,7 @@ Belongs here: gathering the figures. Does not: judging them, and printing.
 """
 
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,10 +17,10 @@ from trading_data.archive.migrate import check_schema
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.drift import archive_drift
-from trading_data.intake.snapshot import noted_positions
-from trading_data.intake.store import Intake
+from trading_data.intake.snapshot import Position, noted_positions
+from trading_data.intake.store import BatchFile, Intake
 from trading_data.live.connection import Client, address, live_errors
-from trading_data.live.journal import BEGINNING, find_journals, inspect
+from trading_data.live.journal import BEGINNING, JournalInfo, find_journals, inspect
 from trading_data.live.memory import Memory, read_memory
 
 
@@ -130,8 +131,11 @@ def archive_version(archive: Archive) -> str:
 
 def undrained(client: Client, dataset: Dataset) -> int:
     """Journal entries that are not in the intake yet."""
-    noted = noted_positions(client, dataset)
-    infos = inspect(client, find_journals(client, dataset))
+    return undrained_of(noted_positions(client, dataset), inspect(client, find_journals(client, dataset)))
+
+
+def undrained_of(noted: Mapping[str, Position], infos: Mapping[str, JournalInfo]) -> int:
+    """Entries after the noted positions."""
     total = 0
     for name, info in infos.items():
         position = noted.get(name)
@@ -148,12 +152,7 @@ def _dataset(client: Client, archive: Archive, intake: Intake, dataset: Dataset)
     behind = [name for name, info in infos.items() if archived.get(name, BEGINNING) < info.last]
     found = chunks(archive, dataset)
     waiting = undrained(client, dataset)
-    in_batches = sum(
-        journal.count
-        for file in intake.pending(dataset.name)
-        if (head := intake.head(file)) is not None and head.origin == "journal"
-        for journal in head.journals
-    )
+    in_batches = in_waiting(intake, intake.pending(dataset.name))
     return DatasetStatus(
         dataset.name,
         len(infos),
@@ -166,6 +165,16 @@ def _dataset(client: Client, archive: Archive, intake: Intake, dataset: Dataset)
         len(found),
         sum(chunk.compressed for chunk in found),
         ratio(found),
+    )
+
+
+def in_waiting(intake: Intake, files: Iterable[BatchFile]) -> int:
+    """Journal entries in batches that wait; reads each of them."""
+    return sum(
+        journal.count
+        for file in files
+        if (head := intake.head(file)) is not None and head.origin == "journal"
+        for journal in head.journals
     )
 
 

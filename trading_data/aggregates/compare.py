@@ -40,21 +40,24 @@ def differences_seen(
     cursor: Cursor, dataset: Dataset, aggregate: Aggregate, start: datetime, end: datetime
 ) -> list[str]:
     """As `differences`, within the transaction of a cursor, whose statements should all see one moment."""
-    bounds = {"start": start, "end": end, "width": aggregate.width}
+    keys = (*aggregate.group_by, "bucket")
     names: dict[str, Composable] = {
+        "keys": identifiers(keys),
         "group_by": identifiers(aggregate.group_by),
         "time": Identifier(dataset.key[1]),
         "table": Identifier(dataset.table),
         "measures": SQL(", ").join(_expression(dataset, measure) for measure in aggregate.measures),
+        "view": Identifier(aggregate.name),
+        "columns": identifiers(aggregate.columns),
+        "held": identifiers([measure.name for measure in aggregate.measures], "held"),
+        "given": identifiers([measure.name for measure in aggregate.measures], "given"),
     }
-    cursor.execute(statement("recompute", **names), bounds)
-    expected = _keyed(cursor, aggregate)
-    view = {"columns": identifiers(aggregate.columns), "view": Identifier(aggregate.name)}
-    cursor.execute(statement("aggregate_rows", **view), bounds)
-    actual = _keyed(cursor, aggregate)
+    cursor.execute(statement("unequal_buckets", **names), {"start": start, "end": end, "width": aggregate.width})
     lines = []
-    for key in sorted(expected.keys() | actual.keys()):
-        mine, raw = actual.get(key), expected.get(key)
+    for row in cursor.fetchall():
+        key, (is_held, is_given), values = row[: len(keys)], row[len(keys) : len(keys) + 2], row[len(keys) + 2 :]
+        mine = values[: len(aggregate.measures)] if is_held else None
+        raw = values[len(aggregate.measures) :] if is_given else None
         if mine is None or raw is None or not all(map(_same, mine, raw)):
             lines.append(f"{aggregate.name} {' '.join(map(str, key))}: has {mine}, raw rows give {raw}")
     return lines
@@ -65,11 +68,6 @@ def _expression(dataset: Dataset, measure: Measure) -> Composable:
     if measure.by:
         names["by"] = Identifier(measure.by)
     return SQL(_FORMS[measure.how] + " as {name}").format(**names, name=Identifier(measure.name))
-
-
-def _keyed(cursor: Cursor, aggregate: Aggregate) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    width = len(aggregate.group_by) + 1
-    return {row[:width]: row[width:] for row in cursor.fetchall()}
 
 
 def _same(one: Any, other: Any) -> bool:

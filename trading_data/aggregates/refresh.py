@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import psycopg2.errors
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.database import Archive
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Aggregate, Dataset
-from trading_data.errors import ArchiveTierError, Refused
+from trading_data.errors import Refused
 from trading_data.kill_points import reached
 from trading_data.times import ceil, floor
 
@@ -39,31 +40,24 @@ def refresh(archive: Archive, dataset: Dataset, aggregate: Aggregate, days: Iter
         ArchiveTierError: the archive is away; what was not refreshed stays asked for.
     """
     wanted = None if days is None else sorted(set(days))
+    levels = _built_on(dataset, aggregate)
+    # All at one moment: what loads ask for from here on is not in the finer ones yet, so it must not count as refreshed in
+    # the coarser ones.
     with archive.transaction(snapshot=True) as cursor:
-        cursor.execute(statement("refresh_asked"), {"aggregate": aggregate.name, "days": wanted})
-        asked: list[tuple[int, date, datetime, datetime]] = cursor.fetchall()
+        cursor.execute(statement("refresh_asked"), {"aggregates": [one.name for one in levels], "days": wanted})
+        asked = [_Asked(*row) for row in cursor.fetchall()]
         there = _chunk_days(cursor, dataset, asked)
-    # Only now: what loads ask for from here on is not in the finer ones yet, so it must not count as refreshed here.
-    finer = next((one for one in dataset.aggregates if one.name == aggregate.source), None)
-    if finer is not None:
-        refresh(archive, dataset, finer, wanted)
     windows: dict[date, list[tuple[datetime, datetime]]] = {}
-    for day in sorted({one[1] for one in asked}):
-        of_day = [one for one in asked if one[1] == day]
-        if day not in there or not _still_asked(archive, of_day):
-            continue
-        windows[day] = merge([window(aggregate, low, high) for _, _, low, high in of_day])
-        for low, high in windows[day]:
-            _call(archive, aggregate, low, high)
-            reached("refresh.called")
-        with archive.transaction() as cursor:
-            cursor.execute("delete from archive_refresh where refresh_id = any(%s)", ([one[0] for one in of_day],))
-        reached("refresh.done")
-    gone = sorted({one[1] for one in asked} - there)
+    for level in levels:
+        windows = _refresh_level(
+            archive, level, [one for one in asked if one.aggregate == level.name and one.day in there]
+        )
+    gone = [one for one in asked if one.day not in there]
     if gone:
+        names, missing = sorted({one.aggregate for one in gone}), sorted({one.day for one in gone})
         raise Refused(
-            f"{aggregate.name} was not refreshed for {', '.join(map(str, gone))}: {dataset.table} holds no chunk of that day any "
-            "more, and a refresh would delete what the aggregate still has. See `trading-data doctor`"
+            f"{', '.join(names)} could not be refreshed for {', '.join(map(str, missing))}: {dataset.table} holds no chunk of that "
+            "day any more, and a refresh would delete what the aggregate still has. See `trading-data doctor`"
         )
     return Refreshed(aggregate.name, windows)
 
@@ -91,29 +85,60 @@ def merge(windows: list[tuple[datetime, datetime]]) -> list[tuple[datetime, date
     return merged
 
 
-def _chunk_days(cursor: object, dataset: Dataset, asked: list[tuple[int, date, datetime, datetime]]) -> set[date]:
+@dataclass(frozen=True)
+class _Asked:
+    """A row of `archive_refresh`: a load changed rows of a day, the first at `low`, the last at `high`."""
+
+    aggregate: str
+    refresh_id: int
+    day: date
+    low: datetime
+    high: datetime
+
+
+def _built_on(dataset: Dataset, aggregate: Aggregate) -> list[Aggregate]:
+    """The aggregate and those below it, finest first."""
+    finer = next((one for one in dataset.aggregates if one.name == aggregate.source), None)
+    return [aggregate] if finer is None else [*_built_on(dataset, finer), aggregate]
+
+
+def _chunk_days(cursor: Cursor, dataset: Dataset, asked: list[_Asked]) -> set[date]:
     if not asked:
         return set()
-    values = {"dataset": dataset.name, "table": dataset.table, "days": sorted({one[1] for one in asked})}
-    cursor.execute(statement("refreshable_days"), values)  # type: ignore[attr-defined]
-    return {row[0] for row in cursor.fetchall()}  # type: ignore[attr-defined]
+    values = {"dataset": dataset.name, "table": dataset.table, "days": sorted({one.day for one in asked})}
+    cursor.execute(statement("refreshable_days"), values)
+    return {day for (day,) in cursor.fetchall()}
 
 
-def _still_asked(archive: Archive, asked: list[tuple[int, date, datetime, datetime]]) -> bool:
-    """False if another process has refreshed it since: retention may have dropped the day's rows by now."""
-    with archive.transaction(snapshot=True) as cursor:
-        cursor.execute("select from archive_refresh where refresh_id = any(%s)", ([one[0] for one in asked],))
-        return cursor.rowcount > 0
+def _refresh_level(
+    archive: Archive, aggregate: Aggregate, asked: list[_Asked]
+) -> dict[date, list[tuple[datetime, datetime]]]:
+    """Refresh what was asked for of one aggregate, day by day; each day is forgotten once it is done."""
+    windows: dict[date, list[tuple[datetime, datetime]]] = {}
+    if not asked:
+        return windows
+    with archive.autocommit() as cursor:
+        for day in sorted({one.day for one in asked}):
+            of_day = [one for one in asked if one.day == day]
+            ids = ([one.refresh_id for one in of_day],)
+            cursor.execute("select from archive_refresh where refresh_id = any(%s)", ids)
+            if not cursor.rowcount:
+                continue  # another process has refreshed it since: retention may have dropped the day's rows by now
+            windows[day] = merge([window(aggregate, one.low, one.high) for one in of_day])
+            for low, high in windows[day]:
+                _call(cursor, aggregate, low, high)
+                reached("refresh.called")
+            cursor.execute("delete from archive_refresh where refresh_id = any(%s)", ids)
+            reached("refresh.done")
+    return windows
 
 
-def _call(archive: Archive, aggregate: Aggregate, low: datetime, high: datetime) -> None:
+def _call(cursor: Cursor, aggregate: Aggregate, low: datetime, high: datetime) -> None:
     for attempt in range(_ATTEMPTS):
         try:
-            with archive.autocommit() as cursor:
-                cursor.execute("call refresh_continuous_aggregate(%s, %s, %s)", (aggregate.name, low, high))
+            cursor.execute("call refresh_continuous_aggregate(%s, %s, %s)", (aggregate.name, low, high))
             return
-        except ArchiveTierError as error:
-            # 55P03: somebody refreshes the same window just now.
-            if not isinstance(error.__cause__, psycopg2.errors.LockNotAvailable) or attempt == _ATTEMPTS - 1:
+        except psycopg2.errors.LockNotAvailable:  # somebody refreshes the same window just now
+            if attempt == _ATTEMPTS - 1:
                 raise
             time.sleep(0.1 * 2**attempt)

@@ -21,7 +21,8 @@ from trading_data.errors import ArchiveTierError
 from trading_data.kill_points import reached
 
 Outcome = Literal["compressed", "compressed again", "locked", "refused", "gone"]
-_AT_A_TIME = 50
+AT_A_TIME = 50
+"""Chunks that are packed before the sizes of all are asked for again."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def compress_aged(
         return
     reached("compress.decided")
     sizes = {one.name: one for one in chunks(archive, dataset)}
-    for start in range(0, len(due), _AT_A_TIME):
-        names = due[start : start + _AT_A_TIME]
+    for start in range(0, len(due), AT_A_TIME):
+        names = due[start : start + AT_A_TIME]
         done = [
             (name, *_compress(archive, name, sizes[name].compressed, lock, pauses)) for name in names if name in sizes
         ]

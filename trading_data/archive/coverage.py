@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import Identifier
@@ -27,14 +26,16 @@ _EPOCH_DAY, _EPOCH = date(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def covered_by(dataset: Dataset, rows: pa.Table, positions: Indices) -> Covered:
-    """What the rows at `positions` cover."""
+    """What the rows at `positions`, of which there is at least one, cover."""
     chosen = rows.take(pa.array(positions))
-    times = microseconds(dataset, chosen)
-    frame = pd.DataFrame(
-        {"subject": pd.Categorical(chosen[dataset.about].to_pandas()), "day": times // DAY_US, "at": times}
-    )
-    found = frame.groupby(["subject", "day"], observed=True)["at"].agg(["size", "min", "max"])
-    return {key: tuple(values) for key, values in zip(found.index, found.to_numpy().tolist(), strict=True)}
+    subjects, pairs, times = _pairs(dataset, chosen)
+    order = np.argsort(pairs, kind="stable")
+    pairs, times = pairs[order], times[order]
+    starts = np.flatnonzero(np.diff(pairs, prepend=pairs[0] - 1))
+    counts = np.diff(starts, append=len(pairs)).tolist()
+    lows, highs = np.minimum.reduceat(times, starts).tolist(), np.maximum.reduceat(times, starts).tolist()
+    keys = [(subjects[pair % len(subjects)], pair // len(subjects)) for pair in pairs[starts].tolist()]
+    return dict(zip(keys, zip(counts, lows, highs, strict=True), strict=True))
 
 
 def add(one: Covered, other: Covered) -> None:
@@ -72,11 +73,9 @@ def count_again(cursor: Cursor, dataset: Dataset, days: list[date]) -> None:
 
 def _minutes(dataset: Dataset, rows: pa.Table) -> Iterator[tuple[tuple[str, int], str]]:
     """(subject, day) → the minutes that have a row, 1,440 bits in hexadecimal, midnight first."""
-    encoded = rows[dataset.about].combine_chunks().dictionary_encode()
-    subjects = encoded.dictionary.to_pylist()
-    times = microseconds(dataset, rows)
+    subjects, of_pair, times = _pairs(dataset, rows)
     minute = times % DAY_US // _MINUTE_US
-    pairs, of_row = np.unique(times // DAY_US * len(subjects) + encoded.indices.to_numpy(), return_inverse=True)
+    pairs, of_row = np.unique(of_pair, return_inverse=True)
     for start in range(0, len(pairs), _PAIRS_A_BLOCK):
         block = pairs[start : start + _PAIRS_A_BLOCK]
         inside = (of_row >= start) & (of_row < start + _PAIRS_A_BLOCK)
@@ -84,3 +83,11 @@ def _minutes(dataset: Dataset, rows: pa.Table) -> Iterator[tuple[tuple[str, int]
         grid[of_row[inside] - start, minute[inside]] = 1
         for pair, bits in zip(block.tolist(), np.packbits(grid, axis=1), strict=True):
             yield (subjects[pair % len(subjects)], pair // len(subjects)), bits.tobytes().hex()
+
+
+def _pairs(dataset: Dataset, rows: pa.Table) -> tuple[list[str], Indices, Indices]:
+    """The subjects; of each row its pair of subject and day as a number, which is day * len(subjects) + subject; its time."""
+    encoded = rows[dataset.about].combine_chunks().dictionary_encode()
+    subjects: list[str] = encoded.dictionary.to_pylist()
+    times = microseconds(dataset, rows)
+    return subjects, times // DAY_US * len(subjects) + encoded.indices.to_numpy(), times

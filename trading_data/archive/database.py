@@ -6,20 +6,22 @@ local to it, there are no session locks, and no connection waits for another whi
 Belongs here: the engine and the two ways to use it. Does not: statements.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  (a class, named like a function by its library)
-from sqlalchemy import create_engine, make_url
-from sqlalchemy.exc import DBAPIError
+from psycopg2.sql import SQL, Composed
 
 from trading_data.errors import ArchiveTierError, SchemaError
 from trading_data.settings import without_password
 
-_CURRENT = "set transaction isolation level read committed"
-_SNAPSHOT = "set transaction isolation level repeatable read, read only"
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+_CURRENT = "begin isolation level read committed;"
+_SNAPSHOT = "begin isolation level repeatable read, read only;"
 _LOCAL = """
     set local timezone = 'UTC';
     set local lock_timeout = %(lock)s;
@@ -30,15 +32,24 @@ _LOCAL = """
 class Archive:
     """The archive tier behind one URL; connects with the first statement."""
 
-    def __init__(self, url: str) -> None:
-        """Use a `postgresql+psycopg2://` URL."""
+    def __init__(self, url: str, *, connect_timeout: int = 10, statement: str = "15min") -> None:
+        """Use a `postgresql+psycopg2://` URL.
+
+        Args:
+            url: where the server is.
+            connect_timeout: longest wait for a connection, in seconds.
+            statement: longest time for one statement, where a transaction does not say otherwise.
+        """
+        from sqlalchemy import create_engine
+
         self.url = url
+        self._statement = statement
         self._engine = create_engine(
-            make_url(url),
+            parts_of(url),
             pool_size=2,
             pool_pre_ping=True,
             connect_args={
-                "connect_timeout": 10,
+                "connect_timeout": connect_timeout,
                 "application_name": "trading_data",
                 "keepalives_idle": 30,
                 "keepalives_interval": 10,
@@ -50,38 +61,46 @@ class Archive:
     @property
     def address(self) -> str:
         """Where the server is, without its password."""
-        return without_password(self.url)
+        return without_password(self.url).replace("+psycopg2", "", 1)
 
     @contextmanager
-    def transaction(self, *, snapshot: bool = False, lock: str = "120s", statement: str = "15min") -> Iterator[Cursor]:
+    def transaction(
+        self, *, snapshot: bool = False, lock: str = "120s", statement: str | None = None
+    ) -> Iterator[Cursor]:
         """A cursor in a transaction: committed on leaving, rolled back on an error.
 
         Args:
             snapshot: read only, and all statements see the same moment.
             lock: longest wait for a lock.
-            statement: longest time for one statement.
+            statement: longest time for one statement; None for the archive's own.
 
         Raises:
             ArchiveTierError: the server is away, or refused a statement.
             SchemaError: a table is not there.
         """
         with self._errors(), self._connection() as connection, connection.cursor() as cursor:
-            cursor.execute(_SNAPSHOT if snapshot else _CURRENT)
-            cursor.execute(_LOCAL, {"lock": lock, "statement": statement})
+            begin = (_SNAPSHOT if snapshot else _CURRENT) + _LOCAL
+            cursor.execute(begin, {"lock": lock, "statement": statement or self._statement})
             yield cursor
-            connection.commit()
+            cursor.execute("commit")
+            if cursor.statusmessage != "COMMIT":  # a statement had failed, and somebody went on
+                raise ArchiveTierError(
+                    f"the archive at {self.address} rolled back what was to be committed: a statement had failed"
+                )
+
+    def ask(self, statement: Composed, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """The rows that one statement finds, in one round trip; raises as `transaction`."""
+        with self._errors(), self._connection() as connection, connection.cursor() as cursor:
+            limits = {"lock": "120s", "statement": self._statement}
+            cursor.execute(SQL(_LOCAL) + SQL(";") + statement, {**values, **limits})
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+            return found
 
     @contextmanager
     def autocommit(self) -> Iterator[Cursor]:
         """A cursor whose statements each commit by themselves, for procedures that refuse a transaction."""
-        with self._errors(), self._connection() as connection:
-            connection.autocommit = True
-            try:
-                with connection.cursor() as cursor:
-                    yield cursor
-            finally:
-                if not connection.closed:
-                    connection.autocommit = False
+        with self._errors(), self._connection() as connection, connection.cursor() as cursor:
+            yield cursor
 
     def close(self) -> None:
         """Close the connections."""
@@ -89,9 +108,12 @@ class Archive:
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
+        """A connection that begins no transaction by itself, so that ours begin, limits and all, in one round trip."""
         pooled = self._engine.raw_connection()
         try:
-            yield pooled.driver_connection
+            connection: Any = pooled.driver_connection
+            connection.autocommit = True
+            yield connection
         except BaseException:
             pooled.invalidate()
             raise
@@ -100,6 +122,8 @@ class Archive:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        from sqlalchemy.exc import DBAPIError
+
         try:
             yield
         except (psycopg2.OperationalError, psycopg2.InterfaceError, DBAPIError) as error:
@@ -113,6 +137,13 @@ class Archive:
             raise ArchiveTierError(
                 f"the archive at {self.address} refused a statement: {_first_line(error)}"
             ) from error
+
+
+def parts_of(url: str) -> "URL":
+    """The parts of an archive's URL, and what makes another of them."""
+    from sqlalchemy import make_url
+
+    return make_url(url)
 
 
 def _first_line(error: BaseException) -> str:

@@ -23,12 +23,17 @@ def folder() -> Path:
 
 @cache
 def _text(name: str) -> str:
-    text = (folder() / "statements" / f"{name}.sql").read_text(encoding="utf-8")
+    text = (folder() / f"{name}.sql").read_text(encoding="utf-8")
     return re.sub(r"^--.*\n", "", text, flags=re.MULTILINE).strip()
 
 
 def statement(name: str, **names: Composable) -> Composed:
     """The statement in `sql/statements/{name}.sql` with its `{names}` put in."""
+    return script(f"statements/{name}", **names)
+
+
+def script(name: str, **names: Composable) -> Composed:
+    """As `statement`, for any file under `sql/`: `roles/cluster`."""
     return SQL(_text(name)).format(**names)
 
 

@@ -31,17 +31,23 @@ def trim_archived(client: Client, archive: Archive, dataset: Dataset, *, hot_win
     snapshot has looked at it.
     """
     journals = find_journals(client, dataset)
-    return _trim(client, dataset, archived_positions(archive, dataset, journals), hot_window)
+    return _trim(client, dataset, journals, archived_positions(archive, dataset, journals), hot_window)
 
 
 def trim_drained(client: Client, dataset: Dataset) -> Trimmed:
     """Remove everything that is durable in the intake. For the one emergency: the archive is away and memory is full."""
-    return _trim(client, dataset, None, timedelta(0))
+    return _trim(client, dataset, find_journals(client, dataset), None, timedelta(0))
 
 
-def _trim(client: Client, dataset: Dataset, archived: dict[str, EntryId] | None, hot_window: timedelta) -> Trimmed:
+def _trim(
+    client: Client,
+    dataset: Dataset,
+    journals: list[str],
+    archived: dict[str, EntryId] | None,
+    hot_window: timedelta,
+) -> Trimmed:
     drained = noted_positions(client, dataset)
-    infos = inspect(client, find_journals(client, dataset))
+    infos = inspect(client, journals)
     hot = EntryId(max(0, server_ms(client) - round(hot_window.total_seconds() * 1000)), 0)
     keep_from: dict[str, EntryId] = {}
     left_alone = []

@@ -15,6 +15,7 @@ _COMMANDS = {
     "demo": "trading_data.cli.demo",
     "services": "trading_data.cli.services",
     "migrate": "trading_data.cli.migrate",
+    "roles": "trading_data.cli.roles",
     "status": "trading_data.cli.status",
     "query": "trading_data.cli.query",
     "import": "trading_data.cli.import_files",
@@ -23,6 +24,11 @@ _COMMANDS = {
     "state": "trading_data.cli.state",
     "coverage": "trading_data.cli.coverage",
     "retention": "trading_data.cli.retention",
+    "backup": "trading_data.cli.backup",
+    "restore": "trading_data.cli.restore",
+    "exporter": "trading_data.cli.exporter",
+    "doctor": "trading_data.cli.doctor",
+    "bench": "trading_data.cli.bench",
 }
 
 

@@ -12,6 +12,7 @@ from trading_data.aging.leftovers import Leftover, leftovers
 from trading_data.aging.retention import Verdict, plan, retain
 from trading_data.archive.database import Archive
 from trading_data.archive.migrate import check_schema
+from trading_data.backup.covering import covered_by_backups
 from trading_data.cli.servers import dagster_home, settings_of_running
 from trading_data.datasets import DATASETS, PLURALS, dataset_named
 from trading_data.intake.store import Intake
@@ -32,10 +33,13 @@ def command(dataset: str | None, dry_run: bool) -> None:
     archive, intake = Archive(settings.require_timescale_url()), Intake(settings.intake_uri)
     check_schema(archive)
     moment = now()
-    cold = ColdStore(settings.backup_uri)
+    cold, covered = ColdStore(settings.backup_uri), covered_by_backups(archive, settings.backup_uri)
     went = stayed = 0
     for one in [dataset_named(dataset)] if dataset else DATASETS.values():
-        found = plan(archive, intake, one, moment) if dry_run else retain(archive, intake, one, moment, cold=cold)
+        if dry_run:
+            found = plan(archive, intake, one, moment, covered=covered)
+        else:
+            found = retain(archive, intake, one, moment, cold=cold, covered=covered)
         for verdict in found:
             went, stayed = went + verdict.goes, stayed + (not verdict.goes)
             click.echo(_line(verdict))

@@ -4,6 +4,7 @@ Belongs here: printing. Does not: the figures (`trading_data.status`).
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import click
@@ -16,7 +17,7 @@ from trading_data.errors import ServerError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.settings import Settings
-from trading_data.status import Status, gather, newest_age
+from trading_data.status import DatasetStatus, Status, gather, newest_age
 from trading_data.times import now
 
 
@@ -60,44 +61,35 @@ def _print(found: Status) -> None:
         f"live     {found.live}  {found.live_version}  {found.memory.used / 1e6:,.1f} MB {limit}", highlight=False
     )
     console.print(f"archive  {found.archive}  {found.archive_version}", highlight=False)
-    table = Table()
-    columns = (
-        "dataset",
-        "journals",
-        "entries",
-        "undrained",
-        "not archived",
-        "batches",
-        "rows",
-        "quarantined",
-        "newest",
-        "chunks",
-        "ratio",
-    )
-    for name in columns:
-        table.add_column(name, justify="left" if name in ("dataset", "newest") else "right")
+    table = Table("")
     for one in found.datasets:
-        age = newest_age(one, now())
-        table.add_row(
-            one.dataset,
-            f"{one.journals:,}",
-            f"{one.entries:,}",
-            f"{one.undrained:,}",
-            f"{one.unarchived:,}",
-            f"{one.waiting_batches:,}",
-            f"{one.account.inserted:,}",
-            f"{one.quarantined:,}",
-            "none"
-            if age is None or one.account.newest is None
-            else f"{one.account.newest:%Y-%m-%d %H:%M}Z ({_ago(age)})",
-            f"{one.compressed_chunks}/{one.chunks}",
-            "-" if one.compression_ratio is None else f"{one.compression_ratio:.1f}",
-        )
+        table.add_column(one.dataset, justify="right")
+    for name, figure in _FIGURES.items():
+        table.add_row(name, *map(figure, found.datasets))
     console.print(table)
     if found.waiting_refreshes:
         console.print(f"{found.waiting_refreshes} ranges wait for their aggregates to be refreshed", highlight=False)
     for line in found.policy_drift:
         console.print(f"drift: {line}", style="red", highlight=False)
+
+
+def _newest(one: DatasetStatus) -> str:
+    age = newest_age(one, now())
+    return "none" if age is None else f"{one.account.newest:%Y-%m-%d %H:%M}Z, {_ago(age)}"
+
+
+_FIGURES: dict[str, Callable[[DatasetStatus], str]] = {
+    "journals": lambda one: f"{one.journals:,}",
+    "entries in them": lambda one: f"{one.entries:,}",
+    "not drained": lambda one: f"{one.undrained:,}",
+    "not archived": lambda one: f"{one.unarchived:,}",
+    "batches waiting": lambda one: f"{one.waiting_batches:,}",
+    "rows archived": lambda one: f"{one.account.inserted:,}",
+    "quarantined": lambda one: f"{one.quarantined:,}",
+    "newest row": _newest,
+    "chunks compressed": lambda one: f"{one.compressed_chunks:,} of {one.chunks:,}",
+    "compression": lambda one: "-" if one.compression_ratio is None else f"{one.compression_ratio:.1f} : 1",
+}
 
 
 def _ago(seconds: float) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trading_data.errors import ServerError
+from trading_data.exporter.server import Exporter
 from trading_data.feed import symbols_of
 from trading_data.settings import Settings
 from trading_data.system.system import System
@@ -47,13 +48,17 @@ def command(
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: stop.set())
     console = Console(highlight=False)
+    exporter: Exporter | None = None
     try:
         system.start(lambda line: console.print(line))
-        _print_table(system, console)
+        exporter = Exporter(system.settings, other=True)
+        _print_table(system, exporter, console)
         console.print("Press Ctrl-C to stop.")
         _watch(system, stop, console)
     finally:
         console.print("stopping")
+        if exporter is not None:
+            exporter.close()
         system.stop()
 
 
@@ -72,9 +77,9 @@ def _watch(system: System, stop: threading.Event, console: Console) -> None:
             feed_told = True
 
 
-def _print_table(system: System, console: Console) -> None:
+def _print_table(system: System, exporter: Exporter, console: Console) -> None:
     """A table on a terminal, plain lines elsewhere."""
-    rows = []
+    rows = [("metrics", "figures for Prometheus", exporter.url, "")]
     for service in system.services():
         url = service.url.replace("postgresql+psycopg2", "postgresql")
         rows.append((service.name, service.what, url, str(service.log or "") if service.ours else "given by URL"))

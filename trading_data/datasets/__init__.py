@@ -46,6 +46,7 @@ PRICE = Dataset(
         Aggregate("price_1d", "1d", timedelta(days=1), "price_1h", ("symbol",), _BAR),
     ),
     freshness=timedelta(minutes=15),
+    fresh_while_open=True,
     sources=Sources(
         order=("manual", "alpaca:sip", "alpaca:iex"), compared=("open", "high", "low", "close"), tolerance=1e-3
     ),
@@ -96,6 +97,7 @@ TRADE = Dataset(
         ),
     ),
     freshness=timedelta(days=1),
+    fresh_while_open=True,
 )
 
 METRICS = Dataset(

@@ -34,7 +34,7 @@ LARGEST = 1e100
 DIGITS, SCALE = 38, 18
 """Most digits, and most of them behind the point, of an exact number; as in DECIMAL(38, 18)."""
 
-_CONTROL = r"[\x00-\x1f\x7f]"
+CONTROL = r"[\x00-\x1f\x7f]"
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _NANOSECONDS = re.compile(r"(.*\.\d{6})(\d{1,3})(\D.*)?", re.DOTALL)
 
@@ -118,7 +118,7 @@ def _reject(bad: dict[int, Reason], at: int, kind: str, text: str) -> None:
 
 def _where(mask: Any) -> list[int]:
     """The positions at which a boolean array is true; null counts as false."""
-    return pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist()  # type: ignore[no-any-return]
+    return pc.indices_nonzero(mask).to_pylist()  # type: ignore[no-any-return]
 
 
 def _convert(column: Column, values: pa.Array, bad: dict[int, Reason]) -> pa.Array:
@@ -231,7 +231,7 @@ def _check_text(column: Column, values: pa.Array, bad: dict[int, Reason]) -> Non
     if column.name_like:
         for at in _where(pc.equal(pc.utf8_trim_whitespace(values), "")):
             _reject(bad, at, f"empty {name}", f"{name} is empty")
-        for at in _where(pc.match_substring_regex(values, _CONTROL)):
+        for at in _where(pc.match_substring_regex(values, CONTROL)):
             _reject(bad, at, f"absurd {name}", f"{name} {values[at].as_py()!r:.60} has control characters in it")
     else:
         for at in _where(pc.match_substring(values, "\0")):

@@ -99,10 +99,12 @@ class Dataset:
         compress_after, drop_after: ages of a chunk; `drop_after` None keeps for ever.
         aggregates: finest first, each built on the one before it or on the table.
         freshness: how old the newest archived row may be while the feed runs.
+        fresh_while_open: of that age only the time counts in which the exchange is open; else all of it.
         sources: which source wins, for a dataset with a column `source` whose key two sources may share; None where the
             newest always wins.
         export_before_drop: retention writes a chunk to a cold Parquet file, proven row by row, before it drops it.
         drop_needs_backup: retention drops a chunk only if a backup is known that covers it.
+        drop_needs_drill: and only if that backup has been restored in a drill without a difference.
     """
 
     name: str
@@ -121,9 +123,11 @@ class Dataset:
     drop_after: timedelta | None
     aggregates: tuple[Aggregate, ...]
     freshness: timedelta
+    fresh_while_open: bool = False
     sources: Sources | None = None
     export_before_drop: bool = False
     drop_needs_backup: bool = False
+    drop_needs_drill: bool = False
 
     @cached_property
     def column(self) -> Mapping[str, Column]:

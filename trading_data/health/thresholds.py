@@ -38,7 +38,8 @@ class Threshold:
     """A declared limit for all figures of a name.
 
     A figure is wrong when it is above `above`, or below `below`. `says` is formatted with `value`, `limit` and `of` as texts.
-    `hurts_in` computes the seconds until it hurts from the figure and all others of its tier.
+    `hurts_in` computes the seconds until it hurts from the figure and all others of its tier. With `of`, only the figure of
+    that object is judged. Of several thresholds with one key the most harmful one that is crossed is told.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Threshold:
     severity: str = WARN
     harm: int = 0
     hurts_in: Callable[[Figure, Figures], float | None] | None = None
+    of: str | None = None
 
     def crossed(self, value: float) -> bool:
         """Is the value beyond the limit?"""
@@ -58,8 +60,11 @@ class Threshold:
 
 def judge(thresholds: Sequence[Threshold], figures: Figures) -> list[Finding]:
     """What is wrong, the most harmful first. A figure that is not offered is not judged."""
-    found = [finding for one in thresholds for finding in _judged(one, figures)]
-    return in_order(found)
+    worst: dict[str, Finding] = {}
+    for finding in (finding for one in thresholds for finding in _judged(one, figures)):
+        if finding.key not in worst or worst[finding.key].harm < finding.harm:
+            worst[finding.key] = finding
+    return in_order(worst.values())
 
 
 def in_order(found: Iterable[Finding]) -> list[Finding]:
@@ -70,14 +75,15 @@ def in_order(found: Iterable[Finding]) -> list[Finding]:
 def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
     limit = threshold.above if threshold.above is not None else threshold.below
     for figure in figures.named(threshold.figure):
-        if figure.value is None or not threshold.crossed(figure.value):
+        if threshold.of not in (None, figure.of) or figure.value is None or not threshold.crossed(figure.value):
             continue
+        said = threshold.says.format(
+            value=as_text(figure.value, figure.unit), limit=as_text(limit, figure.unit), of=figure.of
+        )
         yield Finding(
             key=f"{threshold.key}.{figure.of}" if figure.of else threshold.key,
             severity=threshold.severity,
-            message=threshold.says.format(
-                value=_text(figure.value, figure.unit), limit=_text(limit, figure.unit), of=figure.of
-            ),
+            message=" ".join(said.split()),
             command=threshold.command.format(of=figure.of),
             of=figure.of,
             value=figure.value,
@@ -88,7 +94,8 @@ def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
         )
 
 
-def _text(value: float | None, unit: str) -> str:
+def as_text(value: float | None, unit: str) -> str:
+    """A number with its unit, for people."""
     if value is None:
         return "?"
     if unit == "bytes":

@@ -174,7 +174,7 @@ def save_positions(client: Client, dataset: Dataset, positions: Mapping[str, Pos
 
 def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> Drained:
     """The figures of a batch that was just written."""
-    times = batch.rows[dataset.key[1]]
+    times = batch.table[dataset.key[1]].filter(pc.is_null(batch.table["_kind"]))
     ends = pc.min_max(times).as_py()
     return Drained(file, batch.journals, len(times), batch.table.num_rows - len(times), ends["min"], ends["max"])
 

@@ -122,6 +122,16 @@ class Intake:
         data = self._bytes(file)
         return None if data is None else decode(data, file.path)
 
+    def raw(self, file: BatchFile) -> bytes | None:
+        """A file's bytes as they are, damaged or not; None if it has been loaded and deleted meanwhile."""
+        try:
+            data: bytes = self._fs.cat_file(file.path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise IntakeError(f"{file.path} cannot be read: {error}") from error
+        return data
+
     def head(self, file: BatchFile) -> Batch | None:
         """As `read`, without the entries."""
         data = self._bytes(file)

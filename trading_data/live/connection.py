@@ -85,6 +85,25 @@ def url_for_messages(client: Client) -> str:
     return where.text
 
 
+def urls_of_servers(client: Client) -> list[str]:
+    """The plain URL of each server that takes writes, in the order of `info_of_each`. May ask sentinels or the cluster.
+
+    Raises:
+        BadInput: `client` was not made by `connect`.
+        LiveTierError: neither the cluster nor the sentinels answer.
+    """
+    cluster = _as_cluster(client)
+    where = _urls.get(client)
+    if cluster is None or where is None:
+        return [url_for_messages(client)]
+    return [where.of_server(*one) for one in cluster.addresses()]
+
+
+def database_of(client: Client) -> int:
+    """The number of the database that a client talks to; a cluster has only 0."""
+    return 0 if _as_cluster(client) is not None else int(client.connection_pool.connection_kwargs.get("db", 0))
+
+
 def info_of_each(client: Client, section: str) -> list[dict[str, Any]]:
     """A section of INFO, from each server that takes writes. Raises LiveTierError when one does not answer."""
     with live_errors(client):
@@ -109,7 +128,7 @@ def full_error() -> LiveTierFull:
     """The error for a write that was refused because the memory limit is reached."""
     return LiveTierFull(
         "the live tier is full and refused the write: nothing of it was lost there, it was not taken. "
-        "Run `dagster job launch archive_job` or raise `maxmemory`, then write it again"
+        "Launch `archive_job` in Dagster or raise `maxmemory`, then write it again"
     )
 
 

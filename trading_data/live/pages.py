@@ -19,6 +19,7 @@ import redis
 
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import EntryId, Stretch, raw
+from trading_data.live.wire import closed, socket_errors
 
 _LANES = 2
 _BUFFER = 1 << 18
@@ -103,6 +104,8 @@ class _Wire:
         self._end = b"$16\r\n" + self._mark + b"\r\n"
         self._got = bytearray()
         self._block = memoryview(bytearray(_BUFFER))
+        connection.send_command("ECHO", self._mark)
+        connection.read_response()  # a server that refuses the mark says so now
 
     def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
         packed = self._connection.pack_commands([*commands, ("ECHO", self._mark)])
@@ -115,7 +118,7 @@ class _Wire:
             looked = max(0, len(self._got) - len(self._end))
             count = self._socket.recv_into(self._block)
             if not count:
-                raise redis.ConnectionError("the server closed the connection")
+                raise closed()
             self._got += self._block[:count]
         data = bytes(self._got[:at])
         del self._got[: at + len(self._end)]
@@ -129,12 +132,9 @@ def _wire(client: Client) -> Iterator[_Wire]:
     whole = False
     try:
         connection.connect()
-        yield _Wire(connection)
+        with socket_errors():
+            yield _Wire(connection)
         whole = True
-    except TimeoutError as error:
-        raise redis.TimeoutError("the server did not answer in time") from error
-    except OSError as error:
-        raise redis.ConnectionError(str(error)) from error
     finally:
         if not whole:
             connection.disconnect()  # replies may be on their way that nobody waits for

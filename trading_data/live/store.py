@@ -3,33 +3,25 @@
 Belongs here: the public API of the live tier. Does not: the archiver's view of the journals (`live.journal`).
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar, cast
-
-from redis.exceptions import OutOfMemoryError, RedisError
+from datetime import timedelta
+from typing import Any, ParamSpec, TypeVar
 
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.records import Bar, Fill, Measurement
-from trading_data.errors import LiveTierError, LiveTierFull
-from trading_data.live import keys
 from trading_data.live.cache import Cached, cached
 from trading_data.live.channels import EVERY_BAR
-from trading_data.live.connection import Client, connect, full_error, live_errors
-from trading_data.live.door import checked_fields
+from trading_data.live.connection import Client, connect
+from trading_data.live.door import checked_records
 from trading_data.live.listener import HEARTBEAT_SECONDS
 from trading_data.live.moves import Moves
+from trading_data.live.recorder import Recorder
 from trading_data.live.state import State
 from trading_data.live.subscribe import AsyncSubscription, Subscription
-from trading_data.live.writes import publisher
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_PIPELINE = 500
-"""Records a pipeline: enough to hide the round trip, few enough not to hold up other clients."""
 
 
 class LiveStore(State, Moves):
@@ -43,7 +35,7 @@ class LiveStore(State, Moves):
     def __init__(self, client: Client) -> None:
         """Use `client`; `from_url` makes one."""
         self._client = client
-        self._newest: dict[str, datetime] = {}
+        self._recorder = Recorder(client)
 
     @classmethod
     def from_url(cls, url: str) -> "LiveStore":
@@ -84,11 +76,7 @@ class LiveStore(State, Moves):
 
     def record(self, dataset: Dataset, records: Iterable[Any]) -> list[str]:
         """The writer behind the three above, for any declared dataset."""
-        checked = [checked_fields(dataset, record, at) for at, record in enumerate(records)]
-        ids: list[str] = []
-        for start in range(0, len(checked), _PIPELINE):
-            ids += self._write(dataset, checked, start)
-        return ids
+        return self._recorder.write(dataset, checked_records(dataset, records))
 
     def subscribe(
         self,
@@ -123,52 +111,3 @@ class LiveStore(State, Moves):
     def cached(self, name: str, ttl: timedelta | float, **options: Any) -> Callable[[Callable[P, R]], Cached[P, R]]:
         """Decorate a function whose results are kept for `ttl` and shared by all processes; see `live.cache.cached`."""
         return cached(self._client, name, ttl, **options)
-
-    def _write(self, dataset: Dataset, records: list[dict[str, str]], start: int) -> list[str]:
-        """Write one pipeline of the records, from position `start`."""
-        pipeline = self._client.pipeline(transaction=False)
-        publish = publisher(self._client, pipeline)
-        journalled = []
-        for record in records[start : start + _PIPELINE]:
-            journalled.append(len(pipeline))
-            subject = record[dataset.subject]
-            entry = {name: record[name] for name in dataset.fields}
-            journal = dataset.journal_of(subject)
-            pipeline.xadd(journal, cast(Any, entry))
-            channel = journal
-            if dataset.latest is not None and self._is_newest(dataset, record):
-                channel = dataset.latest_prefix + subject if dataset.latest_prefix else journal
-                pipeline.hset(channel, mapping=cast(Any, entry))
-                pipeline.expire(channel, keys.LATEST_TTL)
-            elif dataset is METRICS:
-                channel = keys.PERFORMANCE
-                pipeline.hset(channel, subject, record["value"])
-            publish(channel, json.dumps(record))
-        with live_errors(self._client):
-            replies = pipeline.execute(raise_on_error=False)
-        return _accepted([replies[at] for at in journalled], replies, start, len(records))
-
-    def _is_newest(self, dataset: Dataset, record: Mapping[str, str]) -> bool:
-        subject, moment = record[dataset.subject], datetime.fromisoformat(record[dataset.key[1]])
-        known = self._newest.get(subject)
-        if known is not None and moment < known:
-            return False
-        self._newest[subject] = moment
-        return True
-
-
-def _accepted(ids: list[Any], replies: list[Any], start: int, total: int) -> list[str]:
-    """The ids of one pipeline's entries, or the error that names every record not taken, those not sent yet included."""
-    accepted = [one.decode() for one in ids if isinstance(one, bytes)]
-    failed = next((reply for reply in replies if isinstance(reply, RedisError)), None)
-    if failed is None:
-        return accepted
-    refused = [start + at for at, one in enumerate(ids) if not isinstance(one, bytes)]
-    refused += range(start + len(ids), total)
-    if isinstance(failed, OutOfMemoryError):
-        raise LiveTierFull(
-            f"{full_error()} ({total - len(refused)} of {total} records were taken)", refused
-        ) from failed
-    raise LiveTierError(
-        f"the live tier refused {len(refused) or 'the latest value of some'} records: {failed}"
-    ) from failed

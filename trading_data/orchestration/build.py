@@ -10,6 +10,8 @@ import dagster as dg
 
 from trading_data.orchestration.assets.aggregates import aggregate_assets
 from trading_data.orchestration.assets.archive import archive_assets
+from trading_data.orchestration.assets.backups import backup_assets
+from trading_data.orchestration.assets.health import health_assets
 from trading_data.orchestration.assets.history import history_assets
 from trading_data.orchestration.assets.snapshots import snapshot_assets
 from trading_data.orchestration.assets.sources import source_specs
@@ -31,6 +33,8 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
             *history_assets(),
             *archive_assets(),
             *aggregate_assets(),
+            *health_assets(),
+            *backup_assets(),
         ]
     return dg.Definitions(
         assets=assets,

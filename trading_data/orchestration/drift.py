@@ -10,7 +10,6 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
-from sqlalchemy.exc import SQLAlchemyError
 
 from trading_data.archive.database import Archive
 from trading_data.datasets.declaration import Dataset
@@ -62,13 +61,16 @@ def instance_of(home: Path, settings: Settings) -> Iterator[dg.DagsterInstance]:
     Raises:
         ServerError: its storage does not answer.
     """
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import SQLAlchemyError
+
     if settings.dagster_url:
-        os.environ.setdefault(DAGSTER_URL, settings.dagster_url)
+        os.environ[DAGSTER_URL] = settings.dagster_url  # the driver named, however it was given
     try:
         with dg.DagsterInstance.from_config(str(home)) as instance:
             yield instance
-    except SQLAlchemyError as error:
-        said = str(error).partition("\n")[0]
+    except (SQLAlchemyError, DagsterPostgresException) as error:
+        said = str(error.__cause__ or error).partition("\n")[0]
         raise ServerError(
             f"Dagster's storage does not answer ({said}): start it, or correct {DAGSTER_URL} or DAGSTER_HOME, now {home}"
         ) from error

@@ -8,7 +8,9 @@ from typing import Any
 import dagster as dg
 
 from trading_data.datasets import PRICE
+from trading_data.orchestration.drill import restore_drill_job
 from trading_data.orchestration.ops import compression_job, retention_job
+from trading_data.orchestration.pods import MORE_MEMORY
 
 WORKLOAD = "trading_data/workload"
 
@@ -28,8 +30,32 @@ backfill_job = dg.define_asset_job(
     "backfill_job",
     selection=dg.AssetSelection.assets("price_history", *_PRICE),
     executor_def=dg.in_process_executor,
-    tags={WORKLOAD: "backfill"},
+    tags={WORKLOAD: "backfill", **MORE_MEMORY},
     description="Ask the vendor for the days' missing bars, load them, refresh the aggregates of these days.",
 )
 
-jobs: list[Any] = [archive_job, backfill_job, compression_job, retention_job]
+health_job = dg.define_asset_job(
+    "health_job",
+    selection=dg.AssetSelection.assets("redis_health", "timescale_health"),
+    executor_def=dg.in_process_executor,
+    tags={WORKLOAD: "health", "dagster/max_runtime": "300"},
+    description="Measure both tiers, judge them by the declared thresholds, keep the figures.",
+)
+
+backup_job = dg.define_asset_job(
+    "backup_job",
+    selection=dg.AssetSelection.assets("redis_backup", "timescale_backup"),
+    executor_def=dg.in_process_executor,
+    tags={WORKLOAD: "backup", "dagster/max_runtime": "14400"},
+    description="Back up the live tier, the intake and the archive, in this order; remove what the scheme does not keep.",
+)
+
+jobs: list[Any] = [
+    archive_job,
+    backfill_job,
+    health_job,
+    compression_job,
+    retention_job,
+    backup_job,
+    restore_drill_job,
+]

@@ -11,15 +11,33 @@ import dagster as dg
 
 from trading_data.aging.leftovers import Leftover
 
-OPERATIONS = ("compression_job", "retention_job")
+OPERATIONS = ("compression_job", "retention_job", "restore_drill_job")
 """Jobs of ops, whose runs are about no asset."""
 RUNS_FOR = timedelta(days=30)
+FORGOTTEN_AFTER = timedelta(days=1)
+_AT_ONCE = 5
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _OF_ASSETS = {
     dg.DagsterEventType.ASSET_MATERIALIZATION,
     dg.DagsterEventType.ASSET_OBSERVATION,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
 }
+
+
+def forget(instance: dg.DagsterInstance, job: str, now: datetime) -> int:
+    """Delete some runs of a job that runs every minute about assets without partitions, once they are a day old.
+
+    What the newest run said of such an asset is all there is to know of it: nothing is missing again. Some, because it is
+    done in each of these runs.
+
+    Returns:
+        How many it deleted.
+    """
+    chosen = dg.RunsFilter(job_name=job, statuses=_ENDED, created_before=now - FORGOTTEN_AFTER)
+    runs = instance.get_runs(chosen, limit=_AT_ONCE, ascending=True)
+    for run in runs:
+        instance.delete_run(run.run_id)
+    return len(runs)
 
 
 def old_runs(instance: dg.DagsterInstance, jobs: Iterable[str], now: datetime) -> Iterator[Leftover]:

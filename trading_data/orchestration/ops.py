@@ -6,27 +6,31 @@ plots over time. Observations belong to no run, so that they outlive the runs, w
 Belongs here: the ops and their two jobs. Does not: what is done (`trading_data.aging`), and when (`schedules`).
 """
 
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 
 from trading_data.aging.cold import ColdStore
-from trading_data.aging.compression import compress_aged
+from trading_data.aging.compression import AT_A_TIME, Compressed, compress_aged
 from trading_data.aging.leftovers import leftovers
 from trading_data.aging.retention import plan, retain
 from trading_data.archive.chunks import chunks
+from trading_data.backup.covering import covered_by_backups
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.orchestration.drift import check_drift
 from trading_data.orchestration.old_runs import OPERATIONS, old_runs
 from trading_data.orchestration.ops_metadata import (
     chunk_figures,
+    compressed_line,
     compression_metadata,
     dropped_figures,
     leftover_metadata,
     retention_metadata,
     table_figures,
 )
+from trading_data.orchestration.pods import AS_OWNER
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, one_clear_line
 from trading_data.settings import Settings
 from trading_data.times import now
@@ -52,15 +56,16 @@ def compress_op(dataset: Dataset) -> dg.OpDefinition:
     )
     def compress(context: dg.OpExecutionContext, archive: ArchiveTier) -> None:
         moment = now()
-        with one_clear_line(), archive.connect() as database:
-            done = []
-            for one in compress_aged(database, dataset, moment):
-                context.log.info(
-                    f"{one.chunk.day} {one.outcome}: {one.before:,} to {one.after:,} bytes in {one.seconds:.2f} s {one.said}"
-                )
-                if one.outcome in ("compressed", "compressed again"):
-                    _observe(context, dataset, str(one.chunk.day), chunk_figures(one))
-                done.append(one)
+        with one_clear_line(), archive.connect_as_owner() as database:
+            done: list[Compressed] = []
+            packing = compress_aged(database, dataset, moment)
+            while some := list(islice(packing, AT_A_TIME)):
+                # One entry for all of them: an entry in Dagster's log costs as much as packing a small chunk.
+                context.log.info("\n".join(map(compressed_line, some)))
+                for one in some:
+                    if one.outcome in ("compressed", "compressed again"):
+                        _observe(context, dataset, str(one.chunk.day), chunk_figures(one))
+                done += some
             every = chunks(database, dataset)
         _observe(context, dataset, str(moment.date()), table_figures(every))
         context.add_output_metadata({**table_figures(every), **compression_metadata(done, every)})
@@ -85,14 +90,15 @@ def retain_op(dataset: Dataset) -> dg.OpDefinition:
     def keep_or_drop(
         context: dg.OpExecutionContext, config: RetentionConfig, archive: ArchiveTier, intake: IntakeStore
     ) -> None:
-        moment, store = now(), intake.open()
+        moment, store, uri = now(), intake.open(), Settings.from_env().backup_uri
         verdicts = []
-        with one_clear_line(), archive.connect() as database:
+        with one_clear_line(), archive.connect_as_owner() as database:
+            covered = covered_by_backups(database, uri)
             if config.dry_run:
-                found = plan(database, store, dataset, moment)
+                found = plan(database, store, dataset, moment, covered=covered)
             else:
-                cold = ColdStore(Settings.from_env().backup_uri)
-                found = retain(database, store, dataset, moment, cold=cold, run_id=context.run_id)
+                cold = ColdStore(uri)
+                found = retain(database, store, dataset, moment, cold=cold, covered=covered, run_id=context.run_id)
             for one in found:
                 context.log.info(f"{one.chunk.day} {'goes' if one.goes else 'stays'}: {one.reason}")
                 if one.dropped is not None:
@@ -149,7 +155,7 @@ def _one_switch(value: dict[str, Any]) -> dict[str, Any]:
 @dg.job(
     name="compression_job",
     executor_def=dg.in_process_executor,
-    tags={"trading_data/workload": "compression", "dagster/max_runtime": "7200"},
+    tags={"trading_data/workload": "compression", "dagster/max_runtime": "7200", **AS_OWNER},
     description="Compress the chunks that have reached their age, one transaction each, beside live writing.",
 )
 def compression_job() -> None:
@@ -163,7 +169,7 @@ def compression_job() -> None:
     name="retention_job",
     config=_one_switch,
     executor_def=dg.in_process_executor,
-    tags={"trading_data/workload": "retention", "dagster/max_runtime": "7200"},
+    tags={"trading_data/workload": "retention", "dagster/max_runtime": "7200", **AS_OWNER},
     description="Drop the chunks that have had their time and for which everything is proven; clear what is left over. "
     "`dry_run: true` only says what would go and why the rest stays.",
 )

@@ -27,6 +27,11 @@ def chunk_figures(one: Compressed) -> dict[str, Any]:
     }
 
 
+def compressed_line(one: Compressed) -> str:
+    """What became of one chunk, for the log."""
+    return f"{one.chunk.day} {one.outcome}: {one.before:,} to {one.after:,} bytes in {one.seconds:.2f} s {one.said}"
+
+
 def table_figures(every: Sequence[Chunk]) -> dict[str, Any]:
     """Of a whole table, numbers again."""
     return {

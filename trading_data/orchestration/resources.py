@@ -33,6 +33,15 @@ class LiveTier(dg.ConfigurableResource):  # type: ignore[type-arg]
             client.close()
 
     @contextmanager
+    def for_copying(self) -> Iterator[Client]:
+        """A client of the user that may copy the live tier whole, where the environment names one."""
+        client = connect(self.url or Settings.from_env().require_redis_backup_url())
+        try:
+            yield client
+        finally:
+            client.close()
+
+    @contextmanager
     def for_sensor(self) -> Iterator[Client]:
         """A client that gives up after two seconds, so that one tick cannot hold up the others."""
         client = connect(self._url(), timeout=2.0, retries=0)
@@ -53,7 +62,28 @@ class ArchiveTier(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def connect(self) -> Iterator[Archive]:
         """The archive; connects with the first statement."""
-        archive = Archive(self.url or Settings.from_env().require_timescale_url())
+        archive = Archive(self._url())
+        try:
+            yield archive
+        finally:
+            archive.close()
+
+    @contextmanager
+    def for_sensor(self) -> Iterator[Archive]:
+        """An archive that gives up connecting after two seconds and a statement after ten."""
+        archive = Archive(self._url(), connect_timeout=2, statement="10s")
+        try:
+            yield archive
+        finally:
+            archive.close()
+
+    def _url(self) -> str:
+        return self.url or Settings.from_env().require_timescale_url()
+
+    @contextmanager
+    def connect_as_owner(self) -> Iterator[Archive]:
+        """As `connect`, by the owner of the tables where the environment names one: for compression and retention."""
+        archive = Archive(self.url or Settings.from_env().require_owner_url())
         try:
             yield archive
         finally:

@@ -9,23 +9,28 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from trading_data.backup.listing import complete_backups
 from trading_data.datasets import PRICE
 from trading_data.history.picture import counted
 from trading_data.history.states import MISSING, day_states, to_fill
 from trading_data.orchestration.assets.archive import TRIGGER
 from trading_data.orchestration.assets.state import STATE
-from trading_data.orchestration.jobs import ARCHIVE_SELECTION, archive_job, backfill_job
+from trading_data.orchestration.drill import restore_drill_job
+from trading_data.orchestration.jobs import ARCHIVE_SELECTION, archive_job, backfill_job, backup_job, health_job
 from trading_data.orchestration.ops import compression_job, retention_job
 from trading_data.orchestration.partitions import range_tags
 from trading_data.orchestration.resources import ArchiveTier
 from trading_data.orchestration.runs import active_run, materialized_since
 from trading_data.sessions import TradingCalendar
-from trading_data.settings import Settings
+from trading_data.settings import Settings, without_password
 from trading_data.times import floor
 from trading_data.vendors.choose import VENDOR
 
 ARCHIVE_CRON = "TRADING_DATA_ARCHIVE_CRON"
 """Set by `trading-data up`, which archives every minute so that one sees something."""
+
+HEALTH_SCHEDULE = "TRADING_DATA_HEALTH_SCHEDULE"
+"""`off` keeps `health_schedule` from running: for programs that count what they themselves wrote, such as the demo."""
 
 GAP = "gap"
 GAPS_LOOKED_FOR = timedelta(days=400)
@@ -126,6 +131,52 @@ def retention_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest |
     return _once(context, retention_job.name)
 
 
+@dg.schedule(
+    job=health_job,
+    cron_schedule="* * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.STOPPED
+    if os.environ.get(HEALTH_SCHEDULE) == "off"
+    else dg.DefaultScheduleStatus.RUNNING,
+    description="Measure how well both tiers are.",
+)
+def health_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run a minute, unless one is under way."""
+    under_way = active_run(context.instance, health_job.name)
+    if under_way:
+        return dg.SkipReason(f"health run {under_way[:8]} is queued or under way; the next minute has its own")
+    return dg.RunRequest(run_key=context.scheduled_execution_time.astimezone(UTC).isoformat())
+
+
+@dg.schedule(
+    job=backup_job,
+    cron_schedule="20 2 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Back up both tiers and the intake, before chunks are compressed and dropped.",
+)
+def backup_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run a night, unless one is under way."""
+    return _once(context, backup_job.name)
+
+
+@dg.schedule(
+    job=restore_drill_job,
+    cron_schedule="20 5 * * 0",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Restore the newest backup into scratch servers, and compare it with its manifest.",
+)
+def restore_drill_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run a week, unless one is under way or there is nothing to restore."""
+    uri = Settings.from_env().backup_uri
+    if not complete_backups(uri):
+        return dg.SkipReason(
+            f"there is no complete backup under {without_password(uri)} yet: `backup_schedule` takes them"
+        )
+    return _once(context, restore_drill_job.name)
+
+
 def _once(context: dg.ScheduleEvaluationContext, job: str) -> dg.RunRequest | dg.SkipReason:
     under_way = active_run(context.instance, job)
     if under_way:
@@ -140,4 +191,7 @@ schedules: list[dg.ScheduleDefinition] = [
     gap_backfill_schedule,
     compression_schedule,
     retention_schedule,
+    health_schedule,
+    backup_schedule,
+    restore_drill_schedule,
 ]

@@ -15,6 +15,7 @@ import dagster as dg
 from trading_data.aggregates.refresh import waiting
 from trading_data.datasets import DATASETS
 from trading_data.live.memory import read_memory
+from trading_data.orchestration.alerting import run_failure_sensor
 from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
 from trading_data.orchestration.jobs import archive_job
 from trading_data.orchestration.partitions import range_tags, ranges
@@ -124,4 +125,9 @@ def _today(now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
 
 
-sensors: list[dg.SensorDefinition] = [memory_pressure_sensor, pending_intake_sensor, late_data_sensor]
+sensors: list[dg.SensorDefinition] = [
+    memory_pressure_sensor,
+    pending_intake_sensor,
+    late_data_sensor,
+    run_failure_sensor,
+]

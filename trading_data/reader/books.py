@@ -9,6 +9,7 @@ from datetime import datetime
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from trading_data.archive.database import Archive
 from trading_data.archive.rejects import ledger_name
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Aggregate, Dataset
@@ -45,10 +46,10 @@ class Books:
     newest_batch: int
 
 
-def read_marks(cursor: Cursor, dataset: Dataset, subjects: Sequence[str] | None) -> Marks:
+def read_marks(archive: Archive, dataset: Dataset, subjects: Sequence[str] | None) -> Marks:
     """The marks of a dataset's journals, or of those of `subjects` where a journal is one subject's."""
-    cursor.execute(statement("marks"), {"dataset": dataset.name, "journals": _journals(dataset, subjects)})
-    return _marks((cursor.fetchone() or ({},))[0])
+    values = {"dataset": dataset.name, "journals": _journals(dataset, subjects)}
+    return _marks(archive.ask(statement("marks"), values)[0][0])
 
 
 def read_books(cursor: Cursor, dataset: Dataset, subjects: Sequence[str] | None, hashes: Sequence[str]) -> Books:

@@ -16,6 +16,9 @@ from psycopg2.sql import SQL, Composable, Identifier
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Aggregate, Dataset
 
+_WORTH_THREADS = 1 << 20
+"""Bytes from which on handing them to threads is quicker than doing without."""
+
 
 def out(name: str, kind: str, of: str | None = None) -> Composable:
     """A column as a statement has to return it: a time as microseconds since 1970, anything else as it is."""
@@ -32,13 +35,14 @@ def copied(cursor: Cursor, command: Any, values: dict[str, Any], schema: pa.Sche
     """What a `copy … to stdout (format csv)` returns, as a table of `schema`; none of it may be NULL."""
     sink = io.BytesIO()
     cursor.copy_expert(cursor.mogrify(command, values), sink)
-    if not sink.tell():
+    size = sink.tell()
+    if not size:
         return schema.empty_table()
     sink.seek(0)
     wire = [pa.field(one.name, pa.int64() if pa.types.is_timestamp(one.type) else one.type) for one in schema]
     table = pa.csv.read_csv(
         sink,
-        pa.csv.ReadOptions(column_names=schema.names),
+        pa.csv.ReadOptions(column_names=schema.names, use_threads=size > _WORTH_THREADS),
         pa.csv.ParseOptions(newlines_in_values=True),
         pa.csv.ConvertOptions(column_types=pa.schema(wire), strings_can_be_null=False),
     )

@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 from trading_data.datasets import PRICE, codec
 from trading_data.errors import LiveTierError
 from trading_data.live.connection import live_errors
+from trading_data.live.wire import exchange
 from trading_data.reader.frames import with_tier
 from trading_data.reader.question import Question
 from trading_data.reader.rows import newest
@@ -44,11 +45,9 @@ def latest(tiers: Tiers, question: Question) -> tuple[pa.Table, Missing]:
 
 def _latest_values(tiers: Tiers, symbols: Sequence[str]) -> pa.Table:
     """The latest values that there are, whole and well-formed, as rows."""
-    pipeline = tiers.client.pipeline(transaction=False)
-    for symbol in symbols:
-        pipeline.execute_command("HMGET", f"{PRICE.latest_prefix}{symbol}", *PRICE.fields)  # type: ignore[no-untyped-call]
+    commands = [("HMGET", f"{PRICE.latest_prefix}{symbol}", *PRICE.fields) for symbol in symbols]
     with live_errors(tiers.client):
-        replies = pipeline.execute(raise_on_error=False)
+        replies = exchange(tiers.client, commands)
         found = [(symbol, values) for symbol, values in zip(symbols, replies, strict=True) if _whole(values)]
     arrays = [pa.array(values, pa.binary()) for values in zip(*(values for _, values in found), strict=True)]
     columns = dict(zip(PRICE.fields, arrays or [pa.array([], pa.binary())] * len(PRICE.fields), strict=True))

@@ -93,8 +93,7 @@ class View:
         question, waiting, archive = self.question, self._beside_archive, self._tiers.archive
         if question.as_of is None:
             if self._marks is None:
-                with archive.transaction(snapshot=True) as cursor:
-                    self._marks = read_marks(cursor, question.dataset, question.subjects)
+                self._marks = read_marks(archive, question.dataset, question.subjects)
             waiting.catch_up(self._marks, partial=question.partial)
         with archive.transaction(snapshot=True) as cursor:
             books = read_books(cursor, question.dataset, question.subjects, waiting.hashes)

@@ -73,7 +73,7 @@ class Demo:
         """Starts nothing."""
         home = settings.home / "demo"
         given = replace(settings, home=home, intake_uri=str(home / "intake"), backup_uri=str(home / "backups"))
-        self._system = System(given, port=port, feed=None, redis_maxmemory=str(LIMIT_BYTES))
+        self._system = System(given, port=port, feed=None, redis_maxmemory=str(LIMIT_BYTES), health=False)
         self._given, self._say = given, say
         self._report = Report()
 

@@ -13,10 +13,10 @@ from trading_data.archive.database import Archive
 from trading_data.archive.migrate import migrate
 from trading_data.archive.sql import folder as sql_folder
 from trading_data.errors import ServerError
-from trading_data.orchestration.schedules import ARCHIVE_CRON
+from trading_data.orchestration.schedules import ARCHIVE_CRON, HEALTH_SCHEDULE
 from trading_data.services.process import ServerProcess
 from trading_data.services.stack import Service, Stack
-from trading_data.settings import INTAKE_URI, Settings
+from trading_data.settings import INTAKE_URI, Settings, without_secrets
 from trading_data.system.processes import LOCATION, CodeServer, Daemon, Feed, Webserver
 
 EVERY_MINUTE = "* * * * *"
@@ -26,7 +26,13 @@ class System:
     """Servers, Dagster and a feed in one home."""
 
     def __init__(
-        self, settings: Settings, *, port: int, feed: Sequence[str] | None, redis_maxmemory: str = "2gb"
+        self,
+        settings: Settings,
+        *,
+        port: int,
+        feed: Sequence[str] | None,
+        redis_maxmemory: str = "2gb",
+        health: bool = True,
     ) -> None:
         """Starts nothing.
 
@@ -35,10 +41,11 @@ class System:
             port: of the web server.
             feed: options of `python -m trading_data.feed`, or None for no feed.
             redis_maxmemory: memory limit of the embedded live tier.
+            health: whether both tiers are measured every minute, which adds measurements to the journal.
         """
         self.settings = settings
         self.stack = Stack(settings, redis_maxmemory=redis_maxmemory)
-        self._port, self._feed = port, feed
+        self._port, self._feed, self._health = port, feed, health
         self._processes: list[ServerProcess] = []
 
     @property
@@ -97,11 +104,12 @@ class System:
     def env(self) -> dict[str, str]:
         """The environment of every process of the system."""
         return {
-            **os.environ,
+            **without_secrets(os.environ),
             **self.stack.env(),
             INTAKE_URI: self.settings.intake_uri,
             "TRADING_DATA_START": self.settings.start.isoformat(),
             ARCHIVE_CRON: os.environ.get(ARCHIVE_CRON) or EVERY_MINUTE,
+            **({} if self._health else {HEALTH_SCHEDULE: "off"}),
             "DAGSTER_HOME": str(self.dagster_home),
             "PYTHONUNBUFFERED": "1",
         }

@@ -3,12 +3,12 @@
 from datetime import datetime, timedelta
 
 import pytest
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.aggregates import refresh as refresh_module
 from trading_data.aggregates.compare import differences
 from trading_data.aggregates.refresh import merge, refresh, waiting, window
 from trading_data.archive.chunks import chunks, compress
-from trading_data.archive.database import Archive
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Aggregate
 from trading_data.errors import Refused
@@ -94,12 +94,35 @@ def test_a_range_whose_chunk_was_dropped_is_refused_and_the_aggregate_stays(rig:
     assert rig.query("select * from price_5m order by bucket") == before
 
 
+def test_a_day_without_its_chunk_does_not_keep_another_from_being_refreshed(rig: Rig) -> None:
+    gone = MOMENT - 3 * DAY
+    rig.store.record_prices([bar("A"), bar("A", timestamp=gone)])
+    rig.snapshot(PRICE)
+    rig.load(PRICE)
+    rig.query("select drop_chunks('price_data', older_than => %s)", START)
+    with pytest.raises(Refused, match=f"price_1d, price_1h, price_5m could not be refreshed for {gone.date()}"):
+        refresh(rig.archive, PRICE, PRICE.aggregates[2])
+    assert waiting(rig.archive) == {name: [gone.date()] for name in ("price_5m", "price_1h", "price_1d")}
+    assert wrong(rig) == []
+
+
+def test_a_bucket_that_only_one_side_has_is_a_difference(rig: Rig) -> None:
+    rig.store.record_prices([bar("A")])
+    rig.snapshot(PRICE)
+    rig.load(PRICE)
+    assert ["has None, raw rows give (" in line for line in wrong(rig)] == [True] * 3
+    rig.refresh(PRICE)
+    assert wrong(rig) == []
+    rig.query("delete from price_data returning symbol")
+    assert [line.endswith("raw rows give None") for line in wrong(rig)] == [True] * 3
+
+
 def test_a_load_in_the_middle_of_a_refresh_stays_asked_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is loaded when the finer aggregate is done and the coarser one is not begun is in neither of them."""
     loads = iter([[bar("B", 30)], [bar("C", 30)]])
 
-    def call(archive: Archive, aggregate: Aggregate, low: datetime, high: datetime) -> None:
-        one_call(archive, aggregate, low, high)
+    def call(cursor: Cursor, aggregate: Aggregate, low: datetime, high: datetime) -> None:
+        one_call(cursor, aggregate, low, high)
         rig.store.record_prices(next(loads, []))
         rig.snapshot(PRICE)
         rig.load(PRICE)

@@ -52,7 +52,7 @@ def test_the_age_is_counted_from_the_end_of_the_chunk(rig: Rig) -> None:
 
 
 def test_many_chunks_and_a_refused_one_among_them(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compression, "_AT_A_TIME", 2)
+    monkeypatch.setattr(compression, "AT_A_TIME", 2)
     write_bars(rig, 2, 3, 4, 5, 6, minutes=2)
     frozen = next(one for one in chunks(rig.archive, PRICE) if one.day == (MOMENT - timedelta(days=4)).date())
     rig.query("select _timescaledb_functions.freeze_chunk(%s::regclass)", frozen.name)

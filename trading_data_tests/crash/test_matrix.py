@@ -16,7 +16,7 @@ import pytest
 
 from trading_data.archive.database import Archive
 from trading_data.archive.migrate import migrate
-from trading_data.kill_points import AGING_POINTS, POINTS, VARIABLE
+from trading_data.kill_points import AGING_POINTS, BACKUP_POINTS, POINTS, VARIABLE
 from trading_data.live.keys import lease
 from trading_data.services.stack import Stack
 from trading_data.settings import INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
@@ -89,7 +89,7 @@ def test_every_point_is_somewhere_and_every_somewhere_is_a_point() -> None:
     for path in (ROOT / "trading_data").rglob("*.py"):
         if path.name != "kill_points.py":
             found |= set(re.findall(r"reached\(\"([a-z.]+)\"\)", path.read_text()))
-    assert found == {*POINTS, *AGING_POINTS}
+    assert found == {*POINTS, *AGING_POINTS, *BACKUP_POINTS}
 
 
 @pytest.fixture(scope="module")

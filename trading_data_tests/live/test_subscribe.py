@@ -174,7 +174,9 @@ def test_a_connection_that_was_cut_is_made_anew_and_the_gap_reported(store: Live
         assert missed.since < missed.until <= now()
         assert missed.symbols == ("A", "B")
         assert missed.complete
-        assert closes(missed.updates)[-3:] == [("A", "10.5"), ("B", "11.0"), ("A", "10.25")]
+        # entries of different journals may have the same id, and then have no order among them
+        assert [close for close in closes(missed.updates)[-3:] if close[0] == "A"] == [("A", "10.5"), ("A", "10.25")]
+        assert ("B", "11.0") in closes(missed.updates)[-3:]
         assert {one.kind for one in missed.updates} == {"price_journal"}
         assert missed.updates[-1].fields.keys() == bar_fields(store)
         store.record_prices([bar("A", 3, close=10.75)])

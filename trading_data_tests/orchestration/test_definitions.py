@@ -20,6 +20,7 @@ GROUPS = {
     "live": {"price_snapshot", "trade_snapshot", "metrics_snapshot", "state_snapshot"},
     "archive": {"price_data", "trade_data", "metrics_data"},
     "aggregates": {"price_5m", "price_1h", "price_1d", "trade_1d", "metrics_1h"},
+    "operations": {"redis_health", "timescale_health", "redis_backup", "timescale_backup"},
 }
 
 
@@ -61,7 +62,7 @@ def test_everything_is_described_owned_and_of_a_kind(defs: dg.Definitions) -> No
 
 def test_partitions_are_utc_days_up_to_today_and_backfills_are_one_run(defs: dg.Definitions) -> None:
     for asset in defs.resolve_asset_graph().assets_defs if hasattr(defs, "resolve_asset_graph") else []:
-        if not asset.is_executable or asset.key == dg.AssetKey("state_snapshot"):
+        if not asset.is_executable or asset.key.to_user_string() in {"state_snapshot", *GROUPS["operations"]}:
             continue
         assert isinstance(asset.partitions_def, dg.DailyPartitionsDefinition)
         assert asset.partitions_def.timezone == "UTC"
@@ -77,11 +78,15 @@ def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
         ("gap_backfill_schedule", "30 1 * * *", "UTC"),
         ("compression_schedule", "10 3 * * *", "UTC"),
         ("retention_schedule", "10 4 * * *", "UTC"),
+        ("health_schedule", "* * * * *", "UTC"),
+        ("backup_schedule", "20 2 * * *", "UTC"),
+        ("restore_drill_schedule", "20 5 * * 0", "UTC"),
     }
     assert {one.name for one in repository.sensor_defs} == {
         "memory_pressure_sensor",
         "pending_intake_sensor",
         "late_data_sensor",
+        "run_failure_sensor",
     }
 
 
@@ -115,13 +120,15 @@ def test_the_instance_file_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_is_opened_or_started_by_importing() -> None:
-    """With no variable set, no server running, and every connection refused from the start."""
+    """With no variable set, no server running, every connection refused, and without libraries that take long to load."""
     program = (
         "import socket\n"
         "def refuse(*_): raise SystemExit('a connection was opened')\n"
         "socket.socket.connect = refuse\n"
         "import trading_data\n"
         "from trading_data.definitions import defs\n"
+        "import sys; late = {'sqlalchemy', 'dagster_postgres', 'exchange_calendars'} & set(sys.modules)\n"
+        "assert not late, f'{late} cost much time, and are needed when something runs'\n"
         "defs.get_repository_def()\n"
         "import os; assert not os.path.exists('.trading_data')\n"
     )

@@ -62,11 +62,11 @@ def keys(rig: Rig) -> dict[str, str]:
     for key in sorted(rig.client.scan_iter()):
         kind = rig.client.type(key)
         if kind == b"stream":
-            entries = rig.client.execute_command("XRANGE", key, "-", "+")
+            entries: Any = rig.client.xrange(key)
             found[key.decode()] = {"stream": [[_text(one), [_text(part) for part in parts]] for one, parts in entries]}
         elif kind == b"hash":
-            fields = rig.client.hgetall(key)
-            found[key.decode()] = {"hash": {_text(name): _text(value) for name, value in fields.items()}}  # type: ignore[union-attr]
+            fields: Any = rig.client.hgetall(key)
+            found[key.decode()] = {"hash": {_text(name): _text(value) for name, value in fields.items()}}
     return found
 
 

@@ -70,7 +70,9 @@ def _put_back(rig: Rig, state: dict[str, Any], known: set[str]) -> None:
     """The state as the release left it, as far as a schema with the tables `known` can hold it."""
     for name, rows in state["tables"].items():
         if name in known:
-            insert = SQL("insert into {0} overriding system value select * from jsonb_populate_recordset(null::{0}, %s::jsonb)")
+            insert = SQL(
+                "insert into {0} overriding system value select * from jsonb_populate_recordset(null::{0}, %s::jsonb)"
+            )
             with rig.archive.transaction() as cursor:
                 cursor.execute(insert.format(Identifier(name)), (json.dumps(rows),))
     rig.query("select setval('archive_batch', 1000)")
@@ -87,7 +89,7 @@ def _put_back(rig: Rig, state: dict[str, Any], known: set[str]) -> None:
         if "hash" in content:
             rig.client.hset(key, mapping=content["hash"])
         for entry_id, parts in content.get("stream", []):
-            rig.client.execute_command("XADD", key, entry_id, *parts)
+            rig.client.xadd(key, dict(zip(parts[::2], parts[1::2], strict=True)), id=entry_id)
     for name, data in state["intake"].items():
         path = Path(rig.settings.intake_uri) / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from trading_data.orchestration.schedules import HEALTH_SCHEDULE
 from trading_data.settings import DAGSTER_URL, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL
 
 PROGRAM = "from trading_data.cli.main import main; main()"
@@ -29,6 +32,7 @@ class Up:
         self.home = home
         given = {REDIS_URL, TIMESCALE_URL, DAGSTER_URL, INTAKE_URI}
         self.env = {name: value for name, value in os.environ.items() if name not in given} | {HOME: str(home)}
+        self.env[HEALTH_SCHEDULE] = "off"  # the entries are counted, and so must come to an end
         with closing(socket.socket()) as one:
             one.bind(("127.0.0.1", 0))
             self.port = one.getsockname()[1]
@@ -123,6 +127,9 @@ def test_killed_and_started_again_the_counts_add_up(up: Up) -> None:
     up.kill()
 
     up.start("--feed", "none")
+    (url,) = re.findall(r"^metrics +figures for Prometheus +(\S+)$", up.said(), re.MULTILINE)
+    with urllib.request.urlopen(url, timeout=30) as reply:
+        assert b'trading_data_up{tier="redis"} 1.0' in reply.read()
     until(
         lambda: (found := up.status()) and not any(one["unarchived"] + one["waiting_batches"] for one in found.values())
     )

@@ -18,9 +18,11 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.day_metadata import day_metadata
 from trading_data.orchestration.drift import check_drift, check_spec
+from trading_data.orchestration.health_checks import fresh_result, fresh_spec
 from trading_data.orchestration.metadata import load_metadata, table_metadata
 from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
+from trading_data.times import now
 
 TRIGGER = "trading_data/trigger"
 MEMORY_PRESSURE = "memory_pressure"
@@ -47,6 +49,7 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
             dg.AssetCheckSpec("nothing_missing", asset=dataset.table, description="No entry left a journal undrained."),
             dg.AssetCheckSpec("accounts_balance", asset=dataset.table, description="Ledger, rows and books agree."),
             check_spec(dataset),
+            fresh_spec(dataset),
         ],
         description=f"The hypertable `{dataset.table}`: {dataset.title}, one UTC day a chunk. Loads the batches that wait in "
         f"the intake, each in one transaction with its ledger row and watermarks, then trims the journals. "
@@ -66,7 +69,8 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
             for one in load_pending(database, intake.open(), dataset, run_id=context.run.run_id):
                 loaded.append(one)
                 removed += trim_archived(client, database, dataset, hot_window=hot_window).removed
-            removed += trim_archived(client, database, dataset, hot_window=hot_window).removed
+            if not loaded:  # what has left the hot window since the last load
+                removed = trim_archived(client, database, dataset, hot_window=hot_window).removed
             others = sorted({day for one in loaded for day in one.touched} - set(own))
             days = day_metadata(database, dataset, [*own, *others])
             checks = [
@@ -74,6 +78,7 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
                 _nothing_missing(dataset, loaded),
                 _accounts_balance(database, dataset, [*own, *others], loaded),
                 _declared_is_actual(check_drift(database, context.instance, dataset)),
+                fresh_result(database, dataset, now()),
             ]
         for day in others:
             figures = load_metadata(loaded, day) | days[day]

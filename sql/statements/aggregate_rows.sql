@@ -1,1 +1,0 @@
-select {columns} from {view} where bucket >= %(start)s and bucket < %(end)s

@@ -1,0 +1,15 @@
+-- What somebody made, in an order in which each can be dropped: aggregates, those made last first, for they may be built on
+-- the others; then tables and what else is left.
+select command from (
+    select 1 as turn, (regexp_match(materialization_hypertable_name, '\d+$'))[1]::int as number,
+           format('drop materialized view if exists %I.%I cascade', view_schema, view_name) as command
+    from timescaledb_information.continuous_aggregates
+    union all
+    select 2, 0, format('drop table if exists %I.%I cascade', n.nspname, c.relname)
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p') and n.nspname !~ '^(pg_|_timescaledb|timescaledb_|information_schema$)'
+      and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')
+    union all
+    select 3, 0, format('drop sequence if exists %I.%I cascade', schemaname, sequencename)
+    from pg_sequences where schemaname !~ '^(pg_|_timescaledb|timescaledb_)') as made
+order by turn, number desc, command

@@ -1,0 +1,2 @@
+-- Where the data are, for those who may know.
+select current_setting('data_directory')

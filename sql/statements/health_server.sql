@@ -1,0 +1,3 @@
+-- Of the whole server: whether it keeps statistics (an engine of one session shows not even this session), its size and its limits.
+select exists (select from pg_stat_activity where pid = pg_backend_pid()), pg_database_size(current_database()),
+       current_setting('max_connections')::int, pg_is_in_recovery()

@@ -1,0 +1,187 @@
+"""Who may do what in the archive: an owner of the tables, a writer for the archiver, a reader, and Dagster apart from all.
+
+    {prefix}_owner       owns tables and books: migrations, compression, retention
+    {prefix}_aggregates  owns the aggregates, cannot log in; the writer inherits from it so that it may refresh them
+    {prefix}_writer      drains, loads, refreshes, reads: adds rows and corrects them, never removes any
+    {prefix}_reader      reads, in read-only transactions
+    {prefix}_dagster     owns Dagster's own database, and cannot connect to the archive
+
+Belongs here: the roles, and which of them may change which table. Does not: passwords' origin (`settings`), the schema.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import encrypt_password
+from psycopg2.sql import SQL, Identifier, Literal
+
+from trading_data.archive.database import Archive, parts_of
+from trading_data.archive.sql import script, statement
+from trading_data.datasets import DATASETS
+from trading_data.errors import ArchiveTierError, SettingError
+from trading_data.settings import without_password
+
+BOOKS: Mapping[str, tuple[str, ...]] = {
+    "archive_ledger": ("insert",),
+    "archive_watermark": ("insert", "update"),
+    "archive_quarantine": ("insert", "update"),
+    "archive_revision": ("insert",),
+    "archive_refresh": ("insert", "delete"),
+    "archive_coverage": ("insert", "update", "delete"),
+    "archive_source": ("insert",),
+    "archive_disagreement": ("insert", "update"),
+    "archive_asked": ("insert", "update"),
+    "archive_dropped": (),
+    "archive_migration": (),
+}
+"""What the writer may do to each book besides reading it. A table that is named nowhere can be read, and that is all."""
+LOGINS = ("owner", "writer", "reader", "dagster")
+"""The roles that log in, each with a password of its own."""
+_ROWS = ("insert", "update")
+_EXTENSIONS = ("timescaledb", "pg_stat_statements")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The names of the roles: all begin with one prefix, so that several archives can share a server."""
+
+    prefix: str = "trading"
+
+    @property
+    def owner(self) -> str:
+        """Owns the tables."""
+        return f"{self.prefix}_owner"
+
+    @property
+    def aggregates(self) -> str:
+        """Owns the aggregates."""
+        return f"{self.prefix}_aggregates"
+
+    @property
+    def writer(self) -> str:
+        """Archives."""
+        return f"{self.prefix}_writer"
+
+    @property
+    def reader(self) -> str:
+        """Reads."""
+        return f"{self.prefix}_reader"
+
+    @property
+    def dagster(self) -> str:
+        """Owns Dagster's storage."""
+        return f"{self.prefix}_dagster"
+
+    @property
+    def identifiers(self) -> dict[str, Identifier]:
+        """All of them, quoted, by what they are for."""
+        return {
+            name: Identifier(getattr(self, name)) for name in ("owner", "aggregates", "writer", "reader", "dagster")
+        }
+
+
+def make_roles(admin_url: str, roles: Roles, passwords: Mapping[str, str], dagster_database: str | None = None) -> None:
+    """Make the roles and databases that are missing, and give the roles these passwords. Again, it changes nothing else.
+
+    Args:
+        admin_url: a superuser's URL, with the archive's database in it, which is made if it is missing.
+        roles: their names.
+        passwords: by `owner`, `writer`, `reader`, `dagster`; sent as SCRAM verifiers, so that no log of the server has them.
+        dagster_database: the name of Dagster's own database on this server, or None if that is elsewhere.
+
+    Raises:
+        SettingError: a password is missing or empty.
+        ArchiveTierError: the server is away or refuses; the message has no password in it.
+    """
+    missing = [name for name in LOGINS if not passwords.get(name)]
+    if missing:
+        raise SettingError(f"no password is given for {', '.join(missing)}: every role needs one")
+    database = parts_of(admin_url).database or "trading"
+    with _cursor(admin_url, "postgres") as cursor:
+        for name, quoted in roles.identifiers.items():
+            _make_role(cursor, getattr(roles, name), quoted, passwords.get(name))
+        _make_database(cursor, database, roles.owner)
+        if dagster_database:
+            _make_database(cursor, dagster_database, roles.dagster)
+            cursor.execute(SQL("revoke all on database {} from public").format(Identifier(dagster_database)))
+    with _cursor(admin_url, database) as cursor:
+        cursor.execute("select name from pg_available_extensions where name = any(%s)", (list(_EXTENSIONS),))
+        for (name,) in cursor.fetchall():
+            cursor.execute(SQL("create extension if not exists {}").format(Identifier(name)))
+        cursor.execute(script("roles/cluster", database=Identifier(database), **roles.identifiers))
+
+
+def grant(archive: Archive, roles: Roles) -> list[str]:
+    """Give the roles their rights on every table there is now; returns what was missing, in words.
+
+    By a superuser: handing an aggregate over takes rights in TimescaleDB's own schema, which no role here should have.
+
+    Raises:
+        ArchiveTierError: the archive is away, a role is missing, or the URL is not a superuser's.
+    """
+    done = []
+    with archive.transaction() as cursor:
+        cursor.execute(script("roles/defaults", **roles.identifiers))
+        cursor.execute(statement("own_tables"))
+        owners: dict[str, str] = dict(cursor.fetchall())
+        wanted = list(_wanted(roles, owners))
+        names, to, rights = zip(*wanted, strict=True) if wanted else ((), (), ())
+        cursor.execute(statement("rights_missing"), {"names": list(names), "roles": list(to), "rights": list(rights)})
+        for name, role, right in cursor.fetchall():
+            command = SQL("grant {} on {} to {}").format(SQL(right), Identifier(name), Identifier(role))
+            cursor.execute(command)
+            done.append(f"{role} may {right} {name}")
+        cursor.execute(SQL("grant usage on sequence archive_batch to {}").format(Identifier(roles.writer)))
+        for dataset in DATASETS.values():
+            for aggregate in dataset.aggregates:
+                if owners.get(aggregate.name, roles.aggregates) != roles.aggregates:
+                    change = SQL("alter materialized view {} owner to {}")
+                    cursor.execute(change.format(Identifier(aggregate.name), Identifier(roles.aggregates)))
+                    done.append(f"{roles.aggregates} owns {aggregate.name}")
+    return done
+
+
+def _wanted(roles: Roles, names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Table, role and right: everything is read by all; what is declared is written by the writer."""
+    changed = {**BOOKS, **{one.table: _ROWS for one in DATASETS.values()}}
+    for name in names:
+        yield from ((name, role, "select") for role in (roles.writer, roles.reader))
+        yield from ((name, roles.writer, right) for right in changed.get(name, ()))
+    yield from ((one.table, roles.aggregates, "select") for one in DATASETS.values() if one.table in names)
+
+
+def _make_role(cursor: Cursor, name: str, quoted: Identifier, password: str | None) -> None:
+    cursor.execute("select from pg_roles where rolname = %s", (name,))
+    if not cursor.rowcount:
+        cursor.execute(SQL("create role {}").format(quoted))
+    if password is None:
+        return
+    verifier = encrypt_password(password, name, cursor.connection, "scram-sha-256")
+    options = SQL("alter role {} login nosuperuser nocreatedb nocreaterole noreplication nobypassrls password {}")
+    cursor.execute(options.format(quoted, Literal(verifier)))
+
+
+def _make_database(cursor: Cursor, name: str, owner: str) -> None:
+    cursor.execute("select from pg_database where datname = %s", (name,))
+    if not cursor.rowcount:
+        cursor.execute(SQL("create database {}").format(Identifier(name)))
+    cursor.execute(SQL("alter database {} owner to {}").format(Identifier(name), Identifier(owner)))
+
+
+@contextmanager
+def _cursor(url: str, database: str) -> Iterator[Any]:
+    parsed = parts_of(url).set(drivername="postgresql", database=database)
+    try:
+        with closing(psycopg2.connect(parsed.render_as_string(hide_password=False), connect_timeout=10)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                yield cursor
+    except psycopg2.Error as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ArchiveTierError(
+            f"roles could not be made at {without_password(url)} ({reason}): use a superuser's URL and try again"
+        ) from None

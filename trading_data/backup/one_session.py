@@ -1,0 +1,128 @@
+"""One session of a server lent to several programs in turn, so that they see the same transaction.
+
+The embedded engine has a single session: while `pg_dump` is in its transaction nobody can export or share its snapshot. So
+`pg_dump` connects to us instead, and when it says good-bye we do not pass that on: whoever connects next is still inside its
+transaction, and can count exactly what was dumped.
+
+Belongs here: that. Does not: anything about dumps. It is for a server on this machine that wants no password.
+"""
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+from trading_data.archive.database import parts_of
+from trading_data.errors import ArchiveTierError
+from trading_data.settings import without_password
+
+_PROTOCOL = 196608
+_ASKS_FOR_TLS = (80877103, 80877104)
+_TERMINATE = b"X"
+
+
+@contextmanager
+def lent_session(url: str) -> Iterator[str]:
+    """The URL at which programs reach, one after the other, one session of the server at `url`.
+
+    Raises:
+        ArchiveTierError: the server is away.
+    """
+    given = parts_of(url)
+    try:
+        server = socket.create_connection((given.host or "127.0.0.1", given.port or 5432), timeout=30)
+    except OSError as error:
+        raise ArchiveTierError(f"the archive at {without_password(url)} does not answer: {error}") from error
+    with closing(server), closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        greeting = _greeting(server, given.username or "postgres", given.database or "postgres")
+        server.settimeout(None)
+        thread = threading.Thread(target=_serve, args=(listener, server, greeting), daemon=True)
+        thread.start()
+        try:
+            yield given.set(host="127.0.0.1", port=listener.getsockname()[1]).render_as_string(hide_password=False)
+        finally:
+            for one in (server, listener):
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+            listener.close()
+            thread.join(timeout=10)
+
+
+def _serve(listener: socket.socket, server: socket.socket, greeting: bytes) -> None:
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        with closing(client), suppress(OSError, EOFError):
+            _welcome(client, greeting)
+            over = threading.Event()
+            back = threading.Thread(target=_back, args=(server, client, over), daemon=True)
+            back.start()
+            try:
+                _forth(client, server)
+            finally:
+                over.set()
+                back.join()
+
+
+def _forth(client: socket.socket, server: socket.socket) -> None:
+    """Pass messages on, all but the good-bye."""
+    while True:
+        kind = _exactly(client, 1)
+        length = _exactly(client, 4)
+        if kind == _TERMINATE:
+            return
+        server.sendall(kind + length + _exactly(client, struct.unpack("!I", length)[0] - 4))
+
+
+def _back(server: socket.socket, client: socket.socket, over: threading.Event) -> None:
+    server.settimeout(0.1)
+    while not over.is_set():
+        try:
+            data = server.recv(1 << 18)
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+        if not data:
+            break
+        with suppress(OSError):
+            client.sendall(data)
+    with suppress(OSError):
+        client.shutdown(socket.SHUT_RDWR)
+
+
+def _welcome(client: socket.socket, greeting: bytes) -> None:
+    while True:
+        length, code = struct.unpack("!II", _exactly(client, 8))
+        _exactly(client, length - 8)
+        if code not in _ASKS_FOR_TLS:
+            client.sendall(greeting)
+            return
+        client.sendall(b"N")
+
+
+def _greeting(server: socket.socket, user: str, database: str) -> bytes:
+    """Begin the session; all that the server says up to and with its ReadyForQuery."""
+    words = b"".join(word.encode() + b"\0" for word in ("user", user, "database", database)) + b"\0"
+    server.sendall(struct.pack("!II", len(words) + 8, _PROTOCOL) + words)
+    said = bytearray()
+    while True:
+        head = _exactly(server, 5)
+        said += head + _exactly(server, struct.unpack("!I", head[1:])[0] - 4)
+        if head[:1] == b"E":
+            raise ArchiveTierError(f"the archive refused a session: {said[5:].decode(errors='replace')}")
+        if head[:1] == b"Z":
+            return bytes(said)
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        some = sock.recv(size - len(data))
+        if not some:
+            raise EOFError
+        data += some
+    return bytes(data)

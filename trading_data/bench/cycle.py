@@ -1,0 +1,136 @@
+"""What the assets do to the price journals, called as they call it, and the bare operations it is compared with.
+
+Belongs here: these two. Does not: filling journals (`rows`) and judging.
+"""
+
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.sql import SQL, Identifier
+
+from trading_data.archive.copy import binary
+from trading_data.archive.database import Archive
+from trading_data.archive.ledger import archived_positions
+from trading_data.archive.load import load_pending
+from trading_data.archive.loaded import Loaded
+from trading_data.archive.sql import identifiers
+from trading_data.archive.trim import trim_archived
+from trading_data.bench.measure import seconds
+from trading_data.bench.wire import packed, send_all, wire
+from trading_data.datasets import PRICE
+from trading_data.errors import ServerError
+from trading_data.intake.snapshot import BATCH_ENTRIES, Drained, snapshot
+from trading_data.intake.store import Intake
+from trading_data.live.connection import Client
+from trading_data.live.journal import BEGINNING, ROWS_PER_PIPELINE, Stretch, find_journals, inspect, raw
+from trading_data.live.pages import pages
+
+LIMIT_TABLE = "bench_limit"
+_COPY = "copy {} ({}) from stdin (format binary)"
+_BUFFER = 1 << 20
+
+
+@dataclass
+class Cycle:
+    """What a cycle did, and the seconds of its steps."""
+
+    drained: list[Drained] = field(default_factory=list)
+    loaded: list[Loaded] = field(default_factory=list)
+    trimmed: int = 0
+    snapshot_seconds: float = 0.0
+    load_seconds: float = 0.0
+
+    def expect(self, what: str, count: int) -> None:
+        """Raise unless exactly so many were `inserted` (or `unchanged`), and everything left the journals.
+
+        Raises:
+            ServerError: a bench whose work is not right has no speed.
+        """
+        found = sum(getattr(one, what) for one in self.loaded)
+        if (found, self.trimmed) != (count, count):
+            raise ServerError(
+                f"a bench archived {found:,} entries as {what} and trimmed {self.trimmed:,}, where {count:,} were to be: "
+                "somebody else uses its servers, or this is a bug; run `trading-data verify` on your own"
+            )
+
+
+def drain(client: Client, archive: Archive, intake: Intake, earliest: datetime) -> Iterator[Drained]:
+    """As the asset `price_snapshot`."""
+    archived = archived_positions(archive, PRICE, find_journals(client, PRICE))
+    return snapshot(client, intake, PRICE, earliest=earliest, archived=archived, run_id="bench")
+
+
+def load(client: Client, archive: Archive, intake: Intake, cycle: Cycle) -> None:
+    """As the asset `price_data` under memory pressure: load what waits and trim after each batch, without a hot window."""
+    before = len(cycle.loaded)
+    for one in load_pending(archive, intake, PRICE, run_id="bench"):
+        cycle.loaded.append(one)
+        cycle.trimmed += trim_archived(client, archive, PRICE, hot_window=timedelta(0)).removed
+    if len(cycle.loaded) == before:
+        cycle.trimmed += trim_archived(client, archive, PRICE, hot_window=timedelta(0)).removed
+
+
+def run_cycle(client: Client, archive: Archive, intake: Intake, earliest: datetime) -> Cycle:
+    """Drain everything, load it, trim it."""
+    out = Cycle()
+    began = time.perf_counter()
+    out.drained = list(drain(client, archive, intake, earliest))
+    drained = time.perf_counter()
+    load(client, archive, intake, out)
+    out.snapshot_seconds, out.load_seconds = drained - began, time.perf_counter() - drained
+    return out
+
+
+def read_requests(client: Client) -> list[bytes]:
+    """The packed requests with which the archiver reads all price journals from their beginning, a page each."""
+    infos = inspect(client, find_journals(client, PRICE))
+    stretches = [Stretch(name, BEGINNING, info.last, info.length) for name, info in infos.items()]
+    return [
+        b"".join(
+            packed("XRANGE", raw(one.journal), f"({one.after}", str(one.upto), "COUNT", count)
+            for one, count in page.asked
+        )
+        for page in pages(client, stretches, ROWS_PER_PIPELINE)
+    ]
+
+
+def raw_read(client: Client, requests: list[bytes]) -> float:
+    """Seconds to take in the replies to these requests, unparsed."""
+    with wire(client) as line:
+        return seconds(lambda: send_all(line, requests))
+
+
+def encoded(table: pa.Table, size: int = BATCH_ENTRIES) -> list[bytes]:
+    """Rows in the binary form of COPY, cut as batches are."""
+    ids = pa.repeat(pa.scalar(1, pa.int64()), table.num_rows)
+    whole = table.append_column("batch_id", ids)
+    return [b"".join(binary(whole.slice(at, size))) for at in range(0, whole.num_rows, size)]
+
+
+def fresh_table(connection: Connection, name: str = LIMIT_TABLE) -> None:
+    """A new hypertable like `price_data`: the same columns, key and chunks; no aggregates, no columnstore."""
+    with connection.cursor() as cursor:
+        cursor.execute(SQL("drop table if exists {}").format(Identifier(name)))
+        cursor.execute(SQL("create table {} (like price_data including all)").format(Identifier(name)))
+        cursor.execute(
+            "select create_hypertable(%s, by_range('timestamp', interval '1 day'), create_default_indexes => false)",
+            (name,),
+        )
+
+
+def copy_into(connection: Connection, name: str, blocks: list[bytes]) -> float:
+    """Seconds of a binary COPY of each block, each committed."""
+    columns = identifiers([*PRICE.names, "batch_id"])
+    command = SQL(_COPY).format(Identifier(name), columns).as_string(connection)
+
+    def copy() -> None:
+        with connection.cursor() as cursor:
+            for block in blocks:
+                cursor.copy_expert(command, io.BytesIO(block), size=_BUFFER)
+
+    return seconds(copy)

@@ -1,0 +1,133 @@
+"""Bench `read`: three common questions, through `MarketData` and bare.
+
+Belongs here: the questions. Does not: the reader.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trading_data import Bar, LiveStore, MarketData
+from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
+from trading_data.bench.measure import Ratio, Work, alternate, per_call, spreads
+from trading_data.bench.rows import MINUTES_A_DAY, Bars
+from trading_data.bench.scene import archived
+from trading_data.bench.servers import BenchRig
+from trading_data.errors import ServerError
+from trading_data.live.connection import connect
+from trading_data.live.keys import KEYS
+from trading_data.times import DAY, day_start, now
+
+_SYMBOLS = 500
+_YEAR = 252
+_OF_THE_YEAR = 10
+_CALLS = 20
+_RAW = """
+    select symbol, timestamp, open, high, low, close, volume, source from price_data
+    where symbol = %s and timestamp >= %s and timestamp < %s order by timestamp
+"""
+_HOURS = """
+    select symbol, bucket, open, high, low, close, volume from price_1h
+    where symbol = %s and bucket >= %s and bucket < %s order by bucket
+"""
+
+
+def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+    """One question after the other, each on a scene of its own."""
+    reader = MarketData(rig.client, rig.archive, rig.intake, rig.earliest)
+    found = {}
+    for name, question in (("read-two-tiers", _two_tiers), ("read-year", _year), ("read-latest", _latest)):
+        plan.say(f"{name}, {plan.repeat} times")
+        found[name] = question(rig, reader, plan)
+    return found
+
+
+def _two_tiers(rig: BenchRig, reader: MarketData, plan: Plan) -> Outcome:
+    today, symbols = day_start(now().date()), plan.size(_SYMBOLS, 2)
+    rig.clean()
+    live = Bars(symbols, MINUTES_A_DAY)
+    archived(rig, Bars(symbols, 4 * MINUTES_A_DAY, until=today - DAY))
+    rig.journalled(live)
+    asked = ("S0001", today - DAY * 5, today)
+    frame = reader.prices(*asked)
+    _expect(len(frame), 5 * MINUTES_A_DAY)
+    outcome = _against_sql(rig, plan, lambda: reader.prices(*asked), _RAW, asked)
+    tiers = frame["tier"].value_counts().to_dict()
+    return Outcome(outcome.ratio, {**outcome.figures, **{f"rows_{tier}": int(count) for tier, count in tiers.items()}})
+
+
+def _year(rig: BenchRig, reader: MarketData, plan: Plan) -> Outcome:
+    today, days = day_start(now().date()), plan.size(_YEAR, 2)
+    rig.clean()
+    archived(rig, Bars(plan.size(_OF_THE_YEAR, 2), days * MINUTES_A_DAY))
+    asked = ("S0001", today - DAY * days, today)
+    rows = len(reader.prices(*asked, "1h"))
+    _expect(rows, 7 * days)
+    outcome = _against_sql(rig, plan, lambda: reader.prices(*asked, "1h"), _HOURS, asked)
+    return Outcome(outcome.ratio, {**outcome.figures, "rows": rows})
+
+
+def _latest(rig: BenchRig, reader: MarketData, plan: Plan) -> Outcome:
+    rig.clean()
+    symbols = plan.size(_SYMBOLS, 2)
+    bars = Bars(symbols, 1)
+    client = connect(rig.settings.require_redis_url())
+    LiveStore(client).record_prices([Bar(**one) for one in bars.records(symbols)])
+    _expect(len(reader.latest(bars.names)), symbols)
+
+    def bare() -> None:
+        pipeline: Any = client.pipeline(transaction=False)
+        for name in bars.names:
+            pipeline.hgetall(KEYS["price"].name(symbol=name))
+        pipeline.execute()
+
+    outcome = _compared(
+        plan, lambda: per_call(lambda: reader.latest(bars.names), _CALLS), lambda: per_call(bare, _CALLS)
+    )
+    client.close()
+    return Outcome(outcome.ratio, {**outcome.figures, "symbols": symbols})
+
+
+def _against_sql(rig: BenchRig, plan: Plan, ask: Any, statement: str, values: tuple[object, ...]) -> Outcome:
+    with rig.connection() as connection, connection.cursor() as cursor:
+
+        def bare() -> None:
+            cursor.execute(statement, values)
+            cursor.fetchall()
+
+        return _compared(plan, lambda: per_call(ask, _CALLS), lambda: per_call(bare, _CALLS))
+
+
+def _compared(plan: Plan, subject: Work, reference: Work) -> Outcome:
+    times = alternate(plan.repeat, {"subject": subject, "reference": reference})
+    return Outcome(Ratio.of(times["subject"], times["reference"]), spreads(times))
+
+
+def _expect(found: int, wanted: int) -> None:
+    if found != wanted:
+        raise ServerError(f"a bench read {found:,} rows where there are {wanted:,}: this is a bug")
+
+
+BENCH = Bench(
+    "read",
+    (
+        Promise(
+            "read-two-tiers",
+            "five days of one symbol's bars, four of them archived and one in the journals, as a data frame",
+            "the query of the archive alone, over one open connection, as tuples",
+            Target("at most", 2),
+        ),
+        Promise(
+            "read-year",
+            "a year of one symbol by the hour, as a data frame",
+            "the query of the continuous aggregate alone, over one open connection, as tuples",
+            Target("at most", 1.5),
+        ),
+        Promise(
+            "read-latest",
+            "the latest bar of 500 symbols, as a data frame",
+            "one pipeline of HGETALL, as redis-py's dicts",
+            Target("at most", 1.5),
+        ),
+    ),
+    run,
+)

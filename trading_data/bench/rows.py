@@ -1,0 +1,124 @@
+"""The bars that benches work on: the same ones as journal entries, as records, and as an Arrow table.
+
+Belongs here: making them, and journalling them without a client library. Does not: measuring.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trading_data.bench.wire import packed, wire
+from trading_data.datasets import PRICE, codec
+from trading_data.live.connection import Client
+from trading_data.times import DAY, day_start, now
+
+MINUTES_A_DAY = 390
+_OPENING = timedelta(hours=14, minutes=30)
+_COMMANDS = 500
+SOURCE = "bench"
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Minute bars of `symbols` symbols, `each` of them a symbol, over as many days of 390 minutes as that takes.
+
+    They end on the day before `until` (default: today). Prices walk at random in cents; the same `seed` gives the same bars.
+    """
+
+    symbols: int
+    each: int
+    until: datetime = field(default_factory=lambda: day_start(now().date()))
+    seed: int = 7
+
+    @property
+    def count(self) -> int:
+        """How many bars."""
+        return self.symbols * self.each
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The symbols."""
+        return [f"S{at:04d}" for at in range(self.symbols)]
+
+    @cached_property
+    def days(self) -> list[datetime]:
+        """Midnight of each day, oldest first."""
+        number = -(-self.each // MINUTES_A_DAY)
+        return [self.until - DAY * (number - at) for at in range(number)]
+
+    @cached_property
+    def moments(self) -> list[datetime]:
+        """The times of each symbol's bars."""
+        minute = timedelta(minutes=1)
+        return [self.days[at // MINUTES_A_DAY] + _OPENING + minute * (at % MINUTES_A_DAY) for at in range(self.each)]
+
+    def table(self) -> pa.Table:
+        """The bars with the dataset's columns, symbol by symbol as an archiver reads them."""
+        values = np.stack([self._minute(at) for at in range(self.each)])
+        columns = {
+            "symbol": pa.array(np.repeat(self.names, self.each)),
+            "timestamp": pa.array(self.moments * self.symbols, codec.ARROW_TYPES["time"]),
+            **{name: pa.array(values[:, at].T.ravel()) for at, name in enumerate(("open", "high", "low", "close"))},
+            "volume": pa.array(values[:, 4].T.ravel()),
+            "source": pa.repeat(SOURCE, self.count),
+        }
+        return pa.table(columns).select(list(PRICE.names)).cast(codec.schema(PRICE))
+
+    def entries(self, first_ms: int) -> Iterator[bytes]:
+        """Packed XADD commands, a minute of all symbols after the other; the n-th minute has the id `first_ms + n`."""
+        heads = [packed("XADD", PRICE.prefix + name)[len(b"*2\r\n") :] for name in self.names]
+        head = b"*%d\r\n" % (3 + 2 * len(PRICE.fields))
+        for at, moment in enumerate(self.moments):
+            entry_id = f"{first_ms + at}-0"
+            block = []
+            for name, values in zip(heads, zip(*self._minute(at).tolist(), strict=True), strict=True):
+                block += [head, name, _tail(entry_id, moment, values)]
+                if len(block) == 3 * _COMMANDS:
+                    yield b"".join(block)
+                    block = []
+            if block:
+                yield b"".join(block)
+
+    def records(self, count: int) -> list[dict[str, Any]]:
+        """The first `count` bars in the order of time, as mappings that `LiveStore.record_prices` takes."""
+        found: list[dict[str, Any]] = []
+        for at, moment in enumerate(self.moments):
+            for name, values in zip(self.names, zip(*self._minute(at).tolist(), strict=True), strict=True):
+                found.append(dict(zip(PRICE.names, (name, moment, *values, SOURCE), strict=True)))
+                if len(found) == count:
+                    return found
+        return found
+
+    def _minute(self, at: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Open, high, low, close and volume of all symbols in one minute: five rows."""
+        chance = np.random.default_rng((self.seed, at))
+        cents = 5_000 + 37 * np.arange(self.symbols) + chance.integers(-200, 200, self.symbols)
+        steps = np.sort(chance.integers(-40, 41, (4, self.symbols)), axis=0)
+        low, one, other, high = (cents + steps) / 100
+        return np.stack([one, high, low, other, chance.integers(1, 100_000, self.symbols).astype(float)])
+
+
+def journal(client: Client, bars: Bars, first_ms: int) -> None:
+    """Write the bars into the journals, as fast as that goes."""
+    with wire(client) as line:
+        for block in bars.entries(first_ms):
+            line.send(block)
+
+
+def bars_of(entries: int, symbols: int = 500) -> Bars:
+    """About so many bars; of fewer symbols where there would be less than 20 of each."""
+    fewer = max(2, min(symbols, entries // 20))
+    return Bars(fewer, max(2, entries // fewer))
+
+
+def _tail(entry_id: str, moment: datetime, values: Sequence[float]) -> bytes:
+    numbers = "".join(
+        f"${len(name)}\r\n{name}\r\n${len(text)}\r\n{text}\r\n"
+        for name, text in zip(PRICE.fields, (moment.isoformat(), *map(repr, values), SOURCE), strict=True)
+    )
+    return f"${len(entry_id)}\r\n{entry_id}\r\n{numbers}".encode()

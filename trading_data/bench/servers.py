@@ -1,0 +1,232 @@
+"""The servers that benches run on, never a user's data: an own database beside the one that a URL names, an empty database of
+the live tier that is emptied again, or embedded servers in a temporary home.
+
+Belongs here: starting, cleaning, stopping. Does not: measuring. The user's TRADING_DATA_HOME is not touched.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.sql import SQL, Identifier
+from sqlalchemy import make_url
+
+from trading_data.archive.database import Archive
+from trading_data.archive.migrate import migrate
+from trading_data.bench.rows import Bars, journal
+from trading_data.datasets import DATASETS
+from trading_data.errors import ArchiveTierError, Refused
+from trading_data.intake.store import Intake
+from trading_data.live.connection import Client, connect_for_archiver, live_errors
+from trading_data.live.writes import is_cluster
+from trading_data.settings import (
+    BACKUP_URI,
+    HOME,
+    INTAKE_URI,
+    REDIS_URL,
+    START,
+    TIMESCALE_URL,
+    Settings,
+    without_password,
+)
+from trading_data.times import day_start
+
+_CLEARED = """
+    select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and relname <> 'archive_migration'
+"""
+
+
+class BenchRig:
+    """Both tiers and an intake, all of them scratch: `clean` empties them."""
+
+    def __init__(self, settings: Settings, *, embedded: tuple[str, ...] = ()) -> None:
+        """`settings` has both URLs and a home of the bench's own; `embedded` names the tiers that no URL was given for."""
+        self.settings, self.embedded = settings, embedded
+        self.earliest = day_start(settings.start)
+
+    @cached_property
+    def client(self) -> Client:
+        """The live tier, as the archiver connects."""
+        return connect_for_archiver(self.settings.require_redis_url())
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The archive tier."""
+        return Archive(self.settings.require_timescale_url())
+
+    @property
+    def intake(self) -> Intake:
+        """The intake."""
+        return Intake(self.settings.intake_uri)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of programs that are to use these servers, and nothing else of this program's."""
+        settings = self.settings
+        given = {
+            REDIS_URL: settings.redis_url,
+            TIMESCALE_URL: settings.timescale_url,
+            HOME: str(settings.home),
+            INTAKE_URI: settings.intake_uri,
+            BACKUP_URI: settings.backup_uri,
+            START: settings.start.isoformat(),
+            "DAGSTER_DISABLE_TELEMETRY": "1",
+        }
+        return {**os.environ, **{name: value for name, value in given.items() if value}}
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A plain connection to the archive, every statement committed by itself: what references use."""
+        opened = psycopg2.connect(_plain(self.settings.require_timescale_url()))
+        opened.autocommit = True
+        try:
+            with opened.cursor() as cursor:
+                cursor.execute("set timezone = 'UTC'")
+            yield opened
+        finally:
+            opened.close()
+
+    def clean(self) -> None:
+        """Empty both tiers and the intake."""
+        with live_errors(self.client):
+            self.client.flushdb()
+        self.clean_archive()
+
+    def clean_archive(self) -> None:
+        """Empty the archive tier and the intake."""
+        shutil.rmtree(self.settings.intake_uri, ignore_errors=True)
+        views = [one.name for dataset in DATASETS.values() for one in reversed(dataset.aggregates)]
+        with self.archive.transaction(snapshot=True) as cursor:
+            cursor.execute(_CLEARED)
+            tables = [name for (name,) in cursor.fetchall()]
+        for name in [*tables, *views]:
+            with self.archive.transaction() as cursor:
+                cursor.execute(SQL("truncate {}").format(Identifier(name)))
+
+    def journalled(self, bars: Bars, first_ms: int = 1_700_000_000_000) -> None:
+        """Empty the live tier and write the bars into its journals; the same entries with the same ids every time."""
+        with live_errors(self.client):
+            self.client.flushdb()
+        journal(self.client, bars, first_ms)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+        self.archive.close()
+
+
+@contextmanager
+def serve(given: Settings, say: Callable[[str], None] = lambda _: None) -> Iterator[BenchRig]:
+    """Servers for benches, where `given` names none in a temporary home; all that was made goes again.
+
+    Raises:
+        Refused: the live tier's URL names a database with keys in it, or a cluster.
+        ServerError: a server is away or cannot be started.
+    """
+    if given.redis_url:
+        _refuse_unless_empty(given.redis_url)
+    home = Path(tempfile.mkdtemp(prefix="trading_data_bench_"))
+    scratch = replace(given, home=home, intake_uri=str(home / "intake"), backup_uri=str(home / "backups"))
+    try:
+        with _running(scratch, say) as running, _own_database(running, given) as own:
+            tiers = (("live", given.redis_url), ("archive", given.timescale_url))
+            rig = BenchRig(own, embedded=tuple(name for name, url in tiers if not url))
+            try:
+                migrate(rig.archive)
+                yield rig
+                rig.clean()
+            finally:
+                if given.redis_url:
+                    rig.client.flushdb()
+                rig.close()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """This program's environment with these values; afterwards as it was."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _running(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings]:
+    if settings.redis_url and settings.timescale_url:
+        yield settings
+        return
+    from trading_data.services.stack import Stack
+
+    stack = Stack(replace(settings, dagster_url=settings.dagster_url or _NOT_NEEDED))
+    try:
+        yield replace(stack.start(say), dagster_url=settings.dagster_url)
+    finally:
+        stack.stop()
+
+
+_NOT_NEEDED = "postgresql+psycopg2://not-needed"
+"""No bench on these servers asks Dagster's storage, so none is started for it."""
+
+
+@contextmanager
+def _own_database(settings: Settings, given: Settings) -> Iterator[Settings]:
+    """A database of the bench's own on a server given by URL."""
+    if not given.timescale_url:
+        yield settings
+        return
+    name = f"trading_data_bench_{os.getpid()}"
+    _execute(given.timescale_url, SQL("create database {}").format(Identifier(name)))
+    try:
+        own = make_url(given.timescale_url).set(database=name).render_as_string(hide_password=False)
+        yield replace(settings, timescale_url=own)
+    finally:
+        _execute(given.timescale_url, SQL("drop database if exists {} with (force)").format(Identifier(name)))
+
+
+def _execute(url: str, command: Any) -> None:
+    try:
+        connection = psycopg2.connect(_plain(url))
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(command)
+        finally:
+            connection.close()
+    except psycopg2.Error as error:
+        raise ArchiveTierError(
+            f"the benches want a database of their own beside {without_password(url)}, and got: {str(error).strip()}. "
+            f"Name a server on which this account may create databases, or unset {TIMESCALE_URL}"
+        ) from error
+
+
+def _refuse_unless_empty(url: str) -> None:
+    client = connect_for_archiver(url)
+    try:
+        if is_cluster(client):
+            raise Refused(f"{REDIS_URL} names a cluster, and benches send raw commands: name a single, empty server")
+        with live_errors(client):
+            keys = client.dbsize()
+        if keys:
+            raise Refused(
+                f"{REDIS_URL} names a database with {keys:,} keys, and the benches empty it: name an empty one "
+                "(another number behind the last slash), or unset it for an embedded server"
+            )
+    finally:
+        client.close()
+
+
+def _plain(url: str) -> str:
+    return url.replace("postgresql+psycopg2://", "postgresql://", 1)

@@ -1,0 +1,102 @@
+"""The live tier without a client library: packed commands on a socket, whose replies are counted and not looked into.
+
+It is what no client can be faster than. The end of the replies is known by an ECHO behind the commands.
+
+Belongs here: sending, and waiting for the end. Does not: which commands.
+"""
+
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import hiredis
+
+from trading_data.errors import LiveTierError, LiveTierFull
+from trading_data.live.connection import Client
+
+_MARK = b"trading-data bench: end of replies"
+_END = b"$%d\r\n%s\r\n" % (len(_MARK), _MARK)
+_BUFFER = 1 << 20
+
+
+def packed(*command: Any) -> bytes:
+    """A command as it goes over the wire."""
+    return cast(bytes, hiredis.pack_command(command))
+
+
+ECHO = packed("ECHO", _MARK)
+
+
+class Wire:
+    """A socket to the live tier, signed in."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Use `wire`, which opens one."""
+        self._sock = sock
+        self._buffer = bytearray(_BUFFER)
+
+    def send(self, commands: bytes) -> int:
+        """Send packed commands (and an ECHO) and take in all replies; how many bytes of them.
+
+        Raises:
+            LiveTierError: a reply is an error, or the server went away.
+        """
+        self._sock.sendall(commands + ECHO)
+        total, tail = 0, b""
+        view = memoryview(self._buffer)
+        while not tail.endswith(_END):
+            count = self._sock.recv_into(view)
+            if not count:
+                raise LiveTierError("the live tier closed the connection of a bench: see its log")
+            if total == 0 and view[0] == ord("-"):
+                raise _refused(bytes(view[:count]).partition(b"\r\n")[0].decode())
+            total += count
+            tail = (tail + view[max(0, count - len(_END)) : count])[-len(_END) :]
+        return total - len(_END)
+
+
+def _refused(said: str) -> LiveTierError:
+    if said.startswith("-OOM"):
+        return LiveTierFull(
+            "the live tier has not the memory that this bench wants: raise its maxmemory, or run it with a smaller --scale"
+        )
+    return LiveTierError(f"the live tier refused what a bench sent: {said}")
+
+
+@contextmanager
+def wire(client: Client) -> Iterator[Wire]:
+    """A socket to the server of `client`, opened and signed in by the library and then used without it."""
+    pool = client.connection_pool
+    connection = cast(Any, pool).get_connection()
+    try:
+        yield Wire(connection._sock)
+    finally:
+        connection.disconnect()
+        pool.release(connection)
+
+
+class Listening:
+    """Stands in for a client and keeps what is asked of it through pipelines, packed: the very requests of the archiver."""
+
+    def __init__(self, client: Client) -> None:
+        """Pass everything on to `client`."""
+        self._client = client
+        self.requests: list[bytes] = []
+
+    def pipeline(self, transaction: bool) -> Any:
+        """A pipeline whose commands are kept when it is executed."""
+        pipeline: Any = self._client.pipeline(transaction=transaction)
+        execute = pipeline.execute
+
+        def listening(**options: Any) -> Any:
+            self.requests.append(b"".join(packed(*args) for args, _ in pipeline.command_stack))
+            return execute(**options)
+
+        pipeline.execute = listening
+        return pipeline
+
+
+def send_all(line: Wire, blocks: Iterable[bytes]) -> int:
+    """Send blocks of commands one after the other; bytes of all replies."""
+    return sum(line.send(block) for block in blocks)

@@ -1,0 +1,75 @@
+"""Bench `write`: what a producer pays for `record_prices`.
+
+Belongs here: the library against its own commands, packed. Does not: archiving.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trading_data import Bar, LiveStore
+from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
+from trading_data.bench.measure import Ratio, alternate, rates, seconds
+from trading_data.bench.rows import Bars
+from trading_data.bench.servers import BenchRig
+from trading_data.bench.wire import Listening, send_all, wire
+from trading_data.live.connection import connect, live_errors
+
+_BATCH = 500
+_BATCHES = 40
+
+
+def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+    """The same commands, from records and packed before."""
+    batches = plan.size(_BATCHES, 2)
+    records = [Bar(**one) for one in Bars(_BATCH, batches).records(_BATCH * batches)]
+    blocks = [records[at : at + _BATCH] for at in range(0, len(records), _BATCH)]
+    client = connect(rig.settings.require_redis_url())
+    listening: Any = Listening(client)
+    rig.clean()
+    _record(LiveStore(listening), blocks)
+
+    def library() -> float:
+        _empty(rig)
+        store = LiveStore(client)
+        store.record_prices(blocks[0])
+        _empty(rig)
+        return seconds(lambda: _record(store, blocks))
+
+    def raw() -> float:
+        _empty(rig)
+        with wire(client) as line:
+            return seconds(lambda: send_all(line, listening.requests))
+
+    plan.say(f"{len(records):,} bars in batches of {_BATCH}, {plan.repeat} times")
+    times = alternate(plan.repeat, {"library": library, "raw": raw})
+    client.close()
+    figures = {
+        "bars": len(records),
+        "bars_per_second": rates(len(records), times["library"]),
+        "reference_bars_per_second": rates(len(records), times["raw"]),
+    }
+    return {"write": Outcome(Ratio.of(times["raw"], times["library"]), figures)}
+
+
+def _record(store: LiveStore, blocks: list[list[Bar]]) -> None:
+    for block in blocks:
+        store.record_prices(block)
+
+
+def _empty(rig: BenchRig) -> None:
+    with live_errors(rig.client):
+        rig.client.flushdb()
+
+
+BENCH = Bench(
+    "write",
+    (
+        Promise(
+            "write",
+            "`record_prices` in batches of 500: journal entry, latest value, publication",
+            "the same commands, packed before, on a raw socket",
+            Target("at least", 0.4),
+        ),
+    ),
+    run,
+)

@@ -1,0 +1,79 @@
+"""`trading-data doctor`.
+
+Belongs here: printing, the exit code, telling what Dagster cannot tell itself. Does not: looking (`doctor`).
+"""
+
+import json
+import logging
+import sys
+import time
+
+import click
+
+from trading_data.alerts.channels import channels
+from trading_data.alerts.memory import FileMemory
+from trading_data.alerts.message import figures, hide_secrets
+from trading_data.alerts.settings import AlertSettings
+from trading_data.alerts.tell import tell
+from trading_data.cli.servers import dagster_home, settings_of_running
+from trading_data.doctor.examine import Page, examine
+from trading_data.health.thresholds import Finding
+from trading_data.printable import printable
+from trading_data.settings import Settings
+from trading_data.times import now
+
+WATCHED_FROM_OUTSIDE = ("daemon", "dagster_away", "switched")
+"""What silences Dagster's own alerts, and so has to be told by somebody else."""
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option(
+    "--tell",
+    "telling",
+    is_flag=True,
+    help="Tell webhook and e-mail that Dagster itself does not run; for a clock outside of it, such as cron.",
+)
+def command(as_json: bool, telling: bool) -> None:
+    """What is wrong, in order of harm, with the command for each. Exit code 1 if anything is, a warning included."""
+    logging.getLogger().addHandler(logging.NullHandler())  # what libraries say about servers away is said on the page
+    settings = settings_of_running()
+    page = examine(settings, dagster_home(settings), now())
+    if as_json:
+        click.echo(json.dumps(page.as_json(), indent=2))
+    else:
+        _print(page)
+    if telling:
+        _tell(page, settings)
+    if page.findings:
+        sys.exit(1)
+
+
+def _print(page: Page) -> None:
+    for one in page.findings:
+        click.echo("\n  ".join(_lines(one)))
+    if page.findings:
+        errors = sum(one.severity == "error" for one in page.findings)
+        count = len(page.findings)
+        word = "thing is" if count == 1 else "things are"
+        click.echo(f"\n{count} {word} wrong, {errors} of them errors; looked at:")
+    else:
+        click.echo("nothing is wrong; looked at:")
+    for fact in page.facts:
+        click.echo(f"  {printable(fact)}")
+
+
+def _lines(one: Finding) -> list[str]:
+    said = printable(" ".join(hide_secrets(one.message).split()))
+    return [f"{one.severity.upper()} {one.key}: {said}", *figures(one), f"run: {printable(one.command)}"]
+
+
+def _tell(page: Page, settings: Settings) -> None:
+    found = [one for one in page.findings if one.key in WATCHED_FROM_OUTSIDE]
+    alerts = AlertSettings.from_env()
+    ways = [one for one in channels(alerts, logging.getLogger("trading_data.alerts")) if one.name != "log"]
+    done = tell(FileMemory(settings.home / "alerts.json"), ways, found, time.time(), alerts.every)
+    for name, count in done.delivered.items():
+        click.echo(f"told {count} by {name}", err=True)
+    for name, why in done.failed.items():
+        click.echo(f"not told by {name}, tried again the next time: {why}", err=True)

@@ -1,0 +1,27 @@
+"""How old the newest backup is, and whether it was ever proven.
+
+Belongs here: the finding and the fact for the page. Does not: backups (`backup`), and the limits (`health.declared`).
+"""
+
+from datetime import datetime
+
+from trading_data.backup.figures import measure_backups
+from trading_data.backup.listing import backups
+from trading_data.errors import BackupError
+from trading_data.health.declared import BACKUPS
+from trading_data.health.thresholds import WARN, Finding, judge
+
+
+def look_at_backups(uri: str, now: datetime) -> tuple[list[Finding], list[str]]:
+    """What is wrong with the backups under `uri`, and what there is."""
+    try:
+        every = backups(uri)
+    except BackupError as error:
+        said = " ".join(str(error).split())
+        return [Finding("backup_unknown", WARN, said, "trading-data backup --list", harm=560)], []
+    newest = next((one for one in every if one.complete), None)
+    facts = [f"{sum(one.complete for one in every):,} complete backups"]
+    if newest is not None:
+        proven = "restored in a drill" if newest.drilled else "not proven by a drill"
+        facts = [f"{facts[0]}, the newest {newest.age(now).total_seconds() / 3600:,.1f} h old, {proven}"]
+    return judge(BACKUPS, measure_backups(uri, now)), facts

@@ -1,0 +1,81 @@
+"""Thresholds of what is on its way from the one tier to the other.
+
+Belongs here: limits and words. Does not: measuring (`health.flow`).
+"""
+
+from trading_data.datasets import DATASETS
+from trading_data.health.declared.forms import ARCHIVE, REFRESH, both, full_in, itself, single
+from trading_data.health.thresholds import Threshold
+
+FRESHNESS, FULL = "freshness", "memory_full_soon"
+FLOW: tuple[Threshold, ...] = (
+    *both(
+        FULL,
+        "flow.memory.full_in",
+        "the live tier {of} is full in {value} if it goes on growing as it does; then it refuses writes",
+        ARCHIVE,
+        warn=3600,
+        error=600,
+        harm=(630, 930),
+        under=True,
+        hurts_in=itself,
+    ),
+    *both(
+        "journal_lag",
+        "flow.journal.oldest",
+        "the oldest {of} entry that is not archived waits for {value}; more than {limit} is late",
+        ARCHIVE,
+        warn=1800,
+        error=7200,
+        harm=(450, 750),
+        hurts_in=full_in,
+    ),
+    *both(
+        "batches_waiting",
+        "flow.batches.oldest",
+        "a {of} batch waits in the intake for {value}; more than {limit} is late",
+        ARCHIVE,
+        warn=1800,
+        error=7200,
+        harm=(440, 740),
+    ),
+    single(
+        "quarantine",
+        "flow.quarantine.waiting",
+        "{value} rejected {of} entries wait for a decision",
+        "trading-data quarantine list",
+        limit=0,
+        harm=430,
+    ),
+    single(
+        "refreshes_waiting",
+        "flow.refreshes.oldest",
+        "changed {of} rows are not in their aggregates for {value}; more than {limit} is late",
+        REFRESH,
+        limit=3600,
+        harm=320,
+    ),
+    single(
+        "clock_ahead",
+        "flow.archived.age",
+        "the newest {of} row lies in the future, by more than five minutes: a producer's clock is ahead",
+        "trading-data coverage",
+        limit=-300,
+        under=True,
+        harm=300,
+    ),
+    *(
+        single(
+            FRESHNESS,
+            "flow.archived.stale",
+            "the newest {of} row in the archive is {value} old"
+            + (", counting only while the market is open" if dataset.fresh_while_open else "")
+            + "; {limit} is declared",
+            "trading-data status",
+            limit=dataset.freshness.total_seconds(),
+            harm=460,
+            of=dataset.name,
+        )
+        for dataset in DATASETS.values()
+    ),
+)

@@ -1,0 +1,103 @@
+"""The sensor that watches and tells: once a minute it gathers what is wrong and tells each channel what is due.
+
+It asks Dagster for failed and stuck runs and red checks, and looks at both tiers itself, so that a health job that is dead
+silences nobody. A tier that is away is one of its findings and no failed tick; so is a channel that does not deliver.
+
+Belongs here: the sensor. Does not: what is wrong (`findings`, `health`), and telling (`alerts`).
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from trading_data.alerts.channels import LogChannel, channels
+from trading_data.alerts.memory import StorageMemory
+from trading_data.alerts.settings import AlertSettings, wrong_settings
+from trading_data.alerts.tell import Round, tell
+from trading_data.alerts.watch import Watched, blind, watch
+from trading_data.errors import SettingError, TradingDataError
+from trading_data.health.thresholds import ERROR, Finding, in_order
+from trading_data.orchestration.findings import failed_runs, job_names, red_checks, stuck_runs, switched
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
+
+LOOK_EVERY = 50.0
+"""A tick sooner than that after the last look only says so."""
+LOOK = "look"
+_DEFAULT_EVERY = 1800.0
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tell webhook, e-mail and log what is wrong, and when it is over: failed and stuck runs, red checks, "
+    "thresholds crossed, a tier that is away.",
+)
+def run_failure_sensor(
+    context: dg.SensorEvaluationContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
+) -> dg.SensorResult:
+    """One look and one round of telling; asks for no run."""
+    now = time.time()
+    remembered: dict[str, float] = json.loads(context.cursor or "{}")
+    ago = now - remembered.get("looked", 0.0)
+    if 0 <= ago < LOOK_EVERY:
+        return dg.SensorResult(skip_reason=f"looked {ago:.0f} s ago, once a minute is enough", cursor=context.cursor)
+    checks = [] if context.repository_def is None else context.repository_def.asset_graph.asset_check_keys
+    watched = _look(live, archive, intake)
+    found = [*_of_dagster(context.instance, checks, now, remembered.get("failures_since")), *watched.findings]
+    done, wrong = _tell(context, found, now, watched.unknown)
+    # While a channel does not deliver, a failure that a later success has hidden is kept for it.
+    since = remembered.get("failures_since", now) if done.failed else now
+    cursor = json.dumps({"looked": now, "failures_since": since})
+    return dg.SensorResult(skip_reason=_said(wrong, done), cursor=cursor)
+
+
+def _look(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> Watched:
+    try:
+        with live.for_sensor() as client, archive.for_sensor() as database:
+            return watch(client, database, intake.open(), datetime.now(UTC))
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong in looking, failed runs are still told
+        said = str(error) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
+        return blind(
+            Finding(key=LOOK, severity=ERROR, message=said, command="trading-data doctor", harm=990, hurts_in=0.0)
+        )
+
+
+def _of_dagster(
+    instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], now: float, since: float | None
+) -> list[Finding]:
+    moment = datetime.fromtimestamp(now, UTC)
+    failed_since = None if since is None else datetime.fromtimestamp(since, UTC)
+    return [
+        *failed_runs(instance, job_names(), moment, failed_since),
+        *red_checks(instance, checks),
+        *stuck_runs(instance, moment),
+        *switched(instance),
+    ]
+
+
+def _tell(
+    context: dg.SensorEvaluationContext, found: list[Finding], now: float, unknown: Callable[[str], bool]
+) -> tuple[Round, list[Finding]]:
+    """One round; settings of a wrong form leave the log, and are a finding."""
+    try:
+        settings = AlertSettings.from_env()
+        ways, every = channels(settings, context.log), settings.every
+    except SettingError as error:
+        ways, every = [LogChannel(context.log)], _DEFAULT_EVERY
+        found = [*found, wrong_settings(error)]
+    memory = StorageMemory(context.instance.daemon_cursor_storage)
+    return tell(memory, ways, found, now, every, unknown, context.log), in_order(found)
+
+
+def _said(wrong: list[Finding], done: Round) -> str:
+    if not wrong:
+        said = "nothing is wrong"
+    else:
+        names = [one.key for one in wrong]
+        said = f"{len(names)} wrong: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
+    told = [f"{count} by {name}" for name, count in done.delivered.items()]
+    failed = [f"not by {name} ({why})" for name, why in done.failed.items()]
+    return "; ".join([said, *([f"told {', '.join(told)}"] if told else []), *failed])[:1000]

@@ -1,0 +1,159 @@
+"""`redis_backup` and `timescale_backup`: the two halves of one backup, in the order that loses nothing.
+
+Belongs here: the assets, their checks, what their pages show. Does not: taking and keeping backups (`trading_data.backup`).
+"""
+
+import time
+from typing import Any
+
+import dagster as dg
+
+from trading_data.backup.check import check_files
+from trading_data.backup.keep import Verdict, prune
+from trading_data.backup.keys import keys_of
+from trading_data.backup.listing import chosen
+from trading_data.backup.manifest import DUMP, Manifest
+from trading_data.backup.tables import rows_of
+from trading_data.backup.take import take_redis, take_timescale
+from trading_data.datasets import DATASETS
+from trading_data.errors import Refused
+from trading_data.orchestration.assets.sources import OWNER, journal_key, state_keys
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
+from trading_data.settings import Settings
+from trading_data.times import now
+
+REDIS_BACKUP = dg.AssetKey("redis_backup")
+TIMESCALE_BACKUP = dg.AssetKey("timescale_backup")
+DURABLE, READS_BACK = "append_only_file_is_well", "reads_back"
+_ROWS = 200
+
+
+def backup_assets() -> list[dg.AssetsDefinition]:
+    """Both."""
+    return [redis_backup, timescale_backup]
+
+
+@dg.asset(
+    key=REDIS_BACKUP,
+    group_name="operations",
+    deps=[*(journal_key(dataset) for dataset in DATASETS.values()), *state_keys().values()],
+    kinds={"redis"},
+    owners=[OWNER],
+    check_specs=[
+        dg.AssetCheckSpec(
+            DURABLE,
+            asset=REDIS_BACKUP,
+            description="The live tier keeps an append-only file, and its last writes went well.",
+        )
+    ],
+    description="The live tier's snapshot, read as a replica would, and the batches that wait in the intake: the first half of "
+    "a backup. `timescale_backup` of the same run completes it.",
+)
+def redis_backup(context: dg.AssetExecutionContext, live: LiveTier, intake: IntakeStore) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Take the first half."""
+    began = time.monotonic()
+    with one_clear_line(), live.for_archiver() as client, live.for_copying() as copier:
+        uri = Settings.from_env().backup_uri
+        half = take_redis(uri, client, intake.open(), context.run.run_id, copier=copier)
+    account = half.redis["account"]
+    kinds = [{"kind": kind, "keys": one[0], "expire": "no"} for kind, one in account["kinds"].items()]
+    for kind, hours in account["expiring"].items():
+        kinds.append({"kind": kind, "keys": sum(one[0] for one in hours.values()), "expire": "yes"})
+    return dg.MaterializeResult(
+        metadata={
+            "backup": half.name,
+            "bytes": half.size,
+            "keys": keys_of(account),
+            "journal entries": sum(one["length"] for one in account["journals"].values()),
+            "batches": sum(map(len, half.intake.values())),
+            "encrypted": half.encrypted,
+            "seconds": round(time.monotonic() - began, 3),
+            "by kind": _table(kinds),
+        },
+        check_results=[_durable(half)],
+    )
+
+
+@dg.asset(
+    key=TIMESCALE_BACKUP,
+    group_name="operations",
+    deps=[REDIS_BACKUP, *(dataset.table for dataset in DATASETS.values())],
+    kinds={"timescaledb"},
+    owners=[OWNER],
+    check_specs=[
+        dg.AssetCheckSpec(
+            READS_BACK, asset=TIMESCALE_BACKUP, description="Every file of the backup reads back as it was written."
+        )
+    ],
+    description="The archive by `pg_dump`, counted table by table and chunk by chunk in the same snapshot, and the manifest that "
+    "makes the whole a backup; old backups go by the declared scheme.",
+)
+def timescale_backup(context: dg.AssetExecutionContext, archive: ArchiveTier) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Complete what `redis_backup` of this run began."""
+    began, uri = time.monotonic(), Settings.from_env().backup_uri
+    with one_clear_line(), archive.connect_as_owner() as database:
+        made = take_timescale(uri, database, context.run.run_id)
+        seconds = round(time.monotonic() - began, 3)
+        check = _reads_back(uri, made)
+        kept = prune(uri, now()) if check.passed else []
+    chunks = [
+        {"table": table, "chunks": len(found), "rows": sum(one["rows"] for one in found)}
+        for table, found in made.timescale["chunks"].items()
+    ]
+    books = [{"table": table, "chunks": 0, "rows": one[0]} for table, one in made.timescale["tables"].items()]
+    return dg.MaterializeResult(
+        metadata={
+            "backup": made.name,
+            "bytes": made.size,
+            "dump bytes": made.file(DUMP).size,
+            "dagster/row_count": rows_of(made.timescale),
+            "recovery point": dg.MetadataValue.timestamp(made.began),
+            "seconds": seconds,
+            "tables": _table([*chunks, *books]),
+            "backups": _table([_verdict(one) for one in kept]),
+        },
+        check_results=[check],
+    )
+
+
+def _durable(half: Manifest) -> dg.AssetCheckResult:
+    faults = []
+    for node in half.redis["nodes"]:
+        state = node["persistence"]
+        if not state.get("aof_enabled"):
+            faults.append(
+                f"{node['file']}: it keeps no append-only file, so what was accepted since the backup is lost with it"
+            )
+        elif state.get("aof_last_write_status") != "ok":
+            faults.append(f"{node['file']}: its last write to the append-only file failed: see to its disk")
+    return dg.AssetCheckResult(
+        check_name=DURABLE,
+        passed=not faults,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(faults) or "Every server keeps an append-only file, and its last writes went well.",
+        metadata={"faults": len(faults)},
+    )
+
+
+def _reads_back(uri: str, made: Manifest) -> dg.AssetCheckResult:
+    said = ""
+    try:
+        check_files(chosen(uri, made.name), inside=False)
+    except Refused as error:
+        said = str(error)
+    return dg.AssetCheckResult(
+        check_name=READS_BACK,
+        passed=not said,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=said or f"{len(made.files):,} files, {made.size:,} bytes read back as they were written.",
+        metadata={"files": len(made.files)},
+    )
+
+
+def _verdict(one: Verdict) -> dict[str, Any]:
+    return {"backup": one.backup.name, "verdict": "went" if one.goes else "kept", "reason": one.reason}
+
+
+def _table(rows: list[dict[str, Any]]) -> dg.MetadataValue[Any] | str:
+    shown = [dg.TableRecord(row) for row in rows[:_ROWS]]
+    return dg.MetadataValue.table(shown) if shown else "nothing"

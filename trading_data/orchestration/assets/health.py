@@ -1,0 +1,106 @@
+"""Group `operations`: how well both tiers are, every minute, as figures, plots and checks.
+
+Belongs here: the two assets. Does not: measuring and limits (`trading_data.health`), and checks (`orchestration.health_checks`).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import dagster as dg
+
+from trading_data.archive.database import Archive
+from trading_data.errors import LiveTierError
+from trading_data.health.declared import OF_REDIS, OF_TIMESCALE
+from trading_data.health.figures import Figures
+from trading_data.health.flow import measure_flow, memory_forecast
+from trading_data.health.record import last_day_of, record
+from trading_data.health.redis import measure_redis
+from trading_data.health.timescale import measure_timescale
+from trading_data.intake.store import Intake
+from trading_data.live.connection import Client
+from trading_data.live.store import LiveStore
+from trading_data.orchestration.assets.sources import OWNER
+from trading_data.orchestration.health_checks import figures_metadata, report_freshness, results, specs
+from trading_data.orchestration.old_runs import forget
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, earliest, one_clear_line
+from trading_data.reader.market_data import MarketData
+from trading_data.times import now
+
+HEALTH_JOB = "health_job"
+REDIS_HEALTH, TIMESCALE_HEALTH = "redis_health", "timescale_health"
+_REDIS_PLOTS = ("redis.memory.used", "redis.round_trip", "redis.clients")
+_TIMESCALE_PLOTS = ("timescale.database.bytes", "flow.journal.oldest.price", "flow.journal.oldest.trade")
+
+
+def health_assets() -> list[dg.AssetsDefinition]:
+    """Both."""
+    return [redis_health, timescale_health]
+
+
+@dg.asset(
+    name=REDIS_HEALTH,
+    group_name="operations",
+    kinds={"redis"},
+    owners=[OWNER],
+    check_specs=specs(REDIS_HEALTH, OF_REDIS),
+    description="How well the live tier is: memory and when it is full, persistence, clients, latency, replication, its settings "
+    "against the declared ones. Its figures are in `metrics_data` as `redis.…`.",
+)
+def redis_health(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Measure, record, judge."""
+    moment = now()
+    with one_clear_line(), live.for_archiver() as client, archive.connect() as database:
+        measured, forecast = measure_redis(client), memory_forecast(client)
+        figures = Figures((*measured, *forecast), measured.texts)
+        recorded = _recorded(client, figures, moment)
+        plots = _plots(client, database, intake.open(), _REDIS_PLOTS, moment)
+    return dg.MaterializeResult(
+        metadata={"recorded": recorded, **figures_metadata(figures, plots)},
+        check_results=results(REDIS_HEALTH, OF_REDIS, figures),
+    )
+
+
+@dg.asset(
+    name=TIMESCALE_HEALTH,
+    group_name="operations",
+    kinds={"timescaledb", "postgres"},
+    owners=[OWNER],
+    check_specs=specs(TIMESCALE_HEALTH, OF_TIMESCALE),
+    description="How well the archive tier is: disk, chunks, compression, statements, locks, connections, replication; and what "
+    "waits on the way to it. Its figures are in `metrics_data` as `timescale.…` and `flow.…`.",
+)
+def timescale_health(
+    context: dg.AssetExecutionContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Measure, record, judge; look at every archive asset's freshness."""
+    moment, store = now(), intake.open()
+    with one_clear_line(), live.for_archiver() as client, archive.connect() as database:
+        measured = measure_timescale(database)
+        try:
+            flow = measure_flow(client, database, store, moment)
+        except LiveTierError:  # `redis_health` fails with it
+            flow = measure_flow(client, database, store, moment, away=("redis",))
+        figures = Figures((*measured, *(one for one in flow if one.name != "flow.memory.full_in")), measured.texts)
+        recorded = _recorded(client, figures, moment)
+        plots = _plots(client, database, store, _TIMESCALE_PLOTS, moment)
+        for one in report_freshness(context.instance, database, moment):
+            context.log.info(f"{one.asset_key.to_user_string()}: {one.description}")
+    forget(context.instance, HEALTH_JOB, moment)
+    return dg.MaterializeResult(
+        metadata={"recorded": recorded, **figures_metadata(figures, plots)},
+        check_results=results(TIMESCALE_HEALTH, OF_TIMESCALE, figures),
+    )
+
+
+def _recorded(client: Client, figures: Figures, moment: datetime) -> str:
+    """How many figures went into `metrics_data`, or why none did: a tier that is full or away must not hide the others'."""
+    try:
+        return f"{record(LiveStore(client), figures, moment)} measurements"
+    except LiveTierError as error:
+        return f"nothing: {error}"
+
+
+def _plots(
+    client: Client, database: Archive, intake: Intake, metrics: Sequence[str], moment: datetime
+) -> dict[str, list[float]]:
+    return last_day_of(MarketData(client, database, intake, earliest()), metrics, moment)

@@ -1,0 +1,61 @@
+"""Dagster's part of the doctor's page: storage, daemon, runs, checks, switches, alerts that did not arrive.
+
+Belongs here: asking an instance from outside. Does not: what is asked (`findings`).
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+from dagster._check import CheckError
+
+from trading_data.alerts.memory import StorageMemory
+from trading_data.alerts.tell import Book, undelivered
+from trading_data.errors import ServerError
+from trading_data.health.thresholds import ERROR, Finding
+from trading_data.orchestration.drift import instance_of
+from trading_data.orchestration.findings import (
+    declared_checks,
+    failed_runs,
+    job_names,
+    red_checks,
+    silent_daemons,
+    stuck_runs,
+    switched,
+)
+from trading_data.settings import DAGSTER_URL, Settings
+
+STORAGE = "dagster_away"
+
+
+def examine_instance(settings: Settings, home: Path, now: datetime) -> tuple[list[Finding], list[str]]:
+    """What is wrong by what the instance in `home` knows, and what was asked; storage that is away is a finding."""
+    if settings.dagster_url is None and DAGSTER_URL in (home / "dagster.yaml").read_text(encoding="utf-8"):
+        return [
+            _away(f"it has no address: {DAGSTER_URL} is not set and no embedded server runs in {settings.home}")
+        ], []
+    try:
+        with instance_of(home, settings) as instance:
+            return _ask(instance, now)
+    except (ServerError, dg.DagsterError, CheckError) as error:
+        return [_away(str(error))], []
+
+
+def _away(said: str) -> Finding:
+    text = said if said.startswith("Dagster's") else f"Dagster's storage cannot be asked: {said}"
+    return Finding(STORAGE, ERROR, text, "trading-data services start", hurts_in=0.0, harm=860)
+
+
+def _ask(instance: dg.DagsterInstance, now: datetime) -> tuple[list[Finding], list[str]]:
+    checks, jobs = declared_checks(), job_names()
+    daemon = silent_daemons(instance, now)
+    found = [
+        *daemon,
+        *failed_runs(instance, jobs, now),
+        *stuck_runs(instance, now),
+        *red_checks(instance, checks),
+        *switched(instance),
+        *undelivered(Book.load(StorageMemory(instance.daemon_cursor_storage).load())),
+    ]
+    beats = [] if daemon else ["Dagster's daemon beats"]
+    return found, [*beats, f"{len(jobs)} jobs and {len(checks)} checks asked for"]

@@ -1,0 +1,260 @@
+"""What Dagster itself knows to be wrong: failed and stuck runs, red checks, a daemon that does not beat, switches.
+
+Belongs here: asking the instance. Does not: the tiers (`health`), and telling (`alerting`).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.tags import WILL_RETRY_TAG
+
+from trading_data.alerts.message import dataset_of, span
+from trading_data.health.thresholds import ERROR, WARN, Finding
+from trading_data.orchestration.drift import LOCATION, switched_otherwise
+
+RUN_FAILURE, CHECK, STUCK_RUN, DAEMON, SWITCHED = "run_failure", "check", "stuck_run", "daemon", "switched"
+ASSET_JOB = "__ASSET_JOB"
+"""Runs of assets that were asked for without naming a job, by a sensor or a person."""
+ASSET_RUNS_FOR = timedelta(days=1)
+"""How long the failure of such a run is told: nobody need ever ask for these assets again."""
+LOOKED_AT = frozenset({"redis_health", "timescale_health", "newest_row_is_fresh", "nothing_quarantined"})
+"""Checks, or assets with all of their checks, that say what a look says itself, and sooner."""
+BEATS_WITHIN = 300.0
+"""Seconds within which a daemon that runs has said so; it does every 30."""
+QUEUED_FOR = timedelta(hours=1)
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+_VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+_COMMAND = re.compile(r"`((?:trading-data|dagster|redis-cli|psql) [^`]+)`")
+_PAGE = 20
+
+
+def failed_runs(
+    instance: dg.DagsterInstance, jobs: Iterable[str], now: datetime, since: datetime | None = None
+) -> list[Finding]:
+    """A finding for each job whose newest ended run failed, or of which any run failed after `since`.
+
+    A run that is about to be tried again, and one that somebody cancelled, is no failure.
+    """
+    found = []
+    for job in jobs:
+        ended = [one for one in _records(instance, job, _ENDED, _PAGE) if not _retried(one.dagster_run)]
+        failed = ended[:1] if ended and _failed(ended[0]) else []
+        if since is not None:
+            newer = _records(instance, job, [dg.DagsterRunStatus.FAILURE], _PAGE, updated_after=since)
+            failed += [one for one in newer if not _retried(one.dagster_run)]
+        if job == ASSET_JOB:
+            failed = [one for one in failed if now - one.create_timestamp < ASSET_RUNS_FOR]
+        if failed:
+            found.append(_run_failure(instance, failed[0].dagster_run))
+    return found
+
+
+def red_checks(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> list[Finding]:
+    """A finding for each check whose newest evaluation did not pass, but for those that a look makes needless."""
+    storage = instance.event_log_storage
+    wanted = [key for key in keys if not LOOKED_AT & {key.name, key.asset_key.to_user_string()}]
+    found = []
+    for key, newest in storage.get_latest_asset_check_execution_by_key(wanted).items():
+        record = newest
+        if record.status not in _VERDICTS:  # planned by a run that is under way, or that died before it came to it
+            older = storage.get_asset_check_execution_history(key, limit=1, status=_VERDICTS)
+            if not older:
+                continue
+            record = older[0]
+        if record.status == AssetCheckExecutionRecordStatus.FAILED and record.evaluation is not None:
+            found.append(_red(key, record.evaluation))
+    return found
+
+
+def stuck_runs(instance: dg.DagsterInstance, now: datetime) -> list[Finding]:
+    """A finding for each job with a run that is under way longer than allowed, or queued for more than an hour."""
+    longest = timedelta(seconds=float((instance.run_monitoring_settings or {}).get("max_runtime_seconds") or 14_400))
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    queued = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED])
+    found: dict[str, Finding] = {}
+    for chosen, limit, word in ((started, longest, "under way"), (queued, QUEUED_FOR, "queued")):
+        for record in instance.get_run_records(chosen, limit=200, ascending=True):
+            run = record.dagster_run
+            began = record.create_timestamp
+            if word == "under way" and record.start_time is not None:
+                began = datetime.fromtimestamp(record.start_time, UTC)
+            if _ours(run) and now - began > limit and run.job_name not in found:
+                seconds = (now - began).total_seconds()
+                found[run.job_name] = Finding(
+                    key=f"{STUCK_RUN}.{run.job_name}",
+                    severity=WARN,
+                    message=f"run {run.run_id[:8]} of {run.job_name} is {word} for {span(seconds)}, and holds up those "
+                    f"after it: /runs/{run.run_id}",
+                    command="dagster-daemon liveness-check"
+                    if word == "queued"
+                    else f"open /runs/{run.run_id} in Dagster and terminate it",
+                    of=run.job_name,
+                    value=seconds,
+                    limit=limit.total_seconds(),
+                    unit="s",
+                    harm=480,
+                )
+    return list(found.values())
+
+
+def silent_daemons(instance: dg.DagsterInstance, now: datetime) -> list[Finding]:
+    """One finding if parts of Dagster's daemon have not beaten for five minutes: nothing is scheduled or watched then."""
+    beats = instance.get_daemon_heartbeats()
+    ages = {
+        name: now.timestamp() - beats[name].timestamp if name in beats else None
+        for name in instance.get_required_daemon_types()
+    }
+    silent = {name: age for name, age in ages.items() if age is None or age > BEATS_WITHIN}
+    if not silent:
+        return []
+    oldest = max((age for age in silent.values() if age is not None), default=None)
+    said = ", ".join(
+        f"{name.lower()} {'never' if age is None else f'{span(age)} ago'}" for name, age in sorted(silent.items())
+    )
+    return [
+        Finding(
+            key=DAEMON,
+            severity=ERROR,
+            message=f"Dagster's daemon does not beat, so nothing is archived, watched or told: last heard of {said}",
+            command="dagster-daemon run -w workspace.yaml",
+            value=oldest,
+            limit=BEATS_WITHIN,
+            unit="s",
+            hurts_in=0.0,
+            harm=850,
+        )
+    ]
+
+
+def switched(instance: dg.DagsterInstance) -> list[Finding]:
+    """One finding for all schedules and sensors that are not switched as declared."""
+    lines = switched_otherwise(instance)
+    if not lines:
+        return []
+    command = _COMMAND.search(lines[0])
+    return [
+        Finding(
+            key=SWITCHED,
+            severity=WARN,
+            message="; ".join(lines),
+            command=command[1] if command else "trading-data status",
+            value=float(len(lines)),
+            limit=0.0,
+            unit="count",
+            harm=600,
+        )
+    ]
+
+
+def declared_checks() -> list[dg.AssetCheckKey]:
+    """Every check of our assets; builds the definitions, so ask a context's repository where there is one."""
+    from trading_data.orchestration.build import build_defs
+
+    found: list[dg.AssetCheckKey] = []
+    defs = build_defs()
+    for asset in [*(defs.assets or []), *(defs.asset_checks or [])]:
+        if isinstance(asset, dg.AssetsDefinition):
+            found += [one.key for one in asset.check_specs]
+    return found
+
+
+def job_names() -> list[str]:
+    """Our jobs, and the runs of assets without a job."""
+    from trading_data.orchestration.jobs import jobs
+
+    return [*(one.name for one in jobs), ASSET_JOB]
+
+
+def first_line(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """The first line of why a run failed."""
+    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
+    entries = [one.dagster_event for one in instance.all_logs(run.run_id, of_type=kinds) if one.dagster_event]
+    for event in sorted(entries, key=lambda one: one.event_type != dg.DagsterEventType.STEP_FAILURE):
+        said = _said(event.event_specific_data) or event.message or ""
+        line = next((line.strip() for line in said.splitlines() if line.strip()), "")
+        if line:
+            step = f"{event.step_key}: " if event.step_key else ""
+            return f"{step}{line}"
+    return "it ended without a word"
+
+
+def _said(data: Any) -> str:
+    told = getattr(data, "user_failure_data", None)
+    if told is not None and told.description:
+        return str(told.description)
+    error = getattr(data, "error", None)
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return "" if error is None else f"{error.message}"
+
+
+def _run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Finding:
+    job = "assets" if run.job_name == ASSET_JOB else run.job_name
+    return Finding(
+        key=f"{RUN_FAILURE}.{job}",
+        severity=ERROR,
+        message=f"run {run.run_id[:8]} of {job}{_days(run)} failed: {first_line(instance, run)}. It is at /runs/{run.run_id}",
+        command=_again(run),
+        of=job,
+        harm=650,
+    )
+
+
+def _again(run: dg.DagsterRun) -> str:
+    """The command that runs it again; nothing is done twice, whatever it had done already."""
+    if run.job_name == ASSET_JOB:
+        return f"open /runs/{run.run_id} in Dagster and re-execute it"
+    partition = {name: value for name, value in run.tags.items() if _is_partition(name)}
+    tags = f" --tags '{json.dumps(partition)}'" if partition else ""
+    return f"dagster job execute -m trading_data.definitions -j {run.job_name}{tags}"
+
+
+def _days(run: dg.DagsterRun) -> str:
+    days = [value for name, value in sorted(run.tags.items(), reverse=True) if _is_partition(name)]
+    return f" for {' to '.join(days)}" if days else ""
+
+
+def _is_partition(tag: str) -> bool:
+    return tag == "dagster/partition" or tag.startswith("dagster/asset_partition_range_")
+
+
+def _red(key: dg.AssetCheckKey, evaluation: Any) -> Finding:
+    asset = key.asset_key.to_user_string()
+    said = evaluation.description or "it did not pass"
+    error = evaluation.severity == dg.AssetCheckSeverity.ERROR
+    command = _COMMAND.search(said)
+    finding = Finding(
+        key=f"{CHECK}.{asset}.{key.name}",
+        severity=ERROR if error else WARN,
+        message=f"check {key.name} of {asset} is red: {said}",
+        command=command[1] if command else "trading-data verify",
+        of=asset,
+        harm=660 if error else 300,
+    )
+    return Finding(**{**vars(finding), "of": dataset_of(finding)})
+
+
+def _records(
+    instance: dg.DagsterInstance, job: str, statuses: Sequence[dg.DagsterRunStatus], limit: int, **more: Any
+) -> list[dg.RunRecord]:
+    chosen = dg.RunsFilter(job_name=job, statuses=statuses, **more)
+    return [one for one in instance.get_run_records(chosen, limit=limit) if _ours(one.dagster_run)]
+
+
+def _ours(run: dg.DagsterRun) -> bool:
+    """Of this code location; a run in process has no origin."""
+    origin = run.remote_job_origin
+    return origin is None or origin.location_name == LOCATION
+
+
+def _failed(record: dg.RunRecord) -> bool:
+    return record.dagster_run.status == dg.DagsterRunStatus.FAILURE
+
+
+def _retried(run: dg.DagsterRun) -> bool:
+    return run.status == dg.DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) == "true"

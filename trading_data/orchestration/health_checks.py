@@ -1,0 +1,130 @@
+"""Thresholds as asset checks: some an asset, each saying the number, the limit, and what to do.
+
+Each check costs three events a minute in Dagster's storage: that is why one looks at several thresholds.
+
+Belongs here: Dagster's form of thresholds and figures. Does not: measuring, limits (`trading_data.health`), and the assets.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from trading_data.archive.database import Archive
+from trading_data.datasets import DATASETS
+from trading_data.datasets.declaration import Dataset
+from trading_data.health.declared import OF_FRESHNESS, THRESHOLDS
+from trading_data.health.figures import Figure, Figures
+from trading_data.health.flow import freshness
+from trading_data.health.thresholds import ERROR, Finding, Threshold, as_text, judge
+from trading_data.orchestration.plots import bars
+
+FRESH = "newest_row_is_fresh"
+_SHOWN = 200
+
+
+def specs(asset: str, checks: Mapping[str, Sequence[str]]) -> list[dg.AssetCheckSpec]:
+    """The checks of an asset; each looks at the thresholds of some keys."""
+    return [dg.AssetCheckSpec(name, asset=asset, description=_description(_of(keys))) for name, keys in checks.items()]
+
+
+def results(asset: str, checks: Mapping[str, Sequence[str]], figures: Figures) -> list[dg.AssetCheckResult]:
+    """The checks of `specs`, by the figures."""
+    return [_result(asset, name, _of(keys), figures) for name, keys in checks.items()]
+
+
+def fresh_spec(dataset: Dataset) -> dg.AssetCheckSpec:
+    """The check on an archive asset."""
+    return dg.AssetCheckSpec(
+        FRESH, asset=dataset.table, description=f"The newest archived row is not older than {dataset.freshness}."
+    )
+
+
+def fresh_result(archive: Archive, dataset: Dataset, now: datetime) -> dg.AssetCheckResult:
+    """That check: by the newest archived row's own time, not by the last run."""
+    chosen = [one for one in OF_FRESHNESS if one.of == dataset.name]
+    return _result(dataset.table, FRESH, chosen, freshness(archive, dataset, now))
+
+
+def report_freshness(instance: dg.DagsterInstance, archive: Archive, now: datetime) -> list[dg.AssetCheckEvaluation]:
+    """Evaluate the check of every archive asset; those whose verdict is another than the last one are reported and returned.
+
+    Archive runs report each of theirs; this one is for the minutes in which there is none, or none that succeeds.
+    """
+    keys = {dataset.name: dg.AssetCheckKey(dg.AssetKey(dataset.table), FRESH) for dataset in DATASETS.values()}
+    known = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys.values()))
+    reported = []
+    for dataset in DATASETS.values():
+        result = fresh_result(archive, dataset, now)
+        record = known.get(keys[dataset.name])
+        evaluation = None if record is None else record.evaluation  # of one that is only planned: no verdict
+        last = evaluation.passed if isinstance(evaluation, dg.AssetCheckEvaluation) else None
+        if last is None or last != result.passed:
+            made = dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(dataset.table),
+                check_name=FRESH,
+                passed=result.passed,
+                severity=result.severity,
+                description=result.description,
+                metadata=result.metadata,
+            )
+            instance.report_runless_asset_event(made)
+            reported.append(made)
+    return reported
+
+
+def figures_metadata(figures: Figures, plots: dict[str, list[float]]) -> dict[str, Any]:
+    """The figures as a table, what is not offered and why, the texts, and the plots of the last day by metric."""
+    records = [
+        dg.TableRecord({"figure": one.name, "of": one.of, "value": as_text(one.value, one.unit)})
+        for one in figures
+        if one.value is not None
+    ]
+    missing = [f"- `{one.metric}`: {one.not_offered}" for one in figures if one.value is None]
+    drawn = [f"`{bars(values)}` {name}, up to {max(values):,.6g}" for name, values in plots.items() if values]
+    return {
+        "figures": dg.MetadataValue.table(records[:_SHOWN]),
+        "not offered": dg.MetadataValue.md("\n".join(missing[:_SHOWN]) or "nothing is missing"),
+        "last day": dg.MetadataValue.md("\n\n".join(drawn) or "nothing is archived of the last day"),
+        **{
+            name: dg.MetadataValue.md("\n".join(f"- {line}" for line in lines)) for name, lines in figures.texts.items()
+        },
+    }
+
+
+def _of(keys: Sequence[str]) -> list[Threshold]:
+    return [one for key in keys for one in THRESHOLDS if one.key == key]
+
+
+def _description(thresholds: Sequence[Threshold]) -> str:
+    """What is wrong, in a line of the check's page: figures and limits."""
+    limits: dict[str, list[str]] = {}
+    for one in thresholds:
+        side, limit = ("above", one.above) if one.above is not None else ("below", one.below)
+        limits.setdefault(one.figure, []).append(f"{side} {limit:g} ({one.severity})")
+    return "Wrong is " + "; ".join(f"`{name}` {' or '.join(said)}" for name, said in limits.items()) + "."
+
+
+def _result(asset: str, name: str, thresholds: Sequence[Threshold], figures: Figures) -> dg.AssetCheckResult:
+    found = judge(thresholds, figures)
+    names = dict.fromkeys(one.figure for one in thresholds)
+    wanted = {one.of for one in thresholds}
+    judged = [one for each in names for one in figures.named(each) if None in wanted or one.of in wanted]
+    severe = any(one.severity == ERROR for one in found)
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=name,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
+        description="; ".join(map(_said, found or judged)),
+        metadata={one.metric: float(one.value) for one in judged if one.value is not None},
+    )
+
+
+def _said(one: Finding | Figure) -> str:
+    if isinstance(one, Finding):
+        return f"{one.message}. Run `{one.command}`"
+    if one.value is None:
+        return f"{one.metric} is not offered: {one.not_offered}"
+    return f"{one.metric} is {as_text(one.value, one.unit)}"

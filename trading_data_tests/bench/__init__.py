@@ -1,0 +1,1 @@
+"""Tests of `trading-data bench`: forms and fairness, never speed."""

@@ -1,0 +1,74 @@
+"""Medians, spreads and the order of repetitions."""
+
+import gc
+import math
+
+import pytest
+
+from trading_data.bench.measure import Ratio, Spread, alternate, per_call, rates, seconds, spreads
+
+
+def test_a_spread_has_median_quartiles_and_extremes() -> None:
+    found = Spread.of([5.0, 1.0, 3.0, 2.0, 4.0])
+    assert (found.low, found.lower_quartile, found.median, found.upper_quartile, found.high) == (1, 2, 3, 4, 5)
+    assert found.samples == 5
+    assert Spread.of([2.0]).as_json() == {
+        "median": 2.0,
+        "low": 2.0,
+        "high": 2.0,
+        "lower_quartile": 2.0,
+        "upper_quartile": 2.0,
+        "samples": 1,
+    }
+
+
+@pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
+def test_what_has_no_median_is_an_error(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        Spread.of(values)
+
+
+def test_a_ratio_is_that_of_the_medians_and_spreads_over_the_repetitions() -> None:
+    found = Ratio.of([2.0, 6.0, 100.0], [1.0, 2.0, 4.0])
+    assert found.value == 3.0
+    assert (found.spread.low, found.spread.median, found.spread.high) == (2.0, 3.0, 25.0)
+    with pytest.raises(ValueError, match="2 repetitions of one and 1 of the other"):
+        Ratio.of([1.0, 2.0], [1.0])
+
+
+def test_subject_and_reference_take_turns_and_each_second_round_goes_the_other_way() -> None:
+    order: list[str] = []
+
+    def work(name: str) -> float:
+        order.append(name)
+        return float(len(order))
+
+    found = alternate(3, {"subject": lambda: work("s"), "reference": lambda: work("r")})
+    assert "".join(order) == "srrssr"
+    assert found == {"subject": [1.0, 4.0, 5.0], "reference": [2.0, 3.0, 6.0]}
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_collector_is_for_all_works_as_it_was(on: bool) -> None:
+    was, seen = gc.isenabled(), []
+    (gc.enable if on else gc.disable)()
+    try:
+        assert seconds(lambda: seen.append(gc.isenabled())) >= 0
+        with pytest.raises(ZeroDivisionError):
+            seconds(lambda: 1 // 0)
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if was else gc.disable)()
+    assert seen == [on]
+    assert gc.get_freeze_count() == 0
+
+
+def test_the_first_call_does_not_count() -> None:
+    calls: list[int] = []
+    assert per_call(lambda: calls.append(1), 4) >= 0
+    assert len(calls) == 5
+
+
+def test_figures_have_their_unit_in_their_name() -> None:
+    assert rates(10, [2.0, 5.0])["median"] == 3.5
+    assert spreads({"read": [1.0]})["read_seconds"]["median"] == 1.0

@@ -1,0 +1,1 @@
+"""The doctor: one page, whatever is down."""

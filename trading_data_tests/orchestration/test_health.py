@@ -1,0 +1,174 @@
+"""The health assets, their checks and their schedule, on a real instance."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from trading_data.datasets import METRICS, PRICE, TRADE
+from trading_data.health.declared import OF_REDIS, OF_TIMESCALE
+from trading_data.orchestration import old_runs
+from trading_data.orchestration.build import build_defs
+from trading_data.orchestration.health_checks import FRESH, report_freshness
+from trading_data.orchestration.old_runs import forget
+from trading_data.times import now
+from trading_data_tests.orchestration.ticks import (
+    checks,
+    end_run,
+    failure,
+    materializations,
+    run_archive,
+    schedule_tick,
+    started_run,
+)
+from trading_data_tests.rig import MOMENT, Rig, bar, measurement
+
+MIDDAY = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
+        yield made
+
+
+def run_health(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return build_defs().resolve_job_def("health_job").execute_in_process(instance=instance, raise_on_error=False)
+
+
+def shown(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    return materializations(result, asset)["None"]
+
+
+def test_a_run_measures_judges_records_and_draws(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_prices([bar()])
+    rig.archive_all(PRICE)
+    rig.entry("journal:trade", {"order_id": "o1", "timestamp": "no time"})
+    rig.archive_all(TRADE)
+    result = run_health(instance)
+    assert result.success
+    found = checks(result)
+    assert {name for asset, name in found if asset == "redis_health"} == set(OF_REDIS)
+    assert {name for asset, name in found if asset == "timescale_health"} == set(OF_TIMESCALE)
+    red = {name for (_, name), (passed, _) in found.items() if not passed}
+    assert red == {"rejected"}
+    assert found["timescale_health", "rejected"][1] == (
+        "1 rejected trade entries wait for a decision. Run `trading-data quarantine list`"
+    )
+    assert str(found["redis_health", "persistence"][1]).startswith("redis.aof.on is 1; ")
+    assert str(found["redis_health", "replication"][1]).endswith("is not offered: there is no replica")
+    with rig.archive.transaction() as cursor:
+        cursor.execute("update archive_quarantine set settled = 'discarded', settled_at = now()")
+    again = run_health(instance)
+    assert all(passed for passed, _ in checks(again).values())
+    for asset, metric in (("redis_health", "redis.memory.used"), ("timescale_health", "timescale.database.bytes")):
+        page = shown(again, asset)
+        assert page["recorded"].endswith(" measurements")
+        assert f"` {metric}, up to " in page["last day"]
+        assert len(page["figures"].records) > 5
+        assert page["not offered"].startswith("- `")
+    rig.archive_all(METRICS)
+    (count,) = rig.query("select count(*) from metrics_data where metric_name = 'flow.quarantine.waiting.trade'")
+    assert count == (2,)
+
+
+def test_severities_follow_the_threshold(rig: Rig, instance: dg.DagsterInstance) -> None:
+    then = int((now().timestamp() - 9000) * 1000)
+    rig.entry_at("journal:metrics", f"{then}-0", measurement())
+    (lag,) = (one for one in run_health(instance).get_asset_check_evaluations() if one.check_name == "lag")
+    assert (lag.passed, lag.severity, lag.blocking) == (False, dg.AssetCheckSeverity.ERROR, False)
+    assert "more than 7,200 s is late" in str(lag.description)
+    assert lag.metadata["flow.journal.oldest.metrics"].value == pytest.approx(9000, abs=60)
+
+
+def test_archive_runs_and_health_runs_say_whether_the_newest_row_is_fresh(
+    rig: Rig, instance: dg.DagsterInstance
+) -> None:
+    rig.store.record_metrics([measurement()])
+    result = run_archive(instance)
+    passed, said = checks(result)["metrics_data", FRESH]
+    assert not passed
+    assert str(said).startswith("the newest metrics row in the archive is ")
+    assert checks(result)["trade_data", FRESH] == (
+        True,
+        "flow.archived.stale.trade is not offered: nothing is archived yet",
+    )
+    moment = MOMENT + timedelta(minutes=5)
+    (turned,) = report_freshness(instance, rig.archive, moment)
+    assert (turned.asset_key, turned.check_name, turned.passed) == (dg.AssetKey("metrics_data"), FRESH, True)
+    assert report_freshness(instance, rig.archive, moment) == []
+    (again,) = report_freshness(instance, rig.archive, moment + timedelta(hours=1))
+    assert not again.passed
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "asset", "other"),
+    [
+        ("TRADING_DATA_REDIS_URL", "redis://127.0.0.1:1/0", "redis_health", "timescale_health"),
+        ("TRADING_DATA_TIMESCALE_URL", "postgresql://nobody@127.0.0.1:1/none", "timescale_health", "redis_health"),
+    ],
+)
+def test_a_tier_that_is_away_fails_with_one_clear_line(
+    rig: Rig,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    url: str,
+    asset: str,
+    other: str,
+) -> None:
+    monkeypatch.setenv(variable, url)
+    result = run_health(instance)
+    assert not result.success
+    assert failure(result, asset).startswith("the ")
+    assert "does not answer" in failure(result, asset)
+    assert not materializations(result, asset)
+    assert materializations(result, other), "the other tier is measured all the same"
+
+
+def test_a_full_live_tier_does_not_hide_what_is_wrong(rig: Rig, instance: dg.DagsterInstance) -> None:
+    limit = str(rig.client.config_get("maxmemory")["maxmemory"])
+    try:
+        rig.client.config_set("maxmemory", int(rig.client.info("memory")["used_memory"]) // 2)
+        result = run_health(instance)
+    finally:
+        rig.client.config_set("maxmemory", limit)
+    assert result.success
+    assert shown(result, "redis_health")["recorded"].startswith("nothing: the live tier is full")
+    passed, said = checks(result)["redis_health", "memory"]
+    assert not passed
+    assert "dagster asset materialize" in str(said)
+    assert checks(run_health(instance))["redis_health", "memory"][0]
+
+
+def test_every_minute_unless_one_is_under_way(rig: Rig, instance: dg.DagsterInstance) -> None:
+    (request,) = schedule_tick("health_schedule", instance, MIDDAY).run_requests
+    assert request.run_key == MIDDAY.isoformat()
+    assert request.partition_key is None
+    run = started_run(instance, "health_job")
+    skipped = schedule_tick("health_schedule", instance, MIDDAY)
+    assert skipped.run_requests == []
+    assert skipped.skip_message == (f"health run {run.run_id[:8]} is queued or under way; the next minute has its own")
+    end_run(instance, run, dg.DagsterRunStatus.FAILURE)
+    assert schedule_tick("health_schedule", instance, MIDDAY).run_requests
+
+
+def test_runs_of_the_day_before_are_forgotten_and_what_the_newest_said_is_kept(
+    rig: Rig, instance: dg.DagsterInstance
+) -> None:
+    first = run_health(instance).run_id
+    archived = run_archive(instance).run_id
+    second = run_health(instance).run_id
+    under_way = started_run(instance, "health_job").run_id
+    assert forget(instance, "health_job", now() + timedelta(hours=23)) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(old_runs, "_AT_ONCE", 1)
+        assert forget(instance, "health_job", now() + timedelta(hours=25)) == 1
+    assert {run.run_id for run in instance.get_runs()} == {archived, second, under_way}
+    assert first not in {archived, second}
+    newest = instance.get_latest_materialization_event(dg.AssetKey("redis_health"))
+    assert newest is not None
+    assert newest.run_id == second

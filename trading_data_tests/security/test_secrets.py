@@ -1,0 +1,159 @@
+"""A secret planted in every URL, work that succeeds and work that fails: afterwards it is found nowhere."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+import dagster as dg
+import pytest
+from sqlalchemy import make_url
+
+from trading_data.errors import SettingError
+from trading_data.live.connection import connect
+from trading_data.settings import (
+    DAGSTER_URL,
+    OWNER_URL,
+    REDIS_BACKUP_URL,
+    REDIS_URL,
+    TIMESCALE_URL,
+    Settings,
+    password_file,
+    with_secrets,
+    without_secrets,
+)
+from trading_data_tests.live.servers import Node, folder
+from trading_data_tests.orchestration.ticks import run_archive
+from trading_data_tests.rig import Rig, bar
+
+SECRET = "plant3d-s%cr3t/@:x"
+QUOTED = quote(SECRET, safe="")
+PROGRAM = "from trading_data.cli.main import main; main()"
+_EACH = f"""
+import sys
+for line in sys.argv[1:]:
+    sys.argv[1:] = line.split()
+    try:
+        {PROGRAM}
+    except SystemExit:
+        pass
+"""
+
+
+def _secretly(url: str, user: str | None = None) -> str:
+    parsed = make_url(url)
+    return parsed.set(username=user or parsed.username, password=SECRET).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def guarded() -> Iterator[str]:
+    """The URL of a live tier that asks for the secret."""
+    with folder() as path, closing(Node(path)) as node:
+        node.client.config_set("requirepass", SECRET)
+        node.client.connection_pool.disconnect()
+        yield f"redis://default:{QUOTED}@127.0.0.1:{node.port}/0"
+
+
+def _is_clean(*texts: str) -> bool:
+    return not any(one in text for text in texts for one in (SECRET, QUOTED))
+
+
+def test_it_is_in_no_log_event_metadata_or_error(
+    rig: Rig, guarded: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(REDIS_URL, guarded)
+    monkeypatch.setenv(TIMESCALE_URL, _secretly(str(rig.settings.timescale_url)))
+    home = tmp_path / "dagster"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance, closing(connect(guarded)) as client:
+        client.xadd("journal:price:AAPL", {**{k: str(v) for k, v in _fields().items()}})
+        assert run_archive(instance).success
+        monkeypatch.setenv(TIMESCALE_URL, _secretly("postgresql://nobody@127.0.0.1:1/none"))
+        assert not run_archive(instance).success
+        monkeypatch.setenv(REDIS_URL, guarded.replace(QUOTED, f"{QUOTED}wrong"))
+        assert not run_archive(instance).success
+        monkeypatch.setenv(REDIS_URL, f"redis://default:{QUOTED}@127.0.0.1:1/0")
+        assert not run_archive(instance).success
+        said = [str(entry) for run in instance.get_runs() for entry in instance.all_logs(run.run_id)]
+        assert len(said) > 50
+        assert _is_clean(*said)
+        assert _is_clean(*[str((run.run_config, run.tags)) for run in instance.get_runs()])
+    monkeypatch.setenv(REDIS_URL, guarded)
+    monkeypatch.setenv(TIMESCALE_URL, _secretly(str(rig.settings.timescale_url)))
+    _commands()
+    monkeypatch.setenv(TIMESCALE_URL, _secretly("postgresql://nobody@127.0.0.1:1/none"))
+    _commands()
+    out, err = capfd.readouterr()
+    assert "does not answer" in out + err
+    assert _is_clean(out, err)
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert SECRET.encode() not in content, path
+            assert QUOTED.encode() not in content, path
+
+
+def _fields() -> dict[str, object]:
+    record = bar()
+    return {name: getattr(record, name) for name in ("open", "high", "low", "close", "volume", "source")} | {
+        "timestamp": record.timestamp.isoformat()
+    }
+
+
+def _commands() -> None:
+    lines = ["status", "verify", "coverage", "quarantine list", "doctor"]
+    subprocess.run([sys.executable, "-c", _EACH, *lines], check=False, env={**os.environ})
+
+
+@pytest.mark.parametrize("name", [REDIS_URL, REDIS_BACKUP_URL, TIMESCALE_URL, OWNER_URL, DAGSTER_URL])
+def test_a_url_or_its_password_comes_from_a_file(tmp_path: Path, name: str) -> None:
+    scheme = "redis" if "REDIS" in name else "postgresql+psycopg2"
+    (tmp_path / "url").write_text(f"{scheme}://me:{QUOTED}@host:1/0\n")
+    (tmp_path / "password").write_text(SECRET + "\n")
+    whole = {name: f"{scheme}://me:{QUOTED}@host:1/0"}
+    by_file, by_password = {f"{name}_FILE": str(tmp_path / "url")}, {password_file(name): str(tmp_path / "password")}
+    assert with_secrets(by_file) == whole
+    assert with_secrets({name: f"{scheme}://me@host:1/0", **by_password}) == whole
+    assert without_secrets({**by_file, **by_password, "X": "y"}) == {"X": "y"}
+    assert _is_clean(repr(Settings.from_env(by_file)))
+    for wrong in (
+        {**whole, **by_file}, {**whole, **by_password}, by_password, {f"{name}_FILE": str(tmp_path / "none")},
+        {f"{name}_FILE": str(tmp_path)}, {name: f"{scheme}://host:1/0", **by_password},
+    ):  # fmt: skip
+        with pytest.raises(SettingError, match=name.removesuffix("_URL")) as caught:
+            Settings.from_env(wrong)
+        assert _is_clean(str(caught.value))
+
+
+def test_an_empty_file_is_no_password(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(SettingError, match="one line"):
+        Settings.from_env({REDIS_URL: "redis://a@b/0", password_file(REDIS_URL): str(tmp_path / "empty")})
+
+
+def test_the_images_entrypoint_hands_dagster_its_url_and_nobody_elses(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(SECRET)
+    env = {"PATH": os.environ["PATH"], DAGSTER_URL: "postgresql://me@host/dagster", REDIS_URL: "redis://a@b/0"}
+    env |= {password_file(one): str(tmp_path / "password") for one in (DAGSTER_URL, REDIS_URL)}
+    command = [sys.executable, "-m", "trading_data.entrypoint", "env"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    lines = done.stdout.splitlines()
+    assert f"{DAGSTER_URL}=postgresql+psycopg2://me:{QUOTED}@host/dagster" in lines
+    assert f"{REDIS_URL}=redis://a@b/0" in lines
+    assert f"{password_file(REDIS_URL)}={tmp_path / 'password'}" in lines
+
+
+def test_batches_are_readable_by_their_owner_only(rig: Rig, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        rig.store.record_prices([bar()])
+        rig.snapshot(rig.datasets["price"])
+    finally:
+        os.umask(before)
+    found = list((tmp_path / "intake").rglob("*"))
+    assert any(one.is_file() for one in found)
+    for one in [tmp_path / "intake", *found]:
+        assert one.stat().st_mode & 0o777 == (0o600 if one.is_file() else 0o700), one
