@@ -112,14 +112,9 @@ def pid_of(settings: Settings, server: str) -> int:
 
 
 SERVERS_KILLED = [
-    ("timescale", "load.begun"),
-    ("timescale", "load.rows"),
     ("timescale", "load.ledger"),
     ("timescale", "load.committed"),
-    ("timescale", "refresh.called"),
-    ("redis", "batch.renamed"),
     ("redis", "snapshot.noted"),
-    ("redis", "trim.decided"),
     ("timescale redis", "load.rows"),
 ]
 ALL_KILLED = [(servers, point) for servers in ("timescale", "redis", "timescale redis") for point in CYCLE_POINTS]

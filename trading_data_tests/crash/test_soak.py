@@ -6,8 +6,8 @@ from trading_data_tests.rig import Rig
 SEED = 20261123
 
 
-def test_half_a_minute_of_random_kills_balances(rig: Rig) -> None:
-    outcome = soak(rig.settings, seed=SEED, seconds=30, symbols=40, pace=600)
+def test_twenty_seconds_of_random_kills_balances(rig: Rig) -> None:
+    outcome = soak(rig.settings, seed=SEED, seconds=20, symbols=40, pace=600)
     print(outcome)
     assert outcome.wrong == []
     assert outcome.accepted == outcome.accounted

@@ -23,7 +23,7 @@ from trading_data_tests.crash.story import trimmed_early
 from trading_data_tests.crash.worker import Order, Worker
 from trading_data_tests.rig import Rig
 
-WALKS, LENGTH = (40, 60) if os.environ.get("TRADING_DATA_TEST_FULL") else (4, 30)
+WALKS, LENGTH = (40, 60) if os.environ.get("TRADING_DATA_TEST_FULL") else (3, 30)
 SEED = int(os.environ.get("TRADING_DATA_TEST_SEED") or random.SystemRandom().randrange(10**6))
 PAIRS = [*((step, step) for step in STEPS), ("snapshot", "load"), ("load", "trim"), *2 * (("refresh", "load"),)]
 LOST = ("the lease on the", "another process has been draining")

@@ -236,6 +236,7 @@ def test_where_it_stood_before_it_was_stopped_is_where_it_goes_on(scene: Scene) 
     scene.begun()
     scene.arrived("A", (0, 1.0), (1, 11.0), (2, 11.0), (3, 11.0))
     assert scene.journal("B") == [(0, 1.0)]
+    scene.until(lambda: any("B" in asked["symbols"] for asked in scene.history.requests))
     starts = [(asked["symbols"], datetime.fromisoformat(asked["start"])) for asked in scene.history.requests]
     assert ("A", scene.zero - 5 * MINUTE) in starts
     assert min(start for symbols, start in starts if "B" in symbols) > scene.zero + 30 * MINUTE

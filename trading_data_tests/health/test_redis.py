@@ -1,5 +1,6 @@
 """Each threshold of the live tier, crossed on a real server and cleared again; what a server does not offer."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -28,9 +29,24 @@ def setting(node: Node, **values: str) -> Iterator[None]:
     before = {name: node.client.config_get(names[name])[names[name]] for name in values}
     for name, value in values.items():
         node.client.config_set(names[name], value)
-    yield
-    for name, value in before.items():
-        node.client.config_set(names[name], value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            _set(node, names[name], value)
+
+
+def _set(node: Node, name: str, value: str) -> None:
+    """Set, again and again: the server cannot always bind at once to what it listened at a moment ago."""
+    for attempt in range(40):
+        try:
+            node.client.config_set(name, value)
+        except redis.ResponseError:
+            if attempt == 39:
+                raise
+            time.sleep(0.25)
+        else:
+            return
 
 
 def test_a_server_as_declared_has_nothing_wrong(own: Node) -> None:

@@ -1,5 +1,6 @@
 """Whole runs of the archive job on a real instance."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,8 @@ from trading_data.orchestration.health_checks import FRESH
 from trading_data.times import day_start, now
 from trading_data_tests.orchestration.ticks import checks, failure, materializations, run_archive, tick, today
 from trading_data_tests.rig import Rig, bar, fill, measurement
+
+DAYS = 30 if os.environ.get("TRADING_DATA_TEST_FULL") else 8
 
 
 @pytest.fixture
@@ -170,15 +173,15 @@ def test_the_archive_away_and_memory_critical_trims_what_is_in_the_intake(
     assert rig.account(PRICE).accepted == 5
 
 
-def test_thirty_days_are_one_run(rig: Rig, instance: dg.DagsterInstance) -> None:
-    days = [date(2026, 10, 1) + timedelta(days=at) for at in range(30)]
+def test_many_days_are_one_run(rig: Rig, instance: dg.DagsterInstance) -> None:
+    days = [date(2026, 10, 1) + timedelta(days=at) for at in range(DAYS)]
     rig.store.record_prices([bar("A", timestamp=day_start(day) + timedelta(hours=15)) for day in days])
     result = run_archive(instance, str(days[0]), last=str(days[-1]))
     assert result.success
     for name in ("price_snapshot", "price_data", "price_5m", "price_1h", "price_1d", "trade_1d"):
         assert set(materializations(result, name)) == {str(day) for day in days}
     assert {one["dagster/partition_row_count"] for one in materializations(result, "price_data").values()} == {1}
-    assert rig.query("select count(*) from price_1d") == [(30,)]
+    assert rig.query("select count(*) from price_1d") == [(DAYS,)]
     assert instance.get_runs_count() == 1
 
 

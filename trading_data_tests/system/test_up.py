@@ -19,8 +19,16 @@ from typing import Any
 import psutil
 import pytest
 
+from trading_data.archive.database import Archive
+from trading_data.datasets import DATASETS
+from trading_data.errors import TradingDataError
+from trading_data.intake.store import Intake
+from trading_data.live.connection import connect_for_archiver
+from trading_data.live.journal import find_journals, inspect
 from trading_data.orchestration.schedules import HEALTH_SCHEDULE
-from trading_data.settings import DAGSTER_URL, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL
+from trading_data.services.stack import Stack
+from trading_data.settings import DAGSTER_URL, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
+from trading_data.status import gather
 
 PROGRAM = "from trading_data.cli.main import main; main()"
 
@@ -66,34 +74,37 @@ class Up:
                 found[state.parent.name] = pid
         return found
 
+    def settings(self) -> Settings:
+        """With the addresses of what runs in the home."""
+        return Settings.from_env(self.env | Stack(Settings.from_env(self.env)).env())
+
     def status(self) -> dict[str, Any]:
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, "status", "--json"], env=self.env, capture_output=True, check=False
-        )
-        return json.loads(done.stdout)["datasets"] if done.returncode == 0 else {}
+        try:
+            settings = self.settings()
+            archive = Archive(settings.require_timescale_url())
+            with closing(connect_for_archiver(settings.require_redis_url())) as client, closing(archive):
+                found: dict[str, Any] = gather(client, archive, Intake(settings.intake_uri)).as_json()["datasets"]
+                return found
+        except TradingDataError:
+            return {}
 
     def archived(self) -> int:
         return sum(one["inserted"] for one in self.status().values())
 
     def entries_ever(self) -> dict[str, int]:
         """Entries ever added to the journals, by the server's own count."""
-        program = (
-            "import json\nfrom trading_data.cli.servers import settings_of_running\n"
-            "from trading_data.live.connection import connect_for_archiver\nfrom trading_data.datasets import DATASETS\n"
-            "from trading_data.live.journal import find_journals, inspect\n"
-            "client = connect_for_archiver(settings_of_running().require_redis_url())\n"
-            "count = lambda one: sum(info.added for info in inspect(client, find_journals(client, one)).values())\n"
-            "print(json.dumps({name: count(one) for name, one in DATASETS.items()}))"
-        )
-        done = subprocess.run([sys.executable, "-c", program], env=self.env, capture_output=True, check=True)
-        return dict(json.loads(done.stdout))
+        with closing(connect_for_archiver(self.settings().require_redis_url())) as client:
+            return {
+                name: sum(info.added for info in inspect(client, find_journals(client, dataset)).values())
+                for name, dataset in DATASETS.items()
+            }
 
 
 def until(condition: Callable[[], Any], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.5)
+        time.sleep(1)
 
 
 @pytest.fixture
