@@ -27,8 +27,8 @@ from trading_data.errors import ServerError
 from trading_data.intake.snapshot import BATCH_ENTRIES, Drained, snapshot
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
-from trading_data.live.journal import BEGINNING, ROWS_PER_PIPELINE, Stretch, find_journals, inspect, raw
-from trading_data.live.pages import pages
+from trading_data.live.journal import BEGINNING, Stretch, find_journals, inspect, raw
+from trading_data.live.pages import ROWS_PER_PAGE, pages
 
 LIMIT_TABLE = "bench_limit"
 _COPY = "copy {} ({}) from stdin (format binary)"
@@ -95,7 +95,7 @@ def read_requests(client: Client) -> list[bytes]:
             packed("XRANGE", raw(one.journal), f"({one.after}", str(one.upto), "COUNT", count)
             for one, count in page.asked
         )
-        for page in pages(client, stretches, ROWS_PER_PIPELINE)
+        for page in pages(client, stretches, ROWS_PER_PAGE)
     ]
 
 

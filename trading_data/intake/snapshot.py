@@ -24,7 +24,6 @@ from trading_data.live import keys, spared
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import (
     BEGINNING,
-    ROWS_PER_PIPELINE,
     EntryId,
     JournalInfo,
     Stretch,
@@ -32,6 +31,7 @@ from trading_data.live.journal import (
     inspect,
     text,
 )
+from trading_data.live.pages import ROWS_PER_PAGE
 from trading_data.times import now
 
 BATCH_ENTRIES = 200_000
@@ -82,7 +82,7 @@ def snapshot(
     archived: Mapping[str, EntryId] | None,
     run_id: str = "",
     batch_entries: int = BATCH_ENTRIES,
-    rows_per_pipeline: int = ROWS_PER_PIPELINE,
+    rows_per_pipeline: int = ROWS_PER_PAGE,
 ) -> Iterator[Drained]:
     """Drain every journal of a dataset into the intake, yielding each batch once it is durable and accounted for.
 
