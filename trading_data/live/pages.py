@@ -22,8 +22,8 @@ from trading_data.live.journal import EntryId, Stretch, raw
 from trading_data.live.wire import closed, socket_errors
 
 ROWS_PER_PAGE = 40
-"""What other clients wait for is a page: with 40 entries the 99th percentile of their waiting stays under three times that of an
-idle server, with 300 it is fifteen times; the rate is the same, since the server works while the last page is looked at."""
+"""What other clients wait for is a page: with 40 entries the 99th percentile of their waiting was three to five times that of an
+idle server, with 300 it was fifteen times; the rate is the same, since the server works while the last page is looked at."""
 _LANES = 2
 _BUFFER = 1 << 18
 _ENTRY = b"*2\r\n$"
