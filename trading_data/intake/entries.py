@@ -39,7 +39,9 @@ class Entries:
         return len(self.ids)
 
     def add(self, reading: Reading) -> None:
-        """Append a reading; readings of one journal must follow one another."""
+        """Append a reading; readings of one journal must follow one another. One without entries leaves no trace."""
+        if not reading.entries:
+            return
         if not self.journals or self.journals[-1] != reading.journal:
             self.journals.append(reading.journal)
             self.counts.append(0)

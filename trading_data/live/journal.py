@@ -131,13 +131,7 @@ def read(client: Client, stretches: Sequence[Stretch], rows: int = ROWS_PER_PIPE
     """Read stretches in the order given, at most `rows` entries a pipeline, so that other clients are not held up."""
     waiting = deque(stretches)
     while waiting:
-        asked: list[tuple[Stretch, int]] = []
-        room = rows
-        while waiting and room > 0:
-            stretch = waiting.popleft()
-            count = min(max(stretch.expected, 1), room)
-            asked.append((stretch, count))
-            room -= count
+        asked = take_page(waiting, rows)
         pipeline = client.pipeline(transaction=False)
         for stretch, count in asked:
             pipeline.xrange(cast(str, raw(stretch.journal)), f"({stretch.after}", str(stretch.upto), count)
@@ -150,6 +144,18 @@ def read(client: Client, stretches: Sequence[Stretch], rows: int = ROWS_PER_PIPE
                 left = max(stretch.expected - count, 1)
                 unfinished.append(Stretch(stretch.journal, last, stretch.upto, left))
         waiting.extendleft(reversed(unfinished))
+
+
+def take_page(waiting: deque[Stretch], rows: int) -> list[tuple[Stretch, int]]:
+    """Take stretches from the head of `waiting` until `rows` entries are asked for: each with how many at most."""
+    asked: list[tuple[Stretch, int]] = []
+    room = rows
+    while waiting and room > 0:
+        stretch = waiting.popleft()
+        count = min(max(stretch.expected, 1), room)
+        asked.append((stretch, count))
+        room -= count
+    return asked
 
 
 def newest_entries(client: Client, journals: Sequence[str], count: int) -> dict[str, list[tuple[bytes, list[bytes]]]]:

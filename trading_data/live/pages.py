@@ -18,7 +18,7 @@ from typing import Any
 import redis
 
 from trading_data.live.connection import Client, live_errors
-from trading_data.live.journal import EntryId, Stretch, raw
+from trading_data.live.journal import EntryId, Stretch, raw, take_page
 from trading_data.live.wire import closed, socket_errors
 
 ROWS_PER_PAGE = 40
@@ -70,13 +70,7 @@ def pages(client: Client, stretches: Sequence[Stretch], rows: int) -> Iterator[P
 
 
 def _ask(wire: "_Wire", lane: deque[Stretch], rows: int) -> list[tuple[Stretch, int]]:
-    asked: list[tuple[Stretch, int]] = []
-    room = rows
-    while lane and room > 0:
-        stretch = lane.popleft()
-        count = min(max(stretch.expected, 1), room)
-        asked.append((stretch, count))
-        room -= count
+    asked = take_page(lane, rows)
     wire.send([("XRANGE", raw(one.journal), f"({one.after}", str(one.upto), "COUNT", count) for one, count in asked])
     return asked
 

@@ -203,3 +203,17 @@ def test_a_journal_of_another_type_keeps_no_other_from_being_drained(rig: Rig) -
     (block,) = drain(rig.client, PRICE, iter([asked, [], []]).__next__, 10, 10)
     assert (block.journals, block.counts) == (["journal:price:A"], [1])
     assert len(list(pages(rig.client, asked, 1))) == 2
+
+
+@pytest.mark.parametrize("other", ["of another type", "gone"])
+def test_a_journal_without_entries_beside_an_odd_one_leaves_no_trace(rig: Rig, other: str) -> None:
+    """A range of a journal that gave nothing would be noted with its neighbour's ids."""
+    rig.entry("journal:price:A", {"open": "1"})
+    rig.store.record_prices([bar("C")])
+    if other == "of another type":
+        rig.client.set("journal:price:B", "x")
+    upto = EntryId(2**63, 0)
+    # Every other stretch is of one lane, so that A, B and C share a page; D and E are not there.
+    asked = [Stretch(f"journal:price:{name}", BEGINNING, upto, 1) for name in ("A", "D", "B", "E", "C")]
+    (block,) = drain(rig.client, PRICE, iter([asked, asked, []]).__next__, 10, 10)
+    assert (block.journals, block.counts) == (["journal:price:A", "journal:price:C"], [1, 1])
