@@ -12,6 +12,7 @@ from typing import IO, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from trading_data.durable import make_folder, sync
 from trading_data.errors import BackupError
 from trading_data.live.urls import without_password
 
@@ -49,12 +50,12 @@ class Target:
                 with self._fs.open(path, "wb") as file:
                     yield file
                 return
-            _make_folder(Path(path).parent)
+            make_folder(Path(path).parent)
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            _sync(Path(path).parent)
+            sync(Path(path).parent)
 
     def put(self, name: str, data: bytes) -> None:
         """A small file, whole or not there: written aside and renamed on a disk, put whole elsewhere."""
@@ -64,13 +65,13 @@ class Target:
                 self._fs.pipe_file(path, data)
                 return
             aside = Path(path).with_name(f".{Path(path).name}.tmp")
-            _make_folder(aside.parent)
+            make_folder(aside.parent)
             with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.rename(aside, path)
-            _sync(aside.parent)
+            sync(aside.parent)
 
     @contextmanager
     def reading(self, name: str) -> Iterator[IO[bytes]]:
@@ -121,18 +122,3 @@ class Target:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
-
-
-def _make_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -60,22 +60,22 @@ def drain(client: Client, dataset: Dataset, left: Callable[[], list[Stretch]], s
 
 def _by_pages(client: Client, dataset: Dataset, stretches: Sequence[Stretch], size: int, rows: int) -> Iterator[Block]:
     lanes: dict[int, list[Block]] = {}
-    heap: dict[int, list[Page]] = {}
+    unread: dict[int, list[Page]] = {}
     entries = 0
     for page in pages(client, stretches, rows):
-        waiting = heap.setdefault(page.lane, [])
+        waiting = unread.setdefault(page.lane, [])
         waiting.append(page)
         entries += sum(count for _, count in page.asked)
         if sum(len(one.data) for one in waiting) >= _BYTES:
-            lanes.setdefault(page.lane, []).append(_block(dataset, heap.pop(page.lane)))
+            lanes.setdefault(page.lane, []).append(_block(dataset, unread.pop(page.lane)))
         if entries >= size:
-            yield from _whole(dataset, lanes, heap)
-            lanes, heap, entries = {}, {}, 0
-    yield from _whole(dataset, lanes, heap)
+            yield from _whole(dataset, lanes, unread)
+            lanes, unread, entries = {}, {}, 0
+    yield from _whole(dataset, lanes, unread)
 
 
-def _whole(dataset: Dataset, lanes: dict[int, list[Block]], heap: dict[int, list[Page]]) -> Iterator[Block]:
-    for lane, waiting in heap.items():
+def _whole(dataset: Dataset, lanes: dict[int, list[Block]], unread: dict[int, list[Page]]) -> Iterator[Block]:
+    for lane, waiting in unread.items():
         lanes.setdefault(lane, []).append(_block(dataset, waiting))
     blocks = [block for lane in sorted(lanes) for block in lanes[lane] if len(block)]
     if blocks:

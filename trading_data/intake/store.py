@@ -14,6 +14,7 @@ from pathlib import Path
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from trading_data.durable import make_folder, sync
 from trading_data.errors import IntakeError
 from trading_data.intake.batch import Batch, decode, decode_head, encode
 from trading_data.kill_points import reached
@@ -170,7 +171,7 @@ class Intake:
 
 
 def _write_aside(path: Path, data: bytes) -> None:
-    _make_folder(path.parent)
+    make_folder(path.parent)
     _clear_leftovers(path.parent)
     aside = path.with_name(f".{path.name}.tmp")
     try:
@@ -184,23 +185,7 @@ def _write_aside(path: Path, data: bytes) -> None:
     except OSError:
         aside.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, durably, for their owner only (`mkdir(parents=True)` leaves those above open)."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    sync(path.parent)
 
 
 def _clear_leftovers(folder: Path) -> None:

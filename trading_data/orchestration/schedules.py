@@ -6,6 +6,7 @@ Belongs here: schedules. Does not: reactions to a state (`sensors`).
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -107,28 +108,38 @@ def gap_backfill_schedule(
     return requests[:GAP_RUNS]
 
 
-@dg.schedule(
-    job=compression_job,
-    cron_schedule="10 3 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Compress the chunks that have reached their age, after the day's gaps were filled.",
-)
-def compression_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run a night, unless one is under way."""
-    return _once(context, compression_job.name)
+def _nightly(name: str, job: Any, cron: str, description: str) -> dg.ScheduleDefinition:
+    """A schedule that asks for one run a night; `job` is one of `jobs`, of whatever kind."""
+
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+    )
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        """One run a night, unless one is under way."""
+        return _once(context, job.name)
+
+    return tick
 
 
-@dg.schedule(
-    job=retention_job,
-    cron_schedule="10 4 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Drop the chunks that have had their time and for which everything is proven; clear what is left over.",
+compression_schedule = _nightly(
+    "compression_schedule",
+    compression_job,
+    "10 3 * * *",
+    "Compress the chunks that have reached their age, after the day's gaps were filled.",
 )
-def retention_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run a night, unless one is under way."""
-    return _once(context, retention_job.name)
+
+
+retention_schedule = _nightly(
+    "retention_schedule",
+    retention_job,
+    "10 4 * * *",
+    "Drop the chunks that have had their time and for which everything is proven; clear what is left over.",
+)
 
 
 @dg.schedule(
@@ -148,16 +159,12 @@ def health_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg
     return dg.RunRequest(run_key=context.scheduled_execution_time.astimezone(UTC).isoformat())
 
 
-@dg.schedule(
-    job=backup_job,
-    cron_schedule="20 2 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Back up both tiers and the intake, before chunks are compressed and dropped.",
+backup_schedule = _nightly(
+    "backup_schedule",
+    backup_job,
+    "20 2 * * *",
+    "Back up both tiers and the intake, before chunks are compressed and dropped.",
 )
-def backup_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run a night, unless one is under way."""
-    return _once(context, backup_job.name)
 
 
 @dg.schedule(

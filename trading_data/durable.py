@@ -1,0 +1,24 @@
+"""Folders on a local disk that are there after the power was gone, for their owner only.
+
+Belongs here: making and syncing folders. Does not: what lies in them (`intake.store`, `backup.target`).
+"""
+
+import os
+from pathlib import Path
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably, for their owner only (`mkdir(parents=True)` leaves those above open)."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        sync(folder.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
