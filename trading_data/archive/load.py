@@ -6,7 +6,9 @@ on rows (`write`), rejected entries (`rejects`), and what a batch is (`intake.ba
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -45,8 +47,7 @@ def load_pending(
         ArchiveTierError: the archive is away; what is not committed stays in the intake.
         IntakeError: a batch is damaged; nothing after it is loaded, for order matters.
     """
-    for file in intake.pending(dataset.name):
-        batch = intake.read(file)
+    for file, batch in _read_ahead(intake, intake.pending(dataset.name)):
         if batch is None:
             continue  # another process loaded it meanwhile
         loaded = load(archive, dataset, file, batch, run_id=run_id)
@@ -56,6 +57,18 @@ def load_pending(
         if after_each is not None:
             after_each(loaded)
         yield loaded
+
+
+def _read_ahead(intake: Intake, files: Sequence[BatchFile]) -> Iterator[tuple[BatchFile, Batch | None]]:
+    """Each file's batch in turn; a thread reads the next one meanwhile."""
+    with ThreadPoolExecutor(1, "intake") as beside:
+        coming = deque(files)
+        reading = beside.submit(intake.read, coming[0]) if len(coming) > 1 else None
+        while coming:
+            file = coming.popleft()
+            batch = reading.result() if reading is not None else intake.read(file)
+            reading = beside.submit(intake.read, coming[0]) if coming else None
+            yield file, batch
 
 
 def load(archive: Archive, dataset: Dataset, file: BatchFile, batch: Batch, *, run_id: str = "") -> Loaded:

@@ -8,6 +8,7 @@ Belongs here: which way, and the size of blocks. Does not: how far was drained, 
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -25,7 +26,9 @@ _BYTES = 1_000_000
 """Bytes of pages that become columns at once: they stay in the processor's caches, and the calls do not count."""
 
 
-def drain(client: Client, dataset: Dataset, left: Callable[[], list[Stretch]], size: int, rows: int) -> Iterator[Block]:
+def drain(
+    client: Client, dataset: Dataset, left: Callable[[], list[Stretch]], size: int, rows: int, beside: Executor
+) -> Iterator[Block]:
     """What is left of the journals, in blocks of about `size` entries, each journal's in order.
 
     Args:
@@ -34,6 +37,7 @@ def drain(client: Client, dataset: Dataset, left: Callable[[], list[Stretch]], s
         left: what is not durable yet; what was yielded is, when the next block is asked for.
         size: entries a block at most, but for the last page.
         rows: entries a page.
+        beside: makes columns of pages while the next ones are read.
 
     Raises:
         LiveTierError: the server is away.
@@ -41,7 +45,7 @@ def drain(client: Client, dataset: Dataset, left: Callable[[], list[Stretch]], s
     if can_page(client):
         try:
             while stretches := left():
-                yield from _by_pages(client, dataset, stretches, size, rows)
+                yield from _by_pages(client, dataset, stretches, size, rows, beside)
                 if left() == stretches:
                     return  # somebody removed them
             return
@@ -58,28 +62,34 @@ def drain(client: Client, dataset: Dataset, left: Callable[[], list[Stretch]], s
             yield entries.block(dataset)
 
 
-def _by_pages(client: Client, dataset: Dataset, stretches: Sequence[Stretch], size: int, rows: int) -> Iterator[Block]:
-    lanes: dict[int, list[Block]] = {}
+def _by_pages(
+    client: Client, dataset: Dataset, stretches: Sequence[Stretch], size: int, rows: int, beside: Executor
+) -> Iterator[Block]:
+    lanes: dict[int, list[Future[Block]]] = {}
     unread: dict[int, list[Page]] = {}
     entries = 0
+
+    def make(lane: int) -> None:
+        lanes.setdefault(lane, []).append(beside.submit(_block, dataset, unread.pop(lane)))
+
+    def whole() -> Iterator[Block]:
+        for lane in list(unread):
+            make(lane)
+        blocks = [block.result() for lane in sorted(lanes) for block in lanes[lane]]
+        if found := [block for block in blocks if len(block)]:
+            yield _joined(dataset, found)
+
     for page in pages(client, stretches, rows):
         waiting = unread.setdefault(page.lane, [])
         waiting.append(page)
         entries += sum(count for _, count in page.asked)
         if sum(len(one.data) for one in waiting) >= _BYTES:
-            lanes.setdefault(page.lane, []).append(_block(dataset, unread.pop(page.lane)))
+            make(page.lane)
         if entries >= size:
-            yield from _whole(dataset, lanes, unread)
-            lanes, unread, entries = {}, {}, 0
-    yield from _whole(dataset, lanes, unread)
-
-
-def _whole(dataset: Dataset, lanes: dict[int, list[Block]], unread: dict[int, list[Page]]) -> Iterator[Block]:
-    for lane, waiting in unread.items():
-        lanes.setdefault(lane, []).append(_block(dataset, waiting))
-    blocks = [block for lane in sorted(lanes) for block in lanes[lane] if len(block)]
-    if blocks:
-        yield _joined(dataset, blocks)
+            yield from whole()
+            lanes.clear()
+            entries = 0
+    yield from whole()
 
 
 def _block(dataset: Dataset, found: Sequence[Page]) -> Block:

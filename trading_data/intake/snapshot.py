@@ -6,6 +6,7 @@ of entries (`intake.entries`), producers without a journal (`intake.sample`).
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -86,6 +87,9 @@ def snapshot(
 ) -> Iterator[Drained]:
     """Drain every journal of a dataset into the intake, yielding each batch once it is durable and accounted for.
 
+    A batch is made and written by a thread of its own while the next one is read: one at a time, in order, so that what is
+    noted is durable, and what comes after a batch that cannot be written is not noted either.
+
     Args:
         client: from `connect_for_archiver`.
         intake: where batches go.
@@ -103,10 +107,11 @@ def snapshot(
     with lease(client, dataset) as still_ours:
         infos = inspect(client, find_journals(client, dataset))
         positions = find_positions(client, intake, dataset, infos, archived)
+        read = dict(positions)
 
         def left() -> list[Stretch]:
-            """What is not durable yet."""
-            found = ((name, positions[name], info) for name, info in infos.items())
+            """What was not read yet."""
+            found = ((name, read[name], info) for name, info in infos.items())
             return [_stretch(name, at, info) for name, at, info in found if at.last < info.last]
 
         stretches = left()
@@ -121,9 +126,25 @@ def snapshot(
             save_positions(client, dataset, moved)
             return describe(dataset, file, batch)
 
-        for whole in drain(client, dataset, left, batch_entries, rows_per_pipeline):
-            for block, table in _cut(dataset, whole, earliest):
-                yield write(tuple(_ranges(block, positions, infos)), table)
+        def store(whole: Block) -> list[Drained]:
+            return [
+                write(tuple(_ranges(block, positions, infos)), table) for block, table in _cut(dataset, whole, earliest)
+            ]
+
+        with ThreadPoolExecutor(1, "intake") as beside:
+            under_way: list[Future[list[Drained]]] = []
+            for whole in drain(client, dataset, left, batch_entries, rows_per_pipeline, beside):
+                read.update(
+                    {
+                        one.journal: _moved(read[one.journal], one, infos[one.journal])
+                        for one in _ranges(whole, read, infos)
+                    }
+                )
+                while under_way:
+                    yield from under_way.pop().result()
+                under_way.append(beside.submit(store, whole))
+            while under_way:
+                yield from under_way.pop().result()
         if vanished := tuple(_vanished(stretches, positions, infos)):
             yield write(vanished, to_table(dataset, Entries(), earliest))
 

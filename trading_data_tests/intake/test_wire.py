@@ -1,6 +1,7 @@
 """Pages read by counting lines say what a reader of the protocol says, or nothing; and draining them loses nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -121,6 +122,11 @@ def test_a_page_that_ends_elsewhere_is_refused_by_both(ends: bytes) -> None:
         wire.by_reader([page([], ends=ends)])
 
 
+def drained(client: Client, left: Callable[[], list[Stretch]], size: int, rows: int) -> Iterator[Block]:
+    with ThreadPoolExecutor(1) as beside:
+        yield from drain(client, PRICE, left, size, rows, beside)
+
+
 def everything(client: Client, size: int, rows: int, stretches: list[Stretch] | None = None) -> list[Block]:
     """Drained until nothing is left, as a snapshot does that notes each block."""
     infos = inspect(client, find_journals(client, PRICE))
@@ -134,7 +140,7 @@ def everything(client: Client, size: int, rows: int, stretches: list[Stretch] | 
             if after[name] < info.last
         ]
 
-    for block in drain(client, PRICE, left, size, rows):
+    for block in drained(client, left, size, rows):
         found.append(block)
         at = 0
         for name, count in zip(block.journals, block.counts, strict=True):
@@ -193,14 +199,14 @@ def test_more_and_fewer_entries_than_expected(rig: Rig) -> None:
     assert by_journal(everything(rig.client, 10_000, 3, stretches=[])) == wanted
     rig.client.delete("journal:price:A")
     gone = [Stretch("journal:price:A", BEGINNING, EntryId.parse(ids[-1]), 9)]
-    assert list(drain(rig.client, PRICE, lambda: gone, 10, 3)) == []
+    assert list(drained(rig.client, lambda: gone, 10, 3)) == []
 
 
 def test_a_journal_of_another_type_keeps_no_other_from_being_drained(rig: Rig) -> None:
     (entry,) = rig.store.record_prices([bar("A")])
     rig.client.set("journal:price:B", "x")
     asked = [Stretch(f"journal:price:{name}", BEGINNING, EntryId.parse(entry), 1) for name in "AB"]
-    (block,) = drain(rig.client, PRICE, iter([asked, [], []]).__next__, 10, 10)
+    (block,) = drained(rig.client, iter([asked, [], []]).__next__, 10, 10)
     assert (block.journals, block.counts) == (["journal:price:A"], [1])
     assert len(list(pages(rig.client, asked, 1))) == 2
 
@@ -215,5 +221,5 @@ def test_a_journal_without_entries_beside_an_odd_one_leaves_no_trace(rig: Rig, o
     upto = EntryId(2**63, 0)
     # Every other stretch is of one lane, so that A, B and C share a page; D and E are not there.
     asked = [Stretch(f"journal:price:{name}", BEGINNING, upto, 1) for name in ("A", "D", "B", "E", "C")]
-    (block,) = drain(rig.client, PRICE, iter([asked, asked, []]).__next__, 10, 10)
+    (block,) = drained(rig.client, iter([asked, asked, []]).__next__, 10, 10)
     assert (block.journals, block.counts) == (["journal:price:A", "journal:price:C"], [1, 1])
