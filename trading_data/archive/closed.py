@@ -7,7 +7,7 @@ Belongs here: which days are closed, whether they are as they were, and what bec
 (`aging.retention`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, timedelta
 
 import numpy as np
@@ -38,9 +38,13 @@ def in_closed_days(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> Mask:
     if not rows.num_rows:
         return np.zeros(0, dtype=bool)
     days = microseconds(dataset, rows) // DAY_US
-    found = closed_days(cursor, dataset, _day(days.min()), _day(days.max()))
-    closed: Mask = np.isin(days, [(day - _EPOCH).days for day in found])
-    return closed
+    return on_days(dataset, rows, closed_days(cursor, dataset, _day(days.min()), _day(days.max())))
+
+
+def on_days(dataset: Dataset, rows: pa.Table, days: Collection[date]) -> Mask:
+    """Which rows lie in one of these days."""
+    found: Mask = np.isin(microseconds(dataset, rows) // DAY_US, [(day - _EPOCH).days for day in days])
+    return found
 
 
 def too_late(batch: Batch, dataset: Dataset, rows: pa.Table, positions: Iterable[int]) -> list[Reject]:

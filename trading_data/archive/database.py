@@ -6,6 +6,7 @@ local to it, there are no session locks, and no connection waits for another whi
 Belongs here: the engine and the two ways to use it. Does not: statements.
 """
 
+import select
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -40,14 +41,13 @@ class Archive:
             connect_timeout: longest wait for a connection, in seconds.
             statement: longest time for one statement, where a transaction does not say otherwise.
         """
-        from sqlalchemy import create_engine
+        from sqlalchemy import create_engine, event
 
         self.url = url
         self._statement = statement
         self._engine = create_engine(
             parts_of(url),
             pool_size=2,
-            pool_pre_ping=True,
             connect_args={
                 "connect_timeout": connect_timeout,
                 "application_name": "trading_data",
@@ -57,6 +57,7 @@ class Archive:
                 "tcp_user_timeout": 60_000,
             },
         )
+        event.listen(self._engine, "checkout", replace_lost)
 
     @property
     def address(self) -> str:
@@ -65,7 +66,12 @@ class Archive:
 
     @contextmanager
     def transaction(
-        self, *, snapshot: bool = False, lock: str = "120s", statement: str | None = None
+        self,
+        *,
+        snapshot: bool = False,
+        lock: str = "120s",
+        statement: str | None = None,
+        first: tuple[Composed, Mapping[str, object]] | None = None,
     ) -> Iterator[Cursor]:
         """A cursor in a transaction: committed on leaving, rolled back on an error.
 
@@ -73,14 +79,19 @@ class Archive:
             snapshot: read only, and all statements see the same moment.
             lock: longest wait for a lock.
             statement: longest time for one statement; None for the archive's own.
+            first: a statement with its values that is sent along with the beginning; the cursor has its rows.
 
         Raises:
             ArchiveTierError: the server is away, or refused a statement.
             SchemaError: a table is not there.
         """
         with self._errors(), self._connection() as connection, connection.cursor() as cursor:
-            begin = (_SNAPSHOT if snapshot else _CURRENT) + _LOCAL
-            cursor.execute(begin, {"lock": lock, "statement": statement or self._statement})
+            begin = SQL((_SNAPSHOT if snapshot else _CURRENT) + _LOCAL)
+            limits = {"lock": lock, "statement": statement or self._statement}
+            if first is None:
+                cursor.execute(begin, limits)
+            else:
+                cursor.execute(begin + SQL(";") + first[0], {**first[1], **limits})
             yield cursor
             cursor.execute("commit")
             if cursor.statusmessage != "COMMIT":  # a statement had failed, and somebody went on
@@ -144,6 +155,20 @@ def parts_of(url: str) -> "URL":
     from sqlalchemy import make_url
 
     return make_url(url)
+
+
+def replace_lost(connection: Any, *_: object) -> None:
+    """Have the pool connect anew where the server has gone since the connection was used last.
+
+    A server that goes says so or hangs up, and on a connection that waits for nothing there is nothing else to be heard: so
+    that is told without a round trip. Of one that vanished the keepalives tell.
+    """
+    from sqlalchemy.exc import DisconnectionError
+
+    heard = select.poll()
+    heard.register(connection.fileno(), select.POLLIN)
+    if heard.poll(0):
+        raise DisconnectionError("the server closed an idle connection")
 
 
 def _first_line(error: BaseException) -> str:

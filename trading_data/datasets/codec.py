@@ -34,6 +34,7 @@ LARGEST = 1e100
 DIGITS, SCALE = 38, 18
 """Most digits, and most of them behind the point, of an exact number; as in DECIMAL(38, 18)."""
 
+_BLANK, _DELETE = 0x20, 0x7F
 CONTROL = r"[\x00-\x1f\x7f]"
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _NANOSECONDS = re.compile(r"(.*\.\d{6})(\d{1,3})(\D.*)?", re.DOTALL)
@@ -217,6 +218,8 @@ _PARSERS = {"text": _text, "float": _float, "time": _time}
 
 
 def _check_text(column: Column, values: pa.Array, bad: dict[int, Reason]) -> None:
+    if not column.choices and _plain_texts(values):
+        return
     name = column.name
     _check_present(column, values, bad)
     for at in _where(pc.greater(pc.binary_length(values), TEXT_BYTES)):
@@ -238,13 +241,40 @@ def _check_text(column: Column, values: pa.Array, bad: dict[int, Reason]) -> Non
             _reject(bad, at, f"absurd {name}", f"{name} has a NUL in it, which PostgreSQL cannot hold")
 
 
+def _plain_texts(values: pa.Array) -> bool:
+    """Whether every text is there and neither empty nor too long, and all are printable ASCII without blanks: no rule of texts
+    but a list of choices can find anything in them.
+    """
+    if values.null_count or not len(values):
+        return False
+    _, offsets, letters = values.buffers()
+    edges = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    lengths = np.diff(edges)
+    if lengths.min() == 0 or lengths.max() > TEXT_BYTES:
+        return False
+    found = np.frombuffer(letters, np.uint8)[edges[0] : edges[-1]]
+    return bool(found.min() > _BLANK and found.max() < _DELETE)
+
+
 def _check_float(column: Column, values: pa.Array, bad: dict[int, Reason]) -> None:
+    if _in_bounds(column, values):
+        return
     _check_present(column, values, bad)
     for at in _where(pc.invert(pc.is_finite(values))):
         _reject(bad, at, "not finite", f"{column.name} is {values[at].as_py()}, not a finite number")
     for at in _where(pc.greater(pc.abs(values), LARGEST)):
         _reject(bad, at, "too large", f"{column.name} {values[at].as_py()} is beyond {LARGEST:g}")
     _check_bounds(column, values, values, bad)
+
+
+def _in_bounds(column: Column, values: pa.Array) -> bool:
+    """Whether every number is there, finite and within all bounds; where there is a NaN, nothing compares."""
+    if values.null_count or not len(values):
+        return False
+    numbers = values.to_numpy()
+    low, high = numbers.min(), numbers.max()
+    least = -LARGEST if column.least is None else column.least
+    return bool(least <= low and high <= LARGEST and (column.above is None or low > column.above))
 
 
 def _check_decimal(column: Column, values: pa.Array, bad: dict[int, Reason]) -> None:

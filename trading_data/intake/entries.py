@@ -46,9 +46,9 @@ class Entries:
             self.journals.append(reading.journal)
             self.counts.append(0)
         self.counts[-1] += len(reading.entries)
-        for entry_id, values in reading.entries:
-            self.ids.append(entry_id)
-            self.fields.append(values)
+        ids, fields = zip(*reading.entries, strict=True)
+        self.ids += ids
+        self.fields += fields
 
     def block(self, dataset: Dataset) -> "Block":
         """The same as columns."""

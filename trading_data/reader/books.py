@@ -5,9 +5,11 @@ Belongs here: small queries on the bookkeeping tables. Does not: rows (`archived
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.sql import Composed
 
 from trading_data.archive.database import Archive
 from trading_data.archive.rejects import ledger_name
@@ -39,11 +41,15 @@ class Marks:
 
 @dataclass(frozen=True)
 class Books:
-    """The books at one moment: marks, which of the batches asked for are loaded, and the newest batch of the dataset."""
+    """The books at one moment: marks, which of the batches asked for are loaded, the newest batch of the dataset, the days
+    that retention has dropped, and where the aggregate does not show the raw rows yet (first and last moment, inclusive).
+    """
 
     marks: Marks
     loaded: frozenset[str]
     newest_batch: int
+    closed: frozenset[date]
+    stale: tuple[Range, ...]
 
 
 def read_marks(archive: Archive, dataset: Dataset, subjects: Sequence[str] | None) -> Marks:
@@ -52,12 +58,44 @@ def read_marks(archive: Archive, dataset: Dataset, subjects: Sequence[str] | Non
     return _marks(archive.ask(statement("marks"), values)[0][0])
 
 
-def read_books(cursor: Cursor, dataset: Dataset, subjects: Sequence[str] | None, hashes: Sequence[str]) -> Books:
-    """The books as the cursor's transaction sees them; `hashes` are of the batches of which to know whether they are loaded."""
-    values = {"dataset": dataset.name, "journals": _journals(dataset, subjects), "hashes": list(hashes)}
-    cursor.execute(statement("loaded_batches", marks=statement("marks")), values)
-    loaded, newest, marks = cursor.fetchone() or ([], 0, {})
-    return Books(_marks(marks), frozenset(loaded), newest)
+def asking_for_books(
+    dataset: Dataset,
+    subjects: Sequence[str] | None,
+    hashes: Sequence[str],
+    days: tuple[date, date],
+    aggregate: Aggregate | None,
+    one: Range,
+) -> tuple[Composed, dict[str, Any]]:
+    """The statement whose answer is the books, and its values; for the beginning of the transaction that reads the rows.
+
+    Args:
+        dataset: whose books.
+        subjects: of whose journals; None for all.
+        hashes: of the batches of which to know whether they are loaded.
+        days: first and last of the days of which to know whether they are dropped.
+        aggregate: where it is stale; None for none.
+        one: the range of which to know that.
+    """
+    finer = () if aggregate is None else dataset.aggregates[: dataset.aggregates.index(aggregate) + 1]
+    values = {
+        "dataset": dataset.name,
+        "journals": _journals(dataset, subjects),
+        "hashes": list(hashes),
+        "first": days[0],
+        "last": days[1],
+        "aggregates": [one.name for one in finer],
+        "start": one[0],
+        "end": one[1],
+    }
+    parts = {name: statement(name) for name in ("marks", "dropped_days", "stale_ranges")}
+    return statement("loaded_batches", **parts), values
+
+
+def books_in(cursor: Cursor) -> Books:
+    """The books that a cursor has been asked for."""
+    loaded, newest, marks, closed, stale = cursor.fetchone() or ([], 0, {}, [], [])
+    ranges = tuple((low, high) for low, high in stale)
+    return Books(_marks(marks), frozenset(loaded), newest, frozenset(closed), ranges)
 
 
 def last_drained(cursor: Cursor, dataset: Dataset) -> datetime | None:
@@ -65,13 +103,6 @@ def last_drained(cursor: Cursor, dataset: Dataset) -> datetime | None:
     cursor.execute(statement("last_drained"), {"dataset": dataset.name})
     found = cursor.fetchone()
     return found[0] if found else None
-
-
-def stale_ranges(cursor: Cursor, dataset: Dataset, aggregate: Aggregate, one: Range) -> list[Range]:
-    """Where an aggregate does not show the raw rows yet: first and last moment, both inclusive."""
-    names = [finer.name for finer in dataset.aggregates[: dataset.aggregates.index(aggregate) + 1]]
-    cursor.execute(statement("stale_ranges"), {"aggregates": names, "start": one[0], "end": one[1]})
-    return [(low, high) for low, high in cursor.fetchall()]
 
 
 def _journals(dataset: Dataset, subjects: Sequence[str] | None) -> list[str] | None:

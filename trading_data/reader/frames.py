@@ -8,10 +8,9 @@ Belongs here: forms. Does not: which rows.
 import json
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +22,9 @@ from trading_data.reader.columns import exact_columns, schema_of, time_column
 from trading_data.reader.options import Frame
 from trading_data.reader.question import Question
 from trading_data.reader.tiers import Missing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXACT = pa.decimal128(codec.DIGITS, codec.SCALE)
 _WORTH_THREADS = 100_000
@@ -65,11 +67,13 @@ def empty(dataset: Dataset, aggregate: Aggregate | None) -> pa.Table:
 
 def with_tier(table: pa.Table, tier: str) -> pa.Table:
     """The table with the column `tier`."""
-    return table.append_column(_TIER, pa.array([tier] * table.num_rows, pa.string()))
+    return table.append_column(_TIER, pa.repeat(tier, table.num_rows))
 
 
 def made(dataset: Dataset, aggregate: Aggregate, rows: pa.Table) -> pa.Table:
     """Buckets out of raw rows; a bucket is `live` if a row of it is."""
+    import pandas as pd
+
     if not rows.num_rows:
         return empty(dataset, aggregate)
     frame = _pandas(rows, exact_columns(dataset, None))
@@ -107,7 +111,9 @@ def by_time(dataset: Dataset, aggregate: Aggregate | None, table: pa.Table, most
     return [table.filter(pa.array((times >= first) & (times < last))) for first, last in parts]
 
 
-def _pandas(table: pa.Table, exact: Sequence[str]) -> pd.DataFrame:
+def _pandas(table: pa.Table, exact: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd
+
     frame: pd.DataFrame = table.to_pandas(use_threads=table.num_rows > _WORTH_THREADS)
     for name in exact:
         frame[name] = pd.Series([Decimal(text) for text in frame[name]], index=frame.index, dtype=object)

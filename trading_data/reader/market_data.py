@@ -5,9 +5,8 @@ Belongs here: the public API. Does not: which tier is read when (`tiers`), what 
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Literal, Unpack, overload
+from typing import TYPE_CHECKING, Literal, Unpack, overload
 
-import pandas as pd
 import pyarrow as pa
 
 from trading_data.archive.database import Archive
@@ -24,6 +23,9 @@ from trading_data.reader.stream import Windows, stream
 from trading_data.reader.tiers import Tiers, View
 from trading_data.settings import Settings
 from trading_data.times import DAY, day_start
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class MarketData:
@@ -77,7 +79,7 @@ class MarketData:
     @overload
     def prices(
         self, symbols: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
-    ) -> pd.DataFrame: ...
+    ) -> "pd.DataFrame": ...
 
     @overload
     def prices(
@@ -110,7 +112,7 @@ class MarketData:
     @overload
     def trades(
         self, symbols: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
-    ) -> pd.DataFrame: ...
+    ) -> "pd.DataFrame": ...
 
     @overload
     def trades(
@@ -131,7 +133,7 @@ class MarketData:
     @overload
     def metrics(
         self, names: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
-    ) -> pd.DataFrame: ...
+    ) -> "pd.DataFrame": ...
 
     @overload
     def metrics(
@@ -158,7 +160,7 @@ class MarketData:
         end: Times,
         interval: str = ...,
         **options: Unpack[Pandas],
-    ) -> pd.DataFrame: ...
+    ) -> "pd.DataFrame": ...
 
     @overload
     def read(
@@ -195,7 +197,7 @@ class MarketData:
         chunk: timedelta = ...,
         rows: int | None = ...,
         **options: Unpack[Pandas],
-    ) -> Iterator[pd.DataFrame]: ...
+    ) -> "Iterator[pd.DataFrame]": ...
 
     @overload
     def stream(
@@ -252,7 +254,7 @@ class MarketData:
     @overload
     def latest(
         self, symbols: str | Iterable[str], *, partial: bool = ..., format: Literal["pandas"] = ...
-    ) -> pd.DataFrame: ...
+    ) -> "pd.DataFrame": ...
 
     @overload
     def latest(self, symbols: str | Iterable[str], *, partial: bool = ..., format: Literal["arrow"]) -> pa.Table: ...

@@ -5,10 +5,12 @@ Belongs here: names, types and meaning. Does not: what follows from them (`quest
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
 
-import pandas as pd
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Times: TypeAlias = datetime | str
 """An aware datetime, an ISO 8601 text with a zone, or a bare day (its midnight UTC)."""
@@ -16,7 +18,7 @@ About: TypeAlias = str | Iterable[str] | None
 """One symbol (or metric), some, or None for all."""
 Format: TypeAlias = Literal["pandas", "arrow"]
 FORMATS = ("pandas", "arrow")
-Frame: TypeAlias = pd.DataFrame | pa.Table
+Frame: TypeAlias = "pd.DataFrame | pa.Table"
 """A data frame, or with `format="arrow"` an Arrow table."""
 
 

@@ -47,7 +47,7 @@ class _Order:
 
     def add_batch(self, held: Held) -> None:
         if held.origin != "journal":
-            self.found.append(_piece(held, None, behind=held.origin == "quarantine"))
+            self.found.append(_piece(held, behind=held.origin == "quarantine"))
             return
         ahead = self._ahead(held)
         uncertain = np.array([not one.certain for one in held.journals], dtype=bool)[held.rows["_journal"].to_numpy()]
@@ -73,6 +73,8 @@ class _Order:
         )
 
 
-def _piece(held: Held, chosen: Mask | None, *, behind: bool = False) -> Piece:
-    rows = held.rows if chosen is None or chosen.all() else held.rows.filter(pa.array(chosen))
-    return Piece(rows.select(list(held.dataset.names)), behind)
+def _piece(held: Held, chosen: Mask | None = None, *, behind: bool = False) -> Piece:
+    rows = held.rows.select(list(held.dataset.names))
+    if chosen is None or chosen.all():
+        return Piece(rows, behind)
+    return Piece(rows.filter(pa.array(chosen)) if chosen.any() else rows.slice(0, 0), behind)

@@ -16,7 +16,6 @@ from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.reader.archived import Range, occupied, read_aggregate, read_newest, read_rows
 from trading_data.reader.as_of import read_as_of
-from trading_data.reader.books import stale_ranges
 from trading_data.reader.frames import empty, in_order, made, with_tier
 from trading_data.reader.question import ALWAYS, Question
 from trading_data.reader.tiers import Sight
@@ -54,11 +53,11 @@ def buckets(question: Question, sight: Sight, one: Range) -> pa.Table:
     span = question.rows_of(one)
     waiting = sight.pieces(span)
     touched = _touched(dataset, waiting, aggregate.width)
-    if sight.cursor is None or question.from_rows:
+    if sight.cursor is None or sight.books is None or question.from_rows:
         chunks = occupied(sight.cursor, dataset, None, span) if sight.cursor is not None else []
         days = [made(dataset, aggregate, rows(question, sight, day)) for day in _by_day([*chunks, *touched], span)]
         return in_order(aggregate, [empty(dataset, aggregate), *days])
-    asked = [window(aggregate, low, high) for low, high in stale_ranges(sight.cursor, dataset, aggregate, span)]
+    asked = [window(aggregate, low, high) for low, high in sight.books.stale if high >= span[0] and low < span[1]]
     stale = list(_by_day([*asked, *touched], span))
     settled = with_tier(read_aggregate(sight.cursor, dataset, aggregate, question.about, span), "archive")
     if not stale:

@@ -11,13 +11,13 @@ from typing import TypeVar
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.archive.closed import in_closed_days
+from trading_data.archive.closed import on_days
 from trading_data.archive.database import Archive
 from trading_data.errors import ArchiveTierError, TradingDataError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.reader.archived import Range
-from trading_data.reader.books import Books, Marks, last_drained, read_books, read_marks
+from trading_data.reader.books import Books, Marks, asking_for_books, books_in, last_drained, read_marks
 from trading_data.reader.pieces import pieces
 from trading_data.reader.question import Question
 from trading_data.reader.union import Piece
@@ -52,11 +52,11 @@ class Sight:
         Rows of a day that retention has dropped are on their way to quarantine, and not among them.
         """
         found = pieces(self.waiting, self.books, one)
-        if self.cursor is None or not found:
+        if self.books is None or not self.books.closed:
             return found
         kept = []
         for piece in found:
-            late = in_closed_days(self.cursor, self.waiting.dataset, piece.rows)
+            late = on_days(self.waiting.dataset, piece.rows, self.books.closed)
             kept.append(replace(piece, rows=piece.rows.filter(pa.array(~late))) if late.any() else piece)
         return [piece for piece in kept if piece.rows.num_rows]
 
@@ -92,15 +92,27 @@ class View:
     def _look_at_all(self, find: Callable[[Sight], Found]) -> tuple[Found, Missing]:
         question, waiting, archive = self.question, self._beside_archive, self._tiers.archive
         if question.as_of is None:
-            if self._marks is None:
-                self._marks = read_marks(archive, question.dataset, question.subjects)
-            waiting.catch_up(self._marks, partial=question.partial)
-        with archive.transaction(snapshot=True) as cursor:
-            books = read_books(cursor, question.dataset, question.subjects, waiting.hashes)
+            waiting.catch_up(self._archived, partial=question.partial)
+        asking = asking_for_books(
+            question.dataset,
+            question.subjects,
+            waiting.hashes,
+            waiting.days,
+            None if question.from_rows else question.aggregate,
+            question.rows_of((question.start, question.end)),
+        )
+        with archive.transaction(snapshot=True, first=asking) as cursor:
+            books = books_in(cursor)
             found = find(Sight(waiting, cursor, books))
             drained_at = last_drained(cursor, question.dataset) if waiting.live_away else None
         self._marks = books.marks
         return found, _not_read(waiting, drained_at)
+
+    def _archived(self) -> Marks:
+        if self._marks is None:
+            question = self.question
+            self._marks = read_marks(self._tiers.archive, question.dataset, question.subjects)
+        return self._marks
 
     def _new(self) -> Waiting:
         tiers, question = self._tiers, self.question

@@ -13,6 +13,8 @@ from trading_data.archive.sources import outranked
 from trading_data.archive.versions import Indices, Mask, identity_conflicts, key_order
 from trading_data.datasets.declaration import Dataset
 
+_TIERS = ("archive", "live")
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -46,8 +48,9 @@ def union(dataset: Dataset, archived: pa.Table, waiting: Sequence[Piece]) -> pa.
     if whole.num_rows:
         order, same_key = key_order(dataset, whole)
         newest = order[np.append(~same_key[1:], True)]
-        whole, part = whole.take(pa.array(newest)), part[newest]
-    return whole.append_column("tier", pa.array(np.where(part > 0, "live", "archive"), pa.string()))
+        if len(newest) < len(order) or (order[1:] < order[:-1]).any():
+            whole, part = whole.take(pa.array(newest)), part[newest]
+    return whole.append_column("tier", pa.array(_TIERS, pa.string()).take(pa.array((part > 0).astype(np.int8))))
 
 
 def _already_there(dataset: Dataset, whole: pa.Table, part: Indices, behind: Mask) -> Mask:

@@ -4,9 +4,9 @@ is read.
 Belongs here: reading both and holding them. Does not: their order, and what the archive has committed meanwhile (`pieces`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 
 import numpy as np
@@ -57,6 +57,8 @@ class Held:
         """The same with only the rows in a range."""
         times = self.rows[self.dataset.key[1]]
         low, high = pa.scalar(one[0], times.type), pa.scalar(one[1], times.type)
+        if not times.null_count and (not len(times) or (low.value <= self.times[0] and self.times[-1] < high.value)):
+            return self
         return replace(self, rows=self.rows.filter(pc.and_(pc.greater_equal(times, low), pc.less(times, high))))
 
 
@@ -95,21 +97,23 @@ class Waiting:
         self.live_away: LiveTierError | None = None
         self.unread: list[IntakeError] = []
 
-    def catch_up(self, marks: Marks | None, *, partial: bool = False) -> None:
+    def catch_up(self, archived: Callable[[], Marks] | None, *, partial: bool = False) -> None:
         """First the journals after what was seen or is archived, then the intake: whatever moves meanwhile is seen twice.
 
         Args:
-            marks: read before this call, so that entries at or before them are in the archive for certain; None where
-                the archive cannot be asked: the journals are read from their beginning, and `noted` is read too.
+            archived: asks for marks, at or before which entries are in the archive for certain, whoever asks it later;
+                called only if a journal has entries. None where the archive cannot be asked: the journals are read from
+                their beginning, and `noted` is read too.
             partial: note what cannot be read in `live_away` and `unread` instead of raising it.
 
         Raises:
             LiveTierError, IntakeError: the journals or a batch cannot be read.
+            ArchiveTierError: of `archived`.
         """
         self.live_away, self.unread = None, []
         try:
-            self._read_journals(marks or Marks())
-            if marks is None:
+            self._read_journals(archived or Marks)
+            if archived is None:
                 self.noted = {name: at.last for name, at in noted_positions(self._client, self.dataset).items()}
         except LiveTierError as error:
             if not partial:
@@ -128,6 +132,16 @@ class Waiting:
         return [file.content_hash for file in self.files]
 
     @property
+    def days(self) -> tuple[date, date]:
+        """The first and the last day that a held row lies in; the last one first where there are none."""
+        held = [one for one in (*self.files.values(), *self.live) if len(one.times)]
+        if not held:
+            return date.max, date.min
+        edges = pa.array([min(one.times[0] for one in held), max(one.times[-1] for one in held)], pa.int64())
+        first, last = edges.cast(pa.timestamp("us")).to_pylist()
+        return first.date(), last.date()
+
+    @property
     def drained_at(self) -> datetime | None:
         """When the newest of the held batches from journals was drained."""
         return max((held.created for held in self.files.values() if held.origin == "journal"), default=None)
@@ -142,18 +156,19 @@ class Waiting:
                 found.append(int(held.times[at]))
         return pa.scalar(min(found), pa.timestamp("us", tz="UTC")).as_py() if found else None
 
-    def _read_journals(self, marks: Marks) -> None:
+    def _read_journals(self, archived: Callable[[], Marks]) -> None:
         dataset = self.dataset
         if dataset.carried and self._subjects is not None:
             names = [dataset.journal_of(subject) for subject in self._subjects]
         else:
             names = find_journals(self._client, dataset)
         infos = inspect(self._client, names)
+        marks = archived() if self.live or any(info.length for info in infos.values()) else Marks()
         stretches = []
         for name, info in infos.items():
             after = max(self._seen.get(name, BEGINNING), marks[name].entry)
             if info.last < after:
-                after = BEGINNING  # the journal went back
+                after = BEGINNING  # the journal went back, or was archived beyond this since it was looked at
             if info.length and after < info.last:
                 stretches.append(Stretch(name, after, info.last, info.length))
         entries = Entries()
@@ -188,7 +203,8 @@ class Waiting:
     def _hold(self, batch: Batch) -> Held:
         rows = batch.rows
         if self._subjects is not None and self.dataset.about in self.dataset.key:
-            rows = rows.filter(pc.is_in(rows[self.dataset.about], pa.array(self._subjects, pa.string())))
+            asked = pc.is_in(rows[self.dataset.about], pa.array(self._subjects, pa.string()))
+            rows = rows if pc.all(asked).as_py() else rows.filter(asked)
         return Held(self.dataset, batch.origin, batch.created, batch.journals, rows).of(self._span)
 
     @staticmethod

@@ -5,10 +5,13 @@ from decimal import Decimal
 
 import pandas as pd
 import pytest
+from psycopg2.sql import SQL, Composed
 
 from trading_data import MarketData
+from trading_data.archive.database import Archive
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import ArchiveTierError, BadInput, LiveTierError, SettingError
+from trading_data_tests.aging.ages import several_sessions
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
 
 END = MOMENT + timedelta(hours=4)
@@ -80,10 +83,26 @@ def test_senseless_questions(rig: Rig, start: str, end: str, interval: str, said
         rig.reader.prices("A", start, end, interval)
 
 
+@several_sessions
+def test_connections_that_the_archive_closed_between_two_reads_are_replaced(rig: Rig) -> None:
+    rig.store.record_prices([bar("A", 0)])
+    closing = """
+        select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid() and application_name = 'trading_data'
+    """
+    beside = Archive(rig.archive.url)
+    for _ in range(2):
+        assert len(rig.reader.prices("A", MOMENT, END)) == 1
+        assert beside.ask(Composed([SQL(closing)]), {})[0][0] > 0
+    assert len(rig.reader.prices("A", MOMENT, END)) == 1
+    beside.close()
+
+
 def test_a_tier_that_is_away_is_an_error(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRADING_DATA_REDIS_URL", "redis://127.0.0.1:1/0")
-    with pytest.raises(LiveTierError, match="does not answer"):
-        MarketData.from_env().prices("A", MOMENT, END)
+    with monkeypatch.context() as patch:
+        patch.setenv("TRADING_DATA_REDIS_URL", "redis://127.0.0.1:1/0")
+        with pytest.raises(LiveTierError, match="does not answer"):
+            MarketData.from_env().prices("A", MOMENT, END)
     monkeypatch.setenv("TRADING_DATA_TIMESCALE_URL", "postgresql://postgres:hidden@127.0.0.1:1/x")
     with pytest.raises(ArchiveTierError, match="does not answer") as caught:
         MarketData.from_env().prices("A", MOMENT, END)

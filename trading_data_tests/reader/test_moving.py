@@ -3,12 +3,14 @@
 Invariant 5 of DESIGN.md; what threads may happen to hit (`test_never_pause`) is here hit for certain.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytest
+from psycopg2.sql import Composed
 
 from trading_data import MarketData
+from trading_data.archive.database import Archive
 from trading_data.archive.trim import trim_drained
 from trading_data.datasets import PRICE
 from trading_data.intake.batch import Batch
@@ -29,6 +31,16 @@ class Once:
         if moment == self._moment:
             self._moment = ""
             self._happens()
+
+
+class MovingArchive(Archive):
+    def __init__(self, url: str, once: Once) -> None:
+        super().__init__(url)
+        self._once = once
+
+    def ask(self, statement: Composed, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        self._once.at("after the journals were looked at")
+        return super().ask(statement, values)
 
 
 class MovingIntake(Intake):
@@ -53,7 +65,7 @@ class MovingClient:
         self._client, self._once = client, once
 
     def __getattr__(self, name: str) -> Any:
-        self._once.at("before the journals are read")
+        self._once.at("before the journals are looked at")
         return getattr(self._client, name)
 
 
@@ -76,7 +88,8 @@ HAPPENS: dict[str, Callable[[Rig, str], object]] = {
     "archived and corrected": correct_and_archive,
 }
 MOMENTS = [
-    "before the journals are read",
+    "before the journals are looked at",
+    "after the journals were looked at",
     "before the intake is listed",
     "after the intake was listed",
     "after a batch was read",
@@ -101,7 +114,9 @@ def test_whatever_happens_in_between(rig: Rig, moment: str) -> None:
         rig.store.record_prices([bar(symbol, 2, close=9.5), bar(symbol, 3)])
         once = Once(moment, lambda: HAPPENS[name](rig, symbol))  # noqa: B023  (called within this turn)
         client = cast(Client, MovingClient(rig.client, once))
-        reader = MarketData(client, rig.archive, MovingIntake(rig.intake.uri, once), EARLIEST)
+        archive = MovingArchive(rig.archive.url, once)
+        reader = MarketData(client, archive, MovingIntake(rig.intake.uri, once), EARLIEST)
         found = reader.prices(symbol, MOMENT, END, interval)[column].tolist()
         corrected = interval == "raw" and HAPPENS[name] is correct_and_archive
         assert found == ([11.0, 9.5, 10.0, 11.0] if corrected else expected), name
+        archive.close()
