@@ -1,4 +1,4 @@
--- Of these days those for which the hypertable has a chunk and which retention has not closed.
+-- Of these days those of which the hypertable has a chunk, a day long or not, and which retention has not closed.
 select distinct asked.day from unnest(%(days)s::date[]) as asked (day)
 join timescaledb_information.chunks as chunk
   on chunk.range_start < (asked.day + 1)::timestamp at time zone 'UTC' and chunk.range_end > asked.day::timestamp at time zone 'UTC'

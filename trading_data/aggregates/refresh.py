@@ -43,15 +43,20 @@ def refresh(archive: Archive, dataset: Dataset, aggregate: Aggregate, days: Iter
     levels = _built_on(dataset, aggregate)
     # All at one moment: what loads ask for from here on is not in the finer ones yet, so it must not count as refreshed in
     # the coarser ones.
-    with archive.transaction(snapshot=True) as cursor:
-        cursor.execute(statement("refresh_asked"), {"aggregates": [one.name for one in levels], "days": wanted})
-        asked = [_Asked(*row) for row in cursor.fetchall()]
-        there = _chunk_days(cursor, dataset, asked)
+    values = {
+        "dataset": dataset.name,
+        "table": dataset.table,
+        "aggregates": [one.name for one in levels],
+        "days": wanted,
+    }
+    asked = [_Asked(*row) for row in archive.ask(statement("refresh_asked"), values)]
+    there = _chunk_days(archive, dataset, asked)
+    due = [one for one in asked if one.day in there]
     windows: dict[date, list[tuple[datetime, datetime]]] = {}
-    for level in levels:
-        windows = _refresh_level(
-            archive, level, [one for one in asked if one.aggregate == level.name and one.day in there]
-        )
+    if due:
+        with archive.autocommit() as cursor:
+            for level in levels:
+                windows = _refresh_level(cursor, level, [one for one in due if one.aggregate == level.name])
     gone = [one for one in asked if one.day not in there]
     if gone:
         names, missing = sorted({one.aggregate for one in gone}), sorted({one.day for one in gone})
@@ -87,13 +92,17 @@ def merge(windows: list[tuple[datetime, datetime]]) -> list[tuple[datetime, date
 
 @dataclass(frozen=True)
 class _Asked:
-    """A row of `archive_refresh`: a load changed rows of a day, the first at `low`, the last at `high`."""
+    """A row of `archive_refresh`: a load changed rows of a day, the first at `low`, the last at `high`.
+
+    `has_chunk` says whether there is a chunk of exactly that day, and the day is not closed.
+    """
 
     aggregate: str
     refresh_id: int
     day: date
     low: datetime
     high: datetime
+    has_chunk: bool
 
 
 def _built_on(dataset: Dataset, aggregate: Aggregate) -> list[Aggregate]:
@@ -102,34 +111,33 @@ def _built_on(dataset: Dataset, aggregate: Aggregate) -> list[Aggregate]:
     return [aggregate] if finer is None else [*_built_on(dataset, finer), aggregate]
 
 
-def _chunk_days(cursor: Cursor, dataset: Dataset, asked: list[_Asked]) -> set[date]:
-    if not asked:
-        return set()
-    values = {"dataset": dataset.name, "table": dataset.table, "days": sorted({one.day for one in asked})}
-    cursor.execute(statement("refreshable_days"), values)
-    return {day for (day,) in cursor.fetchall()}
+def _chunk_days(archive: Archive, dataset: Dataset, asked: list[_Asked]) -> set[date]:
+    """The days with a chunk; of one that is no day long TimescaleDB has to be asked in a slower way."""
+    there = {one.day for one in asked if one.has_chunk}
+    others = sorted({one.day for one in asked} - there)
+    if others:
+        values = {"dataset": dataset.name, "table": dataset.table, "days": others}
+        there |= {day for (day,) in archive.ask(statement("refreshable_days"), values)}
+    return there
 
 
 def _refresh_level(
-    archive: Archive, aggregate: Aggregate, asked: list[_Asked]
+    cursor: Cursor, aggregate: Aggregate, asked: list[_Asked]
 ) -> dict[date, list[tuple[datetime, datetime]]]:
     """Refresh what was asked for of one aggregate, day by day; each day is forgotten once it is done."""
     windows: dict[date, list[tuple[datetime, datetime]]] = {}
-    if not asked:
-        return windows
-    with archive.autocommit() as cursor:
-        for day in sorted({one.day for one in asked}):
-            of_day = [one for one in asked if one.day == day]
-            ids = ([one.refresh_id for one in of_day],)
-            cursor.execute("select from archive_refresh where refresh_id = any(%s)", ids)
-            if not cursor.rowcount:
-                continue  # another process has refreshed it since: retention may have dropped the day's rows by now
-            windows[day] = merge([window(aggregate, one.low, one.high) for one in of_day])
-            for low, high in windows[day]:
-                _call(cursor, aggregate, low, high)
-                reached("refresh.called")
-            cursor.execute("delete from archive_refresh where refresh_id = any(%s)", ids)
-            reached("refresh.done")
+    for day in sorted({one.day for one in asked}):
+        of_day = [one for one in asked if one.day == day]
+        ids = {"ids": [one.refresh_id for one in of_day]}
+        cursor.execute("select from archive_refresh where refresh_id = any(%(ids)s)", ids)
+        if not cursor.rowcount:
+            continue  # another process has refreshed it since: retention may have dropped the day's rows by now
+        windows[day] = merge([window(aggregate, one.low, one.high) for one in of_day])
+        for low, high in windows[day]:
+            _call(cursor, aggregate, low, high)
+            reached("refresh.called")
+        cursor.execute(statement("forget_refresh"), ids)
+        reached("refresh.done")
     return windows
 
 

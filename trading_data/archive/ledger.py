@@ -9,6 +9,7 @@ from typing import Any
 
 from trading_data.archive.database import Archive
 from trading_data.archive.rejects import ledger_name
+from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId
 
@@ -16,9 +17,8 @@ from trading_data.live.journal import EntryId
 def archived_positions(archive: Archive, dataset: Dataset, journals: list[str]) -> dict[str, EntryId]:
     """The last archived entry of each of these journals that has one."""
     names = {ledger_name(journal): journal for journal in journals}
-    with archive.transaction(snapshot=True) as cursor:
-        cursor.execute("select journal, entry_id from archive_watermark where dataset = %s", (dataset.name,))
-        return {names[name]: EntryId.parse(entry) for name, entry in cursor.fetchall() if name in names}
+    found = archive.ask(statement("watermarks"), {"dataset": dataset.name, "journals": list(names)})
+    return {names[name]: EntryId.parse(entry) for name, entry, _ in found}
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,17 @@ def test_a_day_without_its_chunk_does_not_keep_another_from_being_refreshed(rig:
     assert wrong(rig) == []
 
 
+def test_a_chunk_that_is_no_day_long_is_found_too(rig: Rig) -> None:
+    rig.query("select set_chunk_time_interval('trade_data', interval '7 days') is null")
+    try:
+        rig.store.record_trades([fill("o1", "e1")])
+        rig.archive_all(TRADE)
+    finally:
+        rig.query("select set_chunk_time_interval('trade_data', interval '1 day') is null")
+    assert waiting(rig.archive) == {}
+    assert wrong(rig) == []
+
+
 def test_a_bucket_that_only_one_side_has_is_a_difference(rig: Rig) -> None:
     rig.store.record_prices([bar("A")])
     rig.snapshot(PRICE)
