@@ -25,8 +25,13 @@ START = "TRADING_DATA_START"
 CALENDAR = "TRADING_DATA_CALENDAR"
 OWNER_URL = "TRADING_DATA_TIMESCALE_OWNER_URL"
 ADMIN_URL = "TRADING_DATA_TIMESCALE_ADMIN_URL"
+DRILL_URL = "TRADING_DATA_DRILL_URL"
 REDIS_BACKUP_URL = "TRADING_DATA_REDIS_BACKUP_URL"
-SECRETS = (REDIS_URL, REDIS_BACKUP_URL, TIMESCALE_URL, OWNER_URL, ADMIN_URL, DAGSTER_URL)
+ARCHIVE_CRON = "TRADING_DATA_ARCHIVE_CRON"
+"""Set by `trading-data up`, which archives every minute so that one sees something."""
+HEALTH_SCHEDULE = "TRADING_DATA_HEALTH_SCHEDULE"
+"""`off` keeps `health_schedule` from running: for programs that count what they themselves wrote, such as the demo."""
+SECRETS = (REDIS_URL, REDIS_BACKUP_URL, TIMESCALE_URL, OWNER_URL, ADMIN_URL, DRILL_URL, DAGSTER_URL)
 """Variables whose values may come from files: `NAME_FILE` has the URL, or `…_PASSWORD_FILE` the password of the URL."""
 
 
@@ -39,6 +44,7 @@ class Settings:
     `postgresql://` for psycopg 3. `calendar` names the exchange whose sessions say which bars there should be.
     `redis_backup_url` is the live tier for the user that may copy it whole and do nothing else.
     `owner_url` is the archive for what only the owner of its tables may do: migrations, compression, retention.
+    `drill_url` is a server for restore drills: only a superuser can restore, and production's should not be known here.
     """
 
     redis_url: str | None = field(repr=False)
@@ -51,6 +57,7 @@ class Settings:
     calendar: str = "XNYS"
     owner_url: str | None = field(default=None, repr=False)
     redis_backup_url: str | None = field(default=None, repr=False)
+    drill_url: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
@@ -72,6 +79,7 @@ class Settings:
             calendar=env.get(CALENDAR) or "XNYS",
             owner_url=postgres_url(env, OWNER_URL),
             redis_backup_url=_redis_url(env, REDIS_BACKUP_URL),
+            drill_url=postgres_url(env, DRILL_URL),
         )
 
     def require_redis_url(self) -> str:

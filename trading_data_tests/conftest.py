@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
@@ -23,6 +24,9 @@ from trading_data.settings import DAGSTER_URL, REDIS_URL, TIMESCALE_URL, Setting
 from trading_data.status import archive_version, live_version
 from trading_data_tests.rig import Rig
 from trading_data_tests.system.beside import RunningDemo
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 class Servers:
@@ -167,3 +171,12 @@ def rig(servers: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     made.clean()
     yield made
     made.close()
+
+
+@pytest.fixture
+def instance() -> Iterator["dg.DagsterInstance"]:
+    """Dagster's storage in memory: in files a run costs three times as much. On PostgreSQL it is in `system` and `security`."""
+    import dagster as dg
+
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made

@@ -8,11 +8,12 @@ Belongs here: the arithmetic, by declaration. Does not: which rows.
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from trading_data.datasets.declaration import Aggregate, Dataset, Measure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _EXACT = Context(prec=400, rounding=ROUND_HALF_UP)
 """Room for the sum of as many products of two 38-digit numbers as fit into memory, and for a quotient of two such sums."""
@@ -20,12 +21,14 @@ _NUMERIC_DIGITS = 16
 """Significant digits that PostgreSQL gives a quotient at least, reckoned in groups of four digits."""
 
 
-def compute(dataset: Dataset, aggregate: Aggregate, rows: pd.DataFrame) -> pd.DataFrame:
+def compute(dataset: Dataset, aggregate: Aggregate, rows: "pd.DataFrame") -> "pd.DataFrame":
     """Aggregate raw rows (the dataset's columns, any order) into buckets aligned to midnight UTC.
 
     Returns:
         The aggregate's columns, one row a group and bucket, sorted by group and bucket.
     """
+    import pandas as pd
+
     time = dataset.key[1]
     frame = rows.sort_values(time, kind="stable")
     frame = frame.assign(bucket=frame[time].dt.floor(pd.Timedelta(aggregate.width)))
@@ -59,7 +62,9 @@ def _behind_point(number: Decimal) -> int:
     return -exponent if isinstance(exponent, int) else 0
 
 
-def _measure(frame: pd.DataFrame, keys: list[str], groups: Any, measure: Measure) -> pd.Series:
+def _measure(frame: "pd.DataFrame", keys: list[str], groups: Any, measure: Measure) -> "pd.Series":
+    import pandas as pd
+
     if measure.how in ("product_sum", "vwap"):
         product = frame[measure.of] * frame[measure.by]
         by_key = [frame[key] for key in keys]
@@ -76,5 +81,5 @@ def _measure(frame: pd.DataFrame, keys: list[str], groups: Any, measure: Measure
     return found
 
 
-def _total(values: pd.Series) -> Any:
+def _total(values: "pd.Series") -> Any:
     return sum(values, Decimal(0)) if values.dtype == object else values.sum()

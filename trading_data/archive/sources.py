@@ -8,7 +8,6 @@ load and for the reader. Belongs here: the rule, its losers, and counting disagr
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL, Composable, Identifier, Literal
@@ -23,6 +22,8 @@ Holders = dict[tuple[str, int], int]
 
 def outranked(dataset: Dataset, rows: pa.Table, holders: Holders) -> Mask:
     """Which rows, in the order of their acceptance, come after a row of the same key from a better source."""
+    import pandas as pd
+
     none = np.zeros(rows.num_rows, dtype=bool)
     if dataset.sources is None or not rows.num_rows:
         return none

@@ -3,6 +3,7 @@
 Belongs here: imports in fresh interpreters, and `up` until its first archived row. Does not: running `up` (`whole`).
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -40,9 +41,10 @@ def run(_: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
 
 
 def _import(module: str) -> float:
-    """Seconds of an import in a fresh interpreter."""
+    """Seconds of an import in a fresh interpreter, which keeps the bytecode as an installed package has it."""
     command = [sys.executable, "-c", _IMPORT.format(module)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this interpreter
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)  # noqa: S603 - this interpreter
     if done.returncode:
         raise ServerError(f"`import {module}` failed: {done.stderr.strip().splitlines()[-1:]}")
     return float(done.stdout)

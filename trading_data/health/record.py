@@ -6,8 +6,6 @@ Belongs here: figures as measurements, and a day of them. Does not: measuring, a
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-import pandas as pd
-
 from trading_data.datasets.records import Measurement
 from trading_data.health.figures import Figure, offered
 from trading_data.live.store import LiveStore
@@ -37,6 +35,8 @@ def last_day(market: MarketData, metric: str, now: datetime | None = None) -> li
 
 def last_day_of(market: MarketData, metrics: Sequence[str], now: datetime | None = None) -> dict[str, list[float]]:
     """`last_day` of several metrics, which are read at once; what can be read while a tier is away."""
+    import pandas as pd
+
     end = now or present()
     rows = market.metrics(list(metrics), end - DAY, end + timedelta(seconds=1), partial=True)
     found: dict[str, list[float]] = {name: [] for name in metrics}

@@ -3,15 +3,18 @@
 Belongs here: letters and layout. Does not: states (`states`).
 """
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from trading_data.history.states import CLOSED, COMPLETE, MISSING, NO_TRADE, UNREPAIRABLE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MARKS = {CLOSED: " ", COMPLETE: "█", NO_TRADE: "▒", MISSING: "·", UNREPAIRABLE: "x"}
 LEGEND = "█ complete   ▒ no trade   · missing   x unrepairable   (blank: closed)"
 
 
-def heat_map(states: pd.DataFrame, *, most: int = 40, days: int = 92) -> str:
+def heat_map(states: "pd.DataFrame", *, most: int = 40, days: int = 92) -> str:
     """The last `days` days of the `most` subjects that miss most, from `states.day_states`; empty for an empty frame."""
     if not len(states):
         return ""
@@ -30,7 +33,7 @@ def heat_map(states: pd.DataFrame, *, most: int = 40, days: int = 92) -> str:
     return "\n".join([*lines, LEGEND])
 
 
-def counted(states: pd.DataFrame) -> dict[str, int]:
+def counted(states: "pd.DataFrame") -> dict[str, int]:
     """How many subject days are in each state."""
     found = states["state"].value_counts()
     return {state: int(found.get(state, 0)) for state in MARKS}

@@ -11,9 +11,9 @@ Belongs here: these rules, and which days they leave to be filled. Does not: ask
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from trading_data.archive.coverage import MINUTES
 from trading_data.archive.database import Archive
@@ -22,6 +22,9 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.sessions import TradingCalendar
 from trading_data.sessions.moments import micros_of
 from trading_data.times import DAY, day_start, now
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE = "closed", "complete", "no trade", "missing", "unrepairable"
 STATES = (CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE)
@@ -45,7 +48,7 @@ def day_states(
     start: date,
     end: date,
     subjects: Iterable[str] | None = None,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """The state of each subject on each UTC day of [start, end).
 
     Args:
@@ -64,6 +67,8 @@ def day_states(
         BadInput: the calendar does not know the range.
         ArchiveTierError: the archive is away.
     """
+    import pandas as pd
+
     expected = calendar.expected_by_day(start, end)
     over = expected["close"].isna() | (expected["close"] <= pd.Timestamp(now()))
     expected = expected[over.to_numpy()]
@@ -89,12 +94,12 @@ def day_states(
     return frame[["subject", "day", "state", "rows", "held", "expected", "vendor", "said"]]
 
 
-def to_fill(states: pd.DataFrame) -> list[tuple[date, date]]:
+def to_fill(states: "pd.DataFrame") -> list[tuple[date, date]]:
     """The contiguous ranges of days, both ends included, on which something is missing; closed days do not part them."""
     return list(_ranges(states.loc[states["state"] == MISSING, "day"], states.loc[states["state"] == CLOSED, "day"]))
 
 
-def _ranges(missing: Sequence[date] | pd.Series, closed: Sequence[date] | pd.Series) -> Iterator[tuple[date, date]]:
+def _ranges(missing: "Sequence[date] | pd.Series", closed: "Sequence[date] | pd.Series") -> Iterator[tuple[date, date]]:
     bridge = set(closed)
     first: date | None = None
     last: date | None = None
@@ -118,7 +123,9 @@ def _grid(calendar: TradingCalendar, day: date, is_open: bool) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
-def _classify(frame: pd.DataFrame) -> pd.Series:
+def _classify(frame: "pd.DataFrame") -> "pd.Series":
+    import pandas as pd
+
     answered, settled = frame["outcome"] == "answered", frame["settled"].fillna(False).astype(bool)
     given_up = (frame["outcome"] == "refused") | ((frame["outcome"] == "failed") & (frame["attempts"] >= MOST_ATTEMPTS))
     conditions = [

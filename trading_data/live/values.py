@@ -14,13 +14,15 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from trading_data.errors import BadInput
 from trading_data.times import utc
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _JSON, _FRAME = b"1J", b"1F"
 _HEAD = b"trading_data"
@@ -50,6 +52,8 @@ def encode(value: object) -> bytes:
     Raises:
         BadInput: it would not come back as it is.
     """
+    import pandas as pd
+
     if isinstance(value, pd.DataFrame):
         return _FRAME + _encode_frame(value)
     _check_json(value, "the result")
@@ -119,7 +123,9 @@ def _dump(value: object) -> bytes:
         raise BadInput(f"the result cannot be kept as JSON: {error}") from None
 
 
-def _encode_frame(frame: pd.DataFrame) -> bytes:
+def _encode_frame(frame: "pd.DataFrame") -> bytes:
+    import pandas as pd
+
     columns = frame.columns
     if (
         type(frame) is not pd.DataFrame
@@ -167,7 +173,9 @@ def _encode_frame(frame: pd.DataFrame) -> bytes:
     return data
 
 
-def _decode_frame(data: bytes) -> pd.DataFrame:
+def _decode_frame(data: bytes) -> "pd.DataFrame":
+    import pandas as pd
+
     table = pa.ipc.open_stream(data).read_all()
     head = json.loads(table.schema.metadata[_HEAD])
     objects: dict[str, str] = head["objects"]
@@ -196,7 +204,7 @@ def _decode_frame(data: bytes) -> pd.DataFrame:
     return frame
 
 
-def _objects(part: pd.Series) -> tuple[str, pa.Array]:
+def _objects(part: "pd.Series") -> tuple[str, pa.Array]:
     kinds = {type(one) for one in part} - {type(None)}
     kind = next(iter(kinds), str)
     if len(kinds) > 1 or kind not in _OBJECTS:

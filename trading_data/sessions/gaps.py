@@ -5,15 +5,18 @@ Belongs here: comparing bars with a calendar, a week at a time. Does not: the ca
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from trading_data.errors import BadInput
 from trading_data.reader.market_data import MarketData
 from trading_data.sessions.calendar import TradingCalendar
 from trading_data.sessions.moments import MICROSECOND, Micros, index_of, micros_of, of_moment
 from trading_data.times import now, utc
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _AT_A_TIME = timedelta(days=7)
 
@@ -25,7 +28,7 @@ def gaps(
     end: datetime | str,
     calendar: TradingCalendar,
     interval: timedelta = timedelta(minutes=1),
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """The stretches of [start, end) for which a symbol has no raw bar, each said to be closed or missing.
 
     A bar stands for [timestamp, timestamp + `interval`), also where it lies outside a session. A stretch without bars is cut
@@ -85,7 +88,9 @@ class _Covered:
         return np.concatenate([*self._starts, rest]), np.concatenate([*self._ends, np.full(len(rest), last)])
 
 
-def _labelled(found: dict[str, tuple[Micros, Micros]], calendar: TradingCalendar) -> pd.DataFrame:
+def _labelled(found: dict[str, tuple[Micros, Micros]], calendar: TradingCalendar) -> "pd.DataFrame":
+    import pandas as pd
+
     none = np.zeros(0, dtype=np.int64)
     symbols = np.repeat(np.array(list(found), dtype=object), [len(starts) for starts, _ in found.values()])
     of, starts, ends, closed = calendar.split(

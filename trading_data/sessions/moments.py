@@ -4,17 +4,19 @@ Belongs here: what is taken for an array of times, and its types. Does not: what
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from trading_data.errors import BadInput
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Micros = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
-Times = np.ndarray[Any, Any] | pd.Series | pd.DatetimeIndex | Any
+Times: TypeAlias = "np.ndarray[Any, Any] | pd.Series | pd.DatetimeIndex | Any"
 """`Any` stands for pyarrow's arrays, whose library has no types."""
 
 MICROSECOND = timedelta(microseconds=1)
@@ -30,6 +32,8 @@ def micros_of(times: Times) -> Micros:
     Raises:
         BadInput: they are of another type, without a zone (numpy's have none, and are UTC), or one is missing.
     """
+    import pandas as pd
+
     if isinstance(times, pa.Array | pa.ChunkedArray):
         if not pa.types.is_timestamp(times.type) or times.type.tz is None:
             raise BadInput(f"times must be timestamps with a zone, such as timestamp[us, tz=UTC], not {times.type}")
@@ -49,13 +53,17 @@ def micros_of(times: Times) -> Micros:
     return times.astype("datetime64[us]").astype(np.int64)
 
 
-def index_of(micros: Micros) -> pd.DatetimeIndex:
+def index_of(micros: Micros) -> "pd.DatetimeIndex":
     """Microseconds as datetime64[us, UTC]."""
+    import pandas as pd
+
     return pd.DatetimeIndex(micros.astype("datetime64[us]")).tz_localize(UTC)
 
 
-def dates_of(micros: Micros) -> pd.Series:
+def dates_of(micros: Micros) -> "pd.Series":
     """The UTC days of microseconds, as `datetime.date`."""
+    import pandas as pd
+
     return pd.Series(micros.astype("datetime64[us]").astype("datetime64[D]").tolist(), dtype=object)
 
 

@@ -15,9 +15,9 @@ from trading_data_tests.rig import Rig
 
 
 @pytest.fixture(scope="package")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+def instance() -> Iterator[dg.DagsterInstance]:
     """An instance with storage of its own."""
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as made:
+    with dg.DagsterInstance.ephemeral() as made:
         yield made
 
 

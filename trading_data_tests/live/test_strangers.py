@@ -2,9 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -172,12 +171,6 @@ def test_a_symbol_that_is_no_text_is_quarantined(rig: Rig) -> None:
     hashed(rig, b"stocks:price:\xff", BAR)
     assert sampled(rig) == (0, 1)
     assert rig.query("select journal from archive_quarantine") == [(r"stocks:price:\xff",)]
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
-        yield made
 
 
 def test_a_run_shows_them_and_goes_on(rig: Rig, instance: dg.DagsterInstance) -> None:

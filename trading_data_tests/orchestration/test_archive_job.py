@@ -1,9 +1,7 @@
-"""Whole runs of the archive job on a real instance."""
+"""Whole runs of the archive job on an instance of Dagster."""
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -16,12 +14,6 @@ from trading_data_tests.orchestration.ticks import checks, failure, materializat
 from trading_data_tests.rig import Rig, bar, fill, measurement
 
 DAYS = 30 if os.environ.get("TRADING_DATA_TEST_FULL") else 8
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
-        yield made
 
 
 def bars_of_today(count: int = 5) -> list[Bar]:

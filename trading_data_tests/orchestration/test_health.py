@@ -1,8 +1,6 @@
 """The health assets, their checks and their schedule, on a real instance."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -27,12 +25,6 @@ from trading_data_tests.orchestration.ticks import (
 from trading_data_tests.rig import MOMENT, Rig, bar, measurement
 
 MIDDAY = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
-        yield made
 
 
 def run_health(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:

@@ -33,12 +33,6 @@ def seller(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seller]:
     made.close()
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp() as made:
-        yield made
-
-
 def monday(rig: Rig, *symbols: str) -> None:
     tables = [bars(symbol, FIRST) for symbol in symbols]
     list(take(rig.intake, PRICE, "test", tables, origin="file", earliest=EARLIEST))

@@ -1,7 +1,6 @@
 """The asset `state_snapshot` on a real instance: its document, its tables, its check, and when runs take it."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,6 @@ from trading_data_tests.orchestration.ticks import (
 from trading_data_tests.rig import Rig, measurement
 
 STATE = dg.AssetKey("state_snapshot")
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
-        yield made
 
 
 def run_of(instance: dg.DagsterInstance, *names: dg.AssetKey, day: str | None = None) -> dg.ExecuteInProcessResult:

@@ -1,6 +1,5 @@
 """Sensors and schedules, one tick at a time on a real instance, with their reasons to skip."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,12 +17,6 @@ from trading_data_tests.orchestration.ticks import end_run, run_archive, schedul
 from trading_data_tests.rig import Rig, bar, measurement
 
 MB = 1_000_000
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
-        yield made
 
 
 class Sensor:

@@ -1,12 +1,14 @@
-"""One tick of a sensor or schedule, and one run, on a real instance; the only place that knows how.
+"""One tick of a sensor or schedule, and one run, on an instance of Dagster; the only place that knows how.
 
 Belongs here: helpers. Does not: tests.
 """
 
 from datetime import UTC, datetime
+from tempfile import gettempdir
 from typing import Any
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.resources import resources
@@ -35,14 +37,15 @@ def tick(name: str, instance: dg.DagsterInstance, cursor: str | None = None) -> 
 def schedule_tick(name: str, instance: dg.DagsterInstance, moment: datetime) -> Any:
     """One tick of a schedule."""
     defs = build_defs()
-    made = dg.build_schedule_context(
+    made: Any = dg.build_schedule_context(
         instance=instance,
         scheduled_execution_time=moment,
         repository_def=defs.get_repository_def(),
         resources=resources(),
     )
-    # Left open, its own copy of the instance would stay the process's current one after it has gone.
     with made as context:
+        # Of its own accord it opens the storage that the reference names anew; what is in memory would not be there.
+        context._instance, context._instance_ref = instance, InstanceRef.from_dir(gettempdir())
         return defs.resolve_schedule_def(name).evaluate_tick(context)
 
 

@@ -5,9 +5,9 @@ Belongs here: the asset. Does not: which days are missing (`history.states`), as
 
 from contextlib import closing
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import pandas as pd
 from pydantic import Field
 
 from trading_data.datasets import PRICE
@@ -22,6 +22,9 @@ from trading_data.sessions import TradingCalendar
 from trading_data.settings import Settings
 from trading_data.times import DAY
 from trading_data.vendors import vendor_from_env
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SHOWN = 20
 
@@ -76,7 +79,7 @@ def _price_history() -> dg.AssetsDefinition:
     return price_history
 
 
-def _wanted(states: pd.DataFrame, again: bool) -> dict[date, list[str]]:
+def _wanted(states: "pd.DataFrame", again: bool) -> dict[date, list[str]]:
     chosen = states[states["state"] != CLOSED] if again else states[states["state"] == MISSING]
     wanted: dict[date, list[str]] = {}
     for day, symbol in zip(chosen["day"], chosen["subject"], strict=True):
@@ -84,7 +87,7 @@ def _wanted(states: pd.DataFrame, again: bool) -> dict[date, list[str]]:
     return wanted
 
 
-def _figures(vendor: str, states: pd.DataFrame, day: date, one: Filled | None) -> dict[str, object]:
+def _figures(vendor: str, states: "pd.DataFrame", day: date, one: Filled | None) -> dict[str, object]:
     map_ = heat_map(states)
     bars = {} if one is None else one.of_day(day)
     asked, refused = (set(one.asked), set(one.refused)) if one else (set(), set())

@@ -17,6 +17,7 @@ const { values: options } = parseArgs({
     'idle-in-transaction': { type: 'string', default: '60' }, // seconds, while somebody waits
     'checkpoint-seconds': { type: 'string', default: '60' },
     'checkpoint-megabytes': { type: 'string', default: '64' },
+    'make-only': { type: 'boolean', default: false }, // the data folder, and that is all
   },
 });
 
@@ -34,6 +35,7 @@ function die(why) {
 }
 
 if (!fs.existsSync(options.data)) await EngineThread.start('create', options, die);
+if (options['make-only']) process.exit();
 const hub = new Hub(await EngineThread.start('serve', options, die), options.database, limits, log);
 await hub.begin();
 let number = 0;
