@@ -1,11 +1,14 @@
 # One image for Dagster's processes, the archiver and the command line. Nothing in it runs as root.
-# To pin by digest as well, build with --build-arg PYTHON=python:3.12.12-slim-bookworm@sha256:… (and POSTGRES likewise).
-ARG PYTHON=python:3.12.12-slim-bookworm
-ARG POSTGRES=postgres:18.1-bookworm
+# To pin by digest as well, build with --build-arg PYTHON=python:3.12.14-slim-bookworm@sha256:… (POSTGRES and REDIS likewise).
+ARG PYTHON=python:3.12.14-slim-bookworm
+ARG POSTGRES=postgres:18.6-bookworm
+ARG REDIS=redis:7.4.11-bookworm
 
 FROM ${POSTGRES} AS postgres
 RUN mkdir /client && cp /usr/lib/postgresql/18/bin/pg_dump /usr/lib/postgresql/18/bin/pg_restore \
     /usr/lib/postgresql/18/bin/psql /client/ && cp -L /usr/lib/*-linux-gnu/libpq.so.5 /client/
+
+FROM ${REDIS} AS redis
 
 FROM ${PYTHON} AS build
 WORKDIR /app
@@ -17,6 +20,7 @@ COPY trading_data trading_data
 RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM ${PYTHON}
+# hadolint ignore=DL3008 - what Debian has for the pinned base
 # What the PostgreSQL 18 programs are linked with; Debian's own libpq is older, so theirs comes along.
 RUN apt-get update && apt-get install -y --no-install-recommends libpq5 liblz4-1 libzstd1 libreadline8 \
     && rm -rf /var/lib/apt/lists/* \
@@ -24,8 +28,10 @@ RUN apt-get update && apt-get install -y --no-install-recommends libpq5 liblz4-1
     && install -d -m 700 -o trading -g trading /data /backups /app /app/storage
 COPY --from=postgres /client/libpq.so.5 /usr/local/lib/
 COPY --from=postgres /client/pg_dump /client/pg_restore /client/psql /usr/local/bin/
+# A backup of the live tier is counted in a server of its own, which must read what production's writes.
+COPY --from=redis /usr/local/bin/redis-server /usr/local/bin/
 COPY --from=build /venv /venv
-RUN ldconfig && pg_dump --version | grep -q ' 18\.' && pg_restore --version && psql --version
+RUN ldconfig && pg_dump --version && pg_restore --version && psql --version && redis-server --version
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 DAGSTER_DISABLE_TELEMETRY=1 DAGSTER_HOME=/app TRADING_DATA_HOME=/data \
     TRADING_DATA_PG_BIN=/usr/local/bin
 WORKDIR /app

@@ -87,6 +87,8 @@ class Roles:
 def make_roles(admin_url: str, roles: Roles, passwords: Mapping[str, str], dagster_database: str | None = None) -> None:
     """Make the roles and databases that are missing, and give the roles these passwords. Again, it changes nothing else.
 
+    What is in the archive already and belongs to others, as after a restore, is handed over.
+
     Args:
         admin_url: a superuser's URL, with the archive's database in it, which is made if it is missing.
         roles: their names.
@@ -113,6 +115,7 @@ def make_roles(admin_url: str, roles: Roles, passwords: Mapping[str, str], dagst
         for (name,) in cursor.fetchall():
             cursor.execute(SQL("create extension if not exists {}").format(Identifier(name)))
         cursor.execute(script("roles/cluster", database=Identifier(database), **roles.identifiers))
+        _hand_over(cursor, roles)
 
 
 def grant(archive: Archive, roles: Roles) -> list[str]:
@@ -152,6 +155,15 @@ def _wanted(roles: Roles, names: Mapping[str, str]) -> Iterator[tuple[str, str, 
         yield from ((name, role, "select") for role in (roles.writer, roles.reader))
         yield from ((name, roles.writer, right) for right in changed.get(name, ()))
     yield from ((one.table, roles.aggregates, "select") for one in DATASETS.values() if one.table in names)
+
+
+def _hand_over(cursor: Cursor, roles: Roles) -> None:
+    aggregates = {one.name for dataset in DATASETS.values() for one in dataset.aggregates}
+    cursor.execute(statement("owned_by_others"), {"roles": [roles.owner, roles.aggregates]})
+    for (name,) in cursor.fetchall():
+        kind, owner = ("materialized view", roles.aggregates) if name in aggregates else ("table", roles.owner)
+        command = SQL("alter {} {} owner to {}")
+        cursor.execute(command.format(SQL(kind), Identifier(name), Identifier(owner)))
 
 
 def _make_role(cursor: Cursor, name: str, quoted: Identifier, password: str | None) -> None:

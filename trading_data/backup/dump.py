@@ -193,7 +193,7 @@ def _folders() -> Iterator[Path]:
 
 def _restored(program: Path, dsn: str, env: dict[str, str], feed: Callable[[Any], None]) -> None:
     with tempfile.TemporaryFile() as said:
-        command = [str(program), "--no-owner", "--exit-on-error", "--no-password", f"--dbname={dsn}"]
+        command = [str(program), "--no-owner", "--no-privileges", "--exit-on-error", "--no-password", f"--dbname={dsn}"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, env=env)  # noqa: S603
         broken = None
         try:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from trading_data.backup.drill import restore_drill
 from trading_data.backup.listing import chosen
+from trading_data.orchestration.pods import AS_OWNER
 from trading_data.orchestration.resources import ArchiveTier, one_clear_line
 from trading_data.settings import Settings
 
@@ -18,9 +19,10 @@ from trading_data.settings import Settings
 )
 def drill_newest_backup(context: dg.OpExecutionContext, archive: ArchiveTier) -> None:
     """One drill."""
+    settings = Settings.from_env()
     with one_clear_line(), archive.connect_as_owner() as database:
-        backup = chosen(Settings.from_env().backup_uri, None)
-        done = restore_drill(backup, database.url, context.log.info)
+        backup = chosen(settings.backup_uri, None)
+        done = restore_drill(backup, settings.drill_url or database.url, context.log.info)
     point, spent = done.recovery_point.total_seconds(), done.recovery_time.total_seconds()
     context.add_output_metadata(
         {
@@ -42,7 +44,7 @@ def drill_newest_backup(context: dg.OpExecutionContext, archive: ArchiveTier) ->
 @dg.job(
     name="restore_drill_job",
     executor_def=dg.in_process_executor,
-    tags={"trading_data/workload": "drill", "dagster/max_runtime": "14400"},
+    tags={"trading_data/workload": "drill", "dagster/max_runtime": "14400", **AS_OWNER},
     description="Restore the newest backup into scratch servers and compare it with its manifest.",
 )
 def restore_drill_job() -> None:

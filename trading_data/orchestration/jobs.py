@@ -10,7 +10,7 @@ import dagster as dg
 from trading_data.datasets import PRICE
 from trading_data.orchestration.drill import restore_drill_job
 from trading_data.orchestration.ops import compression_job, retention_job
-from trading_data.orchestration.pods import MORE_MEMORY
+from trading_data.orchestration.pods import AS_OWNER, MORE_MEMORY
 
 WORKLOAD = "trading_data/workload"
 
@@ -46,7 +46,7 @@ backup_job = dg.define_asset_job(
     "backup_job",
     selection=dg.AssetSelection.assets("redis_backup", "timescale_backup"),
     executor_def=dg.in_process_executor,
-    tags={WORKLOAD: "backup", "dagster/max_runtime": "14400"},
+    tags={WORKLOAD: "backup", "dagster/max_runtime": "14400", **AS_OWNER},
     description="Back up the live tier, the intake and the archive, in this order; remove what the scheme does not keep.",
 )
 

@@ -10,7 +10,7 @@ OWNER_SECRET = "trading-data-owner"  # noqa: S105 - the name of a secret
 """The Kubernetes secret that holds TRADING_DATA_TIMESCALE_OWNER_URL."""
 
 AS_OWNER: dict[str, Any] = {TAG: {"container_config": {"env_from": [{"secret_ref": {"name": OWNER_SECRET}}]}}}
-"""For jobs that compress and drop: these alone may know the password of the owner of the tables."""
+"""For jobs that compress, drop, back up and drill: these alone may know the password of the owner of the tables."""
 MORE_MEMORY: dict[str, Any] = {
     TAG: {"container_config": {"resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}}}
 }

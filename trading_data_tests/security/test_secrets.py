@@ -3,19 +3,25 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
+import psycopg2
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
+from trading_data.alerts.settings import EMAIL, EMAIL_PASSWORD, WEBHOOK, WEBHOOK_TOKEN
+from trading_data.cli.main import main
 from trading_data.errors import SettingError
 from trading_data.live.connection import connect
 from trading_data.settings import (
+    BACKUP_URI,
     DAGSTER_URL,
+    HOME,
     OWNER_URL,
     REDIS_BACKUP_URL,
     REDIS_URL,
@@ -31,16 +37,8 @@ from trading_data_tests.rig import Rig, bar
 
 SECRET = "plant3d-s%cr3t/@:x"
 QUOTED = quote(SECRET, safe="")
-PROGRAM = "from trading_data.cli.main import main; main()"
-_EACH = f"""
-import sys
-for line in sys.argv[1:]:
-    sys.argv[1:] = line.split()
-    try:
-        {PROGRAM}
-    except SystemExit:
-        pass
-"""
+Storage = tuple[dg.DagsterInstance, Callable[[], str]]
+"""An instance, and all that its database holds, as text."""
 
 
 def _secretly(url: str, user: str | None = None) -> str:
@@ -52,43 +50,96 @@ def _secretly(url: str, user: str | None = None) -> str:
 def guarded() -> Iterator[str]:
     """The URL of a live tier that asks for the secret."""
     with folder() as path, closing(Node(path)) as node:
+        node.client.config_set("repl-diskless-sync-delay", 0)
         node.client.config_set("requirepass", SECRET)
         node.client.connection_pool.disconnect()
         yield f"redis://default:{QUOTED}@127.0.0.1:{node.port}/0"
+
+
+@pytest.fixture
+def storage(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+    """Dagster's own storage in a database of PostgreSQL, named with the secret, and its home below `tmp_path`."""
+    place = make_url(str(rig.settings.dagster_url)).set(drivername="postgresql")
+    name = f"trading_data_secrets_{os.getpid()}"
+    with closing(_connected(place)) as server:
+        server.cursor().execute(f"create database {name}")
+        monkeypatch.setenv(
+            DAGSTER_URL, _secretly(str(rig.settings.dagster_url).replace(f"/{place.database}", f"/{name}"))
+        )
+        home = tmp_path / "dagster"
+        home.mkdir()
+        (home / "dagster.yaml").write_text("storage: {postgres: {postgres_url: {env: DAGSTER_POSTGRES_URL}}}\n")
+        monkeypatch.setenv("DAGSTER_HOME", str(home))
+        try:
+            with dg.DagsterInstance.from_config(str(home)) as instance:
+                yield instance, lambda: _everything_in(place.set(database=name))
+        finally:
+            server.cursor().execute(f"drop database {name} with (force)")
+
+
+def _connected(url: URL) -> Any:
+    connection = psycopg2.connect(url.render_as_string(hide_password=False))
+    connection.autocommit = True
+    return connection
+
+
+def _everything_in(url: URL) -> str:
+    with closing(_connected(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("select tablename from pg_tables where schemaname = 'public'")
+        found = []
+        for (name,) in cursor.fetchall():
+            cursor.execute(f'select t::text from "{name}" t')
+            found += [text for (text,) in cursor.fetchall()]
+        return "\n".join(found)
 
 
 def _is_clean(*texts: str) -> bool:
     return not any(one in text for text in texts for one in (SECRET, QUOTED))
 
 
-def test_it_is_in_no_log_event_metadata_or_error(
-    rig: Rig, guarded: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_it_is_in_no_log_event_metadata_error_alert_or_backup(
+    rig: Rig,
+    guarded: str,
+    storage: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv(REDIS_URL, guarded)
-    monkeypatch.setenv(TIMESCALE_URL, _secretly(str(rig.settings.timescale_url)))
-    home = tmp_path / "dagster"
-    home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home)) as instance, closing(connect(guarded)) as client:
+    instance, stored = storage
+    right = _secretly(str(rig.settings.timescale_url))
+    for name, value in {
+        REDIS_URL: guarded,
+        TIMESCALE_URL: right,
+        HOME: str(tmp_path),
+        BACKUP_URI: str(tmp_path / "backups"),
+        WEBHOOK: f"http://127.0.0.1:1/{QUOTED}",
+        WEBHOOK_TOKEN: SECRET,
+        EMAIL: "smtp://me@127.0.0.1:1?from=a@example.com&to=b@example.com",
+        EMAIL_PASSWORD: SECRET,
+    }.items():
+        monkeypatch.setenv(name, value)
+    with closing(connect(guarded)) as client:
         client.xadd("journal:price:AAPL", {**{k: str(v) for k, v in _fields().items()}})
-        assert run_archive(instance).success
-        monkeypatch.setenv(TIMESCALE_URL, _secretly("postgresql://nobody@127.0.0.1:1/none"))
-        assert not run_archive(instance).success
-        monkeypatch.setenv(REDIS_URL, guarded.replace(QUOTED, f"{QUOTED}wrong"))
-        assert not run_archive(instance).success
-        monkeypatch.setenv(REDIS_URL, f"redis://default:{QUOTED}@127.0.0.1:1/0")
-        assert not run_archive(instance).success
-        said = [str(entry) for run in instance.get_runs() for entry in instance.all_logs(run.run_id)]
-        assert len(said) > 50
-        assert _is_clean(*said)
-        assert _is_clean(*[str((run.run_config, run.tags)) for run in instance.get_runs()])
-    monkeypatch.setenv(REDIS_URL, guarded)
-    monkeypatch.setenv(TIMESCALE_URL, _secretly(str(rig.settings.timescale_url)))
-    _commands()
+    assert run_archive(instance).success
     monkeypatch.setenv(TIMESCALE_URL, _secretly("postgresql://nobody@127.0.0.1:1/none"))
-    _commands()
+    assert not run_archive(instance).success
+    kept = stored()
+    assert "does not answer" in kept
+    assert len(kept) > 50_000
+    assert _is_clean(kept)
+    _command("status")
+    _command("doctor --tell")
+    monkeypatch.setenv(REDIS_URL, guarded.replace(QUOTED, f"{QUOTED}wrong"))
+    _command("status")
+    monkeypatch.setenv(REDIS_URL, guarded)
+    monkeypatch.setenv(TIMESCALE_URL, right)
+    for line in ("verify", "backup", "backup --list"):
+        _command(line)
     out, err = capfd.readouterr()
-    assert "does not answer" in out + err
+    for said in ("does not answer", "not told by webhook", "not told by email", "0 batches, 1 rows", "balances"):
+        assert said in out + err
     assert _is_clean(out, err)
+    assert list((tmp_path / "backups").glob("*/manifest.json"))
     for path in tmp_path.rglob("*"):
         if path.is_file():
             content = path.read_bytes()
@@ -103,9 +154,10 @@ def _fields() -> dict[str, object]:
     }
 
 
-def _commands() -> None:
-    lines = ["status", "verify", "coverage", "quarantine list", "doctor"]
-    subprocess.run([sys.executable, "-c", _EACH, *lines], check=False, env={**os.environ})
+def _command(line: str) -> None:
+    with pytest.MonkeyPatch.context() as patch, suppress(SystemExit):
+        patch.setattr(sys, "argv", ["trading-data", *line.split()])
+        main()
 
 
 @pytest.mark.parametrize("name", [REDIS_URL, REDIS_BACKUP_URL, TIMESCALE_URL, OWNER_URL, DAGSTER_URL])
