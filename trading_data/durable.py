@@ -1,6 +1,6 @@
-"""Folders on a local disk that are there after the power was gone, for their owner only.
+"""Files and folders on a local disk that are there after the power was gone.
 
-Belongs here: making and syncing folders. Does not: what lies in them (`intake.store`, `backup.target`).
+Belongs here: making folders, for their owner only, and syncing. Does not: what lies in them (`intake.store`, `backup.target`).
 """
 
 import os
@@ -15,9 +15,9 @@ def make_folder(folder: Path) -> None:
         sync(folder.parent)
 
 
-def sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    opened = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's bytes, or the names in a folder, durable."""
+    opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
     finally:

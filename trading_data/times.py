@@ -3,7 +3,6 @@
 Belongs here: parsing, day arithmetic and the Redis entry-id clock. Does not: schedules and calendars.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 from trading_data.errors import BadInput
@@ -40,14 +39,6 @@ def utc(value: datetime | str, what: str = "time") -> datetime:
 def day_start(day: date) -> datetime:
     """Midnight UTC at which `day` begins."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def days_between(start: datetime, end: datetime) -> Iterator[date]:
-    """Each UTC day that the half-open range [start, end) touches."""
-    day = start.astimezone(UTC).date()
-    while day_start(day) < end:
-        yield day
-        day += DAY
 
 
 def floor(moment: datetime, width: timedelta) -> datetime:

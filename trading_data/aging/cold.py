@@ -31,6 +31,7 @@ from trading_data.archive.fingerprint import fingerprint_of_rows
 from trading_data.archive.sql import names_of, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
+from trading_data.durable import sync
 from trading_data.errors import Refused
 from trading_data.reader.columns import copied, out
 
@@ -118,9 +119,9 @@ class ColdStore:
         if not self._local:
             self._fs.put_file(str(aside), path)
             return
-        _sync(aside)
+        sync(aside)
         os.rename(aside, path)
-        _sync(Path(path).parent)
+        sync(Path(path).parent)
 
     def _read(self, path: str) -> tuple[int, str]:
         """How many rows a file holds, and their hash."""
@@ -177,11 +178,3 @@ def _canonical(table: pa.Table) -> bytes:
     pacsv.write_csv(table.combine_chunks(), sink, pacsv.WriteOptions(include_header=False))
     data: bytes = sink.getvalue().to_pybytes()
     return data
-
-
-def _sync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -6,7 +6,6 @@ now, and once more when it is over. One that comes and goes is told no more ofte
 Belongs here: the state, one step of it, its form as text. Does not: words (`message`) and delivery (`channels`).
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -69,10 +68,6 @@ class State:
         """The same trouble as a channel sees it that was never told anything."""
         firing = {key: one for key, one in self.known.items() if one.ended is None}
         return State({key: Known(one.finding, one.since) for key, one in firing.items()})
-
-    def to_text(self) -> str:
-        """As JSON."""
-        return json.dumps(self.dump())
 
 
 @dataclass(frozen=True)

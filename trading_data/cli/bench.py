@@ -55,6 +55,11 @@ def command(
         raise click.BadParameter(str(error), param_hint="NAME") from error
     console, progress = Console(), Console(stderr=True, highlight=False)
     entries: list[Entry] = []
+    if file is not None:
+        try:
+            save(entries, file)
+        except OSError as error:
+            raise click.BadParameter(f"{file} cannot be written: {error}", param_hint="--json") from error
     failed = []
     plan = Plan(scale, repeat)
     for one in run(benches, Settings.from_env(), replace(plan, say=lambda line: progress.print(line, markup=False))):

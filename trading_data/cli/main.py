@@ -5,6 +5,7 @@ Belongs here: finding commands and turning errors into one line. Does not: the c
 
 import importlib
 import sys
+from difflib import get_close_matches
 
 import click
 
@@ -43,6 +44,13 @@ class _Lazy(click.Group):
             return None
         found: click.Command = importlib.import_module(_COMMANDS[cmd_name]).command
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and (near := get_close_matches(args[0], _COMMANDS, 1)):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

@@ -5,6 +5,7 @@ Belongs here: options, the table, watching and stopping. Does not: starting (`tr
 
 import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from trading_data.settings import Settings
 from trading_data.system.system import System
 from trading_data.vendors.alpaca_account import AlpacaAccount
 
+_REST = 60.0
+"""A server that dies again sooner than that after it was started again has a reason that stays."""
 _FEEDS = ("simulated", "replay", "alpaca", "none")
 
 
@@ -49,8 +52,8 @@ def command(
         signal.signal(name, lambda *_: stop.set())
     console = Console(highlight=False)
     exporter: Exporter | None = None
+    system.start(lambda line: console.print(line))
     try:
-        system.start(lambda line: console.print(line))
         exporter = Exporter(system.settings, other=True)
         _print_table(system, exporter, console)
         console.print("Press Ctrl-C to stop.")
@@ -63,10 +66,17 @@ def command(
 
 
 def _watch(system: System, stop: threading.Event, console: Console) -> None:
+    """Until Ctrl-C. A server that dies is started again; if it dies once more soon, or a part of Dagster does, all ends."""
     feed_told = False
+    revived: dict[str, float] = {}
     while not stop.wait(0.5):
-        dead = system.dead()
-        if dead:
+        servers, dead = system.dead_servers(), system.dead()
+        moment = time.monotonic()
+        if servers and all(moment - revived.get(name, -_REST) >= _REST for name in servers):
+            console.print(f"{', '.join(servers)} died, and is started again; nothing that was accepted is lost")
+            system.revive(lambda line: console.print(line))
+            revived |= dict.fromkeys(servers, moment)
+        elif dead:
             name, log = dead[0]
             console.print(log, markup=False)
             raise ServerError(

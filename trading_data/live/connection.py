@@ -32,14 +32,15 @@ _urls: WeakKeyDictionary[object, LiveUrl] = WeakKeyDictionary()
 def connect(url: str, *, timeout: float = 10.0, retries: int = 2) -> Client:
     """A client for `url` (its forms: `live.urls`); nothing is sent before the first command. Replies are bytes.
 
-    `timeout` bounds connecting and every reply, in seconds; a command that failed for the connection's sake is tried
-    `retries` times more. Every command this package sends may be repeated: a repeated journal entry is an unchanged row.
+    `timeout` bounds connecting and every reply, in seconds; a command whose connection broke is tried `retries` times
+    more, one that was not answered in time is not: redis-py repeats within repeats, and the caller would wait for minutes.
+    Every command this package sends may be repeated: a repeated journal entry is an unchanged row.
 
     Raises:
         SettingError: `url` has another form.
     """
     where = parse(url)
-    retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), retries)
+    retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), retries, supported_errors=(RedisConnectionError,))
     options = {**socket_options(url, timeout), "health_check_interval": 30, "retry": retry}
     if where.kind == "cluster":
         client = cast(Client, LateCluster(lambda: _of_cluster(where, options), lambda error: _away(where.shown, error)))

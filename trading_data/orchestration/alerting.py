@@ -19,12 +19,15 @@ from trading_data.alerts.settings import AlertSettings, wrong_settings
 from trading_data.alerts.tell import Round, tell
 from trading_data.alerts.watch import Watched, blind, watch
 from trading_data.errors import SettingError, TradingDataError
-from trading_data.health.thresholds import ERROR, Finding, in_order
+from trading_data.health.thresholds import ERROR, WARN, Finding, in_order
 from trading_data.orchestration.findings import failed_runs, job_names, red_checks, stuck_runs, switched
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
+from trading_data.settings import Settings
 
 LOOK_EVERY = 50.0
 """A tick sooner than that after the last look only says so."""
+BACKUPS_EVERY = 600.0
+"""Seconds between two looks at the backups: their manifests are long, and their limits are hours."""
 LOOK = "look"
 _DEFAULT_EVERY = 1800.0
 
@@ -46,11 +49,20 @@ def run_failure_sensor(
         return dg.SensorResult(skip_reason=f"looked {ago:.0f} s ago, once a minute is enough", cursor=context.cursor)
     checks = [] if context.repository_def is None else context.repository_def.asset_graph.asset_check_keys
     watched = _look(live, archive, intake)
+    looked_at_backups = remembered.get("backups", 0.0)
+    backups_due = not 0 <= now - looked_at_backups < BACKUPS_EVERY
     found = [*_of_dagster(context.instance, checks, now, remembered.get("failures_since")), *watched.findings]
-    done, wrong = _tell(context, found, now, watched.unknown)
+    if backups_due:
+        found += _of_backups(now)
+        looked_at_backups = now
+
+    def unknown(key: str) -> bool:
+        return watched.unknown(key) or (key.startswith("backup_") and not backups_due)
+
+    done, wrong = _tell(context, found, now, unknown)
     # While a channel does not deliver, a failure that a later success has hidden is kept for it.
     since = remembered.get("failures_since", now) if done.failed else now
-    cursor = json.dumps({"looked": now, "failures_since": since})
+    cursor = json.dumps({"looked": now, "failures_since": since, "backups": looked_at_backups})
     return dg.SensorResult(skip_reason=_said(wrong, done), cursor=cursor)
 
 
@@ -63,6 +75,19 @@ def _look(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> Watched:
         return blind(
             Finding(key=LOOK, severity=ERROR, message=said, command="trading-data doctor", harm=990, hurts_in=0.0)
         )
+
+
+def _of_backups(now: float) -> list[Finding]:
+    from trading_data.doctor.backups import look_at_backups
+
+    try:
+        found, _ = look_at_backups(Settings.from_env().backup_uri, datetime.fromtimestamp(now, UTC))
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong with backups, everything else is still told
+        said = str(error) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
+        found = [
+            Finding(key="backup_unknown", severity=WARN, message=said, command="trading-data backup --list", harm=560)
+        ]
+    return found
 
 
 def _of_dagster(

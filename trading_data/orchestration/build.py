@@ -17,6 +17,7 @@ from trading_data.orchestration.assets.snapshots import snapshot_assets
 from trading_data.orchestration.assets.sources import source_specs
 from trading_data.orchestration.assets.state import state_assets
 from trading_data.orchestration.jobs import jobs
+from trading_data.orchestration.links import linked
 from trading_data.orchestration.resources import resources
 from trading_data.orchestration.schedules import schedules
 from trading_data.orchestration.sensors import sensors
@@ -26,16 +27,18 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
     """The definitions; `resource_overrides` replaces resources by name, for tests and tools."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies are used knowingly
-        assets: list[dg.AssetSpec | dg.AssetsDefinition] = [
-            *source_specs(),
-            *snapshot_assets(),
-            *state_assets(),
-            *history_assets(),
-            *archive_assets(),
-            *aggregate_assets(),
-            *health_assets(),
-            *backup_assets(),
-        ]
+        assets = linked(
+            [
+                *source_specs(),
+                *snapshot_assets(),
+                *state_assets(),
+                *history_assets(),
+                *archive_assets(),
+                *aggregate_assets(),
+                *health_assets(),
+                *backup_assets(),
+            ]
+        )
     return dg.Definitions(
         assets=assets,
         jobs=jobs,

@@ -35,9 +35,13 @@ def aggregate_metadata(dataset: Dataset, aggregate: Aggregate) -> dict[str, Any]
     """Name, columns and column lineage of a continuous aggregate."""
     source = dg.AssetKey(aggregate.source)
     raw = aggregate.source == dataset.table
-    columns = [dg.TableColumn(name, description="Group") for name in aggregate.group_by]
+    types = {column.name: _SQL_TYPES[column.type] for column in dataset.columns}
+    columns = [dg.TableColumn(name, types[name], "Group") for name in aggregate.group_by]
     columns.append(dg.TableColumn("bucket", "timestamptz", f"Start of the {aggregate.interval} bucket, UTC"))
-    columns += [dg.TableColumn(one.name, description=f"{one.how} of {one.of}") for one in aggregate.measures]
+    columns += [
+        dg.TableColumn(one.name, "bigint" if one.how == "count" else types[one.of], f"{one.how} of {one.of}")
+        for one in aggregate.measures
+    ]
     deps = {
         one.name: [
             dg.TableColumnDep(asset_key=source, column_name=name)

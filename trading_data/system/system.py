@@ -13,10 +13,10 @@ from trading_data.archive.database import Archive
 from trading_data.archive.migrate import migrate
 from trading_data.archive.sql import folder as sql_folder
 from trading_data.errors import ServerError
-from trading_data.orchestration.schedules import ARCHIVE_CRON, HEALTH_SCHEDULE
 from trading_data.services.process import ServerProcess
+from trading_data.services.record import try_lock
 from trading_data.services.stack import Service, Stack
-from trading_data.settings import INTAKE_URI, Settings, without_secrets
+from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, INTAKE_URI, Settings, without_secrets
 from trading_data.system.processes import LOCATION, CodeServer, Daemon, Feed, Webserver
 
 EVERY_MINUTE = "* * * * *"
@@ -47,6 +47,7 @@ class System:
         self.stack = Stack(settings, redis_maxmemory=redis_maxmemory)
         self._port, self._feed, self._health = port, feed, health
         self._processes: list[ServerProcess] = []
+        self._claim: int | None = None
 
     @property
     def dagster_home(self) -> Path:
@@ -57,11 +58,17 @@ class System:
         """Start everything; returns the settings with all URLs.
 
         Raises:
-            ServerError: something could not be started; what had been started is stopped again.
+            ServerError: something could not be started; what had been started is stopped again. Or another program has
+                this home up: that is left alone.
             TradingDataError: the schema could not be applied.
         """
-        self._clear_leftovers()
-        _refuse_taken_port(self._port)
+        self._claim = _claimed(self.settings.home / "services")
+        try:
+            self._clear_leftovers()
+            _refuse_taken_port(self._port)
+        except BaseException:
+            self._give_up()
+            raise
         try:
             self.settings = self.stack.start(progress)
             migrate(Archive(self.settings.require_timescale_url()), progress)
@@ -74,16 +81,39 @@ class System:
         return self.settings
 
     def stop(self) -> None:
-        """Stop everything of this home, the feed first and the servers last."""
+        """Stop everything of this home, the feed first and the servers last; nothing if `start` was refused."""
+        if self._claim is None:
+            return
         for process in reversed(self._processes):
             process.stop()
         self._processes = []
         self.stack.stop()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
 
     def dead(self) -> list[tuple[str, str]]:
         """Name and end of the log of everything that has ended by itself; cheap."""
         ended = [(process.title, process.log_end()) for process in self._processes if process.died()]
         return [*self.stack.dead(), *(one for one in ended if one[0] != Feed.title)]
+
+    def dead_servers(self) -> list[str]:
+        """Names of the servers that have ended by themselves; cheap."""
+        return [name for name, _ in self.stack.dead()]
+
+    def revive(self, progress: Callable[[str], None]) -> None:
+        """Start the servers that died again, at the same addresses; one that somebody else has started is taken over.
+
+        Raises:
+            ServerError: one could not be started, or only at another address than everybody else has.
+        """
+        known = (self.settings.redis_url, self.settings.timescale_url, self.settings.dagster_url)
+        found = self.stack.start(progress)
+        if (found.redis_url, found.timescale_url, found.dagster_url) != known:
+            raise ServerError("a server came back at another address, for its port was taken: start again")
 
     def feed_ended(self) -> bool:
         """Whether the feed has come to its end."""
@@ -143,6 +173,29 @@ class System:
 
 def _dagster_yaml() -> Path:
     return sql_folder().parent / "dagster.yaml"
+
+
+def _claimed(folder: Path) -> int:
+    """The lock by which one program at a time has a home up; whoever is killed has it no longer.
+
+    Raises:
+        ServerError: somebody has it, or the home cannot be written.
+    """
+    path = folder / "up"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ServerError(
+            f"{folder.parent} cannot be written ({error.strerror}): choose another with --home, or TRADING_DATA_HOME"
+        ) from error
+    if not try_lock(lock):
+        os.close(lock)
+        raise ServerError(
+            f"{folder.parent} is up already, and goes on: look at it with `trading-data status`, stop it where it was "
+            "started, or start another one with --home and --port"
+        )
+    return lock
 
 
 def _refuse_taken_port(port: int) -> None:

@@ -39,6 +39,12 @@ def instance(one_instance: dg.DagsterInstance) -> dg.DagsterInstance:
     return one_instance
 
 
+@pytest.fixture(autouse=True)
+def no_backup_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rig has none; the test about backups asks for them."""
+    monkeypatch.setattr("trading_data.doctor.backups.BACKUPS", ())
+
+
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
     """A webhook that the settings name."""
@@ -267,3 +273,22 @@ def test_every_check_that_is_declared_is_asked_for() -> None:
     graph = build_defs().get_repository_def().asset_graph
     assert found == {key.to_user_string() for key in graph.asset_check_keys}
     assert "price_data:accounts_balance" in found
+
+
+def test_a_missing_backup_is_told_and_looked_for_again_after_ten_minutes(
+    rig: Rig, instance: dg.DagsterInstance, told: Hook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from trading_data.health.declared import BACKUPS
+
+    monkeypatch.setenv("TRADING_DATA_BACKUP_URI", str(tmp_path / "none"))
+    missing = [one for one in BACKUPS if one.key == "backup_missing"]
+    monkeypatch.setattr("trading_data.doctor.backups.BACKUPS", missing)
+    watch = Watch(instance)
+    assert "backup_missing.backup" in watch.tick()
+    assert new(told, "backup") == [("new", "backup_missing.backup")]
+    monkeypatch.setattr("trading_data.doctor.backups.BACKUPS", ())  # as if there were one now
+    watch.tick()
+    assert new(told, "backup") == []  # not looked at, so it is not over
+    watch.cursor = json.dumps({**json.loads(watch.cursor), "backups": 0.0})
+    watch.tick()
+    assert new(told, "backup") == [("cleared", "backup_missing.backup")]

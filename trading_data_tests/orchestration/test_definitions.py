@@ -1,6 +1,7 @@
 """The code location as the gRPC server loads it: names of the contract, and everything described."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -58,6 +59,15 @@ def test_everything_is_described_owned_and_of_a_kind(defs: dg.Definitions) -> No
         assert spec.description, name
         assert spec.owners, name
         assert spec.kinds, name
+
+
+def test_descriptions_link_the_assets_they_name(defs: dg.Definitions) -> None:
+    found = specs(defs)
+    links = {name: re.findall(r"\]\(/assets/(\S+?)\)", spec.description or "") for name, spec in found.items()}
+    assert {target for some in links.values() for target in some} <= set(found)
+    assert links["price_data"] == ["price_snapshot", "price_history", "price_5m"]
+    assert links["price_1d"] == ["price_1h"]
+    assert links["redis/journal_price"] == ["price_snapshot", "price_data"]
 
 
 def test_partitions_are_utc_days_up_to_today_and_backfills_are_one_run(defs: dg.Definitions) -> None:
@@ -127,7 +137,7 @@ def test_nothing_is_opened_or_started_by_importing() -> None:
         "socket.socket.connect = refuse\n"
         "import trading_data\n"
         "from trading_data.definitions import defs\n"
-        "import sys; late = {'sqlalchemy', 'dagster_postgres', 'exchange_calendars'} & set(sys.modules)\n"
+        "import sys; late = {'pandas', 'sqlalchemy', 'dagster_postgres', 'exchange_calendars'} & set(sys.modules)\n"
         "assert not late, f'{late} cost much time, and are needed when something runs'\n"
         "defs.get_repository_def()\n"
         "import os; assert not os.path.exists('.trading_data')\n"

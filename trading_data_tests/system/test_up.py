@@ -25,9 +25,8 @@ from trading_data.errors import TradingDataError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.live.journal import find_journals, inspect
-from trading_data.orchestration.schedules import HEALTH_SCHEDULE
 from trading_data.services.stack import Stack
-from trading_data.settings import DAGSTER_URL, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
+from trading_data.settings import DAGSTER_URL, HEALTH_SCHEDULE, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
 from trading_data.status import gather
 
 PROGRAM = "from trading_data.cli.main import main; main()"
@@ -153,8 +152,16 @@ def test_killed_and_started_again_the_counts_add_up(up: Up) -> None:
     assert up.pids() == {}
 
 
-def test_a_server_that_dies_is_named_with_the_end_of_its_log(up: Up) -> None:
+def test_a_server_that_dies_is_started_again_and_if_it_dies_again_is_named_with_the_end_of_its_log(up: Up) -> None:
     up.start("--feed", "none")
+    first = up.pids()["redis"]
+    os.kill(first, signal.SIGKILL)
+    until(lambda: up.pids().get("redis", first) != first and "redis died, and is started again" in up.said())
+    command = [sys.executable, "-c", PROGRAM, "up", "--port", str(up.port)]
+    second = subprocess.run(command, env=up.env, capture_output=True, text=True, timeout=120, check=False)
+    assert second.returncode == 1
+    assert "is up already, and goes on" in second.stderr
+    assert len(up.pids()) > 3
     os.kill(up.pids()["redis"], signal.SIGKILL)
     assert up.process is not None
     assert up.process.wait(120) == 1

@@ -81,11 +81,11 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
                 fresh_result(database, dataset, now()),
             ]
         for day in others:
-            figures = load_metadata(loaded, day) | days[day]
+            figures = days[day] | load_metadata(loaded, day)
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=str(day), metadata=figures))
         figures = load_metadata(loaded) | {"trimmed": removed}
         for day in own:
-            context.add_asset_metadata(figures | days[day], partition_key=str(day))
+            context.add_asset_metadata(days[day] | figures, partition_key=str(day))
         return dg.MaterializeResult(check_results=checks)
 
     return archive_asset
