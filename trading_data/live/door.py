@@ -4,13 +4,13 @@ Belongs here: the rules of the datasets, record by record. Does not: whole colum
 have no journal (`live.shapes`).
 """
 
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
-from operator import attrgetter
+from math import isfinite
+from operator import attrgetter, itemgetter, le
 from typing import Any
 
 from trading_data.datasets.codec import CONTROL, LARGEST, TEXT_BYTES, plain
@@ -27,22 +27,16 @@ _NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Bar, Fi
 def checked_records(dataset: Dataset, records: Iterable[object]) -> list[dict[str, str]]:
     """The text fields of records, in order; the rules are those of `checked_fields`, whose errors are raised.
 
-    Most records are whole and of plain values, which a glance tells; those that are not are looked at field by field.
+    Most batches are of one kind of record and of plain values, which a glance at each column tells; others are looked at
+    record by record.
     """
-    glances, names = [_glance(column) for column in dataset.columns], dataset.names
-    getters: dict[type, attrgetter[tuple[object, ...]]] = {
-        kind: getter for kind, getter in _GETTERS.items() if _NAMES[kind] == names
-    }
-    checked = []
-    for at, record in enumerate(records):
-        getter = getters.get(type(record))
-        texts = [] if getter is None else [glance(value) for glance, value in zip(glances, getter(record), strict=True)]
-        out = dict(zip(names, texts, strict=False))
-        good = bool(texts) and all(texts)
-        for low, high in dataset.ordered if good else ():
-            good = good and float(out[low]) <= float(out[high])
-        checked.append(out if good else checked_fields(dataset, record, at))
-    return checked
+    batch = list(records)
+    values = _columns(dataset, batch)
+    texts = [_glance(column, one) for column, one in zip(dataset.columns, values, strict=True)] if values else []
+    if not texts or not all(texts) or not _in_order(dataset, values):
+        return [checked_fields(dataset, record, at) for at, record in enumerate(batch)]
+    names = dataset.names
+    return [dict(zip(names, row, strict=True)) for row in zip(*texts, strict=True)]
 
 
 def checked_fields(dataset: Dataset, record: object, at: int) -> dict[str, str]:
@@ -66,26 +60,43 @@ def checked_fields(dataset: Dataset, record: object, at: int) -> dict[str, str]:
     return out
 
 
-def _glance(column: Column) -> Callable[[Any], str]:
-    """What tells the text of a value that is certainly good; of any other one, good or not, an empty text."""
+def _columns(dataset: Dataset, records: list[Any]) -> list[tuple[Any, ...]]:
+    """The records' values by column, if all records are of one kind and whole; else nothing."""
+    names, kinds = dataset.names, set(map(type, records))
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if kind in _GETTERS and _NAMES[kind] == names:
+        rows = map(_GETTERS[kind], records)
+    elif kind is dict and all(one.keys() == dataset.column.keys() for one in records):
+        rows = map(itemgetter(*names), records)
+    else:
+        return []
+    return list(zip(*rows, strict=True))
 
-    def time(value: Any) -> str:
-        return value.isoformat() if type(value) is datetime and value.tzinfo is UTC else ""
 
-    def text(value: Any) -> str:
-        plainly = type(value) is str and value.isascii() and value.isprintable() and len(value) <= TEXT_BYTES
-        return value if plainly and value.strip() and (not column.choices or value in column.choices) else ""
-
+def _glance(column: Column, values: tuple[Any, ...]) -> list[str]:
+    """The texts of values that are certainly good, all of them; where one is not, good or bad, nothing."""
+    kinds = set(map(type, values))
+    if column.type == "time":
+        plainly = kinds == {datetime} and all(value.tzinfo is UTC for value in values)
+        return [value.isoformat() for value in values] if plainly else []
+    if column.type == "text":
+        return list(values) if kinds == {str} and all(_plain_text(column, text) for text in set(values)) else []
+    if column.type != "float" or column.above is not None or not kinds <= {float, int}:
+        return []
     least = -LARGEST if column.least is None else max(column.least, -LARGEST)
+    plainly = least <= min(values) and max(values) <= LARGEST and all(map(isfinite, values))
+    texts = list(map(repr, values)) if plainly else []
+    return [] if "e" in "".join(texts) else texts
 
-    def number(value: Any) -> str:
-        said = repr(value) if type(value) is float and least <= value <= LARGEST else "e"
-        return "" if "e" in said or column.above is not None else said
 
-    def exact(_: Any) -> str:
-        return ""
+def _plain_text(column: Column, text: str) -> bool:
+    plainly = text.isascii() and text.isprintable() and len(text) <= TEXT_BYTES
+    return plainly and bool(text.strip()) and (not column.choices or text in column.choices)
 
-    return {"time": time, "text": text, "float": number, "decimal": exact}[column.type]
+
+def _in_order(dataset: Dataset, values: list[tuple[Any, ...]]) -> bool:
+    places = [(dataset.names.index(low), dataset.names.index(high)) for low, high in dataset.ordered]
+    return all(all(map(le, values[low], values[high])) for low, high in places)
 
 
 def _field(column: Column, value: object, where: str) -> str:
@@ -101,7 +112,7 @@ def _field(column: Column, value: object, where: str) -> str:
         number = float(text) if column.type == "float" else Decimal(text)
     except (ValueError, ArithmeticError):
         raise BadInput(f"{name} must be a number, not {value!r}; nothing was written") from None
-    if not math.isfinite(number) or abs(float(number)) > LARGEST:
+    if not isfinite(number) or abs(float(number)) > LARGEST:
         raise BadInput(f"{name} must be finite and within {LARGEST:g}, not {value!r}; nothing was written")
     if (column.least is not None and number < column.least) or (column.above is not None and number <= column.above):
         raise BadInput(f"{name} {text} is too small; nothing was written")
