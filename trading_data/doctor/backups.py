@@ -7,9 +7,17 @@ from datetime import datetime
 
 from trading_data.backup.figures import measure_backups
 from trading_data.backup.listing import backups
-from trading_data.errors import BackupError
+from trading_data.errors import BackupError, TradingDataError
 from trading_data.health.declared import BACKUPS
 from trading_data.health.thresholds import WARN, Finding, judge
+
+UNKNOWN = "backup_unknown"
+
+
+def unknown(error: Exception) -> Finding:
+    """That the backups could not be looked at, and why."""
+    said = " ".join(str(error).split()) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
+    return Finding(UNKNOWN, WARN, said, "trading-data backup --list", harm=560)
 
 
 def look_at_backups(uri: str, now: datetime) -> tuple[list[Finding], list[str]]:
@@ -17,8 +25,7 @@ def look_at_backups(uri: str, now: datetime) -> tuple[list[Finding], list[str]]:
     try:
         every = backups(uri)
     except BackupError as error:
-        said = " ".join(str(error).split())
-        return [Finding("backup_unknown", WARN, said, "trading-data backup --list", harm=560)], []
+        return [unknown(error)], []
     newest = next((one for one in every if one.complete), None)
     facts = [f"{sum(one.complete for one in every):,} complete backups"]
     if newest is not None:

@@ -19,7 +19,7 @@ from trading_data.alerts.settings import AlertSettings, wrong_settings
 from trading_data.alerts.tell import Round, tell
 from trading_data.alerts.watch import Watched, blind, watch
 from trading_data.errors import SettingError, TradingDataError
-from trading_data.health.thresholds import ERROR, WARN, Finding, in_order
+from trading_data.health.thresholds import ERROR, Finding, in_order
 from trading_data.orchestration.findings import failed_runs, job_names, red_checks, stuck_runs, switched
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.settings import Settings
@@ -52,12 +52,14 @@ def run_failure_sensor(
     looked_at_backups = remembered.get("backups", 0.0)
     backups_due = not 0 <= now - looked_at_backups < BACKUPS_EVERY
     found = [*_of_dagster(context.instance, checks, now, remembered.get("failures_since")), *watched.findings]
+    of_backups, backups_seen = _of_backups(now) if backups_due else ([], False)
+    found += of_backups
     if backups_due:
-        found += _of_backups(now)
         looked_at_backups = now
 
     def unknown(key: str) -> bool:
-        return watched.unknown(key) or (key.startswith("backup_") and not backups_due)
+        of_unseen = key.startswith("backup_") and not backups_seen
+        return watched.unknown(key) or (of_unseen and all(one.key != key for one in of_backups))
 
     done, wrong = _tell(context, found, now, unknown)
     # While a channel does not deliver, a failure that a later success has hidden is kept for it.
@@ -77,17 +79,15 @@ def _look(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> Watched:
         )
 
 
-def _of_backups(now: float) -> list[Finding]:
-    from trading_data.doctor.backups import look_at_backups
+def _of_backups(now: float) -> tuple[list[Finding], bool]:
+    """What is wrong with the backups, and whether they could be looked at: else what was wrong is not over."""
+    from trading_data.doctor.backups import UNKNOWN, look_at_backups, unknown
 
     try:
         found, _ = look_at_backups(Settings.from_env().backup_uri, datetime.fromtimestamp(now, UTC))
     except Exception as error:  # noqa: BLE001 - whatever goes wrong with backups, everything else is still told
-        said = str(error) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
-        found = [
-            Finding(key="backup_unknown", severity=WARN, message=said, command="trading-data backup --list", harm=560)
-        ]
-    return found
+        found = [unknown(error)]
+    return found, all(one.key != UNKNOWN for one in found)
 
 
 def _of_dagster(

@@ -1,7 +1,7 @@
 """The nightly duties on chunks that are no assets: compression and retention, as jobs of ops, one op a dataset.
 
 What they did to chunks is said twice: as metadata of the op, and as observations of the archive asset, which Dagster
-plots over time: one of the table a night, and one a chunk unless they are thousands. Observations belong to no run, so that they
+plots over time: one of the table a night, and one a chunk. Observations belong to no run, so that they
 outlive the runs, which retention deletes.
 
 Belongs here: the ops and their two jobs. Does not: what is done (`trading_data.aging`), and when (`schedules`).
@@ -37,9 +37,6 @@ from trading_data.settings import Settings
 from trading_data.times import now
 
 _NOTHING = dg.Out(dg.Nothing)
-_OBSERVED = 1_000
-"""Chunks of a night that are observed one by one, so that their partitions' pages show them: an event in Dagster's storage costs
-as much as packing a small chunk, and the first night may pack thousands. The table's own observation lists them all the same."""
 
 
 class RetentionConfig(dg.Config):
@@ -66,11 +63,11 @@ def compress_op(dataset: Dataset) -> dg.OpDefinition:
             while some := list(islice(packing, AT_A_TIME)):
                 # One entry for all of them: an entry in Dagster's log costs as much as packing a small chunk.
                 context.log.info("\n".join(map(compressed_line, some)))
+                for one in some:
+                    if one.outcome in ("compressed", "compressed again"):
+                        _observe(context, dataset, str(one.chunk.day), chunk_figures(one))
                 done += some
             every = chunks(database, dataset)
-        for one in done if len(done) <= _OBSERVED else ():
-            if one.outcome in ("compressed", "compressed again"):
-                _observe(context, dataset, str(one.chunk.day), chunk_figures(one))
         figures = {**table_figures(every), **compression_metadata(done, every)}
         _observe(context, dataset, str(moment.date()), figures)
         context.add_output_metadata(figures)

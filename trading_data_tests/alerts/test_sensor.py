@@ -289,6 +289,11 @@ def test_a_missing_backup_is_told_and_looked_for_again_after_ten_minutes(
     monkeypatch.setattr("trading_data.doctor.backups.BACKUPS", ())  # as if there were one now
     watch.tick()
     assert new(told, "backup") == []  # not looked at, so it is not over
+    with monkeypatch.context() as away:
+        away.setenv("TRADING_DATA_BACKUP_URI", "nowhere://bucket")
+        watch.cursor = json.dumps({**json.loads(watch.cursor), "backups": 0.0})
+        watch.tick()
+    assert new(told, "backup") == [("new", "backup_unknown")]  # nor could it be
     watch.cursor = json.dumps({**json.loads(watch.cursor), "backups": 0.0})
     watch.tick()
-    assert new(told, "backup") == [("cleared", "backup_missing.backup")]
+    assert sorted(new(told, "backup")) == [("cleared", "backup_missing.backup"), ("cleared", "backup_unknown")]
