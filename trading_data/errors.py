@@ -11,6 +11,7 @@
     │   ├── VendorUnavailable     it did not answer, or not in time, however often it was asked: ask again later
     │   └── VendorRefused         it will not: a bad key, no right to these data, a symbol that it does not know
     ├── SchemaError           the database's schema is not the one this release needs
+    │   └── WrongEncoding         the database does not store text as UTF-8
     ├── IntakeError           a file in the intake is damaged or cannot be written
     ├── BadInput              what the caller handed over cannot be taken; nothing of it was
     └── Refused               a destructive step whose safety could not be proven
@@ -87,6 +88,18 @@ class VendorRefused(VendorError):
 
 class SchemaError(TradingDataError):
     """The database's schema is missing, older, newer, or was changed after it was applied."""
+
+
+class WrongEncoding(SchemaError):
+    """The database does not store text as UTF-8, and no setting can change that: the archive needs another database.
+
+    `command` makes one.
+    """
+
+    def __init__(self, message: str, command: str) -> None:
+        """Say what is wrong, and the command that makes a right database."""
+        super().__init__(message)
+        self.command = command
 
 
 class IntakeError(TradingDataError):

@@ -3,17 +3,23 @@
 The embedded server has a single session that all clients share, so nothing here outlives a transaction: settings are
 local to it, there are no session locks, and no connection waits for another while it is inside one.
 
-Belongs here: the engine and the two ways to use it. Does not: statements.
+The settings of a session are ours. PostgreSQL lets a role, a database, the environment (PGTZ, PGOPTIONS, …) and the URL set
+defaults for them, and some of those store wrong text, lose digits or lose commits. So every connection is opened with the
+settings that the code relies on (`session_parameters`), and every transaction sets them again along with its beginning.
+
+Belongs here: the session's settings, the engine and the two ways to use it. Does not: statements.
 """
 
+import os
 import select
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  (a class, named like a function by its library)
-from psycopg2.sql import SQL, Composed
+from psycopg2.sql import SQL, Composed, Identifier
 
 from trading_data.errors import ArchiveTierError, SchemaError
 from trading_data.settings import without_password
@@ -21,13 +27,34 @@ from trading_data.settings import without_password
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-_CURRENT = "begin isolation level read committed;"
-_SNAPSHOT = "begin isolation level repeatable read, read only;"
-_LOCAL = """
-    set local timezone = 'UTC';
-    set local lock_timeout = %(lock)s;
-    set local statement_timeout = %(statement)s
-"""
+ENCODING = "UTF8"
+"""How text is encoded, in the database and on the way there."""
+
+_FROM_THE_START: Mapping[str, str] = {
+    "standard_conforming_strings": "on",  # psycopg2 looks once, when it connects, how it has to quote
+    "backslash_quote": "safe_encoding",
+    "default_transaction_isolation": "read committed",
+}
+"""Settings that come too late inside a transaction. They are never changed after the start."""
+
+_ANY_TIME: Mapping[str, str] = {
+    "timezone": "UTC",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",  # as many digits as it takes to read the same number again, in to_jsonb() too
+    "quote_all_identifiers": "off",  # names of chunks are compared as text
+    "search_path": "public",  # where `migrate` makes the tables and TimescaleDB its functions, whatever the role's own is
+    "synchronous_commit": "on",  # a batch's file is deleted once its commit is answered
+}
+"""The other settings that the code relies on. A limit on time, and whether a role may write, stay the server's."""
+
+SET_SESSION = "".join(f"set local {name} = '{value}'; " for name, value in _ANY_TIME.items())
+"""Sets them for a transaction: a pooler may have ignored what a connection was opened with, and PGTZ comes before it."""
+
+_CURRENT = "begin isolation level read committed; "
+_SNAPSHOT = "begin isolation level repeatable read, read only; "
+_LOCAL = f"{SET_SESSION}set local lock_timeout = %(lock)s; set local statement_timeout = %(statement)s"
 
 
 class Archive:
@@ -49,6 +76,7 @@ class Archive:
             parts_of(url),
             pool_size=2,
             connect_args={
+                **session_parameters(url),
                 "connect_timeout": connect_timeout,
                 "application_name": "trading_data",
                 "keepalives_idle": 30,
@@ -109,7 +137,10 @@ class Archive:
 
     @contextmanager
     def autocommit(self) -> Iterator[Cursor]:
-        """A cursor whose statements each commit by themselves, for procedures that refuse a transaction."""
+        """A cursor whose statements each commit by themselves, for procedures that refuse a transaction.
+
+        They have the settings that the connection was opened with.
+        """
         with self._errors(), self._connection() as connection, connection.cursor() as cursor:
             yield cursor
 
@@ -155,6 +186,35 @@ def parts_of(url: str) -> "URL":
     from sqlalchemy import make_url
 
     return make_url(url)
+
+
+def session_parameters(url: str) -> dict[str, Any]:
+    """What libpq is to open every connection to the archive with, so that the session's settings are ours.
+
+    The options of the URL, or else of PGOPTIONS, go first: of two that set the same, the server takes the last one.
+    """
+    given = parts_of(url).query.get("options") or os.environ.get("PGOPTIONS", "")
+    options = [given] if isinstance(given, str) else list(given)
+    for name, value in {**_FROM_THE_START, **_ANY_TIME}.items():
+        escaped = value.replace(" ", r"\ ")
+        options.append(f"-c {name}={escaped}")
+    return {"client_encoding": ENCODING, "options": " ".join(options)}
+
+
+def create_database(name: str) -> Composed:
+    """The statement that makes a database as the archive needs it, whatever the server's own defaults are."""
+    options = "encoding 'UTF8' template template0 lc_collate 'C' lc_ctype 'C'"
+    return SQL("create database {} " + options).format(Identifier(name))
+
+
+def create_database_command(url: str) -> str:
+    """The same as a command for a shell, with a new name, on the server of a database that will not do."""
+    given = parts_of(url)
+    left_out = [name for name in given.query if name == "options" or name.endswith("password")]
+    reached = given._replace(drivername="postgresql", password=None).difference_update_query(left_out)
+    options = "--encoding=UTF8 --template=template0 --lc-collate=C --lc-ctype=C"
+    name = f"{given.database or 'trading'}_utf8"
+    return f"createdb --maintenance-db={quote(str(reached))} {options} {quote(name)}"
 
 
 def replace_lost(connection: Any, *_: object) -> None:

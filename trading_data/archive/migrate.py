@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trading_data.archive.database import Archive
+from trading_data.archive.database import ENCODING, Archive, create_database_command
 from trading_data.archive.sql import folder, statement
-from trading_data.errors import SchemaError
+from trading_data.errors import SchemaError, WrongEncoding
 
 _EXTENSION = "create extension if not exists timescaledb"
 _LOCK = "select pg_advisory_xact_lock(hashtext('trading_data migrate'))"
@@ -38,7 +38,9 @@ def migrate(archive: Archive, report: Callable[[str], None] = lambda _: None) ->
 
     Raises:
         SchemaError: a file that was applied has changed since, or the database knows files that this release does not.
+        WrongEncoding: the database does not store text as UTF-8; nothing was applied.
     """
+    check_encoding(archive)
     with archive.transaction() as cursor:
         cursor.execute(_LOCK)
         cursor.execute(_EXTENSION)
@@ -57,6 +59,23 @@ def migrate(archive: Archive, report: Callable[[str], None] = lambda _: None) ->
         report(f"applied {migration.name}")
         applied.append(migration.name)
     return applied
+
+
+def check_encoding(archive: Archive) -> None:
+    """Raise WrongEncoding unless the database stores text as UTF-8.
+
+    Another encoding refuses the characters that it does not have; SQL_ASCII takes any bytes for text.
+    """
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute("show server_encoding")
+        (encoding,) = cursor.fetchone() or ("nothing",)
+    if encoding != ENCODING:
+        command = create_database_command(archive.url)
+        raise WrongEncoding(
+            f"the database at {archive.address} stores text as {encoding}, and the archive needs {ENCODING}. Make another one by "
+            f"`{command}`, as a role that may create databases, name it in the URL, and run `trading-data migrate`",
+            command,
+        )
 
 
 def check_schema(archive: Archive) -> None:

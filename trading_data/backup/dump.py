@@ -20,7 +20,7 @@ import psycopg2
 from psycopg2.extensions import make_dsn
 from psycopg2.sql import SQL, Identifier
 
-from trading_data.archive.database import Archive, parts_of
+from trading_data.archive.database import Archive, create_database, parts_of, session_parameters
 from trading_data.archive.sql import statement
 from trading_data.errors import ArchiveTierError, BackupError, Refused, ServerError
 from trading_data.settings import without_password
@@ -129,7 +129,7 @@ def make_database(url: str) -> bool:
             raise
     name = parts_of(url).database or ""
     with _session(_beside(url)) as cursor:
-        cursor.execute(SQL("create database {}").format(Identifier(name)))
+        cursor.execute(create_database(name))
     return True
 
 
@@ -222,7 +222,7 @@ def _session(url: str) -> Iterator[Any]:
     """A connection of its own, each statement by itself: pre_restore and the extension want a fresh one."""
     dsn, _ = _connection(url, password=True)
     try:
-        connection = psycopg2.connect(dsn, connect_timeout=10)
+        connection = psycopg2.connect(dsn, connect_timeout=10, **session_parameters(url))
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import psycopg2
 
 from trading_data import __version__
-from trading_data.archive.database import Archive
+from trading_data.archive.database import SET_SESSION, Archive
 from trading_data.backup import keys, tables
 from trading_data.backup.dump import dumping, program_for, program_major
 from trading_data.backup.listing import taken_now
@@ -225,7 +225,7 @@ def _of_one_session(target: Target, name: str, archive: Archive, number: int, re
         with dumping(url, number, None) as dump:
             file = _stored(target, name, dump, recipients)
         with _borrowed(url, archive) as cursor:
-            cursor.execute("reset restrict_nonsystem_relation_kind; set search_path to public; set timezone to 'UTC'")
+            cursor.execute(f"reset restrict_nonsystem_relation_kind; {SET_SESSION}")  # pg_dump has settings of its own
             found = _counted(cursor)
             cursor.execute("rollback")
             _forget_statements(cursor)

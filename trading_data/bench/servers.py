@@ -19,7 +19,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from psycopg2.sql import SQL, Identifier
 from sqlalchemy import make_url
 
-from trading_data.archive.database import Archive
+from trading_data.archive.database import Archive, create_database, session_parameters
 from trading_data.archive.migrate import migrate
 from trading_data.bench.rows import Bars, journal
 from trading_data.datasets import DATASETS
@@ -85,11 +85,10 @@ class BenchRig:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A plain connection to the archive, every statement committed by itself: what references use."""
-        opened = psycopg2.connect(_plain(self.settings.require_timescale_url()))
+        url = self.settings.require_timescale_url()
+        opened = psycopg2.connect(_plain(url), **session_parameters(url))
         opened.autocommit = True
         try:
-            with opened.cursor() as cursor:
-                cursor.execute("set timezone = 'UTC'")
             yield opened
         finally:
             opened.close()
@@ -188,7 +187,7 @@ def _own_database(settings: Settings, given: Settings) -> Iterator[Settings]:
         yield settings
         return
     name = f"trading_data_bench_{os.getpid()}"
-    _execute(given.timescale_url, SQL("create database {}").format(Identifier(name)))
+    _execute(given.timescale_url, create_database(name))
     try:
         own = make_url(given.timescale_url).set(database=name).render_as_string(hide_password=False)
         yield replace(settings, timescale_url=own)

@@ -8,7 +8,7 @@ Belongs here: putting the parts together. Does not: any part.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from trading_data import __version__
 from trading_data.alerts.message import dataset_of, hide_secrets
 from trading_data.alerts.settings import AlertSettings, wrong_settings
 from trading_data.archive.database import Archive
-from trading_data.archive.migrate import check_schema
+from trading_data.archive.migrate import check_encoding, check_schema
 from trading_data.doctor.backups import look_at_backups
 from trading_data.drift import archive_drift
-from trading_data.errors import IntakeError, SettingError, TradingDataError
+from trading_data.errors import IntakeError, SettingError, TradingDataError, WrongEncoding
 from trading_data.health.declared import ARCHIVE_AWAY, LIVE_AWAY, THRESHOLDS
 from trading_data.health.figures import offered
 from trading_data.health.look import away_finding, findings, measure_all
@@ -120,10 +120,13 @@ def _without_address(settings: Settings) -> Iterator[Finding]:
 
 
 def _schema(archive: Archive) -> Iterator[Finding]:
-    """What is wrong with the tables of an archive that answers."""
+    """What is wrong with the database of an archive that answers, and with its tables."""
     try:
+        check_encoding(archive)
         check_schema(archive)
         yield from _drift(archive_drift(archive))
+    except WrongEncoding as error:
+        yield replace(away_finding("timescale", error), command=error.command)
     except TradingDataError as error:
         yield away_finding("timescale", error)
 
