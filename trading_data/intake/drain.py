@@ -3,93 +3,156 @@
 Whole pages become columns at once (`intake.wire`). Where that cannot be, because the entries of a page are of several shapes,
 or the journals lie with many servers, entries are read one by one, which takes twice the time and gives the same.
 
+Where a page ends is guessed at first. A value can be made to mislead the guess; then the block is dropped and read again, and
+from there on the end of every page is parsed (`exact`).
+
 Belongs here: which way, and the size of blocks. Does not: how far was drained, and writing (`intake.snapshot`).
 """
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 
 import pyarrow as pa
 
 from trading_data.datasets.codec import Reason
 from trading_data.datasets.declaration import Dataset
+from trading_data.errors import LiveTierError
 from trading_data.intake import wire
-from trading_data.intake.entries import Block, Entries
+from trading_data.intake.entries import Block, Entries, Fields
 from trading_data.intake.wire import Irregular
-from trading_data.live.connection import Client
-from trading_data.live.journal import Stretch, read
-from trading_data.live.pages import Page, can_page, pages
+from trading_data.live.connection import Client, address
+from trading_data.live.journal import Stretch
+from trading_data.live.pages import Page, can_page, pages, readings
 
-_BYTES = 1_000_000
+BLOCK_BYTES = 64 << 20
+"""Bytes of the wire a block at most, unless a single entry has more: 200,000 prices have about 45 MB, so that it only counts
+where entries are large. While a batch is made of one block the next one is read, so the archiver needs a few times this."""
+_PIECE = 1_000_000
 """Bytes of pages that become columns at once: they stay in the processor's caches, and the calls do not count."""
 
 
 def drain(
     client: Client, dataset: Dataset, left: Callable[[], list[Stretch]], size: int, rows: int, beside: Executor
 ) -> Iterator[Block]:
-    """What is left of the journals, in blocks of about `size` entries, each journal's in order.
+    """What is left of the journals, in blocks of about `size` entries and at most `BLOCK_BYTES`, each journal's in order.
 
     Args:
         client: from `connect_for_archiver`.
         dataset: whose journals.
-        left: what is not durable yet; what was yielded is, when the next block is asked for.
+        left: what is not durable yet, at most one stretch a journal. What was yielded counts as durable when the next block
+            is asked for.
         size: entries a block at most, but for the last page.
         rows: entries a page.
         beside: makes columns of pages while the next ones are read.
 
     Raises:
-        LiveTierError: the server is away.
+        LiveTierError: the server is away, or answers something else than entries.
     """
-    if can_page(client):
+    if not can_page(client):
+        yield from _in_passes(left, partial(_by_entries, client, dataset, size, rows))
+        return
+    exact = False
+    while True:
         try:
-            while stretches := left():
-                yield from _by_pages(client, dataset, stretches, size, rows, beside)
-                if left() == stretches:
-                    return  # somebody removed them
+            yield from _in_passes(left, partial(_by_pages, client, dataset, size, rows, beside, exact))
+        except Irregular as error:
+            if exact:
+                raise LiveTierError(f"the live tier at {address(client)} answered: {error}") from error
+        else:
             return
-        except Irregular:
-            pass
-    with _without_gc():
-        entries = Entries()
-        for reading in read(client, left(), rows):
-            entries.add(reading)
-            if len(entries) >= size:
-                yield entries.block(dataset)
-                entries = Entries()
-        if len(entries):
-            yield entries.block(dataset)
+        exact = True  # a page's end was guessed wrongly: nothing of its block was yielded, and all of it is read again
+
+
+def _in_passes(
+    left: Callable[[], list[Stretch]], read: Callable[[Sequence[Stretch]], Iterator[Block]]
+) -> Iterator[Block]:
+    """Read what is left until nothing is: a pass ends early in journals that have more entries than were expected."""
+    while stretches := left():
+        yield from read(stretches)
+        if left() == stretches:
+            return  # somebody removed them
 
 
 def _by_pages(
-    client: Client, dataset: Dataset, stretches: Sequence[Stretch], size: int, rows: int, beside: Executor
+    client: Client,
+    dataset: Dataset,
+    size: int,
+    rows: int,
+    beside: Executor,
+    exact: bool,
+    stretches: Sequence[Stretch],
 ) -> Iterator[Block]:
-    lanes: dict[int, list[Future[Block]]] = {}
-    unread: dict[int, list[Page]] = {}
-    entries = 0
+    gathered = _Gathered(dataset, beside)
+    with closing(pages(client, stretches, rows, exact=exact)) as found:
+        for page in found:
+            if gathered.bytes and gathered.bytes + len(page.data) > BLOCK_BYTES:
+                yield from gathered.block()
+            gathered.add(page)
+            if gathered.entries >= size:
+                yield from gathered.block()
+    yield from gathered.block()
 
-    def make(lane: int) -> None:
-        lanes.setdefault(lane, []).append(beside.submit(_block, dataset, unread.pop(lane)))
 
-    def whole() -> Iterator[Block]:
-        for lane in list(unread):
-            make(lane)
-        blocks = [block.result() for lane in sorted(lanes) for block in lanes[lane]]
-        if found := [block for block in blocks if len(block)]:
-            yield _joined(dataset, found)
+class _Gathered:
+    """The pages of one block; they become columns beside, lane by lane, about `_PIECE` bytes at once."""
 
-    for page in pages(client, stretches, rows):
-        waiting = unread.setdefault(page.lane, [])
-        waiting.append(page)
-        entries += sum(count for _, count in page.asked)
-        if sum(len(one.data) for one in waiting) >= _BYTES:
-            make(page.lane)
-        if entries >= size:
-            yield from whole()
-            lanes.clear()
-            entries = 0
-    yield from whole()
+    def __init__(self, dataset: Dataset, beside: Executor) -> None:
+        self._dataset, self._beside = dataset, beside
+        self._clear()
+
+    def _clear(self) -> None:
+        self.entries = self.bytes = 0
+        self._lanes: dict[int, list[Future[Block]]] = {}
+        self._unread: dict[int, list[Page]] = {}
+        self._unread_bytes: dict[int, int] = {}
+
+    def add(self, page: Page) -> None:
+        """Take one more page; those of a lane come in order."""
+        lane, size = page.lane, len(page.data)
+        self._unread.setdefault(lane, []).append(page)
+        self.entries += sum(count for _, count in page.asked)
+        self.bytes += size
+        self._unread_bytes[lane] = unread = self._unread_bytes.get(lane, 0) + size
+        if unread >= _PIECE:
+            self._make(lane)
+
+    def block(self) -> Iterator[Block]:
+        """The pages so far as one block, none if they have no entries; then begin anew."""
+        found = self._finish()
+        while found:
+            yield found.pop()  # not held here while the next one is read
+
+    def _finish(self) -> list[Block]:
+        for lane in list(self._unread):
+            self._make(lane)
+        blocks = [made.result() for lane in sorted(self._lanes) for made in self._lanes[lane]]
+        self._clear()
+        found = [block for block in blocks if len(block)]
+        return [_joined(self._dataset, found)] if found else []
+
+    def _make(self, lane: int) -> None:
+        self._unread_bytes[lane] = 0
+        made = self._beside.submit(_block, self._dataset, self._unread.pop(lane))
+        self._lanes.setdefault(lane, []).append(made)
+
+
+def _by_entries(
+    client: Client, dataset: Dataset, size: int, rows: int, stretches: Sequence[Stretch]
+) -> Iterator[Block]:
+    """As `_by_pages`, through redis-py."""
+    with _without_gc():
+        entries, held = Entries(), 0
+        for reading, read in readings(client, stretches, rows):
+            if len(entries) and (len(entries) >= size or held + read > BLOCK_BYTES):
+                yield entries.block(dataset)
+                entries, held = Entries(), 0
+            entries.add(reading)
+            held += read
+        if len(entries):
+            yield entries.block(dataset)
 
 
 def _block(dataset: Dataset, found: Sequence[Page]) -> Block:
@@ -126,19 +189,18 @@ def _joined(dataset: Dataset, blocks: Sequence[Block]) -> Block:
     journals = [name for block in blocks for name in block.journals]
     counts = [count for block in blocks for count in block.counts]
     odd: dict[int, Reason] = {}
-    at = 0
+    fields: dict[int, Fields] = {}
+    start = 0
     for block in blocks:
-        odd |= {at + where: reason for where, reason in block.odd.items()}
-        at += len(block)
-    lists = None
-    if any(block.lists is not None for block in blocks):
-        lists = [block.fields(at) for block in blocks for at in range(len(block))]
+        odd |= {start + at: reason for at, reason in block.odd.items()}
+        fields |= {start + at: found for at, found in block.odd_fields.items()}
+        start += len(block)
     return Block(
         *_by_journal(journals, counts),
         pa.concat_arrays([block.ids for block in blocks]),
         {name: pa.concat_arrays([block.values[name] for block in blocks]) for name in dataset.fields},
         odd,
-        lists,
+        fields,
     )
 
 

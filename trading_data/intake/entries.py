@@ -3,8 +3,9 @@
 Belongs here: the shape of entries (which fields, in which order). Does not: types and rules (`datasets.codec`).
 """
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -23,6 +24,17 @@ from trading_data.times import now
 
 Fields = list[bytes]
 """Names and values in turn, as Redis replies: [name, value, name, value, …]."""
+MOST_PAYLOAD = 64 << 20
+"""Longest text of a rejected entry that is kept whole. The embedded archive takes 128 MB in a row and dies of 250 MB; a text
+can be six times as long as the bytes of the entry, which Redis allows to be 1 GB; and no column of PostgreSQL holds more."""
+CUT = b"too large to be kept whole"
+"""Name of the field that leads the fields of a rejected entry which was cut."""
+_CUT_BYTES, _CUT_PARTS = 1000, 1000
+"""What is kept of it: so many bytes of so many of its names and values."""
+_NAMES, _SHOWN = 8, 60
+"""How many unknown fields a reason names, and bytes of each."""
+_PIECE = 8 << 20
+"""Bytes of text that exist at once beside the column they go into."""
 
 
 @dataclass
@@ -54,15 +66,16 @@ class Entries:
         """The same as columns."""
         odd: dict[int, Reason] = {}
         values = _columns(dataset, self.fields, odd)
-        return Block(self.journals, self.counts, pa.array(self.ids, pa.binary()), values, odd, self.fields)
+        fields = {at: self.fields[at] for at in odd}
+        return Block(self.journals, self.counts, pa.array(self.ids, pa.binary()), values, odd, fields)
 
 
 @dataclass(frozen=True)
 class Block:
     """Raw entries of several journals, in order of acceptance within each, as columns.
 
-    `counts` has the number of entries of each journal; `ids` and each of `values` (by field) are binary arrays. `odd` are the
-    entries whose fields are not the declared ones, and `lists` all of them as they came, None where the columns say it all.
+    `counts` has the number of entries of each journal; `ids` and each of `values` (by field) are binary arrays. `odd` says, by
+    position, why an entry's fields are not the declared ones, and `odd_fields` what they are; its values are nulls.
     """
 
     journals: list[str]
@@ -70,7 +83,7 @@ class Block:
     ids: pa.Array
     values: dict[str, pa.Array]
     odd: dict[int, Reason] = field(default_factory=dict)
-    lists: list[Fields] | None = None
+    odd_fields: dict[int, Fields] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of entries."""
@@ -82,9 +95,9 @@ class Block:
         return found
 
     def fields(self, at: int) -> Fields:
-        """One entry as it came."""
-        if self.lists is not None:
-            return self.lists[at]
+        """One entry as it came, but that the declared fields are in the declared order."""
+        if at in self.odd_fields:
+            return self.odd_fields[at]
         return [part for name, values in self.values.items() for part in (name.encode(), values[at].as_py())]
 
     def slice(self, start: int, stop: int) -> "Block":
@@ -103,7 +116,7 @@ class Block:
             self.ids.slice(start, length),
             {name: one.slice(start, length) for name, one in self.values.items()},
             {at - start: reason for at, reason in self.odd.items() if start <= at < stop},
-            None if self.lists is None else self.lists[start:stop],
+            {at - start: found for at, found in self.odd_fields.items() if start <= at < stop},
         )
 
 
@@ -120,7 +133,7 @@ def to_table(dataset: Dataset, entries: Entries | Block, earliest: datetime) -> 
     bad = {**checked.bad, **block.odd}
     good, positions = codec.by_position(bad, length)
     columns = blank_bad(checked.table, good) if bad else checked.table.columns
-    payloads = [payload(block.journals[codes[at]], block.id(at), block.fields(at)) for at in positions]
+    payloads = (payload(block.journals[codes[at]], block.id(at), block.fields(at)) for at in positions)
     return pa.Table.from_arrays(
         [
             *columns,
@@ -129,7 +142,7 @@ def to_table(dataset: Dataset, entries: Entries | Block, earliest: datetime) -> 
             seq,
             sparse(length, positions, [bad[at].kind for at in positions]),
             sparse(length, positions, [bad[at].text for at in positions]),
-            sparse(length, positions, payloads),
+            _in_pieces(length, positions, payloads),
         ],
         schema=batch.schema(dataset),
     )
@@ -142,7 +155,24 @@ def id_numbers(ids: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def payload(journal: str, entry_id: bytes, values: Sequence[bytes]) -> str:
-    """An entry, whole, as JSON text: bytes that are not UTF-8 stay recoverable as lone surrogates."""
+    """An entry, whole, as JSON text: bytes that are not UTF-8 stay recoverable as lone surrogates.
+
+    An entry whose text would be longer than `MOST_PAYLOAD` is cut. The first of its fields then says so: it is no field
+    of any dataset, so that nobody takes what is left for the entry.
+    """
+    size = sum(map(len, values))
+    found = _as_json(journal, entry_id, values) if size <= MOST_PAYLOAD else ""
+    if found and len(found) <= MOST_PAYLOAD:
+        return found
+    digest = hashlib.sha256()
+    for part in values:
+        digest.update(part)
+    note = f"{size} bytes in {len(values) // 2} fields, sha256 {digest.hexdigest()}".encode()
+    kept = [part[:_CUT_BYTES] for part in values[:_CUT_PARTS]]
+    return _as_json(journal, entry_id, [CUT, note, *kept])
+
+
+def _as_json(journal: str, entry_id: bytes, values: Sequence[bytes]) -> str:
     texts = [value.decode("utf-8", "surrogateescape") for value in values]
     pairs = list(zip(texts[::2], texts[1::2], strict=False))
     return json.dumps({"journal": journal, "id": entry_id.decode(), "fields": pairs})
@@ -169,15 +199,12 @@ def _in_order(values: Fields, wanted: list[bytes], odd: dict[int, Reason], at: i
         return values
     found: Mapping[bytes, bytes] = dict(zip(names, values[1::2], strict=False))
     missing = [name.decode() for name in wanted if name not in found]
-    unknown = [name.decode("utf-8", "replace") for name in found if name not in wanted]
+    unknown = [name for name in found if name not in wanted]
+    shown = _shown(unknown)
     if missing:
-        odd[at] = Reason(
-            "missing field", f"missing {', '.join(missing)}" + (f"; unknown {', '.join(unknown)}" if unknown else "")
-        )
+        odd[at] = Reason("missing field", f"missing {', '.join(missing)}" + (f"; unknown {shown}" if unknown else ""))
     elif unknown:
-        odd[at] = Reason(
-            "unknown field", f"unknown {', '.join(unknown)}; known are {', '.join(n.decode() for n in wanted)}"
-        )
+        odd[at] = Reason("unknown field", f"unknown {shown}; known are {', '.join(n.decode() for n in wanted)}")
     elif len(names) != len(wanted):
         odd[at] = Reason("field twice", "a field is given twice")
     else:
@@ -185,10 +212,37 @@ def _in_order(values: Fields, wanted: list[bytes], odd: dict[int, Reason], at: i
     return list(chain.from_iterable((name, None) for name in wanted))
 
 
+def _shown(names: Sequence[bytes]) -> str:
+    """Names for a message: the first ones, and not all of a long one."""
+    shown = ", ".join(name[:_SHOWN].decode("utf-8", "replace") + "…" * (len(name) > _SHOWN) for name in names[:_NAMES])
+    return shown + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
+
+
 def blank_bad(table: pa.Table, good: np.ndarray[Any, Any]) -> list[pa.Array]:
     """The table's columns with nulls in every row that is not good."""
     mask = pa.array(~good)
     return [pc.if_else(mask, pa.scalar(None, column.type), column.combine_chunks()) for column in table.columns]
+
+
+def _in_pieces(length: int, positions: Sequence[int], texts: Iterable[str]) -> pa.ChunkedArray:
+    """As `sparse`, for long texts: they are made, and copied into the column, some `_PIECE` bytes at a time."""
+    pieces: list[pa.Array] = []
+    start, size = 0, 0
+    of_piece: list[tuple[int, str]] = []
+
+    def make(stop: int) -> None:
+        nonlocal start, size
+        pieces.append(sparse(stop - start, [at - start for at, _ in of_piece], [text for _, text in of_piece]))
+        of_piece.clear()
+        start, size = stop, 0
+
+    for at, text in zip(positions, texts, strict=True):
+        of_piece.append((at, text))
+        size += len(text)
+        if size >= _PIECE:
+            make(at + 1)
+    make(length)
+    return pa.chunked_array(pieces, pa.string())
 
 
 def sparse(length: int, positions: Sequence[int], texts: Sequence[str]) -> pa.Array:

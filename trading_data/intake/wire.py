@@ -1,9 +1,9 @@
 """From pages of the wire to columns, whole pages at once: `columns`.
 
 A page is lines that end in CR LF. If every entry has the same fields in the same order, and no value has a line feed in it, an
-entry is always the same number of lines, and the values are found by counting lines. That it is so is not supposed, it is proven:
-every line that says how long the next one is is compared with that line, every name with the first entry's. Then no other
-reading of the bytes is possible. What does not pass is read one by one (`by_reader`).
+entry is always the same number of lines, and the values are found by counting lines. That is checked, not assumed: every length
+is compared with the line that follows it, and every name with the first entry's. Then no other reading of the bytes is
+possible. Pages that do not pass are read entry by entry (`by_reader`).
 
 Belongs here: the form of the protocol's replies. Does not: asking for them (`live.pages`), types and rules (`datasets.codec`).
 """
@@ -17,18 +17,24 @@ import numpy as np
 import pyarrow as pa
 
 from trading_data.live.journal import Reading
-from trading_data.live.pages import Page
+from trading_data.live.pages import Page, parse
 
 _CR, _LF, _ZERO = 13, 10, 48
 _ALL = np.uint64(2**64 - 1)
 _MOST_BYTES = 2**31 - 1
+_LONGEST = 99
+"""Bytes of the longest value: lengths of one or two digits are understood, no others."""
+_HEADS = 32
+"""More bytes than stand around a value, a name or an id: their lengths, the number of fields, and line ends."""
+_DIGITS = 12
+"""Bytes of the longest line that says how many elements follow."""
 _WRONG_TYPE = "WRONGTYPE"
 
 Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Irregular(Exception):
-    """The entries are not all of one shape."""
+    """The entries are not all of one shape, or a page does not end where it was taken to."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ def columns(pages: Sequence[Page], fields: Sequence[bytes]) -> Columns:
     Raises:
         Irregular: they are not all of one shape, or a page does not end where it was taken to.
     """
+    if any(len(page.data) > _most_bytes(page, fields) for page in pages):
+        raise Irregular  # some value is too long; saves looking through large pages in vain
     data = b"".join(page.data for page in pages)
     lines = _Lines(data)
     replies = sum(len(page.asked) for page in pages)
@@ -69,26 +77,38 @@ def by_reader(pages: Sequence[Page]) -> list[Reading]:
     """The same entries one by one, whatever their shape; a key of another type has none.
 
     Raises:
-        Irregular: a page does not end where it was taken to, so that those after it are not what follows.
+        Irregular: a page does not end where it was taken to, so that those after it are not what follows; or the server
+            answered something else than entries.
     """
-    found = []
+    found: list[Reading] = []
     for page in pages:
-        reader = hiredis.Reader()
-        reader.feed(page.data)
-        for stretch, _ in page.asked:
-            reply = reader.gets()
-            if isinstance(reply, Exception):
-                if not str(reply).startswith(_WRONG_TYPE):
-                    raise Irregular
-                reply = []
-            found.append(Reading(stretch.journal, reply))
-        if page.ends is not None and (not found[-1].entries or found[-1].entries[-1][0] != page.ends):
-            raise Irregular
+        try:
+            replies = [_entries(reply) for reply in parse(page.data, len(page.asked))]
+        except hiredis.ProtocolError as error:
+            raise Irregular(str(error)) from error
+        if page.ends is not None and (not replies[-1] or replies[-1][-1][0] != page.ends):
+            raise Irregular("a page ends elsewhere")
+        found += [Reading(stretch.journal, reply) for (stretch, _), reply in zip(page.asked, replies, strict=True)]
     return found
 
 
+def _entries(reply: Any) -> list[tuple[bytes, list[bytes]]]:
+    """The entries of a reply, none for a key of another type."""
+    if isinstance(reply, Exception) and str(reply).startswith(_WRONG_TYPE):
+        return []
+    if not isinstance(reply, list):
+        raise Irregular(str(reply) if reply else "a reply is not whole")
+    return reply
+
+
+def _most_bytes(page: Page, fields: Sequence[bytes]) -> int:
+    """More bytes than a page can have whose entries have exactly these fields and no value longer than `_LONGEST`."""
+    entry = 2 * _HEADS + _LONGEST + sum(2 * _HEADS + len(name) + _LONGEST for name in fields)
+    return sum(_HEADS + count * entry for _, count in page.asked)
+
+
 class _Lines:
-    """Bytes as lines; a line is told by its number. Lengths of one or two digits are understood, no others."""
+    """Bytes as lines; a line is told by its number."""
 
     def __init__(self, data: bytes) -> None:
         if len(data) > _MOST_BYTES:
@@ -132,8 +152,10 @@ class _Lines:
                 if at + 4 >= total:
                     raise Irregular
                 width = 4 + 2 * self._number(at + 4, b"*")
-            firsts.append(at + 1 + width * np.arange(count))
-            at += 1 + width * count
+            begin, at = at + 1, at + 1 + width * count
+            if at > total:  # what was taken for a number of entries may be a value
+                raise Irregular
+            firsts.append(begin + width * np.arange(count))
         if at != total:
             raise Irregular
         return counts, np.concatenate(firsts) if firsts else np.zeros(0, np.int64), width
@@ -171,7 +193,7 @@ class _Lines:
 
     def _number(self, line: int, sign: bytes) -> int:
         text = self[line]
-        if text[:1] != sign or not text[1:].isdigit():
+        if text[:1] != sign or len(text) > _DIGITS or not text[1:].isdigit():
             raise Irregular
         return int(text[1:])
 
