@@ -4,7 +4,7 @@ Belongs here: gathering the figures. Does not: judging them, and printing.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,15 +12,15 @@ from typing import Any
 from trading_data import __version__
 from trading_data.archive.chunks import chunks, ratio
 from trading_data.archive.database import Archive
-from trading_data.archive.ledger import Account, account, archived_positions, quarantine_waiting
+from trading_data.archive.ledger import Account, account, archived_ranges, quarantine_waiting
 from trading_data.archive.migrate import check_schema
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.drift import archive_drift
-from trading_data.intake.snapshot import Position, noted_positions
+from trading_data.intake import accounted
 from trading_data.intake.store import BatchFile, Intake
 from trading_data.live.connection import Client, address, live_errors
-from trading_data.live.journal import BEGINNING, JournalInfo, find_journals, inspect
+from trading_data.live.journal import find_journals, inspect
 from trading_data.live.memory import Memory, read_memory
 
 
@@ -129,29 +129,20 @@ def archive_version(archive: Archive) -> str:
     return f"TimescaleDB {extension} on PostgreSQL {server.partition(' ')[0]}"
 
 
-def undrained(client: Client, dataset: Dataset) -> int:
-    """Journal entries that are not in the intake yet."""
-    return undrained_of(noted_positions(client, dataset), inspect(client, find_journals(client, dataset)))
-
-
-def undrained_of(noted: Mapping[str, Position], infos: Mapping[str, JournalInfo]) -> int:
-    """Entries after the noted positions."""
-    total = 0
-    for name, info in infos.items():
-        position = noted.get(name)
-        if position is None or position.added is None:
-            total += 0 if position is not None and position.last >= info.last else info.length
-        elif position.last != info.last:
-            total += max(1, info.added - position.added)
-    return total
+def undrained(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> int:
+    """Journal entries that are neither archived nor in the intake."""
+    infos = inspect(client, find_journals(client, dataset))
+    known = accounted.accounted_for(client, intake, dataset, archived_ranges(archive, dataset, list(infos)))
+    return accounted.undrained(accounted.of_this_incarnation(client, known, infos), infos)
 
 
 def _dataset(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> DatasetStatus:
     infos = inspect(client, find_journals(client, dataset))
-    archived = archived_positions(archive, dataset, list(infos))
-    behind = [name for name, info in infos.items() if archived.get(name, BEGINNING) < info.last]
+    archived = archived_ranges(archive, dataset, list(infos))
+    current = accounted.of_this_incarnation(client, archived, infos)
+    behind = [name for name, info in infos.items() if name not in current or current[name][-1].last < info.last]
     found = chunks(archive, dataset)
-    waiting = undrained(client, dataset)
+    waiting = undrained(client, archive, intake, dataset)
     in_batches = in_waiting(intake, intake.pending(dataset.name))
     return DatasetStatus(
         dataset.name,

@@ -13,7 +13,7 @@ from psycopg2.sql import SQL, Identifier
 from trading_data import Bar, Fill, LiveStore, MarketData, Measurement
 from trading_data.aggregates.refresh import refresh
 from trading_data.archive.database import Archive
-from trading_data.archive.ledger import Account, account, archived_positions
+from trading_data.archive.ledger import Account, account, archived_ranges
 from trading_data.archive.load import load_pending
 from trading_data.archive.loaded import Loaded
 from trading_data.archive.trim import Trimmed, trim_archived
@@ -32,7 +32,9 @@ MOMENT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 
 _BOOKS = (
     "archive_ledger",
-    "archive_watermark",
+    "archive_range",
+    "archive_entry_hash",
+    "archive_acknowledged",
     "archive_quarantine",
     "archive_revision",
     "archive_refresh",
@@ -111,7 +113,7 @@ class Rig:
 
     def snapshot(self, dataset: Dataset, **options: Any) -> list[Drained]:
         """Drain the journals of a dataset."""
-        archived = archived_positions(self.archive, dataset, find_journals(self.client, dataset))
+        archived = archived_ranges(self.archive, dataset, find_journals(self.client, dataset))
         return list(snapshot(self.client, self.intake, dataset, earliest=EARLIEST, archived=archived, **options))
 
     def load(self, dataset: Dataset) -> list[Loaded]:

@@ -4,6 +4,5 @@ select count(*), coalesce(sum(inserted), 0), coalesce(sum(replaced), 0), coalesc
        (select count(*) from archive_quarantine where dataset = %(dataset)s),
        coalesce(sum(offered) filter (where origin = 'journal'), 0),
        coalesce(sum(replayed) filter (where origin = 'journal'), 0),
-       coalesce(sum(missing) filter (where origin = 'journal'), 0),
-       (select coalesce(sum(entries), 0) from archive_watermark where dataset = %(dataset)s)
+       coalesce(sum(missing) filter (where origin = 'journal'), 0)
 from archive_ledger where dataset = %(dataset)s

@@ -40,9 +40,9 @@ def blind(finding: Finding) -> Watched:
 
 
 def unjudged(key: str, measured: Measured) -> bool:
-    """Whether the figure behind a threshold's key is missing while a tier is away."""
+    """Whether the figure behind a threshold's key is missing: while a tier is away, or at any time where the threshold says so."""
     threshold = _threshold(key)
-    if threshold is None or not measured.away:
+    if threshold is None or not (measured.away or threshold.stays):
         return False
     of = key.removeprefix(threshold.key).removeprefix(".")
     return measured.together().value(threshold.figure, of) is None

@@ -24,7 +24,7 @@ _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 class Finding:
     """One thing that was looked at: whether it is as it has to be, what was found, and the command that helps if not.
 
-    `what` names the kind: ledger, books, days, coverage, rows, chunk, batches, journals, watermarks, went back, missing, intake,
+    `what` names the kind: ledger, books, days, coverage, rows, chunk, batches, journals, ranges, gaps, went back, missing, intake,
     aggregates, keys.
     """
 
@@ -38,7 +38,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Books:
-    """What each book of a dataset says in all; the last four are of batches drained from journals."""
+    """What each book of a dataset says in all; the last three are of batches drained from journals."""
 
     batches: int
     inserted: int
@@ -49,7 +49,6 @@ class Books:
     offered: int
     replayed: int
     missing: int
-    watermark_entries: int
 
 
 def accounts_balance(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> Finding:

@@ -7,7 +7,7 @@ Belongs here: which days are closed, whether they are as they were, and what bec
 (`aging.retention`).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import date, timedelta
 
 import numpy as np
@@ -16,15 +16,18 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.database import Archive
 from trading_data.archive.fingerprint import fingerprints_of_aggregates
-from trading_data.archive.rejects import Reject, from_row
 from trading_data.archive.sql import statement
 from trading_data.archive.versions import DAY_US, Mask, microseconds
 from trading_data.datasets.declaration import Dataset
-from trading_data.intake.batch import Batch
 from trading_data.times import DAY, day_start
 
 _EPOCH = date(1970, 1, 1)
 KIND = "day dropped"
+TOO_LATE = (
+    "retention has dropped its day from {table}, whose aggregates are kept as they were: discard it, or keep it here; it would "
+    "be all that the archive holds of that day"
+)
+"""Why a row for a day that was dropped waits in quarantine."""
 
 
 def closed_days(cursor: Cursor, dataset: Dataset, first: date = date.min, last: date = date.max) -> set[date]:
@@ -45,15 +48,6 @@ def on_days(dataset: Dataset, rows: pa.Table, days: Collection[date]) -> Mask:
     """Which rows lie in one of these days."""
     found: Mask = np.isin(microseconds(dataset, rows) // DAY_US, [(day - _EPOCH).days for day in days])
     return found
-
-
-def too_late(batch: Batch, dataset: Dataset, rows: pa.Table, positions: Iterable[int]) -> list[Reject]:
-    """Rows (by position) for days that are closed, as rejects."""
-    reason = (
-        f"retention has dropped its day from {dataset.table}, whose aggregates are kept as they were: discard it, or keep it "
-        "here; it would be all that the archive holds of that day"
-    )
-    return [from_row(batch, dataset, rows, at, KIND, reason) for at in positions]
 
 
 def changed_since_closed(archive: Archive, dataset: Dataset) -> list[tuple[date, str]]:

@@ -20,12 +20,16 @@ _BUFFER = 1 << 20
 _ROWS = 10_000
 
 
-def copy_rows(cursor: Cursor, dataset: Dataset, target: str, rows: pa.Table, batch_id: int) -> None:
-    """COPY the dataset's columns of `rows`, with `batch_id`, into the table `target`."""
+def copy_rows(
+    cursor: Cursor, dataset: Dataset, target: str, rows: pa.Table, batch_id: int, entry: pa.Array | None = None
+) -> None:
+    """COPY the dataset's columns of `rows`, with `batch_id` (and `entry`), into the table `target`."""
     if not rows.num_rows:
         return
     table = rows.select(list(dataset.names))
     table = table.append_column("batch_id", pa.repeat(pa.scalar(batch_id, pa.int64()), table.num_rows))
+    if entry is not None:
+        table = table.append_column("entry", entry)
     exact = any(column.type == "decimal" for column in dataset.columns)
     data: Any = _csv(table) if exact else _Readable(binary(table))
     form = SQL("(format csv)") if exact else SQL("(format binary)")

@@ -1,24 +1,52 @@
-"""Reading the books: watermarks, the newest archived row, what waits in quarantine.
+"""Reading the books: archived ranges, the account of a dataset, what waits in quarantine.
 
 Belongs here: small queries on the bookkeeping tables. Does not: writing them (`archive.load`).
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.database import Archive
 from trading_data.archive.rejects import ledger_name
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId
+from trading_data.live.ranges import EntryRange
 
 
-def archived_positions(archive: Archive, dataset: Dataset, journals: list[str]) -> dict[str, EntryId]:
-    """The last archived entry of each of these journals that has one."""
+@dataclass(frozen=True)
+class ArchivedRange:
+    """A range of a journal that is archived, and how many entries of it were (each once)."""
+
+    entries: EntryRange
+    count: int
+
+
+def archived_ranges(archive: Archive, dataset: Dataset, journals: Sequence[str]) -> dict[str, list[EntryRange]]:
+    """The archived ranges of these journals, by the journal's key; journals of which nothing is archived are left out."""
     names = {ledger_name(journal): journal for journal in journals}
-    found = archive.ask(statement("watermarks"), {"dataset": dataset.name, "journals": list(names)})
-    return {names[name]: EntryId.parse(entry) for name, entry, _ in found}
+    found = archive.ask(statement("ranges"), {"dataset": dataset.name, "journals": list(names)})
+    return {names[name]: [one.entries for one in ranges] for name, ranges in _by_journal(found).items()}
+
+
+def ranges_of(cursor: Cursor, dataset: Dataset, names: Sequence[str] | None) -> dict[str, list[ArchivedRange]]:
+    """The archived ranges of journals, all (None) or some, by their names in the ledger, in a transaction of the caller's."""
+    cursor.execute(statement("ranges"), {"dataset": dataset.name, "journals": None if names is None else list(names)})
+    return _by_journal(cursor.fetchall())
+
+
+def _by_journal(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[ArchivedRange]]:
+    out: dict[str, list[ArchivedRange]] = {}
+    for journal, incarnation, after, last, anchor, added, count in rows:
+        one = EntryRange(
+            incarnation, EntryId.parse(after), EntryId.parse(last), anchor, None if added is None else int(added)
+        )
+        out.setdefault(journal, []).append(ArchivedRange(one, count))
+    return out
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from trading_data.archive.write import Touched
-
 COUNTS = ("inserted", "replaced", "unchanged", "quarantined")
 _EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Touched:
+    """The first and last moment (UTC) of the rows of a day that changed."""
+
+    low: datetime
+    high: datetime
 
 
 @dataclass
@@ -36,6 +42,11 @@ class Loaded:
     journals: list[dict[str, Any]] = field(default_factory=list)
     days: dict[date, dict[str, int]] = field(default_factory=dict)
     touched: dict[date, Touched] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> int:
+        """Entries that no batch before had brought."""
+        return self.inserted + self.replaced + self.unchanged + self.quarantined
 
     def count(self, what: str, day: int, number: int = 1) -> None:
         """Add to a count, in all and on the day (days since 1970)."""

@@ -6,6 +6,7 @@ Belongs here: what is written of a rejected entry. Does not: why it was rejected
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -17,6 +18,11 @@ from trading_data.archive.sql import statement
 from trading_data.datasets.codec import plain
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
+
+STATEMENT_BYTES = 16 << 20
+"""Payloads that are sent in one statement: the embedded archive runs out of memory at a few hundred MB."""
+_NAME_BYTES, _NAME_SHOWN = 1200, 100
+"""Longest name that an index takes together with the other columns of its row (2,704 bytes), and what is left of a longer one."""
 
 
 @dataclass(frozen=True)
@@ -60,29 +66,26 @@ def from_row(batch: Batch, dataset: Dataset, rows: pa.Table, at: int, kind: str,
     return Reject(journal, entry_id, kind, reason, payload, _day(batch))
 
 
-def key_taken(batch: Batch, dataset: Dataset, rows: pa.Table, conflicts: list[tuple[int, str]]) -> list[Reject]:
-    """Rows (by position) whose key belongs to another identity, which is given."""
-    subject, time = dataset.key
-    found = []
-    for at, owner in conflicts:
-        reason = (
-            f"the key ({rows[subject][at]}, {rows[time][at]}) belongs to {dataset.identity} {owner}; "
-            f"this is {rows[dataset.identity or subject][at]}, another one, and one key cannot hold both"
-        )
-        found.append(from_row(batch, dataset, rows, at, "key taken", reason))
-    return found
-
-
-def behind_watermark(batch: Batch, dataset: Dataset, rows: pa.Table, positions: list[int]) -> list[Reject]:
-    """Rows (by position) of a journal that went back, which differ from what the archive has."""
-    reason = "its journal went back behind what was archived from it, and the archive holds other values for this key"
-    return [from_row(batch, dataset, rows, at, "behind the watermark", reason) for at in positions]
-
-
 def keep(cursor: Cursor, dataset: Dataset, batch_id: int, rejects: list[Reject]) -> list[Reject]:
     """Write them; returns those that were not there yet."""
-    if not rejects:
-        return []
+    return [new for part in _parts(rejects) for new in _keep(cursor, dataset, batch_id, part)]
+
+
+def _parts(rejects: list[Reject]) -> Iterator[list[Reject]]:
+    """As many at once as a statement takes: at most `STATEMENT_BYTES` of payloads, or a single one."""
+    part: list[Reject] = []
+    size = 0
+    for one in rejects:
+        if part and size + len(one.payload) > STATEMENT_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += len(one.payload)
+    if part:
+        yield part
+
+
+def _keep(cursor: Cursor, dataset: Dataset, batch_id: int, rejects: list[Reject]) -> list[Reject]:
     values = {
         "dataset": dataset.name,
         "batch_id": batch_id,
@@ -105,13 +108,20 @@ def keep(cursor: Cursor, dataset: Dataset, batch_id: int, rejects: list[Reject])
 
 
 def ledger_name(journal: str) -> str:
-    """A journal's name as PostgreSQL can hold it, one to one: broken UTF-8, NUL and the backslash are escaped."""
+    """A journal's name as PostgreSQL can hold and index it, one to one: broken UTF-8, NUL and the backslash are escaped.
+
+    A name that is too long for an index is its beginning and a digest of the whole.
+    """
     data = journal.replace("\\", "\\\\").encode("utf-8", "surrogateescape")
-    return data.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+    name = data.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+    if len(name.encode()) <= _NAME_BYTES:
+        return name
+    beginning = name[:_NAME_SHOWN].replace("\\", "?")
+    return f"{beginning}… sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def journal_name(ledger: str) -> str:
-    """The journal that `ledger_name` made this of."""
+    """The journal that `ledger_name` made this of; of one that was too long, its beginning and its digest."""
     data = re.sub(rb"\\(\\|x([0-9a-f]{2}))", _unescaped, ledger.encode())
     return data.decode("utf-8", "surrogateescape")
 

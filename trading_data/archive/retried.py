@@ -8,20 +8,17 @@ values.
 Belongs here: what a load asks and writes about retried entries. Does not: making the batch (`archive.quarantine`).
 """
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
-from psycopg2.sql import Identifier
 
-from trading_data.archive.copy import copy_rows
+from trading_data.archive.acceptance import from_journal
+from trading_data.archive.order import Accepted
 from trading_data.archive.rejects import Reject, digest, from_row, ledger_name, sayable
-from trading_data.archive.sql import identifiers, names_of, statement
-from trading_data.archive.versions import microseconds
+from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
+from trading_data.live.journal import EntryId
 
 _FORGOTTEN = (
     "it was retried, but this archive did not hold it in quarantine (an older backup was restored?): retry it once more"
@@ -51,16 +48,27 @@ class Retries:
             from_row(self._batch, self._dataset, forgotten, at, "not in quarantine", _FORGOTTEN)
             for at in range(forgotten.num_rows)
         ]
-        rows = _of(rows, list(self._waiting))
-        newer = self._newer(rows) if rows.num_rows else {}
-        for at, batch_id in newer.items():
-            reason = (
-                f"the archive holds other values for this key, from batch {batch_id}, which may be newer than this entry; "
-                "discard it, or import the row from a file if it is to replace them"
+        return _of(rows, list(self._waiting)), _of(rejected, [*self._waiting, *self._forgotten]), refused
+
+    def accepted(self) -> dict[int, Accepted]:
+        """When and where the entries that wait were accepted at first, by their position in the batch."""
+        batches = sorted({batch_id for _, batch_id in self._waiting.values()})
+        self._cursor.execute(statement("batches_accepted"), {"batches": batches})
+        made = {batch_id: (first, last) for batch_id, first, last in self._cursor.fetchall()}
+        names = sorted({self._keys[at][0] for at in self._waiting})
+        self._cursor.execute(statement("batch_ranges"), {"batches": batches, "journals": names})
+        journals = {(batch_id, journal): number for batch_id, journal, number, *_ in self._cursor.fetchall()}
+        found = {}
+        for at, (_, batch_id) in self._waiting.items():
+            journal, entry, _ = self._keys[at]
+            first, last = made.get(batch_id, (0, 0))
+            incarnation = journals.get((batch_id, journal))
+            found[at] = (
+                Accepted(first, last)
+                if incarnation is None
+                else from_journal(journal, incarnation, EntryId.parse(entry), last)
             )
-            refused.append(from_row(self._batch, self._dataset, rows, at, "newer row", reason))
-        kept = rows.filter(pa.array(~np.isin(np.arange(rows.num_rows), list(newer))))
-        return kept, _of(rejected, [*self._waiting, *self._forgotten]), refused
+        return found
 
     def settle(self, rejects: list[Reject], batch_id: int) -> None:
         """Settle what waited and was not rejected again; the others go on waiting, with their new reasons."""
@@ -75,31 +83,6 @@ class Retries:
             "reasons": [sayable(one.reason) for one in failed.values()],
         }
         self._cursor.execute(statement("quarantine_again"), values)
-
-    def _newer(self, rows: pa.Table) -> dict[int, int]:
-        """Position of a row → batch of the archive's other row of its key, if that came with or after this entry.
-
-        The entry accepted last is what the archive shows; one that has waited meanwhile must not undo a newer one.
-        """
-        dataset, cursor = self._dataset, self._cursor
-        cursor.execute("drop table if exists stage")
-        cursor.execute(statement("stage", **names_of(dataset)))
-        copy_rows(cursor, dataset, "stage", rows, 0)
-        times, subjects = pc.min_max(rows[dataset.key[1]]).as_py(), pc.min_max(rows[dataset.subject]).as_py()
-        bounds = {"low": times["min"], "high": times["max"], "first": subjects["min"], "last": subjects["max"]}
-        values = [name for name in dataset.names if name not in dataset.key]
-        names: dict[str, Any] = {
-            **names_of(dataset),
-            "identity": Identifier(dataset.identity or dataset.subject),
-            "known_values": identifiers(values, "known"),
-            "stage_values": identifiers(values, "stage"),
-        }
-        cursor.execute(statement("differing_rows", **names), bounds)
-        differing = {(subject, int(moment)): batch_id for subject, moment, batch_id in cursor.fetchall()}
-        keys = zip(rows[dataset.subject].to_pylist(), microseconds(dataset, rows).tolist(), strict=True)
-        found = {at: differing[key] for at, key in enumerate(keys) if key in differing}
-        came = [self._waiting[code][1] for code in rows["_journal"].to_pylist()]
-        return {at: batch_id for at, batch_id in found.items() if batch_id >= came[at]}
 
 
 def _of(rows: pa.Table, positions: list[int]) -> pa.Table:

@@ -19,7 +19,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.extensions import encrypt_password
 from psycopg2.sql import SQL, Identifier, Literal
 
-from trading_data.archive.database import Archive, parts_of
+from trading_data.archive.database import Archive, create_database, parts_of, session_parameters
 from trading_data.archive.sql import script, statement
 from trading_data.datasets import DATASETS
 from trading_data.errors import ArchiveTierError, SettingError
@@ -27,7 +27,9 @@ from trading_data.settings import without_password
 
 BOOKS: Mapping[str, tuple[str, ...]] = {
     "archive_ledger": ("insert",),
-    "archive_watermark": ("insert", "update"),
+    "archive_range": ("insert", "update", "delete"),
+    "archive_entry_hash": ("insert",),
+    "archive_acknowledged": ("insert", "update"),
     "archive_quarantine": ("insert", "update"),
     "archive_revision": ("insert",),
     "archive_refresh": ("insert", "delete"),
@@ -180,15 +182,15 @@ def _make_role(cursor: Cursor, name: str, quoted: Identifier, password: str | No
 def _make_database(cursor: Cursor, name: str, owner: str) -> None:
     cursor.execute("select from pg_database where datname = %s", (name,))
     if not cursor.rowcount:
-        cursor.execute(SQL("create database {}").format(Identifier(name)))
+        cursor.execute(create_database(name))
     cursor.execute(SQL("alter database {} owner to {}").format(Identifier(name), Identifier(owner)))
 
 
 @contextmanager
 def _cursor(url: str, database: str) -> Iterator[Any]:
-    parsed = parts_of(url).set(drivername="postgresql", database=database)
+    address = parts_of(url).set(drivername="postgresql", database=database).render_as_string(hide_password=False)
     try:
-        with closing(psycopg2.connect(parsed.render_as_string(hide_password=False), connect_timeout=10)) as connection:
+        with closing(psycopg2.connect(address, connect_timeout=10, **session_parameters(url))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 yield cursor

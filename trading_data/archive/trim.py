@@ -1,5 +1,8 @@
 """What may leave the journals: entries that the archive has committed and that the hot window no longer needs.
 
+A journal is cut only up to the end of the range that covers it without a gap from its first entry on. The entry at that end is
+looked for by content, in the step that cuts, and stays: by it the journal is known again.
+
 Belongs here: deciding how far, journal by journal, and refusing what is not proven. Does not: XTRIM (`live.journal`).
 """
 
@@ -7,12 +10,24 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from trading_data.archive.database import Archive
-from trading_data.archive.ledger import archived_positions
+from trading_data.archive.ledger import archived_ranges
 from trading_data.datasets.declaration import Dataset
-from trading_data.intake.snapshot import noted_positions
+from trading_data.intake.accounted import Ranges, accounted_for
+from trading_data.intake.store import Intake
 from trading_data.kill_points import reached
 from trading_data.live.connection import Client
-from trading_data.live.journal import EntryId, find_journals, inspect, server_ms, trim
+from trading_data.live.journal import (
+    Cut,
+    EntryId,
+    JournalInfo,
+    entries_at,
+    entry_digest,
+    find_journals,
+    inspect,
+    server_ms,
+    trim,
+)
+from trading_data.live.ranges import EntryRange, goes_on, joined, trimmable
 
 
 @dataclass(frozen=True)
@@ -25,42 +40,44 @@ class Trimmed:
 
 
 def trim_archived(client: Client, archive: Archive, dataset: Dataset, *, hot_window: timedelta) -> Trimmed:
-    """Remove entries at or before both the archived and the drained position that are older than the hot window.
+    """Remove entries that are archived without a gap from the journal's first entry on and older than the hot window.
 
-    A journal that ends before its archived position went back (its server lost entries) and is left alone until a
-    snapshot has looked at it.
+    A journal that is not the one which the archive's ranges are about is left alone until a snapshot has read it.
     """
     journals = find_journals(client, dataset)
-    return _trim(client, dataset, journals, archived_positions(archive, dataset, journals), hot_window)
+    return _trim(client, journals, archived_ranges(archive, dataset, journals), hot_window)
 
 
-def trim_drained(client: Client, dataset: Dataset) -> Trimmed:
+def trim_drained(client: Client, intake: Intake, dataset: Dataset) -> Trimmed:
     """Remove everything that is durable in the intake. For the one emergency: the archive is away and memory is full."""
-    return _trim(client, dataset, find_journals(client, dataset), None, timedelta(0))
+    known = accounted_for(client, intake, dataset, None)
+    return _trim(client, find_journals(client, dataset), known, timedelta(0))
 
 
-def _trim(
-    client: Client,
-    dataset: Dataset,
-    journals: list[str],
-    archived: dict[str, EntryId] | None,
-    hot_window: timedelta,
-) -> Trimmed:
-    drained = noted_positions(client, dataset)
+def _trim(client: Client, journals: list[str], known: Ranges, hot_window: timedelta) -> Trimmed:
     infos = inspect(client, journals)
     hot = EntryId(max(0, server_ms(client) - round(hot_window.total_seconds() * 1000)), 0)
-    keep_from: dict[str, EntryId] = {}
-    left_alone = []
-    for name, info in infos.items():
-        position = drained[name].last if name in drained else None
-        safe = position if archived is None else archived.get(name)
-        if safe is None or position is None or info.last < max(safe, position):
-            if info.length:
-                left_alone.append(name)
-            continue
-        after = min(safe, position).following()
-        keep_from[name] = after if hot_window == timedelta(0) else min(after, hot)
+    proven = {name: found for name, info in infos.items() if (found := _covering(known.get(name, []), info))}
+    wanted = {
+        name: cut
+        for name, found in proven.items()
+        if (cut := found.last if hot_window == timedelta(0) else min(found.last, hot)) > (infos[name].first or cut)
+    }
+    anchors = entries_at(client, {name: proven[name].last for name in wanted})
+    cuts = {
+        name: Cut(wanted[name], proven[name].last, fields)
+        for name, fields in anchors.items()
+        if (digest := entry_digest(str(proven[name].last).encode(), fields)) == proven[name].anchor
+        and goes_on(proven[name], infos[name], digest)
+    }
     reached("trim.decided")
-    removed = trim(client, keep_from)
+    removed = trim(client, cuts)
     reached("trim.done")
-    return Trimmed(len(infos), removed, tuple(left_alone))
+    not_proven = (name for name, info in infos.items() if info.length and name not in proven)
+    return Trimmed(len(infos), removed, (*not_proven, *(name for name in wanted if name not in cuts)))
+
+
+def _covering(ranges: list[EntryRange], info: JournalInfo) -> EntryRange | None:
+    """The newest incarnation's range that covers the journal from its first entry on."""
+    found = joined(ranges)
+    return trimmable([one for one in found if one.incarnation == found[-1].incarnation], info.first)

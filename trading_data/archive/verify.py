@@ -1,4 +1,4 @@
-"""Do the accounts balance: ledger, watermarks, tables, journals and intake, per dataset and day.
+"""Do the accounts balance: ledger, archived ranges, tables, journals and intake, per dataset and day.
 
 It may run while archival is in flight: what is not right is looked at again, and is a finding only if it stays so.
 
@@ -65,12 +65,7 @@ def verify(client: Client, archive: Archive, intake: Intake, *, deep: bool = Fal
 
 
 def _look(client: Client, archive: Archive, intake: Intake, dataset: Dataset, deep: bool) -> list[Finding]:
-    found = check_intake(intake, dataset, deep)
-    if all(one.ok for one in found):
-        found += check_journals(client, archive, intake, dataset)
-    else:
-        said = "whether every entry of the journals is accounted for cannot be known before the damaged batch is dealt with"
-        found.append(Finding(dataset.name, None, True, "journals", said))
+    found = [*check_intake(intake, dataset, deep), *check_journals(client, archive, intake, dataset)]
     found += [
         *check_ledger(archive, dataset),
         *check_books(archive, dataset),
@@ -94,7 +89,7 @@ def check_intake(intake: Intake, dataset: Dataset, deep: bool) -> list[Finding]:
         except IntakeError as error:
             said = str(error)
         if said:
-            faults.append(Finding(dataset.name, None, False, "intake", said, f"mv '{file.path}' …"))
+            faults.append(Finding(dataset.name, None, False, "intake", said, intake.set_aside_command(file)))
     return faults or [Finding(dataset.name, None, True, "intake", f"{len(files):,} batches wait")]
 
 
@@ -148,7 +143,7 @@ def _check_closed(archive: Archive, dataset: Dataset) -> Iterator[Finding]:
         said = (
             f"{name} is not what it was when retention dropped the rows of that day: somebody refreshed or changed it"
         )
-        yield Finding(dataset.name, day, False, "aggregates", said, "trading-data restore")
+        yield Finding(dataset.name, day, False, "aggregates", said, "trading-data backup --list")
 
 
 def _waits(archive: Archive, dataset: Dataset, aggregate: Aggregate, day: date) -> bool:

@@ -1,12 +1,8 @@
-"""What the entries of a batch become, key by key: the first version, the last one, and those in between.
+"""Rows by key and by day, over whole columns: their order, which are equal to the one before, how many a day has.
 
-Entries are taken in the order of their acceptance. An entry equal to the one before it (with the same key) is unchanged;
-one that differs replaces it. So the counts do not depend on how entries were cut into batches.
-
-Belongs here: this reckoning, over whole columns. Does not: what the archive already holds (`archive.load`).
+Belongs here: this arithmetic. Does not: what becomes of rows (`archive.plan`).
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,42 +15,6 @@ Indices = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 DAY_US = 86_400_000_000
-
-
-@dataclass(frozen=True)
-class Versions:
-    """Positions in the batch's rows.
-
-    `first` and `last` have one position a key, in the order of the keys. `superseded` are versions that a later entry of
-    the same batch replaced, oldest first within a key; `repeats` those equal to the entry before them, and `replacing`
-    those that replaced the entry before them.
-    """
-
-    first: Indices
-    last: Indices
-    superseded: Indices
-    repeats: Indices
-    replacing: Indices
-
-    @property
-    def later(self) -> Indices:
-        """The last versions of those keys that have more than one entry."""
-        several: Indices = self.last[self.first != self.last]
-        return several
-
-
-def versions(dataset: Dataset, rows: pa.Table, also: str | None = None) -> Versions:
-    """Reckon the versions of every key in `rows`, which are in the order of their acceptance; `also` as in `key_order`."""
-    order, same_key = key_order(dataset, rows, also)
-    if not same_key.any():
-        none = order[:0]
-        return Versions(order, order, none, none, none)
-    same_row = same_key & _equal_to_previous(dataset, rows, order)
-    opens = ~same_key
-    closes = np.append(opens[1:], True)
-    changes = same_key & ~same_row
-    superseded = np.append(changes[1:], False)
-    return Versions(order[opens], order[closes], order[superseded], order[same_row], order[changes])
 
 
 def key_order(dataset: Dataset, rows: pa.Table, also: str | None = None) -> tuple[Indices, Mask]:
@@ -79,16 +39,21 @@ def microseconds(dataset: Dataset, rows: pa.Table) -> Indices:
 
 def codes(column: pa.ChunkedArray) -> Indices:
     """Texts as integers that order like the texts' UTF-8 bytes, which is how the archive orders them (collation C)."""
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    rank = np.empty(len(encoded.dictionary), dtype=np.int64)
-    rank[pc.array_sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(rank))
-    found: Indices = rank[encoded.indices.to_numpy()]
-    return found
+    found = encoded(column)
+    rank = np.empty(len(found.dictionary), dtype=np.int64)
+    rank[pc.array_sort_indices(found.dictionary).to_numpy()] = np.arange(len(rank))
+    out: Indices = rank[found.indices.to_numpy()]
+    return out
 
 
-def _equal_to_previous(dataset: Dataset, rows: pa.Table, order: Indices) -> Mask:
+def encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Texts as a dictionary and the positions in it."""
+    found = column.combine_chunks().dictionary_encode()
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def equal_to_previous(dataset: Dataset, rows: pa.Table, order: Indices) -> Mask:
+    """Which rows, in this order, have the same values (but for the key) as the one before."""
     equal = np.ones(len(order), dtype=bool)
     for column in dataset.columns:
         if column.name in dataset.key:

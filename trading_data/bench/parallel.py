@@ -35,7 +35,8 @@ def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
 
         with child(rig, "load") as loader:
             took = seconds(lambda: both(loader))
-        if found != {"inserted": bars.count, "trimmed": bars.count}:
+        left = bars.symbols  # the last entry of each journal stays
+        if found != {"inserted": bars.count, "trimmed": bars.count - left}:
             raise ServerError(f"{found} of {bars.count:,} entries arrived when draining and loading overlapped")
         return took
 

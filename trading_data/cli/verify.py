@@ -9,11 +9,14 @@ import sys
 import click
 
 from trading_data.archive.database import Archive
+from trading_data.archive.losses import acknowledge
 from trading_data.archive.verify import Finding, verify
 from trading_data.cli.servers import settings_of_running
-from trading_data.datasets import DATASETS
+from trading_data.datasets import DATASETS, PLURALS, dataset_named
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
+from trading_data.printable import printable
+from trading_data.settings import Settings
 
 
 @click.command("verify")
@@ -21,9 +24,28 @@ from trading_data.live.connection import connect_for_archiver
     "--deep", is_flag=True, help="Compare aggregates with raw rows, look for double keys, read whole batches."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(deep: bool, as_json: bool) -> None:
-    """Do the accounts balance: journals, intake, ledger, watermarks, tables, per dataset and day. Exit code 1 if not."""
+@click.option(
+    "--acknowledge",
+    "dataset",
+    type=click.Choice(PLURALS),
+    help="Look at nothing else, and note that the lost entries of this dataset were looked into.",
+)
+@click.option("--reason", help="With --acknowledge: why they are lost, or what became of them.")
+def command(deep: bool, as_json: bool, dataset: str | None, reason: str | None) -> None:
+    """Do the accounts balance: journals, intake, ledger, archived ranges, tables, per dataset and day. Exit code 1 if not.
+
+    Entries that are lost are told by every look until they are back, or until they are acknowledged with a reason.
+    """
+    if dataset is None and reason is not None:
+        raise click.UsageError("--reason goes with --acknowledge")
+    if dataset is not None and (deep or as_json):
+        raise click.UsageError("--acknowledge goes with --reason only")
+    if dataset is not None and not (reason or "").strip():
+        raise click.UsageError("--acknowledge needs a --reason: it is kept with what is acknowledged")
     settings = settings_of_running()
+    if dataset is not None:
+        _acknowledge(settings, dataset, printable(reason or ""))
+        return
     found = verify(
         connect_for_archiver(settings.require_redis_url()),
         Archive(settings.require_timescale_url()),
@@ -40,12 +62,30 @@ def command(deep: bool, as_json: bool) -> None:
         sys.exit(1)
 
 
+def _acknowledge(settings: Settings, named: str, reason: str) -> None:
+    """Acknowledge what a dataset has lost, and print it."""
+    dataset = dataset_named(named)
+    lost = acknowledge(
+        connect_for_archiver(settings.require_redis_url()),
+        Archive(settings.require_timescale_url()),
+        Intake(settings.intake_uri),
+        dataset,
+        reason,
+    )
+    if lost.gaps or lost.missing:
+        click.echo(f"{dataset.name}: acknowledged: {printable(lost.named)}")
+        return
+    still = f": {printable(next(said for _, said in lost.said()))}" if lost else ", nothing is lost"
+    click.echo(f"there is nothing to acknowledge of {dataset.name}{still}", err=True)
+    sys.exit(1)
+
+
 def _print(found: list[Finding]) -> None:
     """A line a fault, then a line a dataset."""
     for one in found:
         if not one.ok:
             where = one.dataset if one.day is None else f"{one.dataset} {one.day}"
-            click.echo(f"{where}: {one.what}: {one.said} -> {one.command}")
+            click.echo(f"{where}: {one.what}: {printable(one.said)} -> {one.command}")
     for name in DATASETS:
         mine = [one for one in found if one.dataset == name]
         faults = sum(not one.ok for one in mine)

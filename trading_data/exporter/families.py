@@ -87,8 +87,10 @@ FAMILIES: dict[str, Family] = {
     "flow.journal.unarchived": Family("count", "Entries that are not in the archive yet"),
     "flow.journal.oldest": Family("s", "Age of the oldest entry that is not in the archive"),
     "flow.journal.bytes": Family("bytes", "Memory that its journals take, by a sample"),
+    "flow.journal.lost": Family("count", "Entries, and ranges of them, that are nowhere and not acknowledged"),
     "flow.batches.waiting": Family("count", "Batches that wait in the intake"),
     "flow.batches.oldest": Family("s", "How long the oldest of them waits"),
+    "flow.batches.damaged": Family("count", "Those of them that cannot be read"),
     "flow.quarantine.waiting": Family("count", "Rejected entries that wait for a decision"),
     "flow.archived.age": Family("s", "Age of the newest archived row"),
     "flow.archived.stale": Family(

@@ -10,7 +10,7 @@ from trading_data.archive.database import Archive
 from trading_data.errors import ServerError
 from trading_data.health.look import Measured, measure_all
 from trading_data.intake.store import Intake
-from trading_data.live.connection import connect
+from trading_data.live.connection import connect_for_archiver
 from trading_data.settings import Settings
 from trading_data.times import now
 
@@ -39,7 +39,7 @@ class Exporter:
         from trading_data.exporter.collector import HealthCollector
 
         self._settings = settings
-        self._client = connect(settings.require_redis_url(), timeout=float(_SECONDS), retries=0)
+        self._client = connect_for_archiver(settings.require_redis_url(), timeout=float(_SECONDS))
         self._archive = Archive(settings.require_timescale_url(), connect_timeout=_SECONDS, statement="10s")
         self._intake = Intake(settings.intake_uri)
         registry = CollectorRegistry()

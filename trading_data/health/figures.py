@@ -3,7 +3,7 @@
 Belongs here: the form of figures. Does not: measuring them, and judging them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 LIVE = "live"
@@ -17,7 +17,8 @@ class Figure:
 
     `name` is in dots, tier first: `redis.memory.used`, `timescale.locks.waiting`, `flow.journal.lag`. `of` names the dataset,
     table or other object that the number belongs to, empty for the whole server. `value` is None where the server does not
-    offer it, and `not_offered` then says why. `unit` is one of `bytes`, `s`, `ratio`, `count`, `per s`.
+    offer it, and `not_offered` then says why. `unit` is one of `bytes`, `s`, `ratio`, `count`, `per s`. `about` says in words what
+    was counted, for the finding that is made of it.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Figure:
     unit: str
     of: str = ""
     not_offered: str = ""
+    about: str = ""
 
     @property
     def metric(self) -> str:
@@ -57,3 +59,22 @@ class Figures:
 def offered(figures: Iterable[Figure]) -> list[Figure]:
     """Those that have a number."""
     return [one for one in figures if one.value is not None]
+
+
+Wanted = Sequence[tuple[str, str]]
+"""Names and units of figures that are measured together."""
+_AWAY = {"redis": "the live tier could not be measured", "timescale": "the archive could not be measured"}
+
+
+def numbered(wanted: Wanted, of: str, values: Sequence[float | str]) -> Iterator[Figure]:
+    """Figures of one object, each with its number, or with why there is none."""
+    for (name, unit), value in zip(wanted, values, strict=True):
+        if isinstance(value, str):
+            yield Figure(name, None, unit, of, value)
+        else:
+            yield Figure(name, float(value), unit, of)
+
+
+def not_measured(wanted: Wanted, of: str, tier: str) -> Iterator[Figure]:
+    """Figures that there are none of, because a tier (`redis`, `timescale`) is away."""
+    return (Figure(name, None, unit, of, _AWAY[tier]) for name, unit in wanted)

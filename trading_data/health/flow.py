@@ -1,37 +1,32 @@
-"""How the data flow from the live tier to the archive: what waits where, and for how long; when the memory will be full.
+"""How the data flow from the live tier to the archive: how fresh the archive is, what waits there; when the memory will be full.
 
-Belongs here: measuring that, dataset by dataset. Does not: the servers themselves (`redis`, `timescale`), and judging.
+Belongs here: measuring that, dataset by dataset. Does not: journals and intake (`journals`), the servers themselves (`redis`,
+`timescale`), and judging.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from trading_data.archive.database import Archive
-from trading_data.archive.ledger import archived_positions, quarantine_waiting
+from trading_data.archive.ledger import quarantine_waiting
 from trading_data.archive.sql import statement
 from trading_data.datasets import DATASETS, METRICS
 from trading_data.datasets.declaration import Dataset
-from trading_data.errors import BadInput, IntakeError
-from trading_data.health.figures import Figure, Figures
+from trading_data.errors import BadInput
+from trading_data.health.figures import Figure, Figures, Wanted, not_measured, numbered
+from trading_data.health.journals import measure_journals
 from trading_data.health.redis import servers
-from trading_data.intake.snapshot import noted_positions
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import (
-    BEGINNING,
     ROWS_PER_PIPELINE,
     EntryId,
-    JournalInfo,
     execute,
-    find_journals,
-    inspect,
-    raw,
     server_ms,
 )
 from trading_data.live.memory import Memory, seconds_until_full
 from trading_data.settings import Settings
-from trading_data.status import in_waiting, undrained_of
 from trading_data.times import now as present
 
 MEMORY_USED = "redis.memory.used"
@@ -39,19 +34,8 @@ FORECAST_FROM = timedelta(minutes=15)
 """How far back the readings go from which the moment is forecast at which memory is full."""
 _READINGS, _SPAN = 3, 60.0
 _PAGES = 20
-_SAMPLED = 16
-_HEADS = 50
 _LONGEST = timedelta(days=30)
 
-Wanted = tuple[tuple[str, str], ...]
-_LIVE: Wanted = (
-    ("flow.journal.count", "count"),
-    ("flow.journal.length", "count"),
-    ("flow.journal.undrained", "count"),
-    ("flow.journal.bytes", "bytes"),
-)
-_INTAKE: Wanted = (("flow.batches.waiting", "count"), ("flow.batches.oldest", "s"))
-_BOTH: Wanted = (("flow.journal.unarchived", "count"), ("flow.journal.oldest", "s"))
 _FRESH: Wanted = (("flow.archived.age", "s"), ("flow.archived.stale", "s"))
 _ARCHIVE: Wanted = (
     ("flow.quarantine.waiting", "count"),
@@ -60,7 +44,6 @@ _ARCHIVE: Wanted = (
     ("flow.refreshes.oldest", "s"),
 )
 _NOTHING = "nothing is archived yet"
-_AWAY = {"redis": "the live tier could not be measured", "timescale": "the archive could not be measured"}
 
 
 def measure_flow(
@@ -75,7 +58,7 @@ def measure_flow(
     """The figures of each dataset's way, `of` its name, and the seconds until memory is full.
 
     Args:
-        client: of the live tier.
+        client: from `connect_for_archiver`.
         archive: the archive tier.
         intake: between the two.
         now: aware; None for the present.
@@ -105,7 +88,7 @@ def freshness(archive: Archive, dataset: Dataset, now: datetime, *, calendar: st
     """How old the newest archived row of a dataset is, and how much of that counts; raises as `measure_flow`."""
     newest = _newest(archive, dataset, now)[0]
     values = _ages(dataset, newest, now, calendar or Settings.from_env().calendar)
-    return Figures(tuple(_figures(_FRESH, dataset.name, values)))
+    return Figures(tuple(numbered(_FRESH, dataset.name, values)))
 
 
 def _of_dataset(
@@ -117,32 +100,11 @@ def _of_dataset(
     exchange: str,
     away: Collection[str],
 ) -> Iterator[Figure]:
-    of = dataset.name
-    files = intake.pending(of)
-    oldest = max(0.0, moment.timestamp() - files[0].turn / 1e9) if files else 0.0
-    yield from _figures(_INTAKE, of, (len(files), oldest))
-    infos: dict[str, JournalInfo] = {}
-    if "redis" in away:
-        yield from _none(_LIVE, of, "redis")
-    else:
-        infos = inspect(client, find_journals(client, dataset))
-        undrained = undrained_of(noted_positions(client, dataset), infos)
-        length = sum(info.length for info in infos.values())
-        yield from _figures(_LIVE, of, (len(infos), length, undrained, _bytes(client, infos)))
-    if away:
-        yield from _none(_BOTH, of, next(iter(away)))
-    else:
-        positions = archived_positions(archive, dataset, list(infos))
-        behind = {name: positions.get(name, BEGINNING) for name in infos}
-        behind = {name: position for name, position in behind.items() if position < infos[name].last}
-        entries: float | str = float(undrained if behind else 0)
-        if behind and files:
-            entries = _with_waiting(undrained, lambda: in_waiting(intake, files), len(files))
-        yield from _figures(_BOTH, of, (entries, _oldest(client, behind)))
+    yield from measure_journals(client, archive, intake, dataset, moment, away)
     if "timescale" in away:
-        yield from _none(_ARCHIVE, of, "timescale")
+        yield from not_measured(_ARCHIVE, dataset.name, "timescale")
     else:
-        yield from _figures(_ARCHIVE, of, tuple(_archived(archive, dataset, moment, exchange)))
+        yield from numbered(_ARCHIVE, dataset.name, tuple(_archived(archive, dataset, moment, exchange)))
 
 
 def _archived(archive: Archive, dataset: Dataset, moment: datetime, exchange: str) -> Iterator[float | str]:
@@ -189,43 +151,6 @@ def stale(dataset: Dataset, newest: datetime, moment: datetime, exchange: str) -
     return sum((end - start).total_seconds() for start, end, state in parts if state == "missing")
 
 
-def _with_waiting(undrained: int, count: Callable[[], int], files: int) -> float | str:
-    if files > _HEADS:
-        return f"{files} batches wait, too many to open each: `trading-data status` counts them"
-    try:
-        return float(undrained + count())
-    except IntakeError as error:
-        return str(error)
-
-
-def _oldest(client: Client, behind: dict[str, EntryId]) -> float:
-    """Seconds since the oldest entry was added that lies after these positions; 0 where there is none."""
-    oldest: int | None = None
-    names = list(behind)
-    for start in range(0, len(names), ROWS_PER_PIPELINE):
-        pipeline = client.pipeline(transaction=False)
-        for name in names[start : start + ROWS_PER_PIPELINE]:
-            pipeline.xrange(cast(str, raw(name)), f"({behind[name]}", "+", 1)
-        firsts = [EntryId.parse(found[0][0]).ms for found in execute(client, pipeline, []) if found]
-        oldest = min([*firsts, *([] if oldest is None else [oldest])], default=None)
-    return 0.0 if oldest is None else max(0.0, (server_ms(client) - oldest) / 1e3)
-
-
-def _bytes(client: Client, infos: dict[str, JournalInfo]) -> float:
-    """What the journals take, by some of them: their bytes an entry, times all entries, is near enough."""
-    names = sorted(infos)
-    chosen = names[:: max(1, len(names) // _SAMPLED)][:_SAMPLED]
-    if not chosen:
-        return 0.0
-    pipeline = client.pipeline(transaction=False)
-    for name in chosen:
-        pipeline.memory_usage(cast(str, raw(name)))
-    found = sum(int(one or 0) for one in execute(client, pipeline, 0))
-    entries = sum(infos[name].length for name in chosen)
-    total = sum(info.length for info in infos.values())
-    return found * total / entries if entries else found * len(names) / len(chosen)
-
-
 def _forecasts(client: Client) -> Iterator[Figure]:
     """Seconds until memory is full, of each server, by its growth in the last minutes."""
     name, unit = "flow.memory.full_in", "s"
@@ -267,15 +192,3 @@ def _readings(client: Client, now_ms: int) -> dict[str, list[tuple[float, float]
             break
         high = f"({page[-1][0].decode()}"
     return found
-
-
-def _figures(wanted: Wanted, of: str, values: tuple[float | str, ...]) -> Iterator[Figure]:
-    for (name, unit), value in zip(wanted, values, strict=True):
-        if isinstance(value, str):
-            yield Figure(name, None, unit, of, value)
-        else:
-            yield Figure(name, float(value), unit, of)
-
-
-def _none(wanted: Wanted, of: str, tier: str) -> Iterator[Figure]:
-    return (Figure(name, None, unit, of, _AWAY[tier]) for name, unit in wanted)

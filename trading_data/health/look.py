@@ -54,7 +54,7 @@ def measure_all(
     """Measure both tiers and the flow; never raises for a tier that is away.
 
     Args:
-        client: of the live tier, of any kind.
+        client: from `connect_for_archiver`.
         archive: the archive tier.
         intake: between the two.
         now: aware.

@@ -37,9 +37,10 @@ class Finding:
 class Threshold:
     """A declared limit for all figures of a name.
 
-    A figure is wrong when it is above `above`, or below `below`. `says` is formatted with `value`, `limit` and `of` as texts.
-    `hurts_in` computes the seconds until it hurts from the figure and all others of its tier. With `of`, only the figure of
-    that object is judged. Of several thresholds with one key the most harmful one that is crossed is told.
+    A figure is wrong when it is above `above`, or below `below`. `says` is formatted with `value`, `limit`, `of` and `about`, all
+    of them texts. `hurts_in` computes the seconds until it hurts from the figure and all others of its tier. With `of`, only the
+    figure of that object is judged. Of several thresholds with one key the most harmful one that is crossed is told. With
+    `stays`, what is wrong is over only when a figure says so, not while there is no figure.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Threshold:
     harm: int = 0
     hurts_in: Callable[[Figure, Figures], float | None] | None = None
     of: str | None = None
+    stays: bool = False
 
     def crossed(self, value: float) -> bool:
         """Is the value beyond the limit?"""
@@ -78,7 +80,10 @@ def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
         if threshold.of not in (None, figure.of) or figure.value is None or not threshold.crossed(figure.value):
             continue
         said = threshold.says.format(
-            value=as_text(figure.value, figure.unit), limit=as_text(limit, figure.unit), of=figure.of
+            value=as_text(figure.value, figure.unit),
+            limit=as_text(limit, figure.unit),
+            of=figure.of,
+            about=figure.about,
         )
         yield Finding(
             key=f"{threshold.key}.{figure.of}" if figure.of else threshold.key,

@@ -10,6 +10,7 @@ import io
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +20,12 @@ import pyarrow.parquet as pq
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import IntakeError
-from trading_data.live.journal import BEGINNING, EntryId
+from trading_data.live.journal import EntryId
+from trading_data.live.ranges import FIRST_INCARNATION, EntryRange
 
 MOST_DAYS = 100
 _DAY_US = 86_400_000_000
-_FORM = "1"
+_FORM, _FORMS = "2", ("1", "2")
 _SMALL = 100_000
 """Bytes of a Parquet file."""
 _META = b"trading_data"
@@ -39,11 +41,16 @@ _EXTRA = (
 
 @dataclass(frozen=True)
 class JournalRange:
-    """The entries of one journal in a batch: after `after` (exclusive), from `first` to `last`, `count` of them.
+    """Entries of one incarnation of a journal in a batch: after `after` (exclusive), from `first` to `last`, `count` of them.
 
-    `missing` entries were added to the journal after `after` and had gone when it was read. `rewound` says that the
-    journal had gone back behind what was drained from it before (it was flushed, or its server lost its newest
-    entries), so that its entries may have been archived already.
+    Attributes:
+        journal: the stream's key; for other origins, where the entries came from.
+        after, first, last: entry ids; `first` is empty where no entry was left to read.
+        count: how many entries.
+        missing: how many entries had been added after `after` and had gone when the journal was read.
+        incarnation: which journal of that name it was (see `live.ranges`); 0 for other origins.
+        anchor: digest of the entry `last`; empty where it is not known.
+        added: how many entries had ever been added to the journal when `last` was; None where it is not known.
     """
 
     journal: str
@@ -52,7 +59,9 @@ class JournalRange:
     last: str
     count: int
     missing: int = 0
-    rewound: bool = False
+    incarnation: int = 0
+    anchor: str = ""
+    added: int | None = None
 
     @property
     def last_id(self) -> EntryId:
@@ -60,16 +69,17 @@ class JournalRange:
         return EntryId.parse(self.last)
 
     @property
-    def certain(self) -> bool:
-        """Whether an entry at or before the archived watermark is surely one that was archived."""
-        return not self.rewound and EntryId.parse(self.after) > BEGINNING
+    def entries(self) -> EntryRange:
+        """The range of entry ids that a batch which is durable accounts for."""
+        return EntryRange(self.incarnation, EntryId.parse(self.after), self.last_id, self.anchor, self.added)
 
 
 @dataclass(frozen=True)
 class Batch:
     """Entries of one dataset. `origin` is journal, latest, file, vendor or quarantine; `created` is aware UTC.
 
-    `journals` are the ranges drained (origin journal), or name where the entries came from with an empty range.
+    `journals` are the ranges drained (origin journal), or name where the entries came from. `since` is the earliest moment at
+    which the entries can have been accepted, where that is not the moment of their ids (origin latest); aware UTC.
     """
 
     dataset: str
@@ -78,6 +88,18 @@ class Batch:
     run_id: str
     journals: tuple[JournalRange, ...]
     table: pa.Table
+    since: datetime | None = None
+
+    @property
+    def ranges(self) -> tuple[tuple[str, EntryRange], ...]:
+        """The ranges of journals that the batch accounts for, with their journals; none for other origins."""
+        return tuple((one.journal, one.entries) for one in self.journals) if self.origin == "journal" else ()
+
+    @property
+    def good(self) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+        """Which entries of the table are good."""
+        found: np.ndarray[Any, np.dtype[np.bool_]] = pc.is_null(self.table["_kind"]).to_numpy()
+        return found
 
     @property
     def rows(self) -> pa.Table:
@@ -123,6 +145,7 @@ def encode(batch: Batch) -> bytes:
         "created": batch.created.isoformat(),
         "run_id": batch.run_id,
         "journals": [asdict(found) for found in batch.journals],
+        "since": batch.since and batch.since.isoformat(),
     }
     table = batch.table.replace_schema_metadata({_META: json.dumps(head).encode()})
     texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
@@ -156,13 +179,22 @@ def decode_head(data: bytes, where: str) -> Batch:
 
 def _with_head(found: pa.Schema, table: pa.Table, where: str) -> Batch:
     head = json.loads((found.metadata or {})[_META])
-    if head["form"] != _FORM:
+    if head["form"] not in _FORMS:
         raise IntakeError(f"{where} was written by a newer release (form {head['form']}): upgrade before loading it")
     return Batch(
         head["dataset"],
         head["origin"],
         datetime.fromisoformat(head["created"]),
         head["run_id"],
-        tuple(JournalRange(**found) for found in head["journals"]),
+        tuple(_range(found, head["origin"]) for found in head["journals"]),
         table.replace_schema_metadata(None),
+        datetime.fromisoformat(head["since"]) if head.get("since") else None,
     )
+
+
+def _range(found: dict[str, Any], origin: str) -> JournalRange:
+    """A range as the head has it. Form 1 knew no incarnations: it marked a journal that had gone back (`rewound`)."""
+    if "rewound" in found:
+        back = found.pop("rewound")
+        found["incarnation"] = FIRST_INCARNATION + back if origin == "journal" else 0
+    return JournalRange(**found)

@@ -1,12 +1,15 @@
 """Producers that only set the latest value and have never heard of the journals: their values, once per change.
 
+When such a value was accepted is not known: after the last look and before this one. So it replaces what was accepted before the
+last look, and what it cannot be ordered with goes to quarantine (`archive.order`).
+
 Belongs here: telling a value that a journalling producer set from one that only stands in the hash. Does not: the
 journals themselves (`intake.snapshot`).
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import cast
 
 from trading_data.datasets.declaration import Dataset
@@ -18,18 +21,24 @@ from trading_data.live import keys, spared
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import (
     ROWS_PER_PIPELINE,
+    EntryId,
     Reading,
+    Stretch,
     execute,
     find_keys,
+    inspect,
     newest_entries,
     raw,
+    read,
     server_ms,
     text,
 )
 from trading_data.times import now
 
 _NEWEST = 16
-"""How many of a journal's newest entries are compared with the latest value; a late bar or two may follow its entry."""
+"""How many of a journal's newest entries are compared with the latest value first: a late bar or two may follow its entry."""
+_LOOKED = "looked_at"
+"""The field in which the moment of the last look is noted: milliseconds of the server's clock. No key of a value is called so."""
 
 
 def sample(client: Client, intake: Intake, dataset: Dataset, *, earliest: datetime, run_id: str = "") -> Drained | None:
@@ -42,12 +51,14 @@ def sample(client: Client, intake: Intake, dataset: Dataset, *, earliest: dateti
     """
     if dataset.latest_prefix is None:
         return None
+    looking = server_ms(client)
     values = _read(client, find_keys(client, dataset.latest_prefix, "hash"))
     with live_errors(client):
         kept = cast(dict[bytes, bytes], client.hgetall(keys.sampled(dataset.name)))
     seen = {text(name): digest for name, digest in kept.items()}
     changed = {key: fields for key, fields in values.items() if seen.get(key) != _digest(fields)}
-    strange = _without_journal(client, dataset, changed)
+    looked = int(seen.get(_LOOKED, b"0"))
+    strange = _without_journal(client, dataset, changed, EntryId(looked, 0))
     drained = None
     if strange:
         accepted = f"{server_ms(client)}-0".encode()
@@ -57,11 +68,12 @@ def sample(client: Client, intake: Intake, dataset: Dataset, *, earliest: dateti
         table = to_table(dataset, entries, earliest)
         moment = accepted.decode()
         ranges = tuple(JournalRange(key, "0-0", moment, moment, 1) for key in strange)
-        batch = Batch(dataset.name, "latest", now(), run_id, ranges, table)
+        since = datetime.fromtimestamp(looked / 1000, UTC)
+        batch = Batch(dataset.name, "latest", now(), run_id, ranges, table, since)
         drained = describe(dataset, intake.put(batch), batch)
-    if changed:
+    if values:
         digests = {key: _digest(fields) for key, fields in changed.items()}
-        spared.set_fields(client, keys.sampled(dataset.name), digests)
+        spared.set_fields(client, keys.sampled(dataset.name), {**digests, _LOOKED: str(looking)})
     return drained
 
 
@@ -78,16 +90,23 @@ def _read(client: Client, names: Sequence[str]) -> dict[str, Mapping[bytes, byte
 
 
 def _without_journal(
-    client: Client, dataset: Dataset, values: Mapping[str, Mapping[bytes, bytes]]
+    client: Client, dataset: Dataset, values: Mapping[str, Mapping[bytes, bytes]], looked: EntryId
 ) -> dict[str, Mapping[bytes, bytes]]:
+    """The values that no entry of their journal says which was accepted since the last look."""
     prefix = len(dataset.latest_prefix or "")
     journal = {key: dataset.journal_of(key[prefix:]) for key in values}
     newest = newest_entries(client, list(journal.values()), _NEWEST) if values else {}
-    return {
+    strange = {
         key: fields
         for key, fields in values.items()
         if _digest(fields) not in {_digest(_pairs(entry)) for _, entry in newest[journal[key]]}
     }
+    said: dict[str, set[bytes]] = {}
+    infos = inspect(client, [journal[key] for key in strange])
+    since = [Stretch(name, looked.preceding(), info.last, info.length) for name, info in infos.items() if info.length]
+    for reading in read(client, since):
+        said.setdefault(reading.journal, set()).update(_digest(_pairs(entry)) for _, entry in reading.entries)
+    return {key: fields for key, fields in strange.items() if _digest(fields) not in said.get(journal[key], ())}
 
 
 def _pairs(entry: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -1,65 +1,41 @@
-"""Draining the journals into the intake: read what is new, write it durably, and only then say how far it was drained.
+"""Draining the journals into the intake: read whatever is not accounted for, and write it durably with the ranges it covers.
 
-Belongs here: the positions, what to read, and the order of these steps. Does not: reading (`live.journal`), the meaning
-of entries (`intake.entries`), producers without a journal (`intake.sample`).
+Belongs here: what to read, and the order of these steps. Does not: what is accounted for (`intake.accounted`), reading
+(`intake.drain`), the meaning of entries (`intake.entries`), producers without a journal (`intake.sample`).
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trading_data.datasets.declaration import Dataset
+from trading_data.intake.accounted import Ranges, accounted_for, note, of_this_incarnation
 from trading_data.intake.batch import Batch, JournalRange, cut_by_days
 from trading_data.intake.drain import drain
 from trading_data.intake.entries import Block, Entries, to_table
 from trading_data.intake.lease import lease
 from trading_data.intake.store import BatchFile, Intake
-from trading_data.kill_points import reached
-from trading_data.live import keys, spared
-from trading_data.live.connection import Client, live_errors
+from trading_data.live.connection import Client
 from trading_data.live.journal import (
     BEGINNING,
     EntryId,
     JournalInfo,
     Stretch,
+    entry_digest,
     find_journals,
     inspect,
-    text,
+    server_ms,
 )
 from trading_data.live.pages import ROWS_PER_PAGE
+from trading_data.live.ranges import EntryRange, first_gap, head_is_missing, joined, next_incarnation
 from trading_data.times import now
 
 BATCH_ENTRIES = 200_000
-"""Entries a batch at most: about 12 MB of Parquet, and the bound of the archiver's memory whatever the backlog."""
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far a journal was drained: the last entry's id and how many had been added to the journal by then.
-
-    `added` is None where the count is not known. Positions found elsewhere at or before `void` do not hold: the journal
-    was found to have gone back behind them.
-    """
-
-    last: EntryId
-    added: int | None = None
-    void: EntryId = BEGINNING
-
-    def dump(self) -> str:
-        """As it is kept in Redis."""
-        return json.dumps({"last": str(self.last), "added": self.added, "void": str(self.void)})
-
-    @classmethod
-    def load(cls, value: bytes) -> "Position":
-        """From what is kept in Redis."""
-        found = json.loads(value)
-        return cls(EntryId.parse(found["last"]), found["added"], EntryId.parse(found["void"]))
+"""Entries a batch at most: about 12 MB of Parquet. With `drain.BLOCK_BYTES`, the bound of the archiver's memory."""
 
 
 @dataclass(frozen=True)
@@ -80,22 +56,21 @@ def snapshot(
     dataset: Dataset,
     *,
     earliest: datetime,
-    archived: Mapping[str, EntryId] | None,
+    archived: Ranges | None,
     run_id: str = "",
     batch_entries: int = BATCH_ENTRIES,
     rows_per_pipeline: int = ROWS_PER_PAGE,
 ) -> Iterator[Drained]:
-    """Drain every journal of a dataset into the intake, yielding each batch once it is durable and accounted for.
+    """Drain every journal of a dataset into the intake, yielding each batch once it is durable.
 
-    A batch is made and written by a thread of its own while the next one is read: one at a time, in order, so that what is
-    noted is durable, and what comes after a batch that cannot be written is not noted either.
+    A batch is made and written by a thread of its own while the next one is read: one at a time, in order.
 
     Args:
         client: from `connect_for_archiver`.
         intake: where batches go.
         dataset: what to drain.
         earliest: start of the first day partition; older rows are rejected.
-        archived: the archive's watermarks, or None while the archive cannot be asked.
+        archived: the ranges that the archive holds (`archive.ledger.archived_ranges`), None while it cannot be asked.
         run_id: who drains, for the ledger.
         batch_entries: entries a batch at most.
         rows_per_pipeline: entries read at once; more are faster and hold up other clients longer.
@@ -106,91 +81,35 @@ def snapshot(
     """
     with lease(client, dataset) as still_ours:
         infos = inspect(client, find_journals(client, dataset))
-        positions = find_positions(client, intake, dataset, infos, archived)
-        read = dict(positions)
-
-        def left() -> list[Stretch]:
-            """What was not read yet."""
-            found = ((name, read[name], info) for name, info in infos.items())
-            return [_stretch(name, at, info) for name, at, info in found if at.last < info.last]
-
-        stretches = left()
+        known = accounted_for(client, intake, dataset, archived)
+        reading = _Reading(client, known, infos)
+        durable = {name: list(ranges) for name, ranges in reading.covered.items()}
 
         def write(ranges: tuple[JournalRange, ...], table: pa.Table) -> Drained:
-            """Durable first, noted second: what is noted and not durable would be lost."""
             still_ours()
             batch = Batch(dataset.name, "journal", now(), run_id, ranges, table)
             file = intake.put(batch)
-            moved = {one.journal: _moved(positions[one.journal], one, infos[one.journal]) for one in ranges}
-            positions.update(moved)
-            save_positions(client, dataset, moved)
+            moved = {name: joined([*durable.get(name, []), one]) for name, one in batch.ranges}
+            durable.update(moved)
+            note(client, dataset, moved)
             return describe(dataset, file, batch)
 
-        def store(whole: Block) -> list[Drained]:
-            return [
-                write(tuple(_ranges(block, positions, infos)), table) for block, table in _cut(dataset, whole, earliest)
-            ]
+        def store(block: Block, began: "dict[str, _End]") -> list[Drained]:
+            return [write(ranges, table) for ranges, table in _parts(dataset, block, began, infos, earliest)]
 
         with ThreadPoolExecutor(1, "intake") as beside:
             under_way: list[Future[list[Drained]]] = []
-            for whole in drain(client, dataset, left, batch_entries, rows_per_pipeline, beside):
-                read.update(
-                    {
-                        one.journal: _moved(read[one.journal], one, infos[one.journal])
-                        for one in _ranges(whole, read, infos)
-                    }
-                )
-                while under_way:
-                    yield from under_way.pop().result()
-                under_way.append(beside.submit(store, whole))
+            while stretches := reading.left():
+                for block in drain(client, dataset, reading.left, batch_entries, rows_per_pipeline, beside):
+                    began = reading.take(block)
+                    while under_way:
+                        yield from under_way.pop().result()
+                    under_way.append(beside.submit(store, block, began))
+                reading.pass_over(stretches)
             while under_way:
                 yield from under_way.pop().result()
-        if vanished := tuple(_vanished(stretches, positions, infos)):
+        if vanished := tuple(reading.vanished(durable)):
             yield write(vanished, to_table(dataset, Entries(), earliest))
-
-
-def find_positions(
-    client: Client,
-    intake: Intake,
-    dataset: Dataset,
-    infos: Mapping[str, JournalInfo],
-    archived: Mapping[str, EntryId] | None,
-) -> dict[str, Position]:
-    """How far each journal was drained, by all who know: Redis itself, the batches that wait, and the archive.
-
-    Redis may have lost what it noted, or a drain may have died after its file was written and before it was noted. A
-    journal that ends before its position has gone back (flushed, or its server lost its newest entries): it is drained
-    from its beginning, and the load takes care that what it brings again changes nothing.
-    """
-    noted = noted_positions(client, dataset)
-    elsewhere = dict(archived or {})
-    for file in intake.pending(dataset.name):
-        head = intake.head(file)
-        for found in head.journals if head and head.origin == "journal" else ():
-            elsewhere[found.journal] = max(elsewhere.get(found.journal, BEGINNING), found.last_id)
-    positions = {}
-    for name, info in infos.items():
-        position = noted.get(name, Position(BEGINNING))
-        other = elsewhere.get(name, BEGINNING)
-        if other > position.last and other > position.void:
-            position = Position(other, None, position.void)
-        if position.last > info.last:
-            position = Position(BEGINNING, None, max(position.last, position.void))
-        positions[name] = position
-    return positions
-
-
-def noted_positions(client: Client, dataset: Dataset) -> dict[str, Position]:
-    """How far each journal was drained, as Redis itself knows."""
-    with live_errors(client):
-        kept = cast(dict[bytes, bytes], client.hgetall(keys.drained(dataset.name)))
-    return {text(name): Position.load(value) for name, value in kept.items()}
-
-
-def save_positions(client: Client, dataset: Dataset, positions: Mapping[str, Position]) -> None:
-    """Note how far journals were drained; to be called only when their entries are durable elsewhere."""
-    spared.set_fields(client, keys.drained(dataset.name), {name: one.dump() for name, one in positions.items()})
-    reached("snapshot.noted")
 
 
 def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> Drained:
@@ -200,51 +119,145 @@ def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> Drained:
     return Drained(file, batch.journals, len(times), batch.table.num_rows - len(times), ends["min"], ends["max"])
 
 
-def _stretch(name: str, position: Position, info: JournalInfo) -> Stretch:
-    expected = info.length if position.added is None else max(1, info.added - position.added)
-    return Stretch(name, position.last, info.last, expected)
+@dataclass(frozen=True)
+class _End:
+    """Where reading of a journal goes on: the incarnation, the entry before, and how many had been added by then."""
+
+    incarnation: int
+    after: EntryId
+    added: int | None
 
 
-def _cut(dataset: Dataset, block: Block, earliest: datetime) -> Iterator[tuple[Block, pa.Table]]:
+class _Reading:
+    """What is covered of each journal, and what is left to read of it; a block counts as covered once it was taken."""
+
+    def __init__(self, client: Client, known: Ranges, infos: Mapping[str, JournalInfo]) -> None:
+        self.infos = infos
+        self.covered = of_this_incarnation(client, known, infos)
+        clock = server_ms(client) if len(self.covered) < len(infos) else 0
+        self._incarnation = {
+            name: self.covered[name][-1].incarnation
+            if name in self.covered
+            else next_incarnation(known.get(name, []), clock)
+            for name in infos
+        }
+        self._empty = {name: [head] for name in infos if (head := self._missing_head(name))}
+
+    def left(self) -> list[Stretch]:
+        """The first part of each journal that is not covered."""
+        found = []
+        for name, info in self.infos.items():
+            if info.length and (gap := self._gap(name)) is not None:
+                found.append(Stretch(name, *gap, self._expected(name, gap, info)))
+        return found
+
+    def pass_over(self, stretches: Sequence[Stretch]) -> None:
+        """Leave what was read of these and is still not covered: somebody has removed the entries."""
+        for one in stretches:
+            gap = self._gap(one.journal)
+            if gap is not None and gap[1] == one.upto:
+                self._empty.setdefault(one.journal, []).append(EntryRange(self._incarnation[one.journal], *gap))
+
+    def take(self, block: Block) -> dict[str, _End]:
+        """Count the entries of a block as covered; returns where each of its journals went on."""
+        began: dict[str, _End] = {}
+        start = 0
+        for name, count in zip(block.journals, block.counts, strict=True):
+            end = self._end(name)
+            began.setdefault(name, end)
+            last = EntryId.parse(block.id(start + count - 1))
+            one = EntryRange(end.incarnation, end.after, last, "", _added(end, last, count, self.infos[name]))
+            self.covered[name] = joined([*self.covered.get(name, []), one])
+            start += count
+        return began
+
+    def vanished(self, durable: Ranges) -> Iterator[JournalRange]:
+        """The ends of journals that somebody else removed before they were drained: nothing to read, but to be told.
+
+        Where entries are left, the range still ends at the last of them: by that one the journal is known again.
+        """
+        for name, info in self.infos.items():
+            ranges = durable.get(name, [])
+            if not ranges or ranges[-1].last >= info.last:
+                continue
+            end = ranges[-1]
+            missing = 0 if end.added is None else max(0, info.added - end.added)
+            if info.length and not missing:
+                continue  # it was told before
+            last, anchor = (end.last, end.anchor) if info.length else (info.last, "")
+            yield JournalRange(
+                name, str(end.last), "", str(last), 0, missing, self._incarnation[name], anchor, info.added
+            )
+
+    def _missing_head(self, name: str) -> EntryRange | None:
+        """What has gone from the beginning of a journal and is not covered: no range of this incarnation may claim it."""
+        info = self.infos[name]
+        if info.first is None or not head_is_missing(self.covered.get(name, []), info):
+            return None
+        return EntryRange(self._incarnation[name], BEGINNING, info.first.preceding())
+
+    def _gap(self, name: str) -> tuple[EntryId, EntryId] | None:
+        passed = joined([*self.covered.get(name, []), *self._empty.get(name, [])])
+        return first_gap(passed, self.infos[name].last)
+
+    def _end(self, name: str) -> _End:
+        after = (self._gap(name) or (BEGINNING,))[0]
+        before = next((one for one in reversed(self.covered.get(name, [])) if one.last <= after), None)
+        return _End(self._incarnation[name], after, before.added if before else None)
+
+    def _expected(self, name: str, gap: tuple[EntryId, EntryId], info: JournalInfo) -> int:
+        """About how many entries there are to read."""
+        added = self._end(name).added
+        if added is None or added >= info.added or gap[1] < info.last:
+            return info.length
+        return info.added - added
+
+
+def _parts(
+    dataset: Dataset,
+    block: Block,
+    began: Mapping[str, _End],
+    infos: Mapping[str, JournalInfo],
+    earliest: datetime,
+) -> Iterator[tuple[tuple[JournalRange, ...], pa.Table]]:
+    """A block as the ranges and the tables of batches: one, or several if its rows lie on too many days."""
+    ends = dict(began)
     table = to_table(dataset, block, earliest)
     cuts = cut_by_days(dataset, table)
-    if len(cuts) == 1:
-        yield block, table
-        return
     for start, stop in cuts:
-        part = block.slice(start, stop)
-        yield part, to_table(dataset, part, earliest)
+        part = block if len(cuts) == 1 else block.slice(start, stop)
+        ranges = tuple(_ranges(part, ends, infos))
+        yield ranges, table if len(cuts) == 1 else to_table(dataset, part, earliest)
 
 
-def _ranges(
-    block: Block, positions: Mapping[str, Position], infos: Mapping[str, JournalInfo]
-) -> Iterator[JournalRange]:
+def _ranges(block: Block, ends: dict[str, _End], infos: Mapping[str, JournalInfo]) -> Iterator[JournalRange]:
+    """The range of each journal in a block; `ends` moves on."""
     start = 0
     for name, count in zip(block.journals, block.counts, strict=True):
-        first, last = block.id(start).decode(), block.id(start + count - 1).decode()
+        end, info = ends[name], infos[name]
+        first, last = block.id(start), block.id(start + count - 1)
+        anchor = entry_digest(last, block.fields(start + count - 1))
         start += count
-        position, info = positions[name], infos[name]
+        last_id = EntryId.parse(last)
         missing = 0
-        if position.added is not None and EntryId.parse(last) == info.last:
-            missing = max(0, info.added - position.added - count)
-        rewound = position.void > BEGINNING and EntryId.parse(first) <= position.void
-        yield JournalRange(name, str(position.last), first, last, count, missing, rewound)
+        if last_id == info.last and end.added is not None:
+            missing = max(0, info.added - end.added - count)
+        added = _added(end, last_id, count, info)
+        after = _begins(end, EntryId.parse(first), info, missing)
+        yield JournalRange(
+            name, str(after), first.decode(), last.decode(), count, missing, end.incarnation, anchor, added
+        )
+        ends[name] = replace(end, after=last_id, added=added)
 
 
-def _vanished(
-    stretches: Sequence[Stretch], positions: Mapping[str, Position], infos: Mapping[str, JournalInfo]
-) -> Iterator[JournalRange]:
-    """The ends of journals that somebody else removed before they were drained: nothing to read, but to be told."""
-    for stretch in stretches:
-        position, info = positions[stretch.journal], infos[stretch.journal]
-        if position.last < info.last:
-            missing = 0 if position.added is None else max(0, info.added - position.added)
-            yield JournalRange(stretch.journal, str(position.last), "", str(info.last), 0, missing)
+def _begins(end: _End, first: EntryId, info: JournalInfo, missing: int) -> EntryId:
+    """After which entry the range of a block begins; it does not claim entries that went before they were read."""
+    cut_meanwhile = info.first is not None and end.after < info.first < first
+    return first.preceding() if missing or cut_meanwhile else end.after
 
 
-def _moved(position: Position, found: JournalRange, info: JournalInfo) -> Position:
-    if found.last_id == info.last:
-        added: int | None = info.added
-    else:
-        added = None if position.added is None else position.added + found.count
-    return Position(found.last_id, added, position.void)
+def _added(end: _End, last: EntryId, count: int, info: JournalInfo) -> int | None:
+    """How many entries had ever been added to a journal when `last` was."""
+    if last == info.last:
+        return info.added
+    return None if end.added is None else end.added + count

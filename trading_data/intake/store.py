@@ -7,6 +7,7 @@ Belongs here: writing aside and renaming, listing, checking, deleting. Does not:
 import hashlib
 import os
 import re
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,12 +162,22 @@ class Intake:
             raise IntakeError(f"{path} is damaged: its bytes are not those that were written. {lost}")
         return data
 
+    def set_aside_command(self, file: BatchFile) -> str:
+        """The command that moves a damaged batch into the folder `damaged` beside it, where no load finds it."""
+        folder, _, name = file.path.rpartition("/")
+        aside = f"{folder}/damaged"
+        if self._local:
+            return f"mkdir -p {shlex.quote(aside)} && mv {shlex.quote(file.path)} {shlex.quote(f'{aside}/{name}')}"
+        words = [self._fs.unstrip_protocol(path) for path in (file.path, f"{aside}/{name}")]
+        code = "import sys, fsspec; fsspec.core.url_to_fs(sys.argv[1])[0].mv(*sys.argv[1:])"
+        return shlex.join(["python", "-c", code, *words])
+
     def _bytes(self, file: BatchFile) -> bytes | None:
         return self.fetch(
             file.path,
             file.content_hash,
-            "Put the file back from a backup, or move it out of the intake to go on without it; "
-            "its journals may still hold the entries",
+            f"Put the file back from a backup. Without one, run `{self.set_aside_command(file)}`: the next snapshot reads its "
+            "entries again from their journals as far as these still hold them, and `trading-data verify` says which are nowhere",
         )
 
 

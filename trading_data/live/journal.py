@@ -4,6 +4,7 @@ Belongs here: entry ids, XINFO, XRANGE, XTRIM. Does not: what an entry means (`d
 drained or archived (`intake.snapshot`, `archive.trim`).
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,9 +38,9 @@ class EntryId(NamedTuple):
         """As Redis writes it."""
         return f"{self.ms}-{self.seq}"
 
-    def following(self) -> "EntryId":
-        """The smallest id after this one."""
-        return EntryId(self.ms, self.seq + 1) if self.seq < _HIGHEST else EntryId(min(self.ms + 1, _HIGHEST), 0)
+    def preceding(self) -> "EntryId":
+        """The largest id before this one; the smallest of all has none, and stays."""
+        return EntryId(self.ms, self.seq - 1) if self.seq else EntryId(max(0, self.ms - 1), _HIGHEST if self.ms else 0)
 
 
 BEGINNING = EntryId(0, 0)
@@ -47,11 +48,15 @@ BEGINNING = EntryId(0, 0)
 
 @dataclass(frozen=True)
 class JournalInfo:
-    """What XINFO says of a stream: its newest id ever, entries in it now, and entries ever added to it."""
+    """What XINFO says of a stream: its newest id ever, entries in it now, entries ever added to it, and its first entry's id.
+
+    `first` is None where the stream is empty.
+    """
 
     last: EntryId
     length: int
     added: int
+    first: EntryId | None = None
 
 
 @dataclass(frozen=True)
@@ -122,9 +127,40 @@ def inspect(client: Client, journals: Sequence[str]) -> dict[str, JournalInfo]:
             pipeline.xinfo_stream(cast(str, raw(name)))
         for name, reply in zip(names, execute(client, pipeline, None), strict=True):
             if reply is not None:
-                last = EntryId.parse(reply["last-generated-id"])
-                found[name] = JournalInfo(last, int(reply["length"]), int(reply["entries-added"]))
+                last, first = EntryId.parse(reply["last-generated-id"]), reply["first-entry"]
+                found[name] = JournalInfo(
+                    last,
+                    int(reply["length"]),
+                    int(reply["entries-added"]),
+                    EntryId.parse(first[0]) if first else None,
+                )
     return found
+
+
+def entry_digest(entry_id: bytes, fields: Sequence[bytes]) -> str:
+    """What tells an entry from every other one: a digest of its id and its fields (names and values in turn), in any order."""
+    pairs = sorted(zip(fields[::2], fields[1::2], strict=False))
+    return hashlib.sha256(repr((entry_id, pairs)).encode()).hexdigest()[:32]
+
+
+def entries_at(client: Client, at: Mapping[str, EntryId]) -> dict[str, list[bytes]]:
+    """The fields of one entry of each journal, names and values in turn; journals that have no such entry are left out."""
+    found: dict[str, list[bytes]] = {}
+    names = list(at)
+    for start in range(0, len(names), _KEYS_PER_PIPELINE):
+        block = names[start : start + _KEYS_PER_PIPELINE]
+        pipeline = client.pipeline(transaction=False)
+        for name in block:
+            pipeline.xrange(cast(str, raw(name)), str(at[name]), str(at[name]), 1)
+        replies: list[list[Any]] = execute(client, pipeline, [])
+        found.update((name, entries[0][1]) for name, entries in zip(block, replies, strict=True) if entries)
+    return found
+
+
+def digests_at(client: Client, at: Mapping[str, EntryId]) -> dict[str, str]:
+    """The digest of one entry of each journal; journals that have no such entry are left out."""
+    found = entries_at(client, at)
+    return {name: entry_digest(str(at[name]).encode(), fields) for name, fields in found.items()}
 
 
 def read(client: Client, stretches: Sequence[Stretch], rows: int = ROWS_PER_PIPELINE) -> Iterator[Reading]:
@@ -171,14 +207,33 @@ def newest_entries(client: Client, journals: Sequence[str], count: int) -> dict[
     return found
 
 
-def trim(client: Client, keep_from: Mapping[str, EntryId]) -> int:
-    """Remove from each journal the entries before an id. Returns how many were removed."""
-    names = list(keep_from)
+@dataclass(frozen=True)
+class Cut:
+    """What to remove of a journal: the entries before `keep_from`, if the entry `anchor` stands there with these `fields`."""
+
+    keep_from: EntryId
+    anchor: EntryId
+    fields: Sequence[bytes]
+
+
+_TRIM = """
+local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
+if not found or #found[2] ~= #ARGV - 2 then return 0 end
+for at, part in ipairs(found[2]) do if part ~= ARGV[at + 2] then return 0 end end
+return redis.call('XTRIM', KEYS[1], 'MINID', '=', ARGV[1])
+"""
+
+
+def trim(client: Client, cuts: Mapping[str, Cut]) -> int:
+    """Cut journals. The look at the anchor and the cut are one step of the server's. Returns how many entries were removed."""
+    names = list(cuts)
     removed = 0
     for start in range(0, len(names), _KEYS_PER_PIPELINE):
-        pipeline = client.pipeline(transaction=False)
+        pipeline: Any = client.pipeline(transaction=False)
         for name in names[start : start + _KEYS_PER_PIPELINE]:
-            pipeline.xtrim(cast(str, raw(name)), minid=str(keep_from[name]), approximate=False)
+            cut = cuts[name]
+            arguments = (str(cut.keep_from), str(cut.anchor), *cut.fields)
+            pipeline.execute_command("EVAL", _TRIM, 1, raw(name), *arguments)
         removed += sum(execute(client, pipeline, 0))
     return removed
 

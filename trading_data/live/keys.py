@@ -99,7 +99,7 @@ def drained(dataset: str) -> str:
 
 
 def sampled(dataset: str) -> str:
-    """Hash: subject → digest of the latest value that was last looked at."""
+    """Hash: key of a latest value → its digest when it was last looked at; and when that was (see `intake.sample`)."""
     return f"archive:sampled:{dataset}"
 
 

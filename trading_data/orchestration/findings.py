@@ -22,7 +22,9 @@ ASSET_JOB = "__ASSET_JOB"
 """Runs of assets that were asked for without naming a job, by a sensor or a person."""
 ASSET_RUNS_FOR = timedelta(days=1)
 """How long the failure of such a run is told: nobody need ever ask for these assets again."""
-LOOKED_AT = frozenset({"redis_health", "timescale_health", "newest_row_is_fresh", "nothing_quarantined"})
+LOOKED_AT = frozenset(
+    {"redis_health", "timescale_health", "newest_row_is_fresh", "nothing_quarantined", "nothing_missing"}
+)
 """Checks, or assets with all of their checks, that say what a look says itself, and sooner."""
 BEATS_WITHIN = 300.0
 """Seconds within which a daemon that runs has said so; it does every 30."""

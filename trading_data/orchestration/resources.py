@@ -43,8 +43,8 @@ class LiveTier(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def for_sensor(self) -> Iterator[Client]:
-        """A client that gives up after two seconds, so that one tick cannot hold up the others."""
-        client = connect(self._url(), timeout=2.0, retries=0)
+        """As `for_archiver`, but it gives up after two seconds, so that one tick cannot hold up the others."""
+        client = connect_for_archiver(self._url(), timeout=2.0)
         try:
             yield client
         finally:

@@ -10,6 +10,8 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL, Composable, Identifier
 
+from trading_data.archive.acceptance import RowOrigin
+from trading_data.archive.rejects import ledger_name
 from trading_data.archive.sql import names_of, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Aggregate, Dataset
@@ -55,6 +57,15 @@ def read_newest(cursor: Cursor, dataset: Dataset, subjects: Sequence[str]) -> pa
     found = SQL(", ").join(out(column.name, column.type, "found") for column in dataset.columns)
     command = statement("newest_rows", **names_of(dataset), found_columns=found)
     return copied(cursor, command, {"subjects": list(subjects)}, codec.schema(dataset))
+
+
+def row_origins(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> list[tuple[RowOrigin, str]]:
+    """Where each of these rows of the archive came from, and the journal of its subject as the ledger names it."""
+    subjects, times = rows[dataset.subject].to_pylist(), rows[dataset.key[1]].to_pylist()
+    values = {"subjects": subjects, "times": times, "low": min(times), "high": max(times)}
+    cursor.execute(statement("row_origins", **names_of(dataset)), values)
+    found = {at - 1: RowOrigin(*of) for at, *of in cursor.fetchall()}
+    return [(found[at], ledger_name(dataset.journal_of(subject))) for at, subject in enumerate(subjects)]
 
 
 def occupied(cursor: Cursor, dataset: Dataset, aggregate: Aggregate | None, one: Range) -> list[Range]:

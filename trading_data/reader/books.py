@@ -1,4 +1,4 @@
-"""What the archive's books say of one moment to a reader: watermarks, loaded batches, stale ranges.
+"""What the archive's books say of one moment to a reader: archived ranges, loaded batches, stale ranges.
 
 Belongs here: small queries on the bookkeeping tables. Does not: rows (`archived`).
 """
@@ -15,47 +15,33 @@ from trading_data.archive.database import Archive
 from trading_data.archive.rejects import ledger_name
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Aggregate, Dataset
-from trading_data.live.journal import BEGINNING, EntryId
+from trading_data.live.journal import EntryId
+from trading_data.live.ranges import EntryRange
 from trading_data.reader.archived import Range
 
-
-@dataclass(frozen=True)
-class Mark:
-    """How far a journal is archived: the last entry, and the highest there ever was (a journal may have gone back)."""
-
-    entry: EntryId = BEGINNING
-    highest: EntryId = BEGINNING
-
-
-class Marks:
-    """The marks of a dataset's journals, by the journal's name; BEGINNING where nothing is archived, or nothing is known."""
-
-    def __init__(self, known: Mapping[str, Mark] | None = None) -> None:
-        """`known` is by the name in the ledger."""
-        self._known = known or {}
-
-    def __getitem__(self, journal: str) -> Mark:
-        """The mark of a journal."""
-        return self._known.get(ledger_name(journal), Mark())
+ArchivedRanges = Mapping[str, list[EntryRange]]
+"""The archived ranges of journals, of all their incarnations, by the name in the ledger."""
 
 
 @dataclass(frozen=True)
 class Books:
-    """The books at one moment: marks, which of the batches asked for are loaded, the newest batch of the dataset, the days
-    that retention has dropped, and where the aggregate does not show the raw rows yet (first and last moment, inclusive).
+    """The books at one moment.
+
+    Archived ranges; which of the batches asked for are loaded; the newest batch of the dataset; the days that retention has
+    dropped; where the aggregate does not show the raw rows yet (first and last moment, inclusive).
     """
 
-    marks: Marks
+    ranges: ArchivedRanges
     loaded: frozenset[str]
     newest_batch: int
     closed: frozenset[date]
     stale: tuple[Range, ...]
 
 
-def read_marks(archive: Archive, dataset: Dataset, subjects: Sequence[str] | None) -> Marks:
-    """The marks of a dataset's journals, or of those of `subjects` where a journal is one subject's."""
+def read_ranges(archive: Archive, dataset: Dataset, subjects: Sequence[str] | None) -> ArchivedRanges:
+    """The archived ranges of a dataset's journals, or of those of `subjects` where a journal is one subject's."""
     values = {"dataset": dataset.name, "journals": _journals(dataset, subjects)}
-    return _marks(archive.ask(statement("marks"), values)[0][0])
+    return _ranges(archive.ask(statement("ranges_as_json"), values)[0][0])
 
 
 def asking_for_books(
@@ -87,15 +73,15 @@ def asking_for_books(
         "start": one[0],
         "end": one[1],
     }
-    parts = {name: statement(name) for name in ("marks", "dropped_days", "stale_ranges")}
+    parts = {name: statement(name) for name in ("ranges_as_json", "dropped_days", "stale_ranges")}
     return statement("loaded_batches", **parts), values
 
 
 def books_in(cursor: Cursor) -> Books:
     """The books that a cursor has been asked for."""
-    loaded, newest, marks, closed, stale = cursor.fetchone() or ([], 0, {}, [], [])
+    loaded, newest, known, closed, stale = cursor.fetchone() or ([], 0, {}, [], [])
     ranges = tuple((low, high) for low, high in stale)
-    return Books(_marks(marks), frozenset(loaded), newest, frozenset(closed), ranges)
+    return Books(_ranges(known), frozenset(loaded), newest, frozenset(closed), ranges)
 
 
 def last_drained(cursor: Cursor, dataset: Dataset) -> datetime | None:
@@ -111,5 +97,10 @@ def _journals(dataset: Dataset, subjects: Sequence[str] | None) -> list[str] | N
     return [ledger_name(dataset.journal_of(subject)) for subject in subjects]
 
 
-def _marks(found: Mapping[str, Sequence[str]]) -> Marks:
-    return Marks({name: Mark(EntryId.parse(at), EntryId.parse(highest)) for name, (at, highest) in found.items()})
+def _ranges(found: Mapping[str, Sequence[tuple[int, str, str, str]]]) -> ArchivedRanges:
+    return {
+        name: [
+            EntryRange(number, EntryId.parse(after), EntryId.parse(last), anchor) for number, after, last, anchor in of
+        ]
+        for name, of in found.items()
+    }

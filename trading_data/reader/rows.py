@@ -17,9 +17,9 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.reader.archived import Range, occupied, read_aggregate, read_newest, read_rows
 from trading_data.reader.as_of import read_as_of
 from trading_data.reader.frames import empty, in_order, made, with_tier
+from trading_data.reader.pieces import Piece
 from trading_data.reader.question import ALWAYS, Question
 from trading_data.reader.tiers import Sight
-from trading_data.reader.union import Piece, union
 from trading_data.times import DAY, floor
 
 _TIME = codec.ARROW_TYPES["time"]
@@ -34,10 +34,10 @@ def rows(question: Question, sight: Sight, one: Range) -> pa.Table:
     """Raw rows in a range."""
     dataset, about = question.dataset, question.about
     if question.as_of is not None and sight.cursor is not None:
-        found = union(dataset, read_as_of(sight.cursor, dataset, about, one, question.as_of), [])
+        found = sight.union(read_as_of(sight.cursor, dataset, about, one, question.as_of), [])
     else:
         waiting = sight.pieces(one)
-        found = union(dataset, _archived(question, sight, one, waiting), waiting)
+        found = sight.union(_archived(question, sight, one, waiting), waiting)
     if about is not None and question.subjects is None:
         found = found.filter(pc.is_in(found[dataset.about], pa.array(about, pa.string())))
     return found if question.session is None else found.filter(_inside(question.session, found[dataset.key[1]]))
@@ -72,7 +72,7 @@ def newest(question: Question, sight: Sight) -> pa.Table:
     archived = codec.schema(dataset).empty_table()
     if sight.cursor is not None:
         archived = read_newest(sight.cursor, dataset, about)
-    found = union(dataset, archived, sight.pieces(ALWAYS))
+    found = sight.union(archived, sight.pieces(ALWAYS))
     if not found.num_rows:
         return found
     subjects = codes(found[dataset.subject])

@@ -3,24 +3,26 @@
 Belongs here: this order, and what is said of a tier that is away. Does not: what is looked for (`rows`, `stream`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from trading_data.archive.acceptance import accepted_of
 from trading_data.archive.closed import on_days
 from trading_data.archive.database import Archive
+from trading_data.archive.order import Accepted
 from trading_data.errors import ArchiveTierError, TradingDataError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
-from trading_data.reader.archived import Range
-from trading_data.reader.books import Books, Marks, asking_for_books, books_in, last_drained, read_marks
-from trading_data.reader.pieces import pieces
+from trading_data.reader.archived import Range, row_origins
+from trading_data.reader.books import ArchivedRanges, Books, asking_for_books, books_in, last_drained, read_ranges
+from trading_data.reader.pieces import Piece, pieces
 from trading_data.reader.question import Question
-from trading_data.reader.union import Piece
+from trading_data.reader.union import union
 from trading_data.reader.waiting import Waiting
 
 Found = TypeVar("Found")
@@ -47,18 +49,29 @@ class Sight:
     books: Books | None = None
 
     def pieces(self, one: Range) -> list[Piece]:
-        """The rows in a range that the archive does not have, in the order of acceptance.
+        """The rows in a range that the archive does not have, in the order in which they will be loaded.
 
         Rows of a day that retention has dropped are on their way to quarantine, and not among them.
         """
-        found = pieces(self.waiting, self.books, one)
+        found = pieces(self.waiting, self.cursor, self.books, one)
         if self.books is None or not self.books.closed:
             return found
         kept = []
         for piece in found:
             late = on_days(self.waiting.dataset, piece.rows, self.books.closed)
-            kept.append(replace(piece, rows=piece.rows.filter(pa.array(~late))) if late.any() else piece)
+            kept.append(Piece(piece.held.without(late)) if late.any() else piece)
         return [piece for piece in kept if piece.rows.num_rows]
+
+    def union(self, archived: pa.Table, waiting: Sequence[Piece]) -> pa.Table:
+        """One row a key out of the archive's rows and those that wait, with the column `tier`."""
+        ranges = self.books.ranges if self.books is not None else {}
+        return union(self.waiting.dataset, archived, waiting, self._accepted, lambda name: ranges.get(name, ()))
+
+    def _accepted(self, rows: pa.Table) -> list[Accepted]:
+        """When and where rows of the archive were accepted."""
+        if self.cursor is None:
+            raise ValueError("there are no rows of an archive that is away")
+        return accepted_of(self.cursor, row_origins(self.cursor, self.waiting.dataset, rows))
 
 
 class View:
@@ -67,7 +80,7 @@ class View:
     def __init__(self, tiers: Tiers, question: Question) -> None:
         """Nothing is read before the first look."""
         self._tiers, self.question = tiers, question
-        self._marks: Marks | None = None
+        self._ranges: ArchivedRanges | None = None
         self._beside_archive, self._alone = self._new(), self._new()
 
     def look(self, find: Callable[[Sight], Found]) -> tuple[Found, Missing]:
@@ -82,7 +95,7 @@ class View:
         except ArchiveTierError as error:
             if not self.question.partial or self.question.as_of is not None:
                 raise
-            self._alone.catch_up(None, partial=True)
+            self._alone.catch_up(dict, partial=True)
             buckets = ", and buckets are made without them" if self.question.aggregate else ""
             missing = (
                 f"archive: away ({_why(error)}); rows that are archived and have left the journals are missing{buckets}"
@@ -105,14 +118,14 @@ class View:
             books = books_in(cursor)
             found = find(Sight(waiting, cursor, books))
             drained_at = last_drained(cursor, question.dataset) if waiting.live_away else None
-        self._marks = books.marks
+        self._ranges = books.ranges
         return found, _not_read(waiting, drained_at)
 
-    def _archived(self) -> Marks:
-        if self._marks is None:
+    def _archived(self) -> ArchivedRanges:
+        if self._ranges is None:
             question = self.question
-            self._marks = read_marks(self._tiers.archive, question.dataset, question.subjects)
-        return self._marks
+            self._ranges = read_ranges(self._tiers.archive, question.dataset, question.subjects)
+        return self._ranges
 
     def _new(self) -> Waiting:
         tiers, question = self._tiers, self.question

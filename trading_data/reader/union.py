@@ -1,34 +1,30 @@
-"""One row a key out of several tables in order of acceptance: what the archive will show once all of it is loaded.
+"""One row a key out of several tables: what the archive will show once all of it is loaded.
 
 Belongs here: this rule, the same as the load's. Does not: reading.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from trading_data.archive.sources import outranked
-from trading_data.archive.versions import Indices, Mask, identity_conflicts, key_order
+from trading_data.archive.order import Accepted, Order, compare
+from trading_data.archive.plan import ranks_of
+from trading_data.archive.rejects import ledger_name
+from trading_data.archive.versions import Indices, Mask, equal_to_previous, key_order
 from trading_data.datasets.declaration import Dataset
+from trading_data.live.ranges import EntryRange
+from trading_data.reader.pieces import Piece
 
 _TIERS = ("archive", "live")
 
-
-@dataclass(frozen=True)
-class Piece:
-    """Rows that are not in the archive yet, in the order of their acceptance: the dataset's columns.
-
-    Those of a piece that is `behind` may add what is missing and replace nothing, as a load would have it: entries of a
-    journal that went back, and entries retried from quarantine, of which only the load can tell.
-    """
-
-    rows: pa.Table
-    behind: bool = False
+Origins = Callable[[pa.Table], Sequence[Accepted]]
+"""Asks when and where rows of the archive were accepted."""
+Ranges = Callable[[str], Sequence[EntryRange]]
+"""The archived ranges of a journal, by its name in the ledger."""
 
 
-def union(dataset: Dataset, archived: pa.Table, waiting: Sequence[Piece]) -> pa.Table:
+def union(dataset: Dataset, archived: pa.Table, waiting: Sequence[Piece], origins: Origins, ranges: Ranges) -> pa.Table:
     """The newest accepted row of each key, sorted by key, with the column `tier` (`live` or `archive`).
 
     Where a dataset has an identity, a key belongs to the identity that came first; rows of another are in quarantine or
@@ -37,39 +33,65 @@ def union(dataset: Dataset, archived: pa.Table, waiting: Sequence[Piece]) -> pa.
     tables = [archived, *(piece.rows for piece in waiting)]
     whole = pa.concat_tables(tables)
     part = np.repeat(np.arange(len(tables)), [table.num_rows for table in tables])
-    behind = np.array([False, *(piece.behind for piece in waiting)])
-    if behind[part].any():
-        keep = ~_already_there(dataset, whole, part, behind)
-        whole, part = whole.filter(pa.array(keep)), part[keep]
-    keep = ~outranked(dataset, whole, {})
-    keep[_of_another_identity(dataset, whole)] = False
-    if not keep.all():
-        whole, part = whole.filter(pa.array(keep)), part[keep]
     if whole.num_rows:
         order, same_key = key_order(dataset, whole)
-        newest = order[np.append(~same_key[1:], True)]
-        if len(newest) < len(order) or (order[1:] < order[:-1]).any():
-            whole, part = whole.take(pa.array(newest)), part[newest]
+        chosen = order
+        if same_key.any():
+            chosen = _winners(dataset, whole, (order, same_key), _Parts(part, waiting, origins), ranges)
+        if len(chosen) < len(order) or (order[1:] < order[:-1]).any():
+            whole, part = whole.take(pa.array(chosen)), part[chosen]
     return whole.append_column("tier", pa.array(_TIERS, pa.string()).take(pa.array((part > 0).astype(np.int8))))
 
 
-def _already_there(dataset: Dataset, whole: pa.Table, part: Indices, behind: Mask) -> Mask:
-    """Rows of pieces that are behind, whose key an earlier table has."""
-    order, same_key = key_order(dataset, whole)
+class _Parts:
+    """When and where the rows of several tables were accepted: the archive's, which is asked once, and those of pieces."""
+
+    def __init__(self, part: Indices, waiting: Sequence[Piece], origins: Origins) -> None:
+        self.part, self._waiting, self._origins = part, waiting, origins
+        self._starts = np.searchsorted(part, np.arange(len(waiting) + 1))
+        self._archived: dict[int, Accepted] = {}
+
+    def ask(self, whole: pa.Table, rows: Indices) -> None:
+        """Ask the archive for its rows among these."""
+        rows = rows[self.part[rows] == 0]
+        if len(rows):
+            self._archived = dict(zip(rows.tolist(), self._origins(whole.take(pa.array(rows))), strict=True))
+
+    def accepted(self, at: int) -> Accepted:
+        """Of a row that was asked for."""
+        part = int(self.part[at])
+        return self._archived[at] if part == 0 else self._waiting[part - 1].accepted(at - int(self._starts[part]))
+
+
+def _winners(dataset: Dataset, whole: pa.Table, by_key: tuple[Indices, Mask], parts: _Parts, ranges: Ranges) -> Indices:
+    """The row of each key, in the order of the keys. Only keys whose rows differ are looked at one by one."""
+    order, same_key = by_key
     of_key = np.cumsum(~same_key) - 1
-    first = part[order][~same_key][of_key]
-    found = np.zeros(len(order), dtype=bool)
-    found[order] = behind[part[order]] & (part[order] != first)
-    return found
+    winners = order[~same_key]
+    differing = np.unique(of_key[same_key & ~equal_to_previous(dataset, whole, order)])
+    if not len(differing):
+        return winners
+    rows = order[np.isin(of_key, differing)]
+    parts.ask(whole, rows)
+    chosen = whole.take(pa.array(rows))
+    ranks = ranks_of(dataset, chosen).tolist()
+    names = [dataset.identity, dataset.subject]
+    identities, subjects = (chosen[name].to_pylist() if name else [""] * len(rows) for name in names)
+    keys = of_key[np.isin(of_key, differing)].tolist()
+    shown = -1
+    for place, key in enumerate(keys):
+        if place == 0 or key != keys[place - 1]:
+            shown = place
+        elif identities[place] == identities[shown] and ranks[place] <= ranks[shown]:
+            archived = ranges(ledger_name(dataset.journal_of(subjects[place])))
+            if ranks[place] < ranks[shown] or _is_newer(parts, int(rows[place]), int(rows[shown]), archived):
+                shown = place
+        winners[key] = rows[shown]
+    return winners
 
 
-def _of_another_identity(dataset: Dataset, whole: pa.Table) -> list[int]:
-    """Rows whose key belongs to another identity; only keys with several rows are looked at."""
-    if dataset.identity is None or not whole.num_rows:
-        return []
-    order, same_key = key_order(dataset, whole)
-    several = np.zeros(len(order), dtype=bool)
-    several[order] = same_key | np.append(same_key[1:], False)
-    positions = np.flatnonzero(several)
-    found = identity_conflicts(dataset, whole.take(pa.array(positions)), {})
-    return [int(positions[at]) for at, _ in found]
+def _is_newer(parts: _Parts, row: int, shown: int, archived: Sequence[EntryRange]) -> bool:
+    """Whether a row was accepted after the one that is shown so far. Rows of one table are in the order of acceptance."""
+    if parts.part[row] == parts.part[shown]:
+        return True
+    return compare(parts.accepted(row), parts.accepted(shown), archived) is Order.NEWER

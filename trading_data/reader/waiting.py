@@ -13,45 +13,47 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trading_data.archive.known import inside_ranges
+from trading_data.archive.rejects import ledger_name
 from trading_data.archive.versions import Indices, Mask, microseconds
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import IntakeError, LiveTierError
+from trading_data.intake.accounted import of_this_incarnation
 from trading_data.intake.batch import Batch, JournalRange, schema
 from trading_data.intake.entries import Entries, to_table
-from trading_data.intake.snapshot import noted_positions
 from trading_data.intake.store import BatchFile, Intake
 from trading_data.live.connection import Client
-from trading_data.live.journal import BEGINNING, EntryId, Stretch, find_journals, inspect, read
+from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, Stretch, find_journals, inspect, read
+from trading_data.live.ranges import first_gap, next_incarnation
 from trading_data.reader.archived import Range
-from trading_data.reader.books import Marks
+from trading_data.reader.books import ArchivedRanges
 from trading_data.times import now
+
+NOT_KNOWN = 2**62
+"""Stands for the incarnation of a journal that nobody has drained yet: newer than every known one."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """A batch, or what was read of the journals at one go (origin `live`): of its good rows those that were asked for.
+    """A batch, or what was read of the journals at one go (origin `journal`, too): of its good rows those asked for.
 
-    `rows` have the dataset's columns, `_journal` (position in `journals`), `_ms` and `_seq`.
+    `head` is the batch without its table; `live` says that the entries are not drained as far as is known. `rows` have the
+    dataset's columns, `_journal` (position in the head's journals), `_ms` and `_seq`.
     """
 
     dataset: Dataset
-    origin: str
-    created: datetime
-    journals: tuple[JournalRange, ...]
+    head: Batch
     rows: pa.Table
+    live: bool = False
 
     @cached_property
     def times(self) -> Indices:
         """The rows' times, sorted: microseconds since 1970."""
         return np.sort(microseconds(self.dataset, self.rows))
 
-    def after(self, marks: Sequence[EntryId]) -> Mask:
-        """Which rows were accepted after the mark of their journal; `marks` has one for each of `journals`."""
-        of_row = self.rows["_journal"].to_numpy()
-        ms, seq = self.rows["_ms"].to_numpy(), self.rows["_seq"].to_numpy()
-        mark_ms = np.array([mark.ms for mark in marks], dtype=np.uint64)[of_row]
-        mark_seq = np.array([mark.seq for mark in marks], dtype=np.uint64)[of_row]
-        return (ms > mark_ms) | ((ms == mark_ms) & (seq > mark_seq))  # type: ignore[no-any-return]
+    def without(self, rows: Mask) -> "Held":
+        """The same without some rows."""
+        return replace(self, rows=self.rows.filter(pa.array(~rows)))
 
     def of(self, one: Range) -> "Held":
         """The same with only the rows in a range."""
@@ -65,8 +67,7 @@ class Held:
 class Waiting:
     """What waits of a dataset, as far as it has been read: `files` in the order of the intake, and `live`, oldest first.
 
-    `live_away` and `unread` say what could not be read, and `noted` how far the journals were drained by Redis' own word,
-    where that is wanted.
+    `live_away` and `unread` say what could not be read.
     """
 
     def __init__(
@@ -93,17 +94,15 @@ class Waiting:
         self._seen: dict[str, EntryId] = {}
         self.files: dict[BatchFile, Held] = {}
         self.live: list[Held] = []
-        self.noted: dict[str, EntryId] = {}
         self.live_away: LiveTierError | None = None
         self.unread: list[IntakeError] = []
 
-    def catch_up(self, archived: Callable[[], Marks] | None, *, partial: bool = False) -> None:
+    def catch_up(self, archived: Callable[[], ArchivedRanges], *, partial: bool = False) -> None:
         """First the journals after what was seen or is archived, then the intake: whatever moves meanwhile is seen twice.
 
         Args:
-            archived: asks for marks, at or before which entries are in the archive for certain, whoever asks it later;
-                called only if a journal has entries. None where the archive cannot be asked: the journals are read from
-                their beginning, and `noted` is read too.
+            archived: asks for the archived ranges, in which entries are in the archive for certain, whoever asks it later;
+                called only if a journal has entries. What it leaves out is read from the journals.
             partial: note what cannot be read in `live_away` and `unread` instead of raising it.
 
         Raises:
@@ -112,9 +111,7 @@ class Waiting:
         """
         self.live_away, self.unread = None, []
         try:
-            self._read_journals(archived or Marks)
-            if archived is None:
-                self.noted = {name: at.last for name, at in noted_positions(self._client, self.dataset).items()}
+            self._read_journals(archived)
         except LiveTierError as error:
             if not partial:
                 raise
@@ -144,7 +141,7 @@ class Waiting:
     @property
     def drained_at(self) -> datetime | None:
         """When the newest of the held batches from journals was drained."""
-        return max((held.created for held in self.files.values() if held.origin == "journal"), default=None)
+        return max((held.head.created for held in self.files.values() if held.head.origin == "journal"), default=None)
 
     def next_moment(self, moment: datetime) -> datetime | None:
         """The first time at or after `moment` that a row held has; None if there is none."""
@@ -156,30 +153,41 @@ class Waiting:
                 found.append(int(held.times[at]))
         return pa.scalar(min(found), pa.timestamp("us", tz="UTC")).as_py() if found else None
 
-    def _read_journals(self, archived: Callable[[], Marks]) -> None:
+    def _read_journals(self, archived: Callable[[], ArchivedRanges]) -> None:
         dataset = self.dataset
         if dataset.carried and self._subjects is not None:
             names = [dataset.journal_of(subject) for subject in self._subjects]
         else:
             names = find_journals(self._client, dataset)
         infos = inspect(self._client, names)
-        marks = archived() if self.live or any(info.length for info in infos.values()) else Marks()
+        ranges = archived() if self.live or any(info.length for info in infos.values()) else {}
+        known = {name: ranges[ledger_name(name)] for name in infos if ledger_name(name) in ranges}
+        current = of_this_incarnation(self._client, known, infos)
         stretches = []
         for name, info in infos.items():
-            after = max(self._seen.get(name, BEGINNING), marks[name].entry)
-            if info.last < after:
-                after = BEGINNING  # the journal went back, or was archived beyond this since it was looked at
-            if info.length and after < info.last:
-                stretches.append(Stretch(name, after, info.last, info.length))
+            after = first_gap(current.get(name, []), info.last)
+            seen = self._seen.get(name, BEGINNING) if name in current or name not in known else BEGINNING
+            begin = info.last if after is None else max(after[0], seen)
+            if info.last < seen:
+                begin = BEGINNING  # the journal went back since it was looked at
+            if info.length and begin < info.last:
+                stretches.append(Stretch(name, begin, info.last, info.length))
         entries = Entries()
         for reading in read(self._client, stretches):
             entries.add(reading)
         self._seen |= {name: info.last for name, info in infos.items()}
-        self.live = [held for held in (self._not_archived(held, marks) for held in self.live) if held.rows.num_rows]
+        self.live = [held for held in (self._not_archived(held, ranges) for held in self.live) if held.rows.num_rows]
         if len(entries):
             table = to_table(dataset, entries, self._earliest).cast(schema(dataset))
-            ranges = tuple(JournalRange(name, "0-0", "0-0", "0-0", 0) for name in entries.journals)
-            self.live.append(self._hold(Batch(dataset.name, "live", now(), "", ranges, table)))
+            numbers = {
+                name: current[name][-1].incarnation
+                if name in current
+                else next_incarnation(known.get(name, []), NOT_KNOWN)
+                for name in entries.journals
+            }
+            parts = tuple(_live_range(name, infos[name], numbers[name]) for name in entries.journals)
+            held = self._hold(Batch(dataset.name, "journal", now(), "", parts, table))
+            self.live.append(replace(held, live=True))
 
     def _read_files(self, waiting: Sequence[BatchFile], *, partial: bool) -> Iterator[tuple[BatchFile, Held]]:
         for file in waiting:
@@ -205,10 +213,14 @@ class Waiting:
         if self._subjects is not None and self.dataset.about in self.dataset.key:
             asked = pc.is_in(rows[self.dataset.about], pa.array(self._subjects, pa.string()))
             rows = rows if pc.all(asked).as_py() else rows.filter(asked)
-        return Held(self.dataset, batch.origin, batch.created, batch.journals, rows).of(self._span)
+        return Held(self.dataset, replace(batch, table=batch.table.slice(0, 0)), rows).of(self._span)
 
-    @staticmethod
-    def _not_archived(held: Held, marks: Marks) -> Held:
+    def _not_archived(self, held: Held, ranges: ArchivedRanges) -> Held:
         """Without what has been archived since it was read, so that a long stream does not hold all that passes by."""
-        keep = held.after([marks[one.journal].entry for one in held.journals])
-        return held if keep.all() else replace(held, rows=held.rows.filter(pa.array(keep)))
+        inside = inside_ranges(held.head, held.rows, ranges)
+        return held.without(inside) if inside.any() else held
+
+
+def _live_range(journal: str, info: JournalInfo, incarnation: int) -> JournalRange:
+    """The range that entries which were only read stand in: all of the journal."""
+    return JournalRange(journal, str(BEGINNING), "", str(info.last), 0, incarnation=incarnation)

@@ -158,7 +158,9 @@ class Demo:
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
             self._check_alive(None)
-            left = sum(undrained(client, one) + len(intake.pending(one.name)) for one in DATASETS.values())
+            left = sum(
+                undrained(client, archive, intake, one) + len(intake.pending(one.name)) for one in DATASETS.values()
+            )
             ranges = sum(len(days) for days in waiting(archive).values())
             if not left and not ranges:
                 return

@@ -1,6 +1,7 @@
 """`run_failure_sensor` on a real instance: failed runs, red checks, tiers away, thresholds crossed, told and cleared."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,13 +12,16 @@ import pytest
 
 from trading_data.alerts.memory import StorageMemory
 from trading_data.alerts.tell import Book, undelivered
+from trading_data.archive.lost import acknowledge_command
+from trading_data.archive.trim import trim_drained
+from trading_data.datasets import PRICE
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.findings import declared_checks, failed_runs, red_checks, silent_daemons, stuck_runs
 from trading_data.times import now
 from trading_data_tests.alerts.receivers import Hook, hook
 from trading_data_tests.live.servers import Node
 from trading_data_tests.orchestration.ticks import end_run, started_run, tick, today
-from trading_data_tests.rig import Rig
+from trading_data_tests.rig import Rig, bar
 
 MB = 1_000_000
 FAILURE, SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
@@ -124,6 +128,35 @@ def test_a_failed_run_and_a_red_check_are_told_and_cleared_by_the_next_that_are_
     assert run(instance).success
     assert "check." not in watch.tick()
     assert new(told, "check") == [("cleared", "check.price_snapshot.keys_as_declared")]
+
+
+def test_lost_entries_are_told_once_and_over_when_their_batch_is_back(
+    rig: Rig, instance: dg.DagsterInstance, told: Hook, tmp_path: Path
+) -> None:
+    """The one emergency has left entries in the intake alone, and their batch is moved away."""
+    watch = Watch(instance)
+    rig.store.record_prices([bar("A")])
+    assert run(instance).success
+    rig.store.record_prices([bar("A", minute) for minute in (1, 2)])
+    (drained,) = rig.snapshot(PRICE)
+    rig.store.record_prices([bar("A", 3)])
+    rig.snapshot(PRICE)
+    trim_drained(rig.client, rig.intake, PRICE)
+    watch.tick()
+    assert new(told, "journal_lost") == []
+    away = shutil.move(drained.file.path, tmp_path / "away")
+    assert run(instance).success
+    watch.tick()
+    one = alert(told, "journal_lost.price")
+    assert (one["status"], one["severity"], one["dataset"], one["value"]) == ("new", "error", "price", 2)
+    assert "journal:price:A after " in one["message"]
+    assert one["command"] == acknowledge_command(PRICE)
+    assert "nothing_missing" not in json.dumps(told.bodies)  # said once, by the look
+    new(told)
+    shutil.move(away, drained.file.path)
+    assert run(instance).success
+    watch.tick()
+    assert new(told, "journal_lost") == [("cleared", "journal_lost.price")]
 
 
 def test_a_failure_that_a_later_success_has_hidden_is_told_all_the_same(

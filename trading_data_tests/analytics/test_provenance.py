@@ -74,7 +74,7 @@ def test_of_many_entries_the_range_and_with_a_client_the_entry(rig: Rig) -> None
 
 
 def test_each_version_has_its_own_batch_and_entry(rig: Rig) -> None:
-    """Archived: 10; then 10 again, 11, 10, 9.5 in one batch; then 9.25. The 10 between is noted as the first one."""
+    """Archived: 10; then 10 again, 11, 10, 9.5 in one batch; then 9.25."""
     rig.store.record_prices([bar("A", close=10.0), bar("A", 1)])
     first = archive(rig, PRICE)
     rig.store.record_prices([bar("A", close=close) for close in (10.0, 11.0, 11.0, 10.0, 9.5)])
@@ -87,7 +87,7 @@ def test_each_version_has_its_own_batch_and_entry(rig: Rig) -> None:
     assert told == [
         (10.0, first, ids[0], second),
         (11.0, second, ids[3], second),
-        (10.0, first, ids[0], second),
+        (10.0, second, ids[5], second),
         (9.5, second, ids[6], third),
         (9.25, third, ids[7], None),
     ]

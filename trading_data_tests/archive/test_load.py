@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from trading_data.archive import rejects
 from trading_data.archive.load import load
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
 from trading_data.errors import IntakeError
@@ -97,17 +98,15 @@ def test_a_batch_that_is_loaded_again_changes_nothing(rig: Rig, tmp_path: Path) 
     assert rig.query("select count(*) from archive_quarantine") == [(1,)]
 
 
-def test_a_batch_that_overlaps_another_counts_each_entry_once(rig: Rig) -> None:
+def test_a_batch_that_overlaps_another_counts_each_entry_once(rig: Rig, tmp_path: Path) -> None:
     rig.store.record_prices([bar("AAPL", minute) for minute in range(5)])
-    rig.snapshot(PRICE)
-    rig.load(PRICE)
+    (first,) = rig.snapshot(PRICE)
+    away = Path(first.file.path).rename(tmp_path / "away")
     rig.store.record_prices([bar("AAPL", 5), bar("AAPL", 0, close=9.5)])
-    rig.client.hset(
-        "archive:drained:price", "journal:price:AAPL", '{"last": "1-0", "added": null, "void": "9999999999999999-0"}'
-    )
     (drained,) = rig.snapshot(PRICE)
     assert drained.rows == 7
-    (loaded,) = rig.load(PRICE)
+    away.rename(first.file.path)
+    _, loaded = rig.load(PRICE)
     assert (loaded.offered, loaded.replayed, loaded.inserted, loaded.replaced) == (7, 5, 1, 1)
     assert rig.account(PRICE).accepted == rig.accepted(PRICE) == 7
 
@@ -182,7 +181,7 @@ def test_any_entry_id_goes_through(rig: Rig, entry_id: str) -> None:
         rig.archive_all(METRICS)
     found = rig.account(METRICS)
     assert (found.inserted, found.quarantined, found.missing) == (1, 1, 0)
-    assert rig.client.xlen("journal:metrics") == 0
+    assert rig.client.xlen("journal:metrics") == 1  # the anchor stays
     assert rig.query("select entry_id from archive_quarantine") == [(entry_id,)]
 
 
@@ -216,3 +215,11 @@ def test_many_rows_of_subjects_some_of_which_the_archive_holds(rig: Rig) -> None
     ]
     assert rig.query("select subject, rows from archive_coverage order by 1") == [("A", 31), ("B", 60), ("C", 30)]
     assert rig.account(PRICE).accepted == rig.accepted(PRICE)
+
+
+def test_many_large_rejected_entries_are_kept_in_several_statements(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rejects, "STATEMENT_BYTES", 1000)
+    for size in (10, 400, 5000, 20, 900):
+        rig.entry("journal:metrics", {"broken": "x" * size})
+    assert rig.archive_all(METRICS)[0].quarantined == 5
+    assert rig.query("select count(*) from archive_quarantine") == [(5,)]

@@ -253,11 +253,26 @@ def test_a_retry_replaces_older_values_and_never_newer_ones(rig: Rig) -> None:
     rig.store.record_metrics([measurement(value=4.0)])
     rig.archive_all(METRICS)
     send(rig, late, edits={"value": "3"})
-    assert counts(rig.load(METRICS)[0]) == (0, 0, 0, 0, 1)
-    (again,) = listing(rig.archive, METRICS, "newer row", 9)
-    assert again.quarantine_id == late
+    assert counts(rig.load(METRICS)[0]) == (0, 1, 0, 0, 0)
     assert rig.query("select value from metrics_data") == [(4.0,)]
-    send(rig, late, edits={"value": "4"})
+    assert rig.query("select (old->>'value')::float8 from archive_revision order by revision_id desc limit 1") == [
+        (3.0,)
+    ]
+    assert waiting(rig) == []
+
+
+def test_a_retry_from_the_batch_of_the_row_cannot_be_ordered_and_waits_on(rig: Rig) -> None:
+    """The archive remembers of a row the range of its batch, not its entry."""
+    rig.entry("journal:metrics", METRIC)
+    rig.store.record_metrics([measurement(value=4.0)])
+    rig.archive_all(METRICS)
+    (number,) = waiting(rig)
+    send(rig, number, edits={"value": "3"})
+    assert counts(rig.load(METRICS)[0]) == (0, 0, 0, 0, 1)
+    (again,) = listing(rig.archive, METRICS, "cannot be ordered", 9)
+    assert again.quarantine_id == number
+    assert rig.query("select value from metrics_data") == [(4.0,)]
+    send(rig, number, edits={"value": "4"})
     assert counts(rig.load(METRICS)[0]) == (0, 0, 1, 0, 0)
     assert waiting(rig) == []
 

@@ -83,7 +83,9 @@ def picture(rig: Rig) -> dict[str, Any]:
     """Every row, every bucket, every key."""
     aggregates = [one.name for dataset in rig.datasets.values() for one in dataset.aggregates]
     names = [name for (name,) in rig.query("select tablename from pg_tables where schemaname = 'public'")]
-    tables = {name: sorted(map(str, rig.query(f"select * from {name}"))) for name in sorted([*names, *aggregates])}
+    tables = {
+        name: sorted(map(str, rig.query(f"select t::text from {name} as t"))) for name in sorted([*names, *aggregates])
+    }
     client = cast(Any, rig.client)
     keys: dict[bytes, tuple[Any, ...]] = {}
     for key in sorted(client.scan_iter()):

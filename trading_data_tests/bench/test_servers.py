@@ -65,7 +65,7 @@ def test_journal_copy_and_archive_have_the_same_rows(rig: Rig, scratch: BenchRig
     scratch.journalled(bars)
     cycle = run_cycle(scratch.client, scratch.archive, scratch.intake, scratch.earliest)
     cycle.expect("inserted", 1200)
-    with pytest.raises(ServerError, match="1,200 entries as inserted and trimmed 1,200, where 1,201 were to be"):
+    with pytest.raises(ServerError, match="1,200 entries as inserted and trimmed 1,197, where 1,201 were to be"):
         cycle.expect("inserted", 1201)
     with scratch.connection() as connection:
         fresh_table(connection)
@@ -86,7 +86,7 @@ def test_the_raw_read_takes_in_every_entry_by_the_requests_of_the_archiver(scrat
     bars = Bars(4, 200)
     scratch.journalled(bars)
     requests = read_requests(scratch.client)
-    assert len(requests) == bars.count // ROWS_PER_PAGE
+    assert len(requests) == bars.count // ROWS_PER_PAGE + 2  # the first page of each of two lanes is a small one
     with wire(scratch.client) as line:
         replies = sum(line.send(one) for one in requests)
     client: Any = scratch.client

@@ -75,7 +75,7 @@ class Walk(RuleBasedStateMachine):
                 raise Died
 
         patch = pytest.MonkeyPatch()
-        for module in ("intake.store", "intake.snapshot", "archive.load", "archive.trim"):
+        for module in ("intake.store", "intake.accounted", "archive.load", "archive.trim"):
             patch.setattr(f"trading_data.{module}.reached", reached)
         try:
             getattr(self.rigs[who], step)(METRICS)

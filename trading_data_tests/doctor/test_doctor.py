@@ -1,6 +1,7 @@
 """`trading-data doctor`: the page, its order and its exit code, with servers that answer and servers that do not."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,14 +9,16 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 from trading_data.alerts.memory import StorageMemory
 from trading_data.alerts.tell import tell
-from trading_data.cli.main import main
+from trading_data.cli.main import group, main
+from trading_data.datasets import TRADE
 from trading_data.orchestration.findings import job_names
 from trading_data_tests.alerts.receivers import Kept, error, hook
 from trading_data_tests.orchestration.ticks import end_run, started_run
-from trading_data_tests.rig import Rig
+from trading_data_tests.rig import Rig, fill
 
 NOWHERE = {
     "TRADING_DATA_REDIS_URL": "redis://me:hunter2@127.0.0.1:1/0",
@@ -151,6 +154,25 @@ def test_a_threshold_crossed(rig: Rig, doctor: Doctor, monkeypatch: pytest.Monke
     assert (code, page["wrong"], found["key"]) == (1, True, "redis_memory")
     assert found["value"] > found["limit"]
     assert found["command"]
+
+
+def test_lost_entries(rig: Rig, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trading_data.health.declared import OF_LOST
+
+    monkeypatch.setattr("trading_data.health.look.THRESHOLDS", OF_LOST)
+    rig.store.record_trades([fill()])
+    rig.archive_all(TRADE)
+    assert doctor()[0] == 0
+    rig.store.record_trades([fill(f"o{number}") for number in range(2, 5)])
+    rig.client.xtrim("journal:trade", maxlen=1, approximate=False)
+    rig.archive_all(TRADE)
+    code, said = doctor()
+    assert (code, keys(said)) == (1, ["journal_lost.trade"])
+    assert "2 trade entries or more are lost" in said
+    assert "journal:trade after " in said
+    command = said.partition("  run: ")[2].splitlines()[0]
+    assert CliRunner().invoke(group, shlex.split(command)[1:]).exit_code == 0
+    assert doctor()[0] == 0
 
 
 def test_no_backup(rig: Rig, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,15 @@
 """The way from journal to archive: thresholds crossed by what waits, and cleared when it has arrived."""
 
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from trading_data.alerts.watch import watch
 from trading_data.archive.database import Archive
+from trading_data.cli.main import group
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import ArchiveTierError, LiveTierError
 from trading_data.health.declared import THRESHOLDS
@@ -105,6 +109,66 @@ def test_an_entry_in_quarantine(rig: Rig) -> None:
     with rig.archive.transaction() as cursor:
         cursor.execute("update archive_quarantine set settled = 'discarded', settled_at = now()")
     assert keys(rig) == {}
+
+
+def of_loss(rig: Rig) -> dict[str, tuple[str, str]]:
+    """What is wrong with journals and batches: message and command by key."""
+    found = judge(THRESHOLDS, flow(rig))
+    return {
+        one.key: (one.message, one.command) for one in found if one.key.startswith(("journal_lost", "batch_damaged"))
+    }
+
+
+def test_entries_that_are_lost_until_they_are_acknowledged(rig: Rig) -> None:
+    rig.store.record_prices([bar("A")])
+    rig.archive_all(PRICE)
+    rig.store.record_prices([bar("A", minute) for minute in range(1, 5)])
+    rig.client.xtrim("journal:price:A", maxlen=1, approximate=False)
+    for _ in range(2):  # not drained yet, and archived
+        assert flow(rig).value("flow.journal.lost", "price") == 3
+        message, command = of_loss(rig)["journal_lost.price"]
+        assert message.startswith("3 price entries or more are lost: ")
+        assert "journal:price:A" in message
+        rig.archive_all(PRICE)
+    assert list(of_loss(rig)) == ["journal_lost.price"]
+    assert CliRunner().invoke(group, shlex.split(command)[1:]).exit_code == 0
+    assert of_loss(rig) == {}
+    assert flow(rig).value("flow.journal.lost", "price") == 0
+
+
+def test_a_damaged_batch_is_a_finding_and_hides_no_figure(rig: Rig) -> None:
+    rig.store.record_metrics([measurement()])
+    rig.snapshot(METRICS)
+    rig.store.record_metrics([measurement(minute=1)])
+    rig.snapshot(METRICS)
+    path = Path(rig.intake.pending("metrics")[0].path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    rig.store.record_trades([fill()])
+    found = flow(rig)
+    assert found.value("flow.journal.undrained", "trade") == 1
+    assert found.value("flow.batches.waiting", "metrics") == 2
+    assert (found.value("flow.journal.undrained", "metrics"), found.value("flow.journal.lost", "metrics")) == (0, 0)
+    message, command = of_loss(rig)["batch_damaged.metrics"]
+    assert str(path) in message
+    assert command == "trading-data verify"
+    rig.client.xtrim("journal:metrics", maxlen=0, approximate=False)
+    assert set(of_loss(rig)) == {"batch_damaged.metrics", "journal_lost.metrics"}
+    path.write_bytes(whole)
+    assert of_loss(rig) == {}
+
+
+def test_too_many_batches_are_not_opened_and_what_was_lost_is_not_called_over(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.store.record_metrics([measurement()])
+    rig.snapshot(METRICS)
+    monkeypatch.setattr("trading_data.health.journals._HEADS", 0)
+    (one,) = (one for one in flow(rig).named("flow.journal.lost") if one.of == "metrics")
+    assert (one.value, one.not_offered.startswith("1 batches wait, too many to open each")) == (None, True)
+    watched = watch(rig.client, rig.archive, rig.intake, now())
+    assert watched.unknown("journal_lost.metrics")
+    assert not watched.unknown("journal_lost.price")
 
 
 def test_rows_that_wait_for_their_aggregates(rig: Rig) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from trading_data.cli.main import group
 from trading_data.exporter.families import FAMILIES
-from trading_data.health.declared import AWAYS, OF_FRESHNESS, OF_REDIS, OF_TIMESCALE, THRESHOLDS
+from trading_data.health.declared import AWAYS, OF_FRESHNESS, OF_LOST, OF_REDIS, OF_TIMESCALE, THRESHOLDS
 from trading_data.health.figures import Figure, Figures
 from trading_data.health.thresholds import ERROR, Threshold, as_text, judge
 from trading_data.orchestration.build import build_defs
@@ -60,7 +60,7 @@ def test_an_error_lies_further_on_and_harms_more_than_its_warning() -> None:
 
 def test_every_threshold_is_checked_once() -> None:
     keys = [key for checks in (OF_REDIS, OF_TIMESCALE) for of_check in checks.values() for key in of_check]
-    assert sorted(keys) == sorted({one.key for one in THRESHOLDS} - {one.key for one in OF_FRESHNESS})
+    assert sorted(keys) == sorted({one.key for one in THRESHOLDS} - {one.key for one in (*OF_FRESHNESS, *OF_LOST)})
 
 
 def test_every_command_exists() -> None:

@@ -11,10 +11,13 @@ from trading_data.datasets import METRICS, PRICE
 from trading_data.errors import LiveTierError
 from trading_data.intake import lease as lease_module
 from trading_data.intake import snapshot as snapshot_module
+from trading_data.intake.accounted import note, noted
 from trading_data.intake.sample import sample
-from trading_data.intake.snapshot import Position
 from trading_data.live.journal import EntryId
+from trading_data.live.ranges import EntryRange
 from trading_data_tests.rig import EARLIEST, Rig, bar, measurement
+
+FIELDS: dict[str, str] = {"open": "10", "high": "12", "low": "9", "close": "11", "volume": "100", "source": "test"}
 
 
 def test_nothing_new_writes_nothing(rig: Rig) -> None:
@@ -40,7 +43,7 @@ def test_a_drain_that_died_before_it_noted_does_not_count_twice(rig: Rig, monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(snapshot_module, "save_positions", die)
+        patch.setattr(snapshot_module, "note", die)
         with pytest.raises(KeyboardInterrupt):
             rig.snapshot(METRICS)
     assert len(rig.intake.pending("metrics")) == 1
@@ -90,13 +93,11 @@ def test_a_journal_that_went_back_is_drained_again_and_changes_nothing(rig: Rig)
     rig.client.delete("journal:metrics")
     rig.entry_at("journal:metrics", "1000-0", measurement(minute=0, value=1.0))
     rig.entry_at("journal:metrics", "1500-0", measurement(minute=1, value=5.0))
-    (drained,) = rig.snapshot(METRICS)
-    assert drained.journals[0].rewound
-    (loaded,) = rig.load(METRICS)
-    assert (loaded.offered, loaded.inserted, loaded.replaced, loaded.quarantined) == (2, 1, 0, 1)
+    (loaded,) = rig.archive_all(METRICS)
+    assert (loaded.offered, loaded.replayed, loaded.inserted, loaded.quarantined) == (2, 1, 1, 0)
     assert rig.query("select value from metrics_data order by timestamp") == [(2.0,), (5.0,)]
-    assert rig.query("select kind from archive_quarantine") == [("behind the watermark",)]
-    assert rig.trim(METRICS).removed == 2
+    assert rig.query("select count(*), count(distinct incarnation) from archive_range") == [(2, 2)]
+    assert rig.client.xlen("journal:metrics") == 1
     rig.entry_at("journal:metrics", "1600-0", measurement(minute=2))
     assert [one.rows for one in rig.snapshot(METRICS)] == [1]
     assert rig.load(METRICS)[0].inserted == 1
@@ -184,9 +185,9 @@ def test_trim_leaves_what_is_not_archived_and_the_hot_window(rig: Rig) -> None:
     rig.load(METRICS)
     rig.store.record_metrics([measurement(minute=1)])
     assert rig.trim(METRICS, timedelta(hours=1)).removed == 0  # archived, but hot
-    assert rig.trim(METRICS).removed == 1
-    assert rig.client.xlen("journal:metrics") == 1
+    assert rig.trim(METRICS).removed == 0  # the last archived entry stays, as the anchor
     rig.archive_all(METRICS)
+    assert rig.client.xlen("journal:metrics") == 1
     assert rig.account(METRICS).accepted == 2
 
 
@@ -199,9 +200,13 @@ def test_trim_leaves_a_journal_alone_that_went_back(rig: Rig) -> None:
     assert (trimmed.removed, trimmed.left_alone) == (0, ("journal:metrics",))
 
 
-def test_a_position_survives_its_text() -> None:
-    position = Position(EntryId(5, 1), None, EntryId(9, 0))
-    assert Position.load(position.dump().encode()) == position
+def test_what_is_noted_comes_back(rig: Rig) -> None:
+    ranges = [
+        EntryRange(7, EntryId(0, 0), EntryId(5, 1), "abc", 3),
+        EntryRange(7, EntryId(8, 0), EntryId(9, 0), "", None),
+    ]
+    note(rig.client, METRICS, {"journal:metrics": ranges})
+    assert noted(rig.client, METRICS) == {"journal:metrics": ranges}
 
 
 def test_a_server_that_lost_its_last_second_and_went_on(rig: Rig) -> None:
@@ -213,8 +218,9 @@ def test_a_server_that_lost_its_last_second_and_went_on(rig: Rig) -> None:
     rig.entry_at("journal:metrics", "1000-0", measurement(minute=0))
     rig.entry_at("journal:metrics", "3000-0", measurement(minute=2))
     (drained,) = rig.snapshot(METRICS)
-    assert (drained.rows, drained.journals[0].missing, drained.journals[0].rewound) == (1, 0, False)
-    assert rig.load(METRICS)[0].inserted == 1
+    assert (drained.rows, drained.journals[0].missing) == (2, 0)
+    (loaded,) = rig.load(METRICS)
+    assert (loaded.replayed, loaded.inserted) == (1, 1)
     assert rig.query("select count(*) from metrics_data") == [(3,)]
 
 
@@ -232,7 +238,37 @@ def test_an_emergency_trim_goes_no_further_than_the_intake(rig: Rig) -> None:
     rig.store.record_metrics([measurement(minute=minute) for minute in range(3)])
     rig.snapshot(METRICS)
     rig.store.record_metrics([measurement(minute=3)])
-    assert trim_drained(rig.client, METRICS).removed == 3
-    assert rig.client.xlen("journal:metrics") == 1
+    assert trim_drained(rig.client, rig.intake, METRICS).removed == 2
+    assert rig.client.xlen("journal:metrics") == 2
     rig.archive_all(METRICS)
     assert rig.account(METRICS).accepted == 4
+
+
+def test_a_latest_value_that_its_journal_says_further_back_is_not_taken_for_a_new_one(rig: Rig) -> None:
+    """A journalled correction and many late bars came after the bar that stands in the hash."""
+    rig.store.record_prices([bar("A", 60)])
+    rig.entry("journal:price:A", {**FIELDS, "timestamp": "2026-11-20T16:00:00Z", "close": "9.5"})
+    for minute in range(20):
+        rig.entry("journal:price:A", {**FIELDS, "timestamp": f"2026-11-20T15:{minute:02}:00Z"})
+    for _ in range(2):
+        rig.snapshot(PRICE)
+        assert sample(rig.client, rig.intake, PRICE, earliest=EARLIEST) is None
+        rig.load(PRICE)
+    assert rig.query("select close from price_data order by timestamp desc limit 1") == [(9.5,)]
+    assert rig.account(PRICE).accepted == rig.accepted(PRICE)
+
+
+def test_a_sampled_value_replaces_what_was_accepted_before_the_last_look_and_nothing_else(rig: Rig) -> None:
+    rig.store.record_prices([bar("A", 0), bar("A", 1)])
+    rig.archive_all(PRICE)
+    sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+    rig.client.hset("stocks:price:A", "close", "10.5")  # by a producer without a journal, after the last look
+    assert sample(rig.client, rig.intake, PRICE, earliest=EARLIEST) is not None
+    assert rig.load(PRICE)[0].replaced == 1
+    rig.client.hset("stocks:price:A", "close", "10")  # and now one of two that nobody can order
+    rig.entry("journal:price:A", {**FIELDS, "timestamp": "2026-11-20T15:01:00Z", "close": "9.5"})
+    rig.archive_all(PRICE)
+    sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+    assert rig.load(PRICE)[0].quarantined == 1
+    assert rig.query("select close from price_data order by timestamp desc limit 1") == [(9.5,)]
+    assert rig.query("select kind from archive_quarantine") == [("cannot be ordered",)]

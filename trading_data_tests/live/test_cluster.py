@@ -15,8 +15,8 @@ from trading_data import LiveStore
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import LiveTierError
 from trading_data.intake import lease as lease_module
+from trading_data.intake.accounted import noted
 from trading_data.intake.sample import sample
-from trading_data.intake.snapshot import noted_positions
 from trading_data.live import journal
 from trading_data.live.cache import Counts
 from trading_data.live.channels import Update
@@ -112,7 +112,7 @@ def test_the_whole_path_is_exact(spread: Rig, cluster: Cluster) -> None:
     live = frames(spread)
     assert [len(one) for one in live] == [3 * len(SYMBOLS) + 1, 40, 40]
     assert live[0].query("symbol == 'S000'")["close"].tolist() == [11.0, 10.5, 11.0]
-    assert archive(spread) == [3 * len(SYMBOLS) + 3, 40, 40]
+    assert archive(spread) == [2 * len(SYMBOLS) + 3, 39, 39]  # the last entry of each journal stays
     archived = frames(spread)
     assert archived[0].query("symbol == 'OLD'")["source"].tolist() == ["test"]
     assert spread.query("select symbol from price_data where symbol = 'OLD'") == [("OLD",)]
@@ -123,7 +123,7 @@ def test_the_whole_path_is_exact(spread: Rig, cluster: Cluster) -> None:
     for dataset in (TRADE, METRICS):
         assert spread.account(dataset).accepted == spread.accepted(dataset) == 40
     assert spread.account(PRICE).accepted == spread.accepted(PRICE) + 1
-    assert len(noted_positions(spread.client, PRICE)) == len(SYMBOLS)
+    assert len(noted(spread.client, PRICE)) == len(SYMBOLS)
     assert archive(spread) == [0, 0, 0]
     assert len(spread.reader.latest(SYMBOLS)) == len(SYMBOLS)
     assert gather(spread.client, spread.archive, spread.intake).live == cluster.url

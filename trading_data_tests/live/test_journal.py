@@ -9,7 +9,8 @@ from trading_data_tests.rig import Rig, bar
 
 def test_entry_ids_order_as_redis_orders_them() -> None:
     assert EntryId.parse("9-10") < EntryId.parse(b"10-0") < EntryId.parse("10-1")
-    assert str(EntryId.parse("9-10").following()) == "9-11"
+    before = [str(EntryId.parse(one).preceding()) for one in ("9-10", "9-0", "0-1", "0-0")]
+    assert before == ["9-9", f"8-{2**64 - 1}", "0-0", "0-0"]
 
 
 def test_a_pipeline_asks_for_no_more_rows_than_told(rig: Rig) -> None:

@@ -14,7 +14,18 @@ from trading_data.errors import LiveTierError
 from trading_data.intake.sample import sample
 from trading_data.live import strange as strange_module
 from trading_data.live.connection import connect_for_archiver
-from trading_data.live.journal import BEGINNING, EntryId, Stretch, find_keys, inspect, newest_entries, read, trim
+from trading_data.live.journal import (
+    BEGINNING,
+    Cut,
+    EntryId,
+    Stretch,
+    entries_at,
+    find_keys,
+    inspect,
+    newest_entries,
+    read,
+    trim,
+)
 from trading_data.live.keys import KEYS
 from trading_data.live.strange import WrongType, keys_of, wrong_types
 from trading_data.orchestration.assets.snapshots import snapshot_assets
@@ -96,7 +107,7 @@ def test_they_hold_nothing_else_up(rig: Rig) -> None:
     hashed(rig, "stocks:price:HASH", BAR)  # beside journal:price:HASH, which is no stream
     assert [(one.rows, one.rejected) for one in rig.snapshot(PRICE)] == [(1, 0)]
     assert sampled(rig) == (1, 0)
-    assert rig.trim(PRICE).removed == 1
+    assert rig.trim(PRICE).journals == 1
     assert rig.archive_all(TRADE) == []
     assert rig.archive_all(METRICS)[0].inserted == 1
     assert rig.query("select symbol from price_data order by 1") == [("A",), ("HASH",)]
@@ -118,7 +129,8 @@ def test_a_key_that_changes_its_type_meanwhile_holds_nothing_up(rig: Rig) -> Non
         "journal:price:A": 0,
         "journal:price:B": 1,
     }
-    assert trim(rig.client, dict.fromkeys(journals, EntryId(2**63, 0))) == 1
+    (fields,) = entries_at(rig.client, {journals[1]: infos[journals[1]].last}).values()
+    assert trim(rig.client, dict.fromkeys(journals, Cut(EntryId(2**63, 0), infos[journals[1]].last, fields))) == 1
 
 
 def test_what_is_not_answered_is_an_error_and_not_taken_for_missing(server: Node) -> None:

@@ -1,12 +1,16 @@
 """Whole runs of the archive job on an instance of Dagster."""
 
 import os
+import re
+import shlex
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 from trading_data import Bar
+from trading_data.cli.main import group
 from trading_data.datasets import DATASETS, PRICE, TRADE
 from trading_data.orchestration.health_checks import FRESH
 from trading_data.times import day_start, now
@@ -101,14 +105,23 @@ def test_rejected_entries_turn_a_check_yellow_and_the_rest_passes(rig: Rig, inst
     assert "1 key taken" in str(said)
 
 
-def test_entries_trimmed_by_somebody_turn_a_check_red(rig: Rig, instance: dg.DagsterInstance) -> None:
+def test_lost_entries_keep_a_check_red_until_they_are_acknowledged(rig: Rig, instance: dg.DagsterInstance) -> None:
     rig.store.record_prices(bars_of_today(1))
-    run_archive(instance)
+    assert checks(run_archive(instance))["price_data", "nothing_missing"][0]
     rig.store.record_prices(bars_of_today(4))
     rig.client.xtrim("journal:price:A", maxlen=1, approximate=False)
-    passed, said = checks(run_archive(instance))["price_data", "nothing_missing"]
-    assert not passed
-    assert "3 entries had gone" in str(said)
+    for _ in range(2):
+        found = checks(run_archive(instance))
+        passed, said = found["price_data", "nothing_missing"]
+        assert not passed
+        assert "(3 entries)" in str(said)
+        assert "journal:price:A after " in str(said)
+        assert found["trade_data", "nothing_missing"][0]
+    command = re.search("`(trading-data verify --acknowledge [^`]+)`", str(said))
+    assert command is not None
+    done = CliRunner().invoke(group, shlex.split(command[1])[1:])
+    assert done.exit_code == 0, done.output
+    assert checks(run_archive(instance))["price_data", "nothing_missing"][0]
 
 
 def test_the_archive_away_is_one_clear_line_and_the_next_run_carries_on(
@@ -144,7 +157,7 @@ def test_memory_pressure_leaves_no_hot_window(rig: Rig, instance: dg.DagsterInst
     assert rig.client.xlen("journal:price:A") == 5
     rig.store.record_prices(bars_of_today(1))
     assert run_archive(instance, **{"trading_data/trigger": "memory_pressure"}).success
-    assert rig.client.xlen("journal:price:A") == 0
+    assert rig.client.xlen("journal:price:A") == 1  # the last archived entry stays: by it the journal is known again
 
 
 def test_the_archive_away_and_memory_critical_trims_what_is_in_the_intake(
@@ -159,8 +172,8 @@ def test_the_archive_away_and_memory_critical_trims_what_is_in_the_intake(
             result = run_archive(instance)
         finally:
             rig.client.config_set("maxmemory", str(limit))
-    assert materializations(result, "price_snapshot")[today()]["trimmed to the intake"] == 5
-    assert rig.client.xlen("journal:price:A") == 0
+    assert materializations(result, "price_snapshot")[today()]["trimmed to the intake"] == 4
+    assert rig.client.xlen("journal:price:A") == 1
     assert run_archive(instance).success
     assert rig.account(PRICE).accepted == 5
 

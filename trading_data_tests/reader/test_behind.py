@@ -20,31 +20,47 @@ def test_a_journal_that_went_back_reads_the_same_before_and_after_its_load(rig: 
     rig.entry_at("journal:metrics", "3000-0", measurement(minute=0, value=2.0))
     rig.entry_at("journal:metrics", "3001-0", measurement(minute=2, value=3.0))
     for step in (rig.snapshot, rig.load, rig.snapshot):
-        assert values(rig) == [1.0, 1.0, 3.0]
+        assert values(rig) == [2.0, 1.0, 3.0]
         step(METRICS)
     rig.entry_at("journal:metrics", "3002-0", measurement(minute=2, value=4.0))
     rig.entry_at("journal:metrics", "3003-0", measurement(minute=3, value=5.0))
     for step in (rig.snapshot, rig.load, rig.snapshot):
-        assert values(rig) == [1.0, 1.0, 3.0, 5.0]
+        assert values(rig) == [2.0, 1.0, 4.0, 5.0]
         step(METRICS)
-    rig.entry_at("journal:metrics", "7000-0", measurement(minute=2, value=4.0))
+    rig.entry_at("journal:metrics", "7000-0", measurement(minute=2, value=3.0))
     for step in (rig.snapshot, rig.load, rig.snapshot):
-        assert values(rig) == [1.0, 1.0, 4.0, 5.0]
+        assert values(rig) == [2.0, 1.0, 3.0, 5.0]
         step(METRICS)
+
+
+def test_entries_that_come_again_do_not_undo_a_correction_which_the_journal_has_lost(rig: Rig) -> None:
+    """The archive has 2.0, accepted after 1.0; the journal went back to before it, and on."""
+    rig.entry_at("journal:metrics", "1000-0", measurement(minute=0, value=1.0))
+    rig.entry_at("journal:metrics", "2000-0", measurement(minute=0, value=2.0))
+    rig.snapshot(METRICS)
+    rig.load(METRICS)
+    rig.client.delete("journal:metrics")
+    rig.entry_at("journal:metrics", "1000-0", measurement(minute=0, value=1.0))
+    rig.entry_at("journal:metrics", "1500-0", measurement(minute=1, value=3.0))
+    for step in (rig.snapshot, rig.load, rig.snapshot):
+        assert values(rig) == [2.0, 3.0]
+        step(METRICS)
+    account = rig.account(METRICS)
+    assert (account.inserted, account.replaced, account.quarantined, account.replayed) == (2, 1, 0, 1)
 
 
 def test_an_entry_retried_from_quarantine_replaces_a_newer_row_never(rig: Rig) -> None:
-    """The second execution of a key waits in quarantine; corrected to be the first one's, the row it would undo is newer."""
-    rig.store.record_trades([fill("o1", "e1"), fill("o1", "e2", strategy="old")])
+    """A second execution of a key waits in quarantine; corrected to be the first one's, the row it would undo is newer."""
+    rig.store.record_trades([fill("o1", "e1"), fill("o1", "e2", strategy="old"), fill("o1", "e3", strategy="old")])
     rig.archive_all(TRADE)
     rig.store.record_trades([fill("o1", "e1", strategy="new")])
     rig.archive_all(TRADE)
-    ((number,),) = rig.query("select quarantine_id from archive_quarantine")
+    (number,), (other,) = rig.query("select quarantine_id from archive_quarantine order by 1")
     retry(rig.archive, rig.intake, ids=[number], earliest=EARLIEST, edits={"execution_id": "e1"})
     for _ in range(2):
         assert rig.reader.trades(None, MOMENT, END)["strategy"].tolist() == ["new"]
         rig.load(TRADE)
-    retry(rig.archive, rig.intake, ids=[number], earliest=EARLIEST, edits={"order_id": "o2"})
+    retry(rig.archive, rig.intake, ids=[other], earliest=EARLIEST, edits={"order_id": "o2"})
     for tier in ("live", "archive"):
         found = rig.reader.trades(None, MOMENT, END)
         assert found[["order_id", "strategy", "tier"]].to_numpy().tolist() == [

@@ -15,7 +15,7 @@ from trading_data_tests.rig import Rig, bar
 def emergency(rig: Rig) -> None:
     """The newest row is in the intake alone: its journal was trimmed because memory ran out."""
     rig.snapshot(PRICE)
-    assert trim_drained(rig.client, PRICE).removed == 1
+    assert trim_drained(rig.client, rig.intake, PRICE).removed == 1
 
 
 PLACES: dict[str, Callable[[Rig], object]] = {

@@ -71,7 +71,7 @@ class MovingClient:
 
 def drain_and_forget(rig: Rig, _: str) -> None:
     rig.snapshot(PRICE)
-    trim_drained(rig.client, PRICE)
+    trim_drained(rig.client, rig.intake, PRICE)
 
 
 def correct_and_archive(rig: Rig, symbol: str) -> None:

@@ -85,15 +85,15 @@ def test_a_whole_answer_says_that_nothing_is_missing(readers: Readers) -> None:
 def test_without_the_archive(readers: Readers) -> None:
     spread(readers.rig)
     found = readers.no_archive.prices("A", MOMENT, END, partial=True)
-    assert minutes(found) == [1, 2, 3, 4]
-    assert found["close"].tolist() == [10.0, 11.0, 11.0, 11.0]
+    assert minutes(found) == [0, 1, 2, 3, 4]
+    assert found["close"].tolist() == [11.0, 10.0, 11.0, 11.0, 11.0]
     (said,) = found.attrs["missing"]
     assert said.startswith("archive: away (")
     assert said.endswith("rows that are archived and have left the journals are missing")
     assert "Connection refused" in said
     assert "hidden" not in said
     buckets = readers.no_archive.prices("A", *DAY, "5m", partial=True)
-    assert buckets[["volume", "close", "tier"]].to_numpy().tolist() == [[400.0, 11.0, "live"]]
+    assert buckets[["volume", "close", "tier"]].to_numpy().tolist() == [[500.0, 11.0, "live"]]
     assert "buckets are made without them" in buckets.attrs["missing"][0]
 
 
@@ -126,8 +126,8 @@ def test_the_last_snapshot_known_may_be_archived(readers: Readers) -> None:
 def test_without_both(readers: Readers) -> None:
     spread(readers.rig)
     found = readers.neither.prices("A", MOMENT, END, partial=True)
-    assert (minutes(found), tiers(found)) == ([1, 2, 3], ["archive", "live"])
-    assert found["close"].tolist() == [10.0, 11.0, 11.0]
+    assert (minutes(found), tiers(found)) == ([0, 1, 2, 3], ["archive", "live"])
+    assert found["close"].tolist() == [11.0, 10.0, 11.0, 11.0]
     readers.rig.archive_all(PRICE)
     found = readers.neither.prices("A", *DAY, "1h", partial=True)
     assert (len(found), tiers(found)) == (0, ["archive", "live"])
@@ -146,8 +146,8 @@ def test_a_damaged_batch(readers: Readers) -> None:
     assert first.name in found.attrs["missing"][0]
     Path(second.path).write_bytes(b"x")
     found = readers.no_archive.prices("A", MOMENT, END, partial=True)
-    assert (minutes(found), tiers(found)) == ([1, 3, 4], ["archive", "intake", "intake"])
-    assert found["close"].tolist() == [10.0, 11.0, 11.0]
+    assert (minutes(found), tiers(found)) == ([0, 1, 3, 4], ["archive", "intake", "intake"])
+    assert found["close"].tolist() == [11.0, 10.0, 11.0, 11.0]
 
 
 def test_an_intake_that_cannot_be_listed(readers: Readers) -> None:
@@ -200,7 +200,7 @@ def test_what_the_archive_knew_is_never_partial(readers: Readers) -> None:
 def test_streams_say_it_too(readers: Readers) -> None:
     spread(readers.rig)
     frames = list(readers.no_archive.stream("price", "A", MOMENT, END, rows=3, partial=True))
-    assert [minutes(frame) for frame in frames] == [[1, 2, 3], [4]]
+    assert [minutes(frame) for frame in frames] == [[0, 1, 2], [3, 4]]
     assert [tiers(frame) for frame in frames] == [["archive"]] * 2
     (frame,) = readers.no_archive.stream("price", "none", MOMENT, END, partial=True)
     assert (len(frame), tiers(frame)) == (0, ["archive"])
@@ -210,7 +210,7 @@ def test_streams_say_it_too(readers: Readers) -> None:
 
 def test_latest_from_what_there_is(readers: Readers) -> None:
     spread(readers.rig)
-    assert trim_drained(readers.rig.client, PRICE).removed
+    assert trim_drained(readers.rig.client, readers.rig.intake, PRICE).removed
     for who, minute, missing in (("no_live", 3, ["live"]), ("neither", 3, ["archive", "live"]), ("no_archive", 4, [])):
         found = getattr(readers, who).latest(["A"], partial=True)
         assert (minutes(found), tiers(found)) == ([minute], missing)

@@ -91,7 +91,7 @@ def books(servers: Settings) -> Iterator[Place]:
             migrate(Archive(place.url("owner")))
         else:
             texts = {one.name: one.text for one in migrations()}
-            place.run("owner", texts["001_bookkeeping.sql"] + texts["006_retention.sql"])
+            place.run("owner", texts["001_bookkeeping.sql"] + texts["006_retention.sql"] + texts["007_ranges.sql"])
             for name in ("archive_coverage", "archive_source", "archive_disagreement", "archive_asked"):
                 place.run("owner", f"create table {name} (dataset text)")
             place.run("owner", "create table archive_migration (name text)")
@@ -130,7 +130,7 @@ def test_the_reader_is_in_read_only_transactions_anyway(books: Place, statement:
     "statement",
     [
         "delete from archive_ledger", "update archive_ledger set inserted = 0", "truncate archive_ledger",
-        "delete from archive_watermark", "delete from archive_quarantine", "truncate archive_quarantine",
+        "delete from archive_entry_hash", "delete from archive_quarantine", "truncate archive_quarantine",
         "update archive_revision set old = '{}'", "delete from archive_revision",
         "insert into archive_dropped select * from archive_dropped",
         "insert into archive_migration select * from archive_migration", "drop table archive_ledger",

@@ -9,7 +9,7 @@ Belongs here: all of them together, and which asset's checks they are. Does not:
 
 from trading_data.health.declared.backups import BACKUPS as BACKUPS
 from trading_data.health.declared.flow import FLOW as FLOW
-from trading_data.health.declared.flow import FRESHNESS, FULL
+from trading_data.health.declared.flow import FRESHNESS, FULL, LOST
 from trading_data.health.declared.forms import ARCHIVE_AWAY as ARCHIVE_AWAY
 from trading_data.health.declared.forms import AWAYS as AWAYS
 from trading_data.health.declared.forms import FLOW_UNKNOWN as FLOW_UNKNOWN
@@ -46,10 +46,11 @@ OF_TIMESCALE: dict[str, tuple[str, ...]] = {
     "performance": ("timescale_slow_statement", "timescale_cache", "timescale_dead_rows"),
     "chunks": ("timescale_chunks_overdue",),
     "replication": ("timescale_replica_late", "timescale_log_failing"),
-    "lag": ("journal_lag", "batches_waiting", "refreshes_waiting"),
+    "lag": ("journal_lag", "batches_waiting", "batch_damaged", "refreshes_waiting"),
     "rejected": ("quarantine", "clock_ahead"),
 }
-"""The checks of `timescale_health`, likewise; freshness is a check of each archive asset."""
+"""The checks of `timescale_health`, likewise; freshness, and what is lost, are checks of each archive asset."""
 OF_FRESHNESS: tuple[Threshold, ...] = tuple(one for one in FLOW if one.key == FRESHNESS)
+OF_LOST: tuple[Threshold, ...] = tuple(one for one in FLOW if one.key == LOST)
 
 THRESHOLDS: tuple[Threshold, ...] = (*REDIS, *TIMESCALE, *FLOW)

@@ -3,12 +3,39 @@
 Belongs here: limits and words. Does not: measuring (`health.flow`).
 """
 
+from trading_data.archive.lost import acknowledge_command
 from trading_data.datasets import DATASETS
-from trading_data.health.declared.forms import ARCHIVE, REFRESH, both, full_in, itself, single
-from trading_data.health.thresholds import Threshold
+from trading_data.health.declared.forms import ARCHIVE, REFRESH, at_once, both, full_in, itself, single
+from trading_data.health.thresholds import ERROR, Threshold
 
-FRESHNESS, FULL = "freshness", "memory_full_soon"
+FRESHNESS, FULL, LOST = "freshness", "memory_full_soon", "journal_lost"
 FLOW: tuple[Threshold, ...] = (
+    *(
+        single(
+            LOST,
+            "flow.journal.lost",
+            "{value} {of} entries or more are lost: {about}",
+            acknowledge_command(dataset),
+            limit=0,
+            severity=ERROR,
+            harm=920,
+            of=dataset.name,
+            hurts_in=at_once,
+            stays=True,
+        )
+        for dataset in DATASETS.values()
+    ),
+    single(
+        "batch_damaged",
+        "flow.batches.damaged",
+        "{value} {of} batches in the intake cannot be read, and no {of} entry is archived before they are repaired or moved away: "
+        "{about}",
+        "trading-data verify",
+        limit=0,
+        severity=ERROR,
+        harm=760,
+        stays=True,
+    ),
     *both(
         FULL,
         "flow.memory.full_in",

@@ -84,7 +84,8 @@ def single(
     under: bool = False,
     of: str | None = None,
     hurts_in: Callable[[Figure, Figures], float | None] | None = None,
+    stays: bool = False,
 ) -> Threshold:
     """One limit, above which (`under`: below which) it is wrong."""
     above, below = (None, limit) if under else (limit, None)
-    return Threshold(key, figure, says, command, above, below, severity, harm, hurts_in, of)
+    return Threshold(key, figure, says, command, above, below, severity, harm, hurts_in, of, stays)

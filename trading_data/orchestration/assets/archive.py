@@ -12,6 +12,8 @@ from trading_data.archive.database import Archive
 from trading_data.archive.ledger import quarantine_waiting
 from trading_data.archive.load import load_pending
 from trading_data.archive.loaded import Loaded
+from trading_data.archive.losses import confirmed_lost
+from trading_data.archive.lost import Lost, acknowledge_command
 from trading_data.archive.trim import trim_archived
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
@@ -46,13 +48,17 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
         metadata=table_metadata(dataset),
         check_specs=[
             dg.AssetCheckSpec("nothing_quarantined", asset=dataset.table, description="No rejected entry waits."),
-            dg.AssetCheckSpec("nothing_missing", asset=dataset.table, description="No entry left a journal undrained."),
+            dg.AssetCheckSpec(
+                "nothing_missing",
+                asset=dataset.table,
+                description="Every entry of the journals is archived, in the intake, in its journal, or acknowledged as lost.",
+            ),
             dg.AssetCheckSpec("accounts_balance", asset=dataset.table, description="Ledger, rows and books agree."),
             check_spec(dataset),
             fresh_spec(dataset),
         ],
         description=f"The hypertable `{dataset.table}`: {dataset.title}, one UTC day a chunk. Loads the batches that wait in "
-        f"the intake, each in one transaction with its ledger row and watermarks, then trims the journals. "
+        f"the intake, each in one transaction with its ledger row and archived ranges, then trims the journals. "
         f"Comes from `{dataset.snapshot}`"
         + (f" and `{dataset.name}_history`" if dataset.sources else "")
         + "".join(f"; feeds `{one.name}`" for one in dataset.aggregates[:1])
@@ -75,7 +81,7 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
             days = day_metadata(database, dataset, [*own, *others])
             checks = [
                 _nothing_quarantined(database, dataset),
-                _nothing_missing(dataset, loaded),
+                _nothing_missing(dataset, confirmed_lost(client, database, intake.open(), dataset)),
                 _accounts_balance(database, dataset, [*own, *others], loaded),
                 _declared_is_actual(check_drift(database, context.instance, dataset)),
                 fresh_result(database, dataset, now()),
@@ -128,15 +134,14 @@ def _nothing_quarantined(database: Archive, dataset: Dataset) -> dg.AssetCheckRe
     )
 
 
-def _nothing_missing(dataset: Dataset, loaded: list[Loaded]) -> dg.AssetCheckResult:
-    missing = sum(one.missing for one in loaded if not one.already)
+def _nothing_missing(dataset: Dataset, lost: Lost) -> dg.AssetCheckResult:
+    said = ". ".join(said for _, said in lost.said())
     return dg.AssetCheckResult(
         check_name="nothing_missing",
-        passed=missing == 0,
+        passed=not lost,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{missing} entries had gone from `{dataset.journal}` before they could be drained: somebody trims or deletes "
-        "journals. Find the client with `redis-cli MONITOR` or ACL LOG; the ranges are in `archive_ledger.journals`"
-        if missing
-        else "Every entry that was added to the journals was drained.",
-        metadata={"missing": missing},
+        description=f"{said}. It stays red until they are back, or until you run `{acknowledge_command(dataset)}`"
+        if lost
+        else "Every entry that was added to the journals is archived, in the intake or in its journal, or is acknowledged.",
+        metadata={"missing": lost.least, "journals": len(lost.journals)},
     )

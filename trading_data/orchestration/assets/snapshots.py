@@ -6,15 +6,17 @@ Belongs here: the assets. Does not: draining (`intake.snapshot`).
 import dagster as dg
 
 from trading_data.archive.database import Archive
-from trading_data.archive.ledger import archived_positions
+from trading_data.archive.ledger import archived_ranges
 from trading_data.archive.trim import trim_drained
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import ArchiveTierError
+from trading_data.intake.accounted import Ranges
 from trading_data.intake.sample import sample
 from trading_data.intake.snapshot import snapshot
+from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
-from trading_data.live.journal import EntryId, find_journals
+from trading_data.live.journal import find_journals
 from trading_data.live.memory import read_memory
 from trading_data.live.strange import WrongType, keys_of, wrong_types
 from trading_data.orchestration.assets.sources import OWNER, journal_key, latest_key
@@ -65,7 +67,7 @@ def _snapshot_asset(dataset: Dataset) -> dg.AssetsDefinition:
             strange = wrong_types(client, keys_of(dataset))
             figures = snapshot_metadata([*drained, *([sampled] if sampled else [])]) | strange_metadata(strange)
             if archived is None:
-                figures["trimmed to the intake"] = _emergency(context, client, dataset)
+                figures["trimmed to the intake"] = _emergency(context, client, store, dataset)
         for key in context.partition_keys:
             context.add_asset_metadata(figures, partition_key=key)
         checked = _keys_as_declared(strange)
@@ -90,23 +92,21 @@ def _keys_as_declared(strange: list[WrongType]) -> dg.AssetCheckResult:
     )
 
 
-def _archived(
-    context: dg.AssetExecutionContext, client: Client, database: Archive, dataset: Dataset
-) -> dict[str, EntryId] | None:
-    """The archive's watermarks; None while it is away, for draining goes on without it."""
+def _archived(context: dg.AssetExecutionContext, client: Client, database: Archive, dataset: Dataset) -> Ranges | None:
+    """What the archive holds of the journals; None while it is away, for draining goes on without it."""
     try:
-        return archived_positions(database, dataset, find_journals(client, dataset))
+        return archived_ranges(database, dataset, find_journals(client, dataset))
     except ArchiveTierError as error:
-        context.log.warning(f"draining without the archive's watermarks: {error}")
+        context.log.warning(f"draining without the archive's ranges: {error}")
         return None
 
 
-def _emergency(context: dg.AssetExecutionContext, client: Client, dataset: Dataset) -> int:
+def _emergency(context: dg.AssetExecutionContext, client: Client, intake: Intake, dataset: Dataset) -> int:
     """The archive is away. If memory is critical too, trim what is durable in the intake, and say so."""
     memory = read_memory(client, now().timestamp())
     if memory.ratio < EMERGENCY_RATIO:
         return 0
-    trimmed = trim_drained(client, dataset)
+    trimmed = trim_drained(client, intake, dataset)
     context.log.warning(
         f"emergency: memory at {memory.ratio:.0%} of its limit and the archive away, so {trimmed.removed} entries that are "
         "durable in the intake left their journals before they were archived"

@@ -1,14 +1,16 @@
 """What the entries of a batch become, against a plain dict, however they are cut into batches."""
 
-from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_data.archive.versions import codes, identity_conflicts, versions
+from trading_data.archive.order import Order
+from trading_data.archive.plan import Count, HeldRow, Known, plan
+from trading_data.archive.versions import codes
 from trading_data.datasets import METRICS, TRADE, codec
 from trading_data_tests.rig import MOMENT
 
@@ -29,25 +31,31 @@ def table(entries: list[Entry]) -> pa.Table:
     )
 
 
+def known(rows: int, missing: bool = True) -> Known:
+    none = np.zeros(rows, dtype=bool)
+    return Known(none, none, none | missing)
+
+
 @given(ENTRIES)
 def test_first_last_and_in_between(entries: list[Entry]) -> None:
-    found = versions(METRICS, table(entries))
+    found = plan(METRICS, table(entries), known(len(entries)))
     history: dict[tuple[str, int], list[int]] = {}
-    counts: Counter[str] = Counter()
+    expected: list[Count] = []
     superseded = []
     for at, (name, minute, value) in enumerate(entries):
         past = history.setdefault((name, minute), [])
-        if past:
-            same = entries[past[-1]][2] == value
-            counts["repeats" if same else "replacing"] += 1
-            if not same:
-                superseded.append(past[-1])
+        if not past:
+            expected.append(Count.INSERTED)
+        elif entries[past[-1]][2] == value:
+            expected.append(Count.UNCHANGED)
+        else:
+            expected.append(Count.REPLACED)
+            superseded.append(past[-1])
         past.append(at)
-    assert sorted(found.first.tolist()) == sorted(past[0] for past in history.values())
-    assert sorted(found.last.tolist()) == sorted(past[-1] for past in history.values())
-    assert sorted(found.superseded.tolist()) == sorted(superseded)
-    assert len(found.repeats) == counts["repeats"]
-    assert len(found.replacing) == counts["replacing"]
+    assert found.counts.tolist() == expected
+    assert sorted(found.insert) == sorted(past[-1] for past in history.values())
+    assert found.revise == dict.fromkeys(superseded, 0)
+    assert (found.update, found.reject) == ([], {})
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8")), max_size=20))
@@ -64,10 +72,14 @@ def test_the_first_identity_has_the_key(fills: list[tuple[str, str]]) -> None:
     columns = {name: [""] * len(fills) for name in TRADE.names}
     columns |= {"order_id": [one[0] for one in fills], "execution_id": [one[1] for one in fills]}
     rows = pa.table({**columns, "timestamp": [MOMENT] * len(fills)}, schema=codec.schema(TRADE))
-    known = {("o1", round(MOMENT.timestamp()) * 1_000_000): "e2"}
+    holds = np.array([order == "o1" for order, _ in fills], dtype=bool)
+    others = [at for at, (order, execution) in enumerate(fills) if (order, execution) != ("o1", "e2") and order == "o1"]
+    none = np.zeros(len(fills), dtype=bool)
+    of_other = {at: HeldRow(7, Order.NEWER, identity="e2") for at in others}
+    found = plan(TRADE, rows, Known(none, none, ~holds, of_other))
     owners = {"o1": "e2"}
-    expected = []
+    expected = {}
     for at, (order, execution) in enumerate(fills):
         if owners.setdefault(order, execution) != execution:
-            expected.append((at, owners[order]))
-    assert sorted(identity_conflicts(TRADE, rows, known)) == expected
+            expected[at] = ("key taken", owners[order])
+    assert found.reject == expected

@@ -1,1 +1,0 @@
-select {subject}, (extract(epoch from {time}) * 1000000)::bigint from changed

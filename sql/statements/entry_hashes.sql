@@ -1,0 +1,5 @@
+-- The entries of batches that may hold one with an id in these milliseconds, and which parts of journals those are.
+select made.journals, known.hashes
+from archive_entry_hash as known
+join archive_ledger as made using (batch_id)
+where known.dataset = %(dataset)s and known.first_ms <= %(last_ms)s and known.last_ms >= %(first_ms)s

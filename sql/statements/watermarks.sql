@@ -1,1 +1,0 @@
-select journal, entry_id, highest_id from archive_watermark where dataset = %(dataset)s and journal = any(%(journals)s)

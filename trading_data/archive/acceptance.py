@@ -1,0 +1,146 @@
+"""When and where the entries of a batch were accepted, for `archive.order`.
+
+Belongs here: reading it off a batch. Does not: comparing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+import pyarrow as pa
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from trading_data.archive.order import MILLISECOND_US, Accepted, journal_moment
+from trading_data.archive.rejects import ledger_name
+from trading_data.archive.sql import statement
+from trading_data.datasets.declaration import Dataset
+from trading_data.intake.batch import Batch
+from trading_data.live.journal import EntryId
+from trading_data.live.ranges import EntryRange
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Acceptance:
+    """The acceptance of the good rows of a batch, by position."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch: Batch,
+        rows: pa.Table,
+        archived: Callable[[str], Sequence[EntryRange]],
+        retried: Mapping[int, Accepted] | None = None,
+    ) -> None:
+        """Nothing is computed yet.
+
+        Args:
+            dataset: the batch's.
+            batch: where the rows are from.
+            rows: its good rows.
+            archived: the archived ranges of a journal, by its name in the ledger.
+            retried: for entries from quarantine: when they were accepted at first, by their position in the batch.
+        """
+        self._dataset, self._batch, self._rows, self._retried = dataset, batch, rows, retried
+        self._drained = microseconds_of(batch.created)
+        self._one_incarnation = [
+            all(part.incarnation == one.incarnation for part in archived(ledger_name(one.journal)))
+            for one in batch.journals
+        ]
+
+    def of(self, at: int) -> Accepted:
+        """When and where a row was accepted."""
+        code = self._rows["_journal"][at].as_py()
+        if self._retried is not None:
+            return self._retried[code]
+        batch = self._batch
+        if batch.origin != "journal":
+            return Accepted(*_through_another_door(batch))
+        entry = EntryId(self._rows["_ms"][at].as_py(), self._rows["_seq"][at].as_py())
+        journal = batch.journals[code]
+        return from_journal(ledger_name(journal.journal), journal.incarnation, entry, self._drained)
+
+    def journal_of(self, at: int) -> str:
+        """The journal in which an entry about the row's subject is written, as the ledger names it."""
+        return ledger_name(self._dataset.journal_of(self._rows[self._dataset.subject][at].as_py()))
+
+    def surely_after(self, at: int, moment_us: int) -> bool:
+        """Whether a row is newer than one of any origin that was accepted at or before a moment, without a closer look."""
+        if self._retried is not None:
+            return False
+        if self._batch.origin != "journal":
+            return _through_another_door(self._batch)[0] > moment_us
+        ms, code = self._ids[at]
+        return moment_us < ms * MILLISECOND_US <= self._drained and self._one_incarnation[code]
+
+    @cached_property
+    def _ids(self) -> list[tuple[int, int]]:
+        return list(zip(self._rows["_ms"].to_pylist(), self._rows["_journal"].to_pylist(), strict=True))
+
+
+@dataclass(frozen=True)
+class RowOrigin:
+    """Where a row of the archive came from: its batch, through which door, and between which moments the batch was accepted."""
+
+    batch_id: int
+    origin: str
+    first_us: int
+    last_us: int
+
+
+def accepted_of(cursor: Cursor, rows: Sequence[tuple[RowOrigin, str]]) -> list[Accepted]:
+    """The acceptance of rows of the archive, each with the journal of its subject (as the ledger names it)."""
+    wanted = {(one.batch_id, journal) for one, journal in rows if one.origin == "journal"}
+    parts: dict[tuple[int, str], tuple[EntryRange, EntryId]] = {}
+    if wanted:
+        batches, journals = (sorted(set(column)) for column in zip(*wanted, strict=True))
+        cursor.execute(statement("batch_ranges"), {"batches": batches, "journals": journals})
+        for batch_id, journal, incarnation, after, last, first in cursor.fetchall():
+            found = EntryRange(incarnation, EntryId.parse(after), EntryId.parse(last))
+            parts[batch_id, journal] = found, EntryId.parse(first or last)
+    return [_accepted(one, journal, parts.get((one.batch_id, journal))) for one, journal in rows]
+
+
+def _accepted(row: RowOrigin, journal: str, part: tuple[EntryRange, EntryId] | None) -> Accepted:
+    """Between the moments of the batch's part of the journal, by the ids, within those of the whole batch."""
+    if part is None:
+        return Accepted(row.first_us, row.last_us)
+    first, last = part[1].ms * MILLISECOND_US, (part[0].last.ms + 1) * MILLISECOND_US - 1
+    return Accepted(
+        max(row.first_us, min(first, row.last_us)), min(row.last_us, max(last, row.first_us)), journal, part[0]
+    )
+
+
+def bounds_of(batch: Batch) -> tuple[datetime, datetime]:
+    """When the first and the last entry of a batch were accepted, as far as that is known."""
+    if batch.origin not in ("journal", "quarantine") or not batch.table.num_rows:
+        first, last = _through_another_door(batch)
+        return moment_of(first), moment_of(last)
+    ms = batch.table["_ms"].to_numpy()
+    drained = microseconds_of(batch.created)
+    return (
+        moment_of(journal_moment(int(ms.min()), drained)[0]),
+        moment_of(journal_moment(int(ms.max()), drained)[1]),
+    )
+
+
+def from_journal(journal: str, incarnation: int, entry: EntryId, drained_us: int) -> Accepted:
+    """The acceptance of one entry of a journal."""
+    first, last = journal_moment(entry.ms, drained_us)
+    return Accepted(first, last, journal, EntryRange(incarnation, entry.preceding(), entry))
+
+
+def _through_another_door(batch: Batch) -> tuple[int, int]:
+    made = microseconds_of(batch.created)
+    return (made if batch.since is None else min(made, microseconds_of(batch.since))), made
+
+
+def microseconds_of(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(microseconds: int) -> datetime:
+    """The moment so many microseconds after the beginning of 1970, aware UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)

@@ -1,0 +1,187 @@
+"""What the archive knows of a batch before it is planned: which entries it has, which keys it holds, and since when.
+
+Belongs here: asking, and nothing that changes a row. Does not: deciding (`archive.plan`, `archive.order`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of
+from trading_data.archive.entry_hash import entry_hashes
+from trading_data.archive.order import Order, compare, has_hashes
+from trading_data.archive.plan import HeldRow, Known
+from trading_data.archive.rejects import from_row, ledger_name
+from trading_data.archive.sql import statement
+from trading_data.archive.stage import Stage
+from trading_data.archive.versions import Indices, Mask
+from trading_data.datasets.declaration import Dataset
+from trading_data.intake.batch import Batch
+from trading_data.live.journal import EntryId
+from trading_data.live.ranges import EntryRange
+
+Numbers = np.ndarray[Any, np.dtype[np.uint64]]
+
+
+class ArchivedEntries:
+    """Which entries of a batch from journals are archived already, by the ranges and the hashes that the archive keeps."""
+
+    def __init__(
+        self, cursor: Cursor, dataset: Dataset, batch: Batch, ranges: Mapping[str, Sequence[EntryRange]]
+    ) -> None:
+        """`ranges` are the archived ones of the batch's journals, of all incarnations, by the names in the ledger."""
+        self._cursor, self._dataset, self.batch, self._ranges = cursor, dataset, batch, ranges
+        self.names = [ledger_name(one.journal) for one in batch.journals] if batch.origin == "journal" else []
+
+    def of(self, journal: str) -> Sequence[EntryRange]:
+        """The archived ranges of a journal, of all its incarnations."""
+        return self._ranges.get(journal, ())
+
+    def inside(self, rows: pa.Table, *, same: bool = True) -> Mask:
+        """As `inside_ranges`, of this batch."""
+        return inside_ranges(self.batch, rows, self._ranges, same=same)
+
+    def recognised(self, rows: pa.Table) -> Mask:
+        """Which good rows have the hash of an entry that was archived in another incarnation of their journal."""
+        found = np.zeros(rows.num_rows, dtype=bool)
+        again = np.flatnonzero(self.inside(rows, same=False))
+        if not len(again):
+            return found
+        candidates = rows.take(pa.array(again))
+        ms, seq = candidates["_ms"].to_numpy(), candidates["_seq"].to_numpy()
+        of_row, hashes = candidates["_journal"].to_numpy(), entry_hashes(self._dataset, candidates)
+        codes = {name: at for at, name in enumerate(self.names)}
+        values = {"dataset": self._dataset.name, "first_ms": int(ms.min()), "last_ms": int(ms.max())}
+        self._cursor.execute(statement("entry_hashes"), values)
+        for journals, data in self._cursor.fetchall():
+            start, kept = 0, np.frombuffer(data, "<u4")
+            for one in journals:
+                stop = start + one["count"]
+                if one["journal"] in codes:
+                    part = EntryRange(one["incarnation"], EntryId.parse(one["after"]), EntryId.parse(one["last"]))
+                    here = (of_row == codes[one["journal"]]) & _between(ms, seq, part)
+                    found[again[here]] |= np.isin(hashes[here], kept[start:stop])
+                start = stop
+        return found
+
+    def unrecognisable(self, rows: pa.Table) -> Mask:
+        """Which rows may be entries of an incarnation of which no hashes are kept."""
+        if not self.names:
+            return np.zeros(rows.num_rows, dtype=bool)
+        old = [
+            any(one.incarnation != own.incarnation and not has_hashes(one.incarnation) for one in self.of(name))
+            for name, own in zip(self.names, self.batch.journals, strict=True)
+        ]
+        if not any(old):
+            return np.zeros(rows.num_rows, dtype=bool)
+        found: Mask = np.array(old)[rows["_journal"].to_numpy()] & self.inside(rows, same=False)
+        return found
+
+
+def inside_ranges(
+    batch: Batch, rows: pa.Table, ranges: Mapping[str, Sequence[EntryRange]], *, same: bool = True
+) -> Mask:
+    """Which entries lie in an archived range of their own incarnation of their journal, or (not `same`) of another one."""
+    found = np.zeros(rows.num_rows, dtype=bool)
+    if not ranges or not rows.num_rows or batch.origin != "journal":
+        return found
+    of_row = rows["_journal"].to_numpy()
+    ms, seq = rows["_ms"].to_numpy(), rows["_seq"].to_numpy()
+    for at, own in enumerate(batch.journals):
+        for one in ranges.get(ledger_name(own.journal), ()):
+            overlaps = one.after < own.last_id and one.last > EntryId.parse(own.after)
+            if overlaps and (one.incarnation == own.incarnation) is same:
+                found |= (of_row == at) & _between(ms, seq, one)
+    return found
+
+
+def ask(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped: Mask) -> Known:
+    """What the archive knows of the rows of a stage; those that are not free are staged.
+
+    Args:
+        stage: the good rows of the batch.
+        entries: of the batch.
+        acceptance: when the rows were accepted.
+        dropped: which rows lie on a day that was dropped.
+    """
+    replayed = entries.inside(stage.rows)
+    free = stage.free()
+    missing = free.copy()
+    staged = np.flatnonzero(~free & ~replayed & ~dropped)
+    held: dict[int, HeldRow] = {}
+    if len(staged):
+        stage.add(staged)
+        missing[stage.missing()] = True
+        if not missing[staged].all():
+            held = _held(stage, entries, acceptance)
+            replayed |= _come_again(stage, entries, staged[~missing[staged]], held)
+    return Known(replayed, dropped, missing, held)
+
+
+def _come_again(stage: Stage, entries: ArchivedEntries, staged: Indices, held: Mapping[int, HeldRow]) -> Mask:
+    """Which staged rows, whose key the archive holds, are entries that it has from another incarnation of their journal.
+
+    One that is recognised, and says what the row, a revision or an entry in quarantine says. Where nothing can be recognised,
+    because an earlier release archived it, one that says what the row says.
+    """
+    recognised, unrecognisable = entries.recognised(stage.rows), entries.unrecognisable(stage.rows)
+    found = np.zeros(len(recognised), dtype=bool)
+    differs = np.isin(staged, list(held))
+    equal = staged[~differs]
+    found[equal] = recognised[equal] | unrecognisable[equal]
+    other = staged[differs]
+    known = other[recognised[other]].tolist()
+    revised = stage.revised(known)
+    found[list(revised)] = True
+    found[_in_quarantine(stage, entries.batch, [at for at in known if at not in revised])] = True
+    return found
+
+
+def _in_quarantine(stage: Stage, batch: Batch, positions: Sequence[int]) -> list[int]:
+    """Which rows lie in quarantine, whole: they could not be ordered when they came for the first time."""
+    if not positions:
+        return []
+    rejects = {at: from_row(batch, stage.dataset, stage.rows, at, "", "") for at in positions}
+    values = {
+        "dataset": stage.dataset.name,
+        "journals": sorted({ledger_name(one.journal) for one in rejects.values()}),
+        "entry_ids": [one.entry_id for one in rejects.values()],
+    }
+    stage.cursor.execute(
+        "select journal, entry_id, digest from archive_quarantine where dataset = %(dataset)s and "
+        "journal = any(%(journals)s) and entry_id = any(%(entry_ids)s)",
+        values,
+    )
+    there = set(stage.cursor.fetchall())
+    return [at for at, one in rejects.items() if (ledger_name(one.journal), one.entry_id, one.digest) in there]
+
+
+def _held(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance) -> dict[int, HeldRow]:
+    found = [(at, source, identity, RowOrigin(batch, *of)) for at, batch, source, identity, *of in stage.held()]
+    doubtful = [(at, row) for at, _, _, row in found if not acceptance.surely_after(at, row.last_us)]
+    names = {at: acceptance.journal_of(at) for at, _ in doubtful}
+    rows = accepted_of(stage.cursor, [(row, names[at]) for at, row in doubtful])
+    orders = {
+        at: compare(acceptance.of(at), row, entries.of(names[at])) for (at, _), row in zip(doubtful, rows, strict=True)
+    }
+    ranks = stage.dataset.sources
+    worse = []
+    if ranks is not None:
+        sources = stage.rows["source"].take(pa.array([at for at, *_ in found], pa.int64())).to_pylist()
+        worse = [one[0] for one, source in zip(found, sources, strict=True) if ranks.rank(source) > ranks.rank(one[1])]
+    kept = stage.kept(worse)
+    return {
+        at: HeldRow(row.batch_id, orders.get(at, Order.NEWER), source, identity, at in kept)
+        for at, source, identity, row in found
+    }
+
+
+def _between(ms: Numbers, seq: Numbers, one: EntryRange) -> Mask:
+    after_ms, after_seq = np.uint64(one.after.ms), np.uint64(one.after.seq)
+    last_ms, last_seq = np.uint64(one.last.ms), np.uint64(one.last.seq)
+    after = (ms > after_ms) | ((ms == after_ms) & (seq > after_seq))
+    found: Mask = after & ((ms < last_ms) | ((ms == last_ms) & (seq <= last_seq)))
+    return found

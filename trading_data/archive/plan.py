@@ -1,0 +1,273 @@
+"""What becomes of each entry of a batch: a pure function of the batch and of what the archive knows.
+
+| an entry that | is counted as | and causes |
+| --- | --- | --- |
+| is archived already (same journal, same incarnation, inside an archived range; or recognised) | replayed | nothing |
+| was rejected on its way, or again now | quarantined | a quarantined entry |
+| lies on a day that retention has dropped | quarantined | a quarantined entry |
+| has the key of another execution | quarantined | a quarantined entry |
+| cannot be ordered: the archive's row may be newer or not | quarantined | a quarantined entry |
+| is the first of its key | inserted | a row |
+| says what the version before it says | unchanged | nothing |
+| is newer than the version before it, or from a better source | replaced | a revision of that version, a row |
+| is older than the archive's row, or from a worse source | replaced | a revision of itself |
+
+Each entry has exactly one count, so a batch offers what its counts add up to. Belongs here: this table. Does not: asking the
+archive (`archive.known`) and writing (`archive.apply`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trading_data.archive.order import Order
+from trading_data.archive.versions import Indices, Mask, encoded, equal_to_previous, key_order
+from trading_data.datasets.declaration import Dataset
+
+KEY_TAKEN, NOT_ORDERED = "key taken", "cannot be ordered"
+
+
+class Count(IntEnum):
+    """What an entry is counted as."""
+
+    REPLAYED = 0
+    INSERTED = 1
+    REPLACED = 2
+    UNCHANGED = 3
+    QUARANTINED = 4
+
+
+@dataclass(frozen=True)
+class HeldRow:
+    """The row that the archive has for the key of an entry, with other values than the entry's.
+
+    Attributes:
+        batch_id: the batch that brought it.
+        order: where the entry stands to it.
+        source: its source; empty for datasets without.
+        identity: its execution id; empty for datasets without.
+        kept: whether the newest revision of the entry's own source says what the entry says.
+    """
+
+    batch_id: int
+    order: Order
+    source: str = ""
+    identity: str = ""
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the archive knows of the good rows of a batch.
+
+    Attributes:
+        replayed: which are archived already.
+        dropped: which lie on a day that retention has dropped.
+        missing: which have a key that the archive does not hold.
+        held: for those whose key it holds with other values, by position.
+    """
+
+    replayed: Mask
+    dropped: Mask
+    missing: Mask
+    held: Mapping[int, HeldRow] = field(default_factory=dict)
+
+
+@dataclass
+class Plan:
+    """What becomes of the good rows of a batch, by position.
+
+    Attributes:
+        counts: a `Count` for each row.
+        insert, update: the rows that the archive is to show, whose key it lacks, or holds with other values.
+        revise: rows that are kept as revisions, and the batch that replaced each (0 for this one).
+        reject: rows for quarantine: kind and reason.
+    """
+
+    counts: np.ndarray[Any, np.dtype[np.int8]]
+    insert: list[int] = field(default_factory=list)
+    update: list[int] = field(default_factory=list)
+    revise: dict[int, int] = field(default_factory=dict)
+    reject: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    def quarantine(self, at: int, kind: str, reason: str) -> None:
+        """Send a row to quarantine."""
+        self.counts[at] = Count.QUARANTINED
+        self.reject[at] = (kind, reason)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One entry of a key. `held` is None if the archive lacks the key, or if it has the same values (`equal`)."""
+
+    at: int
+    values: tuple[Any, ...]
+    rank: int = 0
+    source: str = ""
+    identity: str = ""
+    held: HeldRow | None = None
+    equal: bool = False
+
+
+def plan(dataset: Dataset, rows: pa.Table, known: Known, day_dropped: tuple[str, str] = ("", "")) -> Plan:
+    """Decide for each good row of a batch, in the order of acceptance.
+
+    Args:
+        dataset: whose rows.
+        rows: the dataset's columns.
+        known: what the archive knows of them.
+        day_dropped: kind and reason for rows on days that were dropped.
+    """
+    out = Plan(np.zeros(rows.num_rows, dtype=np.int8))
+    for at in np.flatnonzero(known.dropped & ~known.replayed).tolist():
+        out.quarantine(at, *day_dropped)
+    chosen = np.flatnonzero(~known.replayed & ~known.dropped)
+    if not len(chosen):
+        return out
+    taken = rows if len(chosen) == rows.num_rows else rows.take(pa.array(chosen))
+    order, same_key = key_order(dataset, taken)
+    hard = _hard(dataset, taken, order, same_key, chosen, known)
+    easy = ~hard
+    if easy.any():
+        _plan_easy(dataset, taken, order[easy], same_key[easy], chosen, known.missing, out)
+    if hard.any():
+        for versions in _by_key(dataset, taken, order[hard], same_key[hard], chosen, known):
+            _plan_key(dataset, versions, out)
+    return out
+
+
+def _hard(dataset: Dataset, rows: pa.Table, order: Indices, same_key: Mask, chosen: Indices, known: Known) -> Mask:
+    """Which entries, in the order of their keys, have a key that has to be decided by itself."""
+    of_key = np.cumsum(~same_key) - 1
+    hard = np.zeros(of_key[-1] + 1, dtype=bool)
+    if known.held:
+        contested = np.zeros(len(known.missing), dtype=bool)
+        contested[list(known.held)] = True
+        hard[of_key[contested[chosen[order]]]] = True
+    if same_key.any():
+        several = np.zeros(len(hard), dtype=bool)
+        several[of_key[same_key]] = True
+        if dataset.identity is None:
+            several &= _of_several_ranks(dataset, rows, order, of_key)
+        missing = np.zeros(len(hard), dtype=bool)
+        missing[of_key] = known.missing[chosen[order]]
+        hard |= several & missing
+    found: Mask = hard[of_key]
+    return found
+
+
+def _of_several_ranks(dataset: Dataset, rows: pa.Table, order: Indices, of_key: Indices) -> Mask:
+    out = np.zeros(of_key[-1] + 1, dtype=bool)
+    if dataset.sources is not None:
+        ranks = ranks_of(dataset, rows)[order]
+        first = np.zeros(len(out), dtype=np.int64)
+        first[of_key[::-1]] = ranks[::-1]
+        out[of_key[ranks != first[of_key]]] = True
+    return out
+
+
+def _plan_easy(
+    dataset: Dataset, rows: pa.Table, order: Indices, same_key: Mask, chosen: Indices, missing: Mask, out: Plan
+) -> None:
+    """Keys that the archive lacks, or holds with the same values as all their entries here; of one source and identity."""
+    at = chosen[order]
+    new = missing[at]
+    same_row = np.zeros(len(order), dtype=bool)
+    if same_key.any():
+        same_row = same_key & equal_to_previous(dataset, rows, order)
+    changes = same_key & ~same_row & new
+    out.counts[at] = Count.UNCHANGED
+    out.counts[at[new & ~same_key]] = Count.INSERTED
+    out.counts[at[changes]] = Count.REPLACED
+    closes = np.append(~same_key[1:], True)
+    out.insert += at[closes & new].tolist()
+    out.revise |= dict.fromkeys(at[np.append(changes[1:], False)].tolist(), 0)
+
+
+def _by_key(
+    dataset: Dataset, rows: pa.Table, order: Indices, same_key: Mask, chosen: Indices, known: Known
+) -> Iterator[list[Version]]:
+    names = [name for name in dataset.names if name not in dataset.key]
+    taken = rows.take(pa.array(order))
+    values = list(zip(*(taken[name].to_pylist() for name in names), strict=True))
+    ranks = ranks_of(dataset, taken).tolist()
+    sources = taken["source"].to_pylist() if dataset.sources else [""] * len(order)
+    identities = taken[dataset.identity].to_pylist() if dataset.identity else [""] * len(order)
+    versions: list[Version] = []
+    for place, (at, again) in enumerate(zip(chosen[order].tolist(), same_key.tolist(), strict=True)):
+        if versions and not again:
+            yield versions
+            versions = []
+        held = known.held.get(at)
+        equal = held is None and not known.missing[at]
+        versions.append(Version(at, values[place], ranks[place], sources[place], identities[place], held, equal))
+    yield versions
+
+
+def _plan_key(dataset: Dataset, versions: Sequence[Version], out: Plan) -> None:
+    """The entries of one key, in the order of their acceptance, against the row that the archive has of it."""
+    row = next((one.held for one in versions if one.held is not None), None)
+    row_rank = dataset.sources.rank(row.source) if dataset.sources and row else 0
+    owner = row.identity if row else versions[0].identity
+    shown: Version | None = None
+    """The version that is shown so far, if it is not the archive's row."""
+    kept: dict[str, Version | HeldRow] = {}
+    """The version kept last of each source, where this batch keeps one."""
+    for one in versions:
+        by = 0 if shown or row is None else row.batch_id
+        rank = shown.rank if shown else row_rank
+        if one.identity != owner:
+            out.quarantine(one.at, KEY_TAKEN, owner)
+        elif shown is None and row is None:
+            out.counts[one.at], shown = Count.INSERTED, one
+        elif one.values == shown.values if shown else one.equal:
+            out.counts[one.at] = Count.UNCHANGED
+        elif one.rank > rank or (one.rank == rank and _is_older(one, shown)):
+            if _is_kept(one, kept, row):
+                out.counts[one.at] = Count.UNCHANGED
+            else:
+                out.counts[one.at], out.revise[one.at], kept[one.source] = Count.REPLACED, by, one
+        elif shown is None and one.rank == rank and one.held is not None and one.held.order is Order.UNKNOWN:
+            out.quarantine(one.at, NOT_ORDERED, str(one.held.batch_id))
+        else:
+            out.counts[one.at] = Count.REPLACED
+            if shown is not None:
+                out.revise[shown.at], kept[shown.source] = 0, shown
+            elif row is not None:
+                kept[row.source] = row
+            shown = one
+    if shown is not None:
+        (out.update if row else out.insert).append(shown.at)
+
+
+def _is_older(one: Version, shown: Version | None) -> bool:
+    return shown is None and one.held is not None and one.held.order is Order.OLDER
+
+
+def _is_kept(one: Version, kept: Mapping[str, Version | HeldRow], row: HeldRow | None) -> bool:
+    """Whether the version of this source that was kept last says the same."""
+    before = kept.get(one.source)
+    if isinstance(before, Version):
+        return before.values == one.values
+    if before is not None:
+        return one.equal
+    return row is not None and one.held is not None and one.held.kept
+
+
+def ranks_of(dataset: Dataset, rows: pa.Table) -> Indices:
+    """The rank of each row's source: 0 for the best, and for datasets without sources."""
+    if dataset.sources is None:
+        return np.zeros(rows.num_rows, dtype=np.int64)
+    texts = encoded(rows["source"])
+    ranks = np.array([dataset.sources.rank(source) for source in texts.dictionary.to_pylist()], dtype=np.int64)
+    found: Indices = ranks[texts.indices.to_numpy()]
+    return found
+
+
+def positions(found: Iterable[int]) -> Indices:
+    """Positions as an array, in order."""
+    return np.sort(np.fromiter(found, dtype=np.int64))

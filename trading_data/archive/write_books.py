@@ -1,0 +1,153 @@
+"""What a load notes beside rows: the ledger row, the archived ranges, entry hashes, and which windows have to be refreshed.
+
+Belongs here: writing the books of one batch. Does not: rows, revisions and quarantine (`load`).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psycopg2
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from trading_data.archive.acceptance import bounds_of
+from trading_data.archive.entry_hash import entry_hashes
+from trading_data.archive.known import ArchivedEntries
+from trading_data.archive.ledger import ArchivedRange
+from trading_data.archive.loaded import COUNTS, Loaded
+from trading_data.archive.rejects import ledger_name
+from trading_data.archive.sql import statement
+from trading_data.datasets.declaration import Dataset
+from trading_data.intake.batch import Batch
+from trading_data.intake.store import BatchFile
+from trading_data.live.ranges import EntryRange, joined
+
+
+@dataclass(frozen=True)
+class Books:
+    """A batch that is being loaded: its file, what of it is archived already and the ranges that say so, and the run."""
+
+    file: BatchFile
+    batch: Batch
+    entries: ArchivedEntries
+    ranges: Mapping[str, Sequence[ArchivedRange]]
+    run_id: str
+
+
+def write_books(cursor: Cursor, dataset: Dataset, books: Books, loaded: Loaded) -> None:
+    """Write all books of a batch, whose counts are in `loaded`."""
+    batch = books.batch
+    _ask_refresh(cursor, dataset, loaded)
+    if batch.origin == "journal":
+        _write_ranges(cursor, dataset, books, loaded.batch_id)
+        _keep_hashes(cursor, dataset, batch, loaded.batch_id)
+    loaded.journals = [{**vars(one), "journal": ledger_name(one.journal)} for one in batch.journals]
+    loaded.missing = sum(one.missing for one in batch.journals)
+    first, last = bounds_of(batch)
+    values = {
+        **{name: getattr(loaded, name) for name in ("batch_id", "offered", *COUNTS, "replayed", "missing", "subjects")},
+        "dataset": dataset.name,
+        "content_hash": books.file.content_hash,
+        "origin": batch.origin,
+        "snapshot_run": batch.run_id,
+        "load_run": books.run_id,
+        "drained_at": batch.created,
+        "accepted_first": first,
+        "accepted_last": last,
+        "journals": json.dumps(loaded.journals),
+        "first_timestamp": loaded.first,
+        "last_timestamp": loaded.last,
+        "days": json.dumps({str(day): counts for day, counts in sorted(loaded.days.items())}),
+    }
+    cursor.execute(statement("write_ledger"), values)
+
+
+def range_changes(
+    known: Sequence[ArchivedRange], new: Sequence[ArchivedRange]
+) -> tuple[list[ArchivedRange], list[EntryRange]]:
+    """The ranges of one journal that have to be written, and those that others have swallowed."""
+    before = {(one.entries.incarnation, one.entries.after): one for one in known}
+    written = []
+    for one in joined(part.entries for part in (*known, *new)):
+        inside = [part for part in (*known, *new) if _within(part.entries, one)]
+        merged = ArchivedRange(one, sum(part.count for part in inside))
+        old = before.pop((one.incarnation, one.after), None)
+        if merged != old:
+            written.append(merged)
+    return written, [one.entries for one in before.values()]
+
+
+def _within(part: EntryRange, whole: EntryRange) -> bool:
+    return part.incarnation == whole.incarnation and whole.after <= part.after and part.last <= whole.last
+
+
+def _write_ranges(cursor: Cursor, dataset: Dataset, books: Books, batch_id: int) -> None:
+    counts = _new_entries(books.batch, books.entries)
+    written: list[tuple[str, ArchivedRange]] = []
+    gone: list[tuple[str, EntryRange]] = []
+    new: dict[str, list[ArchivedRange]] = {}
+    for (journal, one), count in zip(books.batch.ranges, counts, strict=True):
+        new.setdefault(ledger_name(journal), []).append(ArchivedRange(one, count))
+    for name, ranges in new.items():
+        grown, swallowed = range_changes(books.ranges.get(name, []), ranges)
+        written += [(name, one) for one in grown]
+        gone += [(name, one) for one in swallowed]
+    values: dict[str, Any] = {
+        "dataset": dataset.name,
+        "batch_id": batch_id,
+        "journals": [name for name, _ in written],
+        "incarnations": [one.entries.incarnation for _, one in written],
+        "afters": [str(one.entries.after) for _, one in written],
+        "lasts": [str(one.entries.last) for _, one in written],
+        "anchors": [one.entries.anchor for _, one in written],
+        "addeds": [one.entries.added for _, one in written],
+        "entries": [one.count for _, one in written],
+        "gone_journals": [name for name, _ in gone],
+        "gone_incarnations": [one.incarnation for _, one in gone],
+        "gone_afters": [str(one.after) for _, one in gone],
+    }
+    if written or gone:
+        cursor.execute(statement("write_ranges"), values)
+
+
+def _new_entries(batch: Batch, entries: ArchivedEntries) -> list[int]:
+    """How many entries of each range of a batch are not archived yet."""
+    inside = entries.inside(batch.table)
+    if not inside.any():
+        return [one.count for one in batch.journals]
+    codes = batch.table["_journal"].to_numpy()[~inside]
+    counts: list[int] = np.bincount(codes, minlength=len(batch.journals)).tolist()
+    return counts
+
+
+def _keep_hashes(cursor: Cursor, dataset: Dataset, batch: Batch, batch_id: int) -> None:
+    if not batch.table.num_rows:
+        return
+    ms = batch.table["_ms"].to_numpy()
+    hashes = np.zeros(batch.table.num_rows, dtype="<u4")  # of rejected entries nothing is kept: quarantine knows them
+    hashes[batch.good] = entry_hashes(dataset, batch.rows)
+    values = {
+        "dataset": dataset.name,
+        "batch_id": batch_id,
+        "first_ms": int(ms.min()),
+        "last_ms": int(ms.max()),
+        "hashes": psycopg2.Binary(hashes.tobytes()),
+    }
+    cursor.execute(statement("keep_entry_hashes"), values)
+
+
+def _ask_refresh(cursor: Cursor, dataset: Dataset, loaded: Loaded) -> None:
+    if not loaded.touched or not dataset.aggregates:
+        return
+    days = sorted(loaded.touched)
+    values = {
+        "dataset": dataset.name,
+        "batch_id": loaded.batch_id,
+        "aggregates": [aggregate.name for aggregate in dataset.aggregates],
+        "days": days,
+        "lows": [loaded.touched[day].low for day in days],
+        "highs": [loaded.touched[day].high for day in days],
+    }
+    cursor.execute(statement("ask_refresh"), values)

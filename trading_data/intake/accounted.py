@@ -1,0 +1,92 @@
+"""Which entries of the journals are accounted for: what the archive holds, and what waits in the intake.
+
+Belongs here: asking both, and the note in Redis that stands in for the archive while it cannot be asked. Does not: deciding
+anything from it (`live.ranges`), and draining (`intake.snapshot`).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import cast
+
+from trading_data.datasets.declaration import Dataset
+from trading_data.intake.store import Intake
+from trading_data.kill_points import reached
+from trading_data.live import keys, spared
+from trading_data.live.connection import Client, live_errors
+from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, digests_at, text
+from trading_data.live.ranges import FIRST_INCARNATION, EntryRange, by_journal, goes_on, newest
+
+Ranges = Mapping[str, list[EntryRange]]
+"""Ranges by the journal's key."""
+
+
+def accounted_for(client: Client, intake: Intake, dataset: Dataset, archived: Ranges | None) -> Ranges:
+    """The ranges of a dataset's journals that are archived or wait in the intake.
+
+    Args:
+        client: from `connect_for_archiver`.
+        intake: where batches wait.
+        dataset: whose journals.
+        archived: what the archive says; None while it cannot be asked. Only then the note in Redis counts.
+
+    Raises:
+        LiveTierError: the note is needed, and the server is away.
+        IntakeError: a waiting batch is damaged, or the intake cannot be listed.
+    """
+    known = noted(client, dataset) if archived is None else archived
+    waiting = by_journal(
+        pair for file in intake.pending(dataset.name) if (head := intake.head(file)) is not None for pair in head.ranges
+    )
+    return {name: [*known.get(name, []), *waiting.get(name, [])] for name in {*known, *waiting}}
+
+
+def of_this_incarnation(client: Client, known: Ranges, infos: Mapping[str, JournalInfo]) -> dict[str, list[EntryRange]]:
+    """The ranges, joined, that hold for the journals as they are now.
+
+    Journals that are seen for the first time, or that are another incarnation than the newest known one, have none.
+    """
+    found = {name: newest(known[name]) for name in infos if known.get(name)}
+    ends = {name: ranges[-1].last for name, ranges in found.items() if infos[name].length}
+    digests = digests_at(client, ends)
+    return {name: ranges for name, ranges in found.items() if goes_on(ranges[-1], infos[name], digests.get(name))}
+
+
+def undrained(known: Mapping[str, list[EntryRange]], infos: Mapping[str, JournalInfo]) -> int:
+    """How many entries the journals hold, or have held, after the ranges that are accounted for."""
+    total = 0
+    for name, info in infos.items():
+        end = known[name][-1] if known.get(name) else None
+        if end is None or (end.added is None and end.last < info.last):
+            total += info.length
+        elif end.last < info.last:
+            total += max(0, info.added - (end.added or 0))
+    return total
+
+
+def noted(client: Client, dataset: Dataset) -> Ranges:
+    """What Redis itself has noted: a copy of what was durable elsewhere when it was noted."""
+    with live_errors(client):
+        kept = cast(dict[bytes, bytes], client.hgetall(keys.drained(dataset.name)))
+    return {text(name): _ranges(value) for name, value in kept.items()}
+
+
+def note(client: Client, dataset: Dataset, ranges: Ranges) -> None:
+    """Note in Redis what is durable elsewhere."""
+    spared.set_fields(client, keys.drained(dataset.name), {name: _dump(found) for name, found in ranges.items()})
+    reached("snapshot.noted")
+
+
+def _dump(ranges: list[EntryRange]) -> str:
+    return json.dumps([[one.incarnation, str(one.after), str(one.last), one.anchor, one.added] for one in ranges])
+
+
+def _ranges(value: bytes) -> list[EntryRange]:
+    found = json.loads(value)
+    if isinstance(found, dict):  # as releases before 0.2 noted it
+        incarnation = FIRST_INCARNATION + (found["void"] != str(BEGINNING))
+        last = EntryId.parse(found["last"])
+        return [EntryRange(incarnation, BEGINNING, last, "", found["added"])] if last > BEGINNING else []
+    return [
+        EntryRange(incarnation, EntryId.parse(after), EntryId.parse(last), anchor, added)
+        for incarnation, after, last, anchor, added in found
+    ]

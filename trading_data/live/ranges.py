@@ -1,0 +1,119 @@
+"""Which entries of a journal are accounted for: ranges of entry ids, and which incarnation of the journal they belong to.
+
+A range says that every entry after one id up to another is archived, or on its way. It remembers the entry at its end (the
+anchor) by content, so that a journal that went back, or was made anew, is not taken for the one that the range is about.
+
+Everything here is a pure function of what is known. Belongs here: these decisions. Does not: asking (`live.journal`,
+`intake.coverage`, `archive.ledger`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from trading_data.live.journal import BEGINNING, EntryId, JournalInfo
+
+FIRST_INCARNATION = 1
+"""The incarnation that ranges of releases before 0.2 belong to; later ones are milliseconds since 1970, which are larger."""
+
+
+@dataclass(frozen=True)
+class EntryRange:
+    """Every entry of one incarnation of a journal after `after` up to and with `last`.
+
+    Attributes:
+        incarnation: a number that grows each time the journal is found to be another one than before.
+        after, last: entry ids; `after` is exclusive.
+        anchor: digest of the entry `last` (see `live.journal.entry_digest`); empty if not known.
+        added: how many entries had ever been added to the journal when `last` was; None if not known.
+    """
+
+    incarnation: int
+    after: EntryId
+    last: EntryId
+    anchor: str = ""
+    added: int | None = None
+
+    def __contains__(self, entry: object) -> bool:
+        """Whether an entry id lies in the range."""
+        return isinstance(entry, EntryId) and self.after < entry <= self.last
+
+
+def joined(ranges: Iterable[EntryRange]) -> list[EntryRange]:
+    """The same entries in as few ranges as possible, by incarnation and id."""
+    out: list[EntryRange] = []
+    for one in sorted(ranges, key=lambda one: (one.incarnation, one.after, one.last, one.anchor)):
+        before = out[-1] if out else None
+        if before is None or before.incarnation != one.incarnation or one.after > before.last:
+            out.append(one)
+        elif one.last > before.last or (one.last == before.last and one.anchor):
+            out[-1] = replace(one, after=before.after)
+    return out
+
+
+def newest(ranges: Iterable[EntryRange]) -> list[EntryRange]:
+    """The ranges of the newest incarnation, joined."""
+    every = joined(ranges)
+    return [one for one in every if one.incarnation == every[-1].incarnation]
+
+
+def goes_on(end: EntryRange, info: JournalInfo, found: str | None) -> bool:
+    """Whether a journal is still the incarnation whose last known range is `end`.
+
+    It is if the entry at the end of that range stands there with the same content, or if the journal begins after it (what
+    came before was trimmed). How many entries were ever added has to agree with that.
+
+    Args:
+        end: the last range of the newest known incarnation.
+        info: what the journal says of itself.
+        found: digest of the journal's entry `end.last`, None if it has no such entry.
+    """
+    added = info.added if end.added is None else end.added
+    if info.last < end.last or added > info.added or (info.last == end.last and added < info.added):
+        return False
+    if found is not None:
+        return end.anchor in ("", found)
+    trimmed = info.first is None or info.first > end.last
+    return trimmed and (end.added is None or end.added <= info.added - info.length)
+
+
+def next_incarnation(ranges: Iterable[EntryRange], clock_ms: int) -> int:
+    """The number of an incarnation seen for the first time: larger than all that are known of this journal."""
+    return max([clock_ms, *(one.incarnation + 1 for one in ranges)])
+
+
+def first_gap(ranges: Sequence[EntryRange], last: EntryId) -> tuple[EntryId, EntryId] | None:
+    """The first part (after, upto) of (0-0, last] that no range covers; `ranges` are joined and of one incarnation."""
+    after = BEGINNING
+    for one in ranges:
+        if one.after > after:
+            return after, one.after
+        after = max(after, one.last)
+    return (after, last) if after < last else None
+
+
+def head_is_missing(ranges: Sequence[EntryRange], info: JournalInfo) -> bool:
+    """Whether entries have gone from the beginning of a journal that its ranges (joined, of one incarnation) do not cover."""
+    if info.first is None or trimmable(ranges, info.first) is not None:
+        return False
+    before = [one for one in ranges if one.last < info.first]
+    added = before[-1].added if before else 0
+    return added is not None and info.added - info.length > added
+
+
+def gaps(ranges: Sequence[EntryRange]) -> list[tuple[EntryId, EntryId]]:
+    """The parts (after, upto) between the ranges of each incarnation; `ranges` are joined."""
+    return [(one.last, other.after) for one, other in pairwise(ranges) if one.incarnation == other.incarnation]
+
+
+def trimmable(ranges: Sequence[EntryRange], first: EntryId | None) -> EntryRange | None:
+    """The range that covers a journal from its first entry on without a gap; None if its first entry is not covered."""
+    return next((one for one in ranges if first is not None and first in one), None)
+
+
+def by_journal(known: Iterable[tuple[str, EntryRange]]) -> Mapping[str, list[EntryRange]]:
+    """Ranges of several journals, by journal."""
+    out: dict[str, list[EntryRange]] = {}
+    for journal, one in known:
+        out.setdefault(journal, []).append(one)
+    return out

@@ -1,0 +1,196 @@
+"""The order of acceptance in whole loads: batches that wait long, ids from the future, several doors, several incarnations."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of, bounds_of, moment_of
+from trading_data.archive.quarantine import retry
+from trading_data.datasets import METRICS, codec
+from trading_data.intake.batch import Batch, JournalRange, schema
+from trading_data.intake.take import take
+from trading_data.live.journal import EntryId
+from trading_data.live.ranges import EntryRange
+from trading_data_tests.rig import EARLIEST, MOMENT, Rig, measurement
+
+JOURNAL = "journal:metrics"
+FUTURE = 2**50
+"""Milliseconds of an id that a producer has made up."""
+DRAINED = datetime(2026, 11, 20, 16, tzinfo=UTC)
+DRAINED_MS = int(DRAINED.timestamp()) * 1000
+
+
+def entry(rig: Rig, ms: int, value: float) -> None:
+    rig.entry_at(JOURNAL, f"{ms}-0", measurement(value=value))
+
+
+def bring(rig: Rig, value: float) -> None:
+    """Import a file."""
+    one = measurement(value=value)
+    rows = {name: [getattr(one, name)] for name in METRICS.names}
+    table = pa.table(rows, schema=codec.schema(METRICS))
+    list(take(rig.intake, METRICS, "rows.csv", [table], origin="file", earliest=EARLIEST))
+
+
+def shown(rig: Rig) -> list[float]:
+    return [value for (value,) in rig.query("select value from metrics_data")]
+
+
+def away(rig: Rig, tmp_path: Path) -> tuple[Path, str]:
+    """Drain, and move the batch away: where it is, and where it belongs."""
+    (drained,) = rig.snapshot(METRICS)
+    return Path(drained.file.path).rename(tmp_path / drained.file.name), drained.file.path
+
+
+def test_an_id_from_the_future_was_accepted_before_it_was_drained(rig: Rig) -> None:
+    entry(rig, FUTURE, 1.0)
+    rig.archive_all(METRICS)
+    bring(rig, 2.0)
+    assert [one.replaced for one in rig.load(METRICS)] == [1]
+    assert shown(rig) == [2.0]
+
+
+def test_a_file_that_was_imported_after_a_drain_stays_although_its_batch_is_loaded_first(
+    rig: Rig, tmp_path: Path
+) -> None:
+    for ms in (1000, FUTURE):
+        rig.clean()
+        entry(rig, ms, 1.0)
+        path, back = away(rig, tmp_path)
+        bring(rig, 2.0)
+        rig.load(METRICS)
+        path.rename(back)
+        assert [one.replaced for one in rig.load(METRICS)] == [1]
+        assert shown(rig) == [2.0]
+        assert rig.query("select (old->>'value')::float8 from archive_revision") == [(1.0,)]
+
+
+def test_an_entry_of_an_earlier_incarnation_does_not_win_by_its_larger_id(rig: Rig, tmp_path: Path) -> None:
+    entry(rig, 5000, 1.0)
+    path, back = away(rig, tmp_path)
+    rig.client.delete(JOURNAL)
+    entry(rig, 1000, 2.0)
+    rig.archive_all(METRICS)
+    path.rename(back)
+    assert [one.quarantined for one in rig.load(METRICS)] == [1]
+    assert shown(rig) == [2.0]
+    assert rig.query("select kind from archive_quarantine") == [("cannot be ordered",)]
+
+
+def test_what_waits_in_quarantine_does_not_win_when_it_comes_again(rig: Rig, tmp_path: Path) -> None:
+    """The entry of the first incarnation could not be ordered; a third one holds it too."""
+    test_an_entry_of_an_earlier_incarnation_does_not_win_by_its_larger_id(rig, tmp_path)
+    rig.client.delete(JOURNAL)
+    entry(rig, 5000, 1.0)
+    assert [one.replayed for one in rig.archive_all(METRICS)] == [1]
+    assert shown(rig) == [2.0]
+
+
+def test_an_entry_of_a_newer_incarnation_wins_by_no_moment(rig: Rig) -> None:
+    entry(rig, 5000, 1.0)
+    rig.archive_all(METRICS)
+    rig.client.delete(JOURNAL)
+    entry(rig, 1000, 2.0)
+    assert [one.replaced for one in rig.archive_all(METRICS)] == [1]
+    assert shown(rig) == [2.0]
+
+
+def test_a_retried_entry_was_accepted_when_it_came_and_not_when_its_batch_ended(rig: Rig) -> None:
+    """Two batches of one millisecond: the rejected entry came before the row."""
+    rig.client.xadd(JOURNAL, {"broken": "1"}, id="1000-0")
+    rig.archive_all(METRICS)
+    rig.entry_at(JOURNAL, "1000-1", measurement(value=4.0))
+    rig.archive_all(METRICS)
+    ((number,),) = rig.query("select quarantine_id from archive_quarantine")
+    edits = {"broken": None, **{name: str(getattr(measurement(), name)) for name in METRICS.names}, "value": "3"}
+    retry(rig.archive, rig.intake, ids=[number], earliest=EARLIEST, edits=edits)
+    (loaded,) = rig.load(METRICS)
+    assert (loaded.replaced, loaded.quarantined) == (1, 0)
+    assert shown(rig) == [4.0]
+
+
+def journal_batch(*entries: tuple[int, int], origin: str = "journal", since: datetime | None = None) -> Batch:
+    length = len(entries)
+    columns: dict[str, list[Any]] = {
+        "metric_name": ["m"] * length,
+        "timestamp": [MOMENT] * length,
+        "value": [1.0] * length,
+        "unit": [""] * length,
+        "_journal": [0] * length,
+        "_ms": [ms for ms, _ in entries],
+        "_seq": [seq for _, seq in entries],
+        **{name: [None] * length for name in ("_kind", "_reason", "_payload")},
+    }
+    where = (JournalRange(JOURNAL, "0-0", "1-0", f"{FUTURE}-9", length, incarnation=7),)
+    return Batch("metrics", origin, DRAINED, "", where, pa.table(columns, schema=schema(METRICS)), since)
+
+
+def part(incarnation: int) -> EntryRange:
+    return EntryRange(incarnation, EntryId(0, 0), EntryId(5, 0))
+
+
+@pytest.mark.parametrize(
+    ("ms", "incarnations", "moment_ms", "expected"),
+    [
+        (1000, [], 999, True),
+        (1000, [7], 999, True),
+        (1000, [7], 1000, False),
+        (1000, [7], 1001, False),
+        (1000, [7, 6], 999, False),
+        (1000, [6], 999, False),
+        (DRAINED_MS, [7], 999, True),
+        (DRAINED_MS + 1, [7], 999, False),
+    ],
+)
+def test_what_is_surely_later_without_a_closer_look(
+    ms: int, incarnations: list[int], moment_ms: int, expected: bool
+) -> None:
+    one = journal_batch((ms, 0))
+    found = Acceptance(METRICS, one, one.rows, lambda _: [part(number) for number in incarnations])
+    assert found.surely_after(0, moment_ms * 1000) is expected
+
+
+def test_through_another_door_between_two_moments() -> None:
+    """Of a file that of its import, of a sampled value between two looks."""
+    made, looked = int(DRAINED.timestamp()) * 1_000_000, datetime(2026, 11, 20, 15, tzinfo=UTC)
+    since = int(looked.timestamp()) * 1_000_000
+    for origin, after, first in (("file", None, made), ("latest", looked, since)):
+        one = journal_batch((1000, 0), origin=origin, since=after)
+        found = Acceptance(METRICS, one, one.rows, lambda _: ())
+        accepted = found.of(0)
+        assert (accepted.first_us, accepted.last_us, accepted.journal, accepted.entries) == (first, made, "", None)
+        assert bounds_of(one) == (moment_of(first), moment_of(made))
+        assert found.surely_after(0, first - 1)
+        assert not found.surely_after(0, first)
+
+
+def test_the_bounds_of_a_batch_from_journals() -> None:
+    first, last = bounds_of(journal_batch((5000, 1), (2000, 0), (3000, 0)))
+    assert (first, last) == (moment_of(2_000_000), moment_of(5_000_999))
+    first, last = bounds_of(journal_batch((2000, 0), (FUTURE, 0)))
+    assert (first, last) == (moment_of(2_000_000), DRAINED)
+
+
+def test_where_a_row_of_the_archive_came_from(rig: Rig) -> None:
+    """From its part of its journal, within the moments of its batch."""
+    entry(rig, 2000, 1.0)
+    entry(rig, 4000, 2.0)
+    (loaded,) = rig.archive_all(METRICS)
+    ((incarnation,),) = rig.query("select incarnation from archive_range")
+    row = RowOrigin(loaded.batch_id, "journal", 2_000_000, 4_000_999)
+    with rig.archive.transaction() as cursor:
+        found, elsewhere, of_file = accepted_of(
+            cursor,
+            [
+                (row, JOURNAL),
+                (row, "journal:other"),
+                (RowOrigin(loaded.batch_id + 1, "file", 1, 2), JOURNAL),
+            ],
+        )
+    assert (found.first_us, found.last_us, found.journal) == (2_000_000, 4_000_999, JOURNAL)
+    assert found.entries == EntryRange(incarnation, EntryId(0, 0), EntryId(4000, 0))
+    assert (elsewhere.first_us, elsewhere.last_us, elsewhere.entries) == (2_000_000, 4_000_999, None)
+    assert (of_file.first_us, of_file.last_us, of_file.entries) == (1, 2, None)

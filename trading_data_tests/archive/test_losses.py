@@ -1,0 +1,369 @@
+"""What is lost is found by ranges and counts, told once with its number, and told until it is back or acknowledged."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from trading_data.archive.losses import acknowledge, confirmed_lost, look_for_lost
+from trading_data.archive.lost import Lost, acknowledge_command
+from trading_data.archive.trim import trim_drained
+from trading_data.archive.verify import verify
+from trading_data.cli.main import group
+from trading_data.datasets import METRICS, PRICE
+from trading_data.datasets.declaration import Dataset
+from trading_data.errors import IntakeError
+from trading_data.intake.store import Intake
+from trading_data_tests.rig import Rig, bar, measurement
+
+A, JOURNAL = "journal:price:A", "journal:metrics"
+
+
+def lost(rig: Rig, dataset: Dataset = METRICS) -> Lost:
+    return confirmed_lost(rig.client, rig.archive, rig.intake, dataset)
+
+
+def told(rig: Rig, dataset: Dataset = METRICS) -> tuple[int, dict[str, int]]:
+    """How many gaps there are, and how many entries are missing of each journal."""
+    found = lost(rig, dataset)
+    assert not found.nowhere
+    return len(found.gaps), dict(found.missing)
+
+
+def faults(rig: Rig) -> list[tuple[str, str]]:
+    return [(one.said, one.command) for one in verify(rig.client, rig.archive, rig.intake) if not one.ok]
+
+
+def run(command: str) -> Result:
+    """A command of ours as it is printed."""
+    program, *words = shlex.split(command)
+    assert program == "trading-data"
+    return CliRunner().invoke(group, words)
+
+
+def record(rig: Rig, *minutes: int) -> None:
+    rig.store.record_metrics([measurement(minute=minute) for minute in minutes])
+
+
+def trimmed_by_somebody(rig: Rig, *minutes: int) -> None:
+    """Entries of these minutes, of which the last one is left when they are drained and archived."""
+    record(rig, *minutes)
+    rig.client.xtrim(JOURNAL, maxlen=1, approximate=False)
+    rig.archive_all(METRICS)
+
+
+def emergency(rig: Rig) -> tuple[Path, Path]:
+    """An archived entry, then two batches of two entries that only the intake holds."""
+    record(rig, 0)
+    rig.archive_all(METRICS)
+    files = []
+    for minutes in ((1, 2), (3, 4)):
+        record(rig, *minutes)
+        (drained,) = rig.snapshot(METRICS)
+        files.append(Path(drained.file.path))
+    assert trim_drained(rig.client, rig.intake, METRICS).removed == 4
+    return files[0], files[1]
+
+
+def spoil(path: Path) -> bytes:
+    """Flip a byte; the bytes as they were."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+    return whole
+
+
+def test_a_look_reads_no_entry_while_nothing_is_lost(rig: Rig) -> None:
+    client: Any = rig.client
+    for minute in range(3):
+        rig.store.record_prices([bar(symbol, minute) for symbol in "ABCDE"])
+        rig.archive_all(PRICE)
+    rig.store.record_prices([bar(symbol, 3) for symbol in "ABCDE"])
+    rig.snapshot(PRICE)
+    rig.store.record_prices([bar(symbol, 4) for symbol in "ABC"])
+    client.config_resetstat()
+    assert not look_for_lost(rig.client, rig.archive, rig.intake, PRICE)
+    calls = {name: found["calls"] for name, found in client.info("commandstats").items()}
+    assert calls["cmdstat_xinfo|stream"] == 5
+    assert "cmdstat_xrange" not in calls
+
+
+def test_entries_that_somebody_trimmed_are_told_once_with_their_number_until_acknowledged(rig: Rig) -> None:
+    record(rig, 0)
+    rig.archive_all(METRICS)
+    trimmed_by_somebody(rig, 1, 2, 3, 4)
+    for _ in range(2):
+        assert (lost(rig).missing, lost(rig).least) == ({JOURNAL: 3}, 3)
+        ((said, command),) = faults(rig)
+        assert "3 entries" in said
+        assert JOURNAL in said
+        record(rig, 5)
+        rig.archive_all(METRICS)
+    done = run(command)
+    assert (done.exit_code, "3 entries, from journal:metrics (3)" in done.output) == (0, True)
+    assert faults(rig) == []
+    kept = rig.query("select distinct reason from archive_acknowledged where dataset = 'metrics'")
+    assert kept == [("looked into",)]
+    trimmed_by_somebody(rig, 6, 7, 8)
+    assert lost(rig).missing == {JOURNAL: 2}
+    assert run(command).exit_code == 0
+    assert not lost(rig)
+
+
+def test_what_the_next_snapshot_will_note_is_told_and_cannot_be_acknowledged_yet(rig: Rig) -> None:
+    record(rig, 0)
+    rig.archive_all(METRICS)
+    record(rig, 1, 2, 3)
+    rig.client.xtrim(JOURNAL, maxlen=1, approximate=False)
+    assert (lost(rig).nowhere, lost(rig).missing) == ({JOURNAL: 2}, {})
+    done = run(acknowledge_command(METRICS))
+    assert done.exit_code == 1
+    assert done.output.startswith("there is nothing to acknowledge of metrics: 2 entries are nowhere")
+    assert len(done.output.splitlines()) == 1
+    assert rig.query("select count(*) from archive_acknowledged") == [(0,)]
+    rig.archive_all(METRICS)
+    assert (lost(rig).nowhere, lost(rig).missing) == ({}, {JOURNAL: 2})
+
+
+def test_the_command_by_which_the_next_run_notes_what_is_missing(rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    record(rig, 0)
+    rig.archive_all(METRICS)
+    record(rig, 1, 2, 3)
+    rig.client.xtrim(JOURNAL, maxlen=1, approximate=False)
+    ((said, command),) = faults(rig)
+    assert "2 entries are nowhere" in said
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "DAGSTER_HOME": str(tmp_path)}
+    subprocess.run(command, shell=True, env=environment, check=True, capture_output=True)  # as it is printed
+    assert (lost(rig).nowhere, lost(rig).missing) == ({}, {JOURNAL: 2})
+
+
+def test_nothing_to_acknowledge_and_wrong_usage(rig: Rig) -> None:
+    done = run("trading-data verify --acknowledge trades --reason 'none'")
+    assert (done.exit_code, done.output) == (1, "there is nothing to acknowledge of trade, nothing is lost\n")
+    for wrong in (
+        "--acknowledge prices",
+        "--acknowledge prices --reason ' '",
+        "--reason x",
+        "--acknowledge bonds --reason x",
+        "--acknowledge prices --reason x --deep",
+    ):
+        assert run(f"trading-data verify {wrong}").exit_code == 2, wrong
+
+
+def test_an_entry_that_was_deleted_out_of_the_middle_is_missed_by_count(rig: Rig) -> None:
+    record(rig, 0)
+    rig.archive_all(METRICS)
+    ids = rig.store.record_metrics([measurement(minute=minute) for minute in range(1, 6)])
+    rig.client.xdel(JOURNAL, *ids[1:3])
+    (one,) = [one.said for one in verify(rig.client, rig.archive, rig.intake) if not one.ok]
+    assert "2 entries are nowhere" in one
+    rig.archive_all(METRICS)
+    assert told(rig) == (0, {JOURNAL: 2})
+
+
+@pytest.mark.parametrize("drained", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_batch_that_is_away_is_told_until_it_is_back(rig: Rig, tmp_path: Path, first: bool, drained: bool) -> None:
+    here, there = emergency(rig)
+    moved = here if first else there
+    assert not lost(rig)
+    away = Path(shutil.move(moved, tmp_path / "away"))
+    assert lost(rig).least == 2 if first else lost(rig).nowhere == {JOURNAL: 1}
+    rig.load(METRICS)
+    if drained:
+        rig.archive_all(METRICS)
+    assert lost(rig)
+    shutil.move(away, moved)
+    assert not lost(rig)
+    rig.archive_all(METRICS)
+    assert not lost(rig)
+    assert rig.query("select count(*) from metrics_data") == [(5,)]
+
+
+def test_what_was_acknowledged_of_a_batch_that_came_back_hides_no_later_loss(rig: Rig, tmp_path: Path) -> None:
+    here, _ = emergency(rig)
+    away = Path(shutil.move(here, tmp_path / "away"))
+    rig.archive_all(METRICS)
+    assert told(rig) == (1, {JOURNAL: 2})
+    ((_, command),) = faults(rig)
+    assert run(command).exit_code == 0
+    assert faults(rig) == []
+    shutil.move(away, here)
+    rig.archive_all(METRICS)
+    assert not lost(rig)
+    trimmed_by_somebody(rig, 5, 6, 7)
+    assert lost(rig).missing == {JOURNAL: 2}
+
+
+def test_one_gap_is_acknowledged_and_another_is_not(rig: Rig) -> None:
+    record(rig, 0)
+    rig.archive_all(METRICS)
+    trimmed_by_somebody(rig, 1, 2, 3)
+    assert acknowledge(rig.client, rig.archive, rig.intake, METRICS, "known").missing == {JOURNAL: 2}
+    trimmed_by_somebody(rig, 4, 5)
+    assert lost(rig).missing == {JOURNAL: 1}
+    assert len(lost(rig).gaps) <= 1
+
+
+def test_a_journal_that_lost_entries_before_the_archive_ever_saw_it(rig: Rig) -> None:
+    """The archive was made anew, or restored to a moment before this journal: what is trimmed is nowhere."""
+    record(rig, 0, 1, 2, 3)
+    rig.client.xtrim(JOURNAL, maxlen=1, approximate=False)
+    assert lost(rig).missing == {JOURNAL: 3}
+    rig.archive_all(METRICS)
+    assert lost(rig).missing == {JOURNAL: 3}
+    assert run(acknowledge_command(METRICS)).exit_code == 0
+    assert not lost(rig)
+
+
+def test_a_journal_of_several_incarnations_tells_what_its_batches_noted(rig: Rig) -> None:
+    rig.entry_at(JOURNAL, "5000-0", measurement(minute=0))
+    rig.archive_all(METRICS)
+    rig.client.delete(JOURNAL)
+    rig.entry_at(JOURNAL, "3000-0", measurement(minute=1))
+    rig.archive_all(METRICS)
+    assert not lost(rig)
+    for minute in (2, 4):
+        record(rig, minute, minute + 1)
+        rig.client.xtrim(JOURNAL, maxlen=0, approximate=False)
+        rig.archive_all(METRICS)
+        assert lost(rig).missing == {JOURNAL: 2}
+        assert run(acknowledge_command(METRICS)).exit_code == 0
+        assert not lost(rig)
+
+
+@pytest.mark.parametrize("by_somebody", [False, True])
+def test_the_beginning_of_another_incarnation(rig: Rig, by_somebody: bool) -> None:
+    """What is trimmed there is lost only as far as no older incarnation had it."""
+    for second in (1, 2, 3):
+        rig.entry_at(JOURNAL, f"{second}000-0", measurement(minute=second))
+    rig.archive_all(METRICS)
+    rig.client.delete(JOURNAL)
+    for second in (4, 5) if by_somebody else (2, 3):
+        rig.entry_at(JOURNAL, f"{second}000-0", measurement(minute=second, value=7.0))
+    if by_somebody:
+        rig.client.xtrim(JOURNAL, maxlen=1, approximate=False)
+    rig.archive_all(METRICS)
+    rig.store.record_metrics([measurement(minute=9)])
+    rig.archive_all(METRICS)
+    gaps = [f"{one.after} {one.upto}" for one in lost(rig).gaps]
+    assert gaps == ([f"3000-0 {4999}-{2**64 - 1}"] if by_somebody else [])
+    assert lost(rig).least == len(gaps)
+    if by_somebody:
+        assert run(acknowledge_command(METRICS)).exit_code == 0
+        assert not lost(rig)
+
+
+def test_a_journal_with_a_very_long_name_that_was_trimmed_has_lost_nothing(rig: Rig) -> None:
+    long = "journal:price:" + "x" * 6000
+    for _ in range(3):
+        rig.entry(long, {"timestamp": "2026-11-20T15:00:00Z", "open": "1"})
+    rig.archive_all(PRICE)
+    assert rig.client.xlen(long) == 1
+    assert not lost(rig, PRICE)
+
+
+def test_only_what_a_second_look_confirms_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    emergency(rig)
+    asked = Intake.pending
+    looks: Iterator[int] = iter(range(9))
+
+    def pending(self: Intake, dataset: str) -> Any:
+        return [] if next(looks) == 0 else asked(self, dataset)
+
+    monkeypatch.setattr(Intake, "pending", pending)
+    assert not lost(rig)
+    assert next(looks) == 2
+
+
+def test_nothing_is_told_while_entries_move(rig: Rig) -> None:
+    stop = threading.Event()
+    wrong: list[Lost] = []
+
+    def look() -> None:
+        other = Rig(rig.settings)
+        while not stop.is_set():
+            if found := confirmed_lost(other.client, other.archive, other.intake, PRICE):
+                wrong.append(found)
+        other.close()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for minute in range(12):
+        rig.store.record_prices([bar("A", minute), bar("B", minute)])
+        rig.snapshot(PRICE, batch_entries=1)
+        rig.load(PRICE)
+        rig.trim(PRICE)
+    stop.set()
+    thread.join()
+    assert wrong == []
+
+
+def test_the_command_for_a_damaged_batch_loses_nothing_that_its_journal_still_holds(rig: Rig) -> None:
+    record(rig, 0, 1)
+    rig.snapshot(METRICS)
+    record(rig, 2)
+    rig.snapshot(METRICS)
+    path = Path(rig.intake.pending("metrics")[0].path)
+    spoil(path)
+    ((said, command),) = faults(rig)
+    assert f"Without one, run `{command}`" in said
+    assert not lost(rig)
+    subprocess.run(command, shell=True, check=True)  # as it is printed
+    assert [one.name for one in path.parent.joinpath("damaged").iterdir()] == [path.name]
+    rig.archive_all(METRICS)
+    assert faults(rig) == []
+    assert rig.query("select count(*) from metrics_data") == [(3,)]
+
+
+def test_the_command_for_a_damaged_batch_whose_journal_is_trimmed(rig: Rig) -> None:
+    """Verify tells which range is nowhere, until the batch is back."""
+    path, _ = emergency(rig)
+    whole = spoil(path)
+    with pytest.raises(IntakeError, match="is damaged"):
+        acknowledge(rig.client, rig.archive, rig.intake, METRICS, "looked into")
+    assert run(acknowledge_command(METRICS)).exit_code == 1
+    found = faults(rig)
+    (command,) = {command for _, command in found if command.startswith("mkdir")}
+    subprocess.run(command, shell=True, check=True)  # as it is printed
+    for _ in range(2):
+        rig.archive_all(METRICS)
+        ((said, _),) = faults(rig)
+        assert said.startswith(
+            "1 ranges of entries (2 entries) are neither archived, nor in a readable batch of the intake"
+        )
+        assert f"{JOURNAL} after " in said
+    path.write_bytes(whole)  # repaired, and put back
+    rig.archive_all(METRICS)
+    assert faults(rig) == []
+    assert rig.query("select count(*) from metrics_data") == [(5,)]
+
+
+@pytest.mark.parametrize("folder", ["in take", "in'take"])
+def test_the_command_for_a_damaged_batch_under_a_folder_with_any_name(rig: Rig, tmp_path: Path, folder: str) -> None:
+    rig.intake = Intake(str(tmp_path / folder))
+    record(rig, 0)
+    (drained,) = rig.snapshot(METRICS)
+    subprocess.run(rig.intake.set_aside_command(drained.file), shell=True, check=True)
+    assert rig.intake.pending("metrics") == []
+
+
+def test_the_command_for_a_damaged_batch_that_is_not_on_a_disk(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.intake = Intake("memory://an intake")
+    record(rig, 0)
+    (drained,) = rig.snapshot(METRICS)
+    program, option, code, *words = shlex.split(rig.intake.set_aside_command(drained.file))
+    assert (program, option) == ("python", "-c")
+    monkeypatch.setattr("sys.argv", ["-c", *words])
+    exec(code, {})
+    assert rig.intake.pending("metrics") == []
+    assert [path.rpartition("/")[2] for path in rig.intake.paths("metrics/damaged")] == [drained.file.name]

@@ -1,0 +1,210 @@
+"""The table of `archive.plan`, row by row: what an entry is counted as, and what is written of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from trading_data.archive.order import Order
+from trading_data.archive.plan import Count, HeldRow, Known, Plan, plan
+from trading_data.archive.versions import Mask
+from trading_data.datasets import METRICS, PRICE, TRADE, codec
+from trading_data.datasets.declaration import Dataset
+from trading_data_tests.rig import MOMENT
+
+NEWER, OLDER, UNKNOWN = Order.NEWER, Order.OLDER, Order.UNKNOWN
+INSERTED, REPLACED, UNCHANGED, QUARANTINED, REPLAYED = (
+    Count.INSERTED,
+    Count.REPLACED,
+    Count.UNCHANGED,
+    Count.QUARANTINED,
+    Count.REPLAYED,
+)
+BEST, GOOD, OTHER = "manual", "alpaca:sip", "feed"
+ROW = 40
+"""The batch of the archive's row."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Versions of one key, what the archive has of it, and what is to become of them."""
+
+    values: Sequence[Any]
+    counts: Sequence[Count]
+    held: Mapping[int, HeldRow] = field(default_factory=dict)
+    missing: bool = False
+    insert: Sequence[int] = ()
+    update: Sequence[int] = ()
+    revise: Mapping[int, int] = field(default_factory=dict)
+    reject: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    replayed: Sequence[int] = ()
+    dropped: Sequence[int] = ()
+
+
+def mask(length: int, positions: Sequence[int]) -> Mask:
+    found = np.zeros(length, dtype=bool)
+    found[list(positions)] = True
+    return found
+
+
+def check(dataset: Dataset, rows: pa.Table, case: Case) -> None:
+    length = rows.num_rows
+    missing = mask(length, range(length) if case.missing else ())
+    known = Known(mask(length, case.replayed), mask(length, case.dropped), missing, case.held)
+    found: Plan = plan(dataset, rows, known, ("day dropped", "too late"))
+    assert [Count(one) for one in found.counts.tolist()] == list(case.counts)
+    assert (sorted(found.insert), sorted(found.update)) == (list(case.insert), list(case.update))
+    assert (found.revise, found.reject) == (case.revise, case.reject)
+
+
+def held(order: Order, source: str = "", identity: str = "", *, kept: bool = False) -> HeldRow:
+    return HeldRow(ROW, order, source, identity, kept)
+
+
+ONE_SOURCE = {
+    "first": Case([1], [INSERTED], missing=True, insert=[0]),
+    "first and again": Case([1, 1], [INSERTED, UNCHANGED], missing=True, insert=[1]),
+    "first and newer": Case([1, 2], [INSERTED, REPLACED], missing=True, insert=[1], revise={0: 0}),
+    "there and back": Case([1, 2, 1], [INSERTED, REPLACED, REPLACED], missing=True, insert=[2], revise={0: 0, 1: 0}),
+    "as the row": Case([1], [UNCHANGED]),
+    "as the row, twice": Case([1, 1], [UNCHANGED, UNCHANGED]),
+    "newer": Case([2], [REPLACED], {0: held(NEWER)}, update=[0]),
+    "newer, twice": Case([2, 2], [REPLACED, UNCHANGED], {0: held(NEWER), 1: held(NEWER)}, update=[0]),
+    "newer and newer": Case([2, 3], [REPLACED, REPLACED], {0: held(NEWER), 1: held(NEWER)}, update=[1], revise={0: 0}),
+    "newer and back": Case([2, 1], [REPLACED, REPLACED], {0: held(NEWER)}, update=[1], revise={0: 0}),
+    "as the row and newer": Case([1, 2], [UNCHANGED, REPLACED], {1: held(NEWER)}, update=[1]),
+    "older": Case([2], [REPLACED], {0: held(OLDER)}, revise={0: ROW}),
+    "older, twice": Case([2, 2], [REPLACED, UNCHANGED], {0: held(OLDER), 1: held(OLDER)}, revise={0: ROW}),
+    "older and older": Case([2, 3], [REPLACED, REPLACED], {0: held(OLDER), 1: held(OLDER)}, revise={0: ROW, 1: ROW}),
+    "older and newer": Case(
+        [2, 3], [REPLACED, REPLACED], {0: held(OLDER), 1: held(NEWER)}, update=[1], revise={0: ROW}
+    ),
+    "not to be ordered": Case([2], [QUARANTINED], {0: held(UNKNOWN)}, reject={0: ("cannot be ordered", str(ROW))}),
+    "not to be ordered, as the row": Case([1], [UNCHANGED]),
+    "not to be ordered and newer": Case(
+        [2, 3],
+        [QUARANTINED, REPLACED],
+        {0: held(UNKNOWN), 1: held(NEWER)},
+        update=[1],
+        reject={0: ("cannot be ordered", str(ROW))},
+    ),
+    "newer, and then all are": Case(
+        [2, 3], [REPLACED, REPLACED], {0: held(NEWER), 1: held(UNKNOWN)}, update=[1], revise={0: 0}
+    ),
+    "archived already": Case([2], [REPLAYED], missing=True, replayed=[0]),
+    "archived already and newer": Case([2, 3], [REPLAYED, REPLACED], {1: held(NEWER)}, update=[1], replayed=[0]),
+    "on a dropped day": Case([2], [QUARANTINED], missing=True, dropped=[0], reject={0: ("day dropped", "too late")}),
+    "archived before its day was dropped": Case([2], [REPLAYED], missing=True, replayed=[0], dropped=[0]),
+}
+
+
+@pytest.mark.parametrize("case", ONE_SOURCE.values(), ids=ONE_SOURCE.keys())
+def test_of_one_source_the_newest_wins(case: Case) -> None:
+    length = len(case.values)
+    rows = {"metric_name": ["m"] * length, "timestamp": [MOMENT] * length, "value": case.values, "unit": [""] * length}
+    check(METRICS, pa.table(rows, schema=codec.schema(METRICS)), case)
+
+
+SEVERAL_SOURCES = {
+    "a worse one second": Case([(BEST, 1), (OTHER, 2)], [INSERTED, REPLACED], missing=True, insert=[0], revise={1: 0}),
+    "a better one second": Case([(OTHER, 1), (BEST, 2)], [INSERTED, REPLACED], missing=True, insert=[1], revise={0: 0}),
+    "a worse one twice": Case(
+        [(BEST, 1), (OTHER, 2), (OTHER, 2)], [INSERTED, REPLACED, UNCHANGED], missing=True, insert=[0], revise={1: 0}
+    ),
+    "a worse one between": Case(
+        [(GOOD, 1), (OTHER, 2), (GOOD, 3)],
+        [INSERTED, REPLACED, REPLACED],
+        missing=True,
+        insert=[2],
+        revise={0: 0, 1: 0},
+    ),
+    "a worse one, changed": Case(
+        [(BEST, 1), (OTHER, 2), (OTHER, 3)],
+        [INSERTED, REPLACED, REPLACED],
+        missing=True,
+        insert=[0],
+        revise={1: 0, 2: 0},
+    ),
+    "equals: the newest": Case(
+        [(OTHER, 1), ("else", 2)], [INSERTED, REPLACED], missing=True, insert=[1], revise={0: 0}
+    ),
+    "worse than the row, however new": Case([(OTHER, 2)], [REPLACED], {0: held(NEWER, BEST)}, revise={0: ROW}),
+    "worse than the row, not to be ordered": Case([(OTHER, 2)], [REPLACED], {0: held(UNKNOWN, BEST)}, revise={0: ROW}),
+    "worse than the row, and kept": Case([(OTHER, 2)], [UNCHANGED], {0: held(NEWER, BEST, kept=True)}),
+    "better than the row, however old": Case([(BEST, 2)], [REPLACED], {0: held(OLDER, OTHER)}, update=[0]),
+    "better than the row, not to be ordered": Case([(BEST, 2)], [REPLACED], {0: held(UNKNOWN, OTHER)}, update=[0]),
+    "of the row's source, older": Case([(GOOD, 2)], [REPLACED], {0: held(OLDER, GOOD)}, revise={0: ROW}),
+    "of the row's source, older, and kept": Case([(GOOD, 2)], [UNCHANGED], {0: held(OLDER, GOOD, kept=True)}),
+    "a better one, then what the row said": Case(
+        [(BEST, 2), (OTHER, 1)], [REPLACED, UNCHANGED], {0: held(NEWER, OTHER)}, update=[0]
+    ),
+    "a better one, then another than the row": Case(
+        [(BEST, 2), (OTHER, 3)],
+        [REPLACED, REPLACED],
+        {0: held(NEWER, OTHER), 1: held(NEWER, OTHER)},
+        update=[0],
+        revise={1: 0},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL_SOURCES.values(), ids=SEVERAL_SOURCES.keys())
+def test_of_several_sources_the_best_wins(case: Case) -> None:
+    length = len(case.values)
+    rows: dict[str, Sequence[Any]] = {
+        **{name: [1.0] * length for name in PRICE.names},
+        "symbol": ["A"] * length,
+        "timestamp": [MOMENT] * length,
+        "close": [float(close) for _, close in case.values],
+        "source": [source for source, _ in case.values],
+    }
+    check(PRICE, pa.table(rows, schema=codec.schema(PRICE)), case)
+
+
+def taken(by: str) -> tuple[str, str]:
+    return "key taken", by
+
+
+OF_THE_ROW = held(NEWER, identity="e1")
+SEVERAL_EXECUTIONS = {
+    "another one second": Case(
+        [("e1", 1), ("e2", 1)], [INSERTED, QUARANTINED], missing=True, insert=[0], reject={1: taken("e1")}
+    ),
+    "another one between": Case(
+        [("e1", 1), ("e2", 1), ("e1", 2)],
+        [INSERTED, QUARANTINED, REPLACED],
+        missing=True,
+        insert=[2],
+        revise={0: 0},
+        reject={1: taken("e1")},
+    ),
+    "another one than the row's": Case([("e2", 1)], [QUARANTINED], {0: OF_THE_ROW}, reject={0: taken("e1")}),
+    "not to be ordered": Case([("e2", 1)], [QUARANTINED], {0: held(UNKNOWN, identity="e1")}, reject={0: taken("e1")}),
+    "the row's own, newer": Case([("e1", 2)], [REPLACED], {0: OF_THE_ROW}, update=[0]),
+    "as the row, and another one": Case(
+        [("e1", 1), ("e2", 1)], [UNCHANGED, QUARANTINED], {1: OF_THE_ROW}, reject={1: taken("e1")}
+    ),
+    "the row's own, newer, and another one": Case(
+        [("e1", 2), ("e2", 1)],
+        [REPLACED, QUARANTINED],
+        {0: OF_THE_ROW, 1: OF_THE_ROW},
+        update=[0],
+        reject={1: taken("e1")},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL_EXECUTIONS.values(), ids=SEVERAL_EXECUTIONS.keys())
+def test_a_key_belongs_to_the_first_execution(case: Case) -> None:
+    length = len(case.values)
+    rows: dict[str, Sequence[Any]] = {
+        **{name: [""] * length for name in TRADE.names},
+        "order_id": ["o"] * length,
+        "timestamp": [MOMENT] * length,
+        "execution_id": [execution for execution, _ in case.values],
+        "price": [str(price) for _, price in case.values],
+    }
+    check(TRADE, pa.table(rows, schema=codec.schema(TRADE)), case)

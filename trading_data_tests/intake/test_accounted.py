@@ -1,0 +1,202 @@
+"""What a snapshot reads: whatever a journal holds outside of what is archived or waits, and nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trading_data.archive.ledger import archived_ranges
+from trading_data.datasets import METRICS
+from trading_data.errors import IntakeError
+from trading_data.intake.accounted import Ranges, noted, of_this_incarnation, undrained
+from trading_data.intake.snapshot import Drained, snapshot
+from trading_data.live.journal import EntryId, digests_at, entries_at, entry_digest, inspect
+from trading_data.live.ranges import EntryRange, goes_on
+from trading_data_tests.rig import EARLIEST, Rig, measurement
+
+JOURNAL = "journal:metrics"
+
+
+def write(rig: Rig, *seconds: int, value: float = 1.0) -> None:
+    """One entry a second, each of a key of its own."""
+    for second in seconds:
+        rig.entry_at(JOURNAL, f"{second}000-0", measurement(minute=second, value=value))
+
+
+def drained_without_archive(rig: Rig) -> list[Drained]:
+    return list(snapshot(rig.client, rig.intake, METRICS, earliest=EARLIEST, archived=None))
+
+
+def newest_of(rig: Rig) -> Ranges:
+    archived = archived_ranges(rig.archive, METRICS, [JOURNAL])
+    return of_this_incarnation(rig.client, archived, inspect(rig.client, [JOURNAL]))
+
+
+def ids(drained: list[Drained]) -> list[tuple[str, str, str, int]]:
+    """The ranges of batches: after, first and last, in seconds, and how many entries."""
+    found = [one for batch in drained for one in batch.journals]
+    return [(*(end.removesuffix("000-0") for end in (one.after, one.first, one.last)), one.count) for one in found]  # type: ignore[misc]
+
+
+@pytest.fixture
+def away(rig: Rig, tmp_path: Path) -> Iterator[Path]:
+    """Where the first of two batches lies; the second one is loaded."""
+    write(rig, 1, 2)
+    (first,) = rig.snapshot(METRICS)
+    write(rig, 3)
+    rig.snapshot(METRICS)
+    path = Path(first.file.path).rename(tmp_path / first.file.name)
+    rig.load(METRICS)
+    yield path
+    if path.exists():
+        path.rename(first.file.path)
+
+
+@pytest.mark.usefixtures("away")
+def test_a_batch_that_never_comes_back_is_read_again_from_its_journal(rig: Rig) -> None:
+    assert rig.trim(METRICS).removed == 0
+    assert ids(rig.snapshot(METRICS)) == [("0-0", "1", "2", 2)]
+    assert [one.inserted for one in rig.load(METRICS)] == [2]
+    assert rig.query("select after_id, last_id, entries from archive_range") == [("0-0", "3000-0", 3)]
+    assert rig.trim(METRICS).removed == 2
+
+
+def test_a_batch_that_comes_back_is_loaded(rig: Rig, away: Path) -> None:
+    rig.client.xtrim(JOURNAL, minid=3000, approximate=False)  # by somebody else: only the batch has them now
+    assert rig.snapshot(METRICS) == []
+    away.rename(Path(rig.intake.uri) / "metrics" / away.name)
+    assert [one.inserted for one in rig.load(METRICS)] == [2]
+    assert rig.query("select count(*) from metrics_data") == [(3,)]
+    assert rig.query("select after_id, last_id, entries from archive_range") == [("0-0", "3000-0", 3)]
+
+
+def test_the_note_in_redis_counts_only_while_the_archive_cannot_be_asked(rig: Rig) -> None:
+    """The archive goes back to where it was empty; what the live tier has noted is not what the archive has."""
+    write(rig, 1, 2)
+    rig.snapshot(METRICS)
+    rig.load(METRICS)
+    assert [str(one.last) for one in noted(rig.client, METRICS)[JOURNAL]] == ["2000-0"]
+    write(rig, 3)
+    assert ids(drained_without_archive(rig)) == [("2", "3", "3", 1)]
+    assert drained_without_archive(rig) == []
+    for table in ("archive_range", "archive_entry_hash", "archive_ledger", "metrics_data"):
+        rig.query(f"delete from {table} returning 1")
+    assert ids(rig.snapshot(METRICS)) == [("0-0", "1", "2", 2)]
+    rig.load(METRICS)
+    assert rig.query("select count(*) from metrics_data") == [(3,)]
+
+
+def test_a_note_does_not_say_more_than_was_drained(rig: Rig) -> None:
+    write(rig, 1, 2, 3)
+    batches = rig.snapshot(METRICS, batch_entries=1, rows_per_pipeline=1)
+    assert len(batches) == 3
+    ((kept),) = noted(rig.client, METRICS)[JOURNAL]
+    info = inspect(rig.client, [JOURNAL])[JOURNAL]
+    digest = digests_at(rig.client, {JOURNAL: info.last})[JOURNAL]
+    assert (kept.after, kept.last, kept.anchor, kept.added) == (EntryId(0, 0), info.last, digest, 3)
+    assert goes_on(kept, info, digest)
+
+
+def test_what_waits_is_not_read_again_whatever_redis_has_forgotten(rig: Rig) -> None:
+    write(rig, 1, 2)
+    rig.snapshot(METRICS)
+    rig.client.delete("archive:drained:metrics")
+    write(rig, 3)
+    assert ids(rig.snapshot(METRICS)) == [("2", "3", "3", 1)]
+    assert rig.snapshot(METRICS) == []
+
+
+def test_a_journal_that_only_grows_stays_one_incarnation(rig: Rig) -> None:
+    for second in (1, 2, 3):
+        write(rig, second)
+        rig.archive_all(METRICS)
+    assert rig.query("select after_id, last_id, entries, added from archive_range") == [("0-0", "3000-0", 3, 3)]
+    account = rig.account(METRICS)
+    assert (account.offered, account.replayed, account.missing) == (3, 0, 0)
+
+
+@pytest.mark.parametrize("last", [2, 3])
+def test_another_entry_at_the_end_of_the_range_is_another_journal(rig: Rig, last: int) -> None:
+    """Deleted and made anew, with ids that were drained already; it need not be longer than before."""
+    write(rig, 1, 2)
+    rig.archive_all(METRICS)
+    rig.client.delete(JOURNAL)
+    write(rig, *range(1, last + 1), value=7.0)
+    assert ids(rig.snapshot(METRICS)) == [("0-0", "1", str(last), last)]
+    assert [one.replaced for one in rig.load(METRICS)] == [2]
+    assert rig.query("select distinct value from metrics_data") == [(7.0,)]
+    assert rig.query("select count(distinct incarnation) from archive_range") == [(2,)]
+
+
+def test_the_entry_at_the_end_is_looked_for_with_all_its_fields(rig: Rig) -> None:
+    write(rig, 1)
+    fields = entries_at(rig.client, {JOURNAL: EntryId(1000, 0)})[JOURNAL]
+    found = digests_at(rig.client, {JOURNAL: EntryId(1000, 0)})[JOURNAL]
+    pairs = list(zip(fields[::2], fields[1::2], strict=True))
+    assert found == entry_digest(b"1000-0", [part for pair in reversed(pairs) for part in pair])
+    assert found != entry_digest(b"1000-0", [*fields[:-1], fields[-1] + b"!"])
+    assert found != entry_digest(b"1000-1", fields)
+    infos = inspect(rig.client, [JOURNAL])
+    for anchor, goes in ((found, True), ("other", False), ("", True)):
+        known = {JOURNAL: [EntryRange(7, EntryId(0, 0), EntryId(1000, 0), anchor)]}
+        assert (JOURNAL in of_this_incarnation(rig.client, known, infos)) is goes
+
+
+def test_entries_that_somebody_removed_from_the_end_are_told_once_and_hold_nothing_up(rig: Rig) -> None:
+    write(rig, 1)
+    rig.archive_all(METRICS)
+    write(rig, 2, 3)
+    rig.client.xdel(JOURNAL, "3000-0")
+    for missing in (1, 0):
+        found = rig.snapshot(METRICS)
+        assert sum(one.missing for batch in found for one in batch.journals) == missing
+        rig.load(METRICS)
+    assert found == []
+    assert undrained(newest_of(rig), inspect(rig.client, [JOURNAL])) == 0
+    write(rig, 4)
+    assert ids(rig.snapshot(METRICS)) == [("2", "4", "4", 1)]
+    rig.load(METRICS)
+    assert rig.query("select after_id, last_id, entries, added from archive_range") == [("0-0", "4000-0", 3, 4)]
+    assert (rig.account(METRICS).missing, rig.account(METRICS).replayed) == (1, 0)
+
+
+def test_the_end_that_somebody_removed_after_it_was_archived_is_read_around_once(rig: Rig) -> None:
+    """Then the journal cannot be known again by it, and all of it is read once more; by now another entry is its end."""
+    write(rig, 1, 2, 3)
+    rig.snapshot(METRICS)
+    rig.load(METRICS)
+    rig.client.xdel(JOURNAL, "3000-0")
+    assert ids(rig.snapshot(METRICS)) == [("0-0", "1", "2", 2)]
+    assert [one.replayed for one in rig.load(METRICS)] == [2]
+    assert rig.snapshot(METRICS) == []
+    assert rig.account(METRICS).missing == 0
+
+
+def test_entries_that_somebody_removed_from_a_gap_do_not_hold_a_snapshot_up(rig: Rig, away: Path) -> None:
+    rig.client.xdel(JOURNAL, "1000-0", "2000-0")
+    write(rig, 4)
+    assert ids(rig.snapshot(METRICS)) == [("3", "4", "4", 1)]
+    rig.load(METRICS)
+    assert rig.snapshot(METRICS) == []
+    away.rename(Path(rig.intake.uri) / "metrics" / away.name)
+    rig.load(METRICS)
+    assert rig.query("select count(*) from metrics_data") == [(4,)]
+
+
+def test_a_journal_read_in_several_blocks_knows_how_many_are_missing(rig: Rig) -> None:
+    write(rig, 1)
+    rig.archive_all(METRICS)
+    write(rig, 2, 3, 4, 5)
+    rig.client.xdel(JOURNAL, "3000-0")
+    batches = rig.snapshot(METRICS, batch_entries=1, rows_per_pipeline=1)
+    assert [one.missing for batch in batches for one in batch.journals] == [0, 0, 1]
+    assert sum(one.missing for one in rig.load(METRICS)) == 1
+
+
+def test_a_waiting_batch_that_is_damaged_is_an_error(rig: Rig) -> None:
+    """What it accounts for is not known."""
+    write(rig, 1)
+    (drained,) = rig.snapshot(METRICS)
+    Path(drained.file.path).write_bytes(b"x")
+    with pytest.raises(IntakeError, match="is damaged"):
+        rig.snapshot(METRICS)
