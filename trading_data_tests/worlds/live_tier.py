@@ -1,0 +1,181 @@
+"""Snapshot and trim in a small world: the project's own code, on a server that is a tuple.
+
+Belongs here: the stand-ins, and these two steps. Does not: who takes them, and when (`archivers`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import cache
+from typing import Any, NamedTuple
+
+from trading_data.archive.trim import _covering, _trim
+from trading_data.intake.batch import JournalRange
+from trading_data.intake.snapshot import _ranges, _Reading
+from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, Stretch
+from trading_data.live.ranges import EntryRange, joined
+from trading_data_tests.worlds.parts import EMPTY, Batch, Entry, Journal, Live, the
+
+Known = tuple[tuple[EntryRange, ...], ...]
+"""Ranges by journal."""
+Relied = tuple[tuple[int, EntryRange], ...]
+"""Ranges by which a journal was known again."""
+
+
+class Written(NamedTuple):
+    """A batch, and what is noted in Redis once it is durable: the ranges of some journals."""
+
+    batch: Batch
+    noted: tuple[tuple[int, tuple[EntryRange, ...]], ...]
+
+
+class Drained(NamedTuple):
+    """What a snapshot writes, and the ranges that it went on from."""
+
+    written: tuple[Written, ...]
+    relied: Relied
+
+
+class Trimmed(NamedTuple):
+    """The live tier after a trim, and the ranges that it trusted."""
+
+    live: Live
+    relied: Relied
+
+
+@cache
+def drain(
+    looked: Live, read: Live, archived: Known, waiting: tuple[Batch, ...], clock: int, now: int, who: str
+) -> Drained:
+    """What a snapshot does.
+
+    Args:
+        looked: the live tier when the journals were inspected.
+        read: the live tier when they were read.
+        archived: what the archive said, or the note.
+        waiting: the batches whose heads were read.
+        clock: the moment of inspecting.
+        now: the moment of writing.
+        who: writes.
+    """
+    known: dict[str, list[EntryRange]] = {str(at): list(ranges) for at, ranges in enumerate(archived) if ranges}
+    for batch in waiting:
+        for journal, one in batch.ranges:
+            known.setdefault(str(journal), []).append(one)
+    server: Any = _Server(looked, clock)
+    infos = {str(at): info_of(journal) for at, journal in enumerate(looked.journals) if journal}
+    reading = _Reading(server, known, infos)
+    relied = tuple((int(name), ranges[-1]) for name, ranges in reading.covered.items())
+    return Drained(tuple(_written(reading, read, infos, now, who)), relied)
+
+
+def info_of(journal: Journal) -> JournalInfo:
+    """As `live.journal.inspect`."""
+    return JournalInfo(journal.last, len(journal.entries), journal.added, journal.first)
+
+
+def _written(reading: _Reading, live: Live, infos: Mapping[str, JournalInfo], now: int, who: str) -> Iterator[Written]:
+    """As `intake.snapshot.snapshot`, each journal in one page."""
+    durable = {name: list(ranges) for name, ranges in reading.covered.items()}
+
+    def write(parts: tuple[JournalRange, ...], rows: tuple[Entry, ...]) -> Written:
+        moved = {one.journal: joined([*durable.get(one.journal, []), one.entries]) for one in parts}
+        durable.update(moved)
+        batch = the(Batch, "journal", now, parts, rows, None, who)
+        return Written(batch, tuple((int(name), tuple(ranges)) for name, ranges in moved.items()))
+
+    while stretches := reading.left():
+        block: Any = _Block(live, stretches)
+        if block.rows:
+            began = reading.take(block)
+            yield write(tuple(_ranges(block, dict(began), infos)), block.rows)
+        else:
+            reading.pass_over(stretches)
+    if vanished := tuple(reading.vanished(durable)):
+        yield write(vanished, ())
+
+
+@cache
+def trim(looked: Live, now: Live, archived: Known) -> Trimmed:
+    """What a trim does that looked at the journals when they were `looked`, and cuts them as they are `now`."""
+    known = {str(at): list(ranges) for at, ranges in enumerate(archived) if ranges}
+    names = [str(at) for at, journal in enumerate(looked.journals) if journal]
+    server: Any = _Server(looked, 0, now)
+    _trim(server, names, known, timedelta(0))
+    trusted = {at: _covering(known[str(at)], info_of(looked.journals[at] or EMPTY)) for at in server.cuts}
+    journals = tuple(
+        _cut(journal, server.cuts.get(at, BEGINNING)) if journal else None for at, journal in enumerate(now.journals)
+    )
+    return Trimmed(now.having(journals=journals), tuple((at, one) for at, one in trusted.items() if one))
+
+
+def _cut(journal: Journal, keep_from: EntryId) -> Journal:
+    kept = tuple(one for one in journal.entries if one.id >= keep_from)
+    return the(Journal, kept, journal.last, journal.added, journal.past)
+
+
+class _Server:
+    """What these steps ask of Redis. It is its own pipeline; `later` are the journals when they are cut."""
+
+    def __init__(self, live: Live, clock: int, later: Live | None = None) -> None:
+        self._journals, self._clock, self._later = live.journals, clock, later or live
+        self._replies: list[Any] = []
+        self.cuts: dict[int, EntryId] = {}
+
+    def pipeline(self, **_: Any) -> "_Server":
+        """Itself."""
+        return self
+
+    def time(self) -> tuple[int, int]:
+        """Seconds and microseconds."""
+        return self._clock // 1000, self._clock % 1000 * 1000
+
+    def execute(self, **_: Any) -> list[Any]:
+        """The replies since the last time."""
+        found, self._replies = self._replies, []
+        return found
+
+    def xinfo_stream(self, name: bytes) -> None:
+        """XINFO STREAM."""
+        journal = self._journals[int(name)] or EMPTY
+        reply: dict[str, Any] = {
+            "last-generated-id": str(journal.last),
+            "first-entry": (str(journal.first), []) if journal.entries else None,
+            "length": len(journal.entries),
+            "entries-added": journal.added,
+        }
+        self._replies.append(reply)
+
+    def xrange(self, name: bytes, entry: str, *_: Any) -> None:
+        """XRANGE of one id."""
+        journal = self._journals[int(name)] or EMPTY
+        self._replies.append([(entry, one.fields) for one in journal.entries if str(one.id) == entry])
+
+    def execute_command(self, *arguments: Any) -> None:
+        """The script that looks at the anchor and cuts."""
+        name, keep_from, anchor, *fields = arguments[3:]
+        journal = self._later.journals[int(name)] or EMPTY
+        if [one.fields for one in journal.entries if str(one.id) == anchor] == [fields]:
+            self.cuts[int(name)] = EntryId.parse(keep_from)
+        self._replies.append(0)
+
+
+class _Block:
+    """What was read of the journals, as `intake.entries.Block` shows it."""
+
+    def __init__(self, live: Live, stretches: Sequence[Stretch]) -> None:
+        parts = [(one.journal, _between(live.journals[int(one.journal)], one)) for one in stretches]
+        self.journals = [name for name, entries in parts if entries]
+        self.counts = [len(entries) for _, entries in parts if entries]
+        self.rows = tuple(entry for _, entries in parts for entry in entries)
+
+    def id(self, at: int) -> bytes:
+        """The id of an entry."""
+        return str(self.rows[at].id).encode()
+
+    def fields(self, at: int) -> list[bytes]:
+        """The fields of an entry."""
+        return self.rows[at].fields
+
+
+def _between(journal: Journal | None, stretch: Stretch) -> list[Entry]:
+    return [one for one in journal.entries if stretch.after < one.id <= stretch.upto] if journal else []
