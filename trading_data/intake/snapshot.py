@@ -243,17 +243,16 @@ def _ranges(block: Block, ends: dict[str, _End], infos: Mapping[str, JournalInfo
         if last_id == info.last and end.added is not None:
             missing = max(0, info.added - end.added - count)
         added = _added(end, last_id, count, info)
-        after = _begins(end, EntryId.parse(first), info, missing)
+        after = _begins(end, EntryId.parse(first), info)
         yield JournalRange(
             name, str(after), first.decode(), last.decode(), count, missing, end.incarnation, anchor, added
         )
         ends[name] = replace(end, after=last_id, added=added)
 
 
-def _begins(end: _End, first: EntryId, info: JournalInfo, missing: int) -> EntryId:
-    """After which entry the range of a block begins; it does not claim entries that went before they were read."""
-    cut_meanwhile = info.first is not None and end.after < info.first < first
-    return first.preceding() if missing or cut_meanwhile else end.after
+def _begins(end: _End, first: EntryId, info: JournalInfo) -> EntryId:
+    """After which entry the range of a block begins: it does not claim the journal's first entries if they went before the read."""
+    return first.preceding() if info.first is not None and end.after < info.first < first else end.after
 
 
 def _added(end: _End, last: EntryId, count: int, info: JournalInfo) -> int | None:

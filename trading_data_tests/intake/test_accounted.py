@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from trading_data.archive.ledger import archived_ranges
 from trading_data.datasets import METRICS
 from trading_data.errors import IntakeError
+from trading_data.intake import snapshot as snapshot_module
 from trading_data.intake.accounted import Ranges, noted, of_this_incarnation, undrained
+from trading_data.intake.drain import drain
 from trading_data.intake.snapshot import Drained, snapshot
 from trading_data.live.journal import EntryId, digests_at, entries_at, entry_digest, inspect
 from trading_data.live.ranges import EntryRange, goes_on
@@ -166,7 +169,8 @@ def test_the_end_that_somebody_removed_after_it_was_archived_is_read_around_once
     rig.snapshot(METRICS)
     rig.load(METRICS)
     rig.client.xdel(JOURNAL, "3000-0")
-    assert ids(rig.snapshot(METRICS)) == [("0-0", "1", "2", 2)]
+    # The journal has had more entries than it holds: the range claims none before the first one that was read.
+    assert ids(rig.snapshot(METRICS)) == [(f"999-{2**64 - 1}", "1", "2", 2)]
     assert [one.replayed for one in rig.load(METRICS)] == [2]
     assert rig.snapshot(METRICS) == []
     assert rig.account(METRICS).missing == 0
@@ -191,6 +195,20 @@ def test_a_journal_read_in_several_blocks_knows_how_many_are_missing(rig: Rig) -
     batches = rig.snapshot(METRICS, batch_entries=1, rows_per_pipeline=1)
     assert [one.missing for batch in batches for one in batch.journals] == [0, 0, 1]
     assert sum(one.missing for one in rig.load(METRICS)) == 1
+
+
+def test_a_range_does_not_claim_what_was_removed_before_it_was_read(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody trims the journal between the look at it and its reading."""
+    write(rig, 1, 2, 3)
+
+    def trimmed(*arguments: Any) -> Any:
+        rig.client.xtrim(JOURNAL, minid=3000, approximate=False)
+        return drain(*arguments)
+
+    monkeypatch.setattr(snapshot_module, "drain", trimmed)
+    (found,) = [one for batch in rig.snapshot(METRICS) for one in batch.journals]
+    assert (found.first, found.last, found.count) == ("3000-0", "3000-0", 1)
+    assert EntryId.parse(found.after) == EntryId(3000, 0).preceding()
 
 
 def test_a_waiting_batch_that_is_damaged_is_an_error(rig: Rig) -> None:
