@@ -16,6 +16,10 @@ from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
 
 DAY = MOMENT.date()
 HASH_BYTES = 4
+LOCKS = """
+select count(*) from pg_locks join pg_database on pg_database.oid = pg_locks.database
+where locktype = 'advisory' and datname = current_database()
+"""
 
 
 class Failure(Exception):
@@ -78,14 +82,14 @@ def test_a_load_holds_the_lock_of_its_dataset_to_its_end(rig: Rig, monkeypatch: 
         original = getattr(load_module, step)
 
         def asking(cursor: Any, *arguments: Any, original: Any = original) -> Any:
-            cursor.execute("select count(*) from pg_locks where locktype = 'advisory' and granted")
+            cursor.execute(LOCKS)
             held.append(cursor.fetchone())
             return original(cursor, *arguments)
 
         monkeypatch.setattr(load_module, step, asking)
     rig.load(METRICS)
     assert held == [(1,), (1,)]
-    assert rig.query("select count(*) from pg_locks where locktype = 'advisory'") == [(0,)]
+    assert rig.query(LOCKS) == [(0,)]
 
 
 def test_the_books_of_two_batches(rig: Rig) -> None:
