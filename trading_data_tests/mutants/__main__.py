@@ -18,7 +18,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from trading_data_tests.mutants.mutant import ROOT, Mutant, Rotten, chosen, read_list
-from trading_data_tests.mutants.workbench import Outcome, Workbench, several_possible
+from trading_data_tests.mutants.workbench import Outcome, Workbench
 
 _SECONDS_UNBROKEN = 900
 _JOBS = 2
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rotten = list(_rotten(mutants))
     for said in rotten:
         print(said)
-    return 1 if rotten else _run(mutants, given.jobs if several_possible() else 1, verbose=given.verbose)
+    return 1 if rotten else _run(mutants, given.jobs, verbose=given.verbose)
 
 
 def _rotten(mutants: Sequence[Mutant]) -> Iterator[str]:

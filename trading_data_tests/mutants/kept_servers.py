@@ -22,8 +22,9 @@ _NO_DAGSTER = "postgresql://127.0.0.1:1/none"
 
 
 def settings_in(home: Path) -> Settings:
-    """The settings of servers in a home; those that URLs name are elsewhere."""
-    return replace(Settings.from_env(), home=home, intake_uri=str(home / "intake"), dagster_url=_NO_DAGSTER)
+    """The settings of servers in a home, whatever servers URLs name."""
+    given = replace(Settings.from_env(), redis_url=None, timescale_url=None, dagster_url=_NO_DAGSTER)
+    return replace(given, home=home, intake_uri=str(home / "intake"))
 
 
 class KeptStack(Stack):

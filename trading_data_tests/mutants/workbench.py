@@ -37,7 +37,7 @@ class Outcome:
 
 
 class Workbench:
-    """One copy of a checkout, with servers of its own unless URLs name some."""
+    """One copy of a checkout, with servers of its own, whatever servers URLs name."""
 
     def __init__(self, folder: Path, source: Path) -> None:
         """Nothing is copied or started yet."""
@@ -72,7 +72,8 @@ class Workbench:
         began = time.monotonic()
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=short", "-p", "no:cacheprovider"]
         command += ["-p", "trading_data_tests.mutants.kept_servers", *nodes]
-        env = {**os.environ, HOME: str(self._home), "PYTHONPATH": str(self.checkout)}
+        env = {name: value for name, value in os.environ.items() if name not in (REDIS_URL, TIMESCALE_URL)}
+        env |= {HOME: str(self._home), "PYTHONPATH": str(self.checkout)}
         process = subprocess.Popen(
             command,
             cwd=self.checkout,
@@ -95,11 +96,6 @@ class Workbench:
         path.write_text(text, encoding="utf-8")
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
             compiled.unlink()
-
-
-def several_possible() -> bool:
-    """Whether several workbenches can run at once: servers that URLs name cannot be shared."""
-    return not (os.environ.get(REDIS_URL) or os.environ.get(TIMESCALE_URL))
 
 
 def _outcome(code: int, said: str, seconds: float) -> Outcome:
