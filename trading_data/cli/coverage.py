@@ -15,7 +15,7 @@ from trading_data.archive.days import Disagreement, disagreements
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import PLURALS, dataset_named
 from trading_data.history.picture import counted, heat_map
-from trading_data.history.states import day_states, to_fill
+from trading_data.history.states import NO_CALENDAR, day_states, to_fill
 from trading_data.sessions import TradingCalendar
 from trading_data.times import DAY, now, utc
 
@@ -51,14 +51,10 @@ def command(
             pd.DataFrame(disagreements(archive, dataset_named(dataset), first, last - DAY), columns=_PAIR), form
         )
         return
-    states = day_states(
-        archive,
-        dataset_named(dataset),
-        TradingCalendar.named(calendar or settings.calendar),
-        first,
-        last,
-        symbols or None,
-    )
+    exchange = TradingCalendar.named(calendar) if calendar else TradingCalendar.configured(settings.calendar)
+    states = day_states(archive, dataset_named(dataset), exchange, first, last, symbols or None)
+    if (states["state"] == NO_CALENDAR).any():
+        click.echo(f"{NO_CALENDAR}: {exchange.known}", err=True)
     if form == "csv":
         click.echo(states.to_csv(index=False), nl=False)
     elif form == "json":

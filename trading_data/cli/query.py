@@ -6,10 +6,10 @@ Belongs here: options and formats. Does not: reading (`reader.market_data`).
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import click
 import pandas as pd
@@ -22,6 +22,7 @@ from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import PLURALS
 from trading_data.reader.market_data import MarketData
 
+_Table = TypeVar("_Table", pd.DataFrame, pa.Table)
 _INTERVALS = ("raw", "5m", "1h", "1d")
 _WIDEST, _MOST = timedelta(days=366), 200_000
 """A window of a query: what it holds in memory whatever the range, about 100 MB."""
@@ -47,18 +48,33 @@ def command(form: str, **question: Any) -> None:
     if form == "parquet" and sys.stdout.isatty():
         raise click.UsageError("Parquet is bytes: send it into a file, `… --format parquet > rows.parquet`")
     question["subjects"] = question["subjects"] or None
+    notes: dict[str, None] = {}
     reader = MarketData.from_settings(settings_of_running())
     if form == "table":
         frame = reader.read(**question)
         click.echo(frame.to_string(index=False) if len(frame) else "no rows")
         missing = frame.attrs["missing"]
+        notes |= dict.fromkeys(frame.attrs["notes"])
     elif form == "csv":
-        missing = write_csv(reader.stream(**question, chunk=_WIDEST, rows=_MOST), sys.stdout.buffer)
+        frames = reader.stream(**question, chunk=_WIDEST, rows=_MOST)
+        missing = write_csv(_noting(frames, notes, lambda one: one.attrs["notes"]), sys.stdout.buffer)
     else:
         tables = reader.stream(**question, chunk=_WIDEST, rows=_MOST, format="arrow")
-        missing = write_parquet(tables, sys.stdout.buffer)
+        noted = _noting(tables, notes, lambda one: json.loads(one.schema.metadata[b"notes"]))
+        missing = write_parquet(noted, sys.stdout.buffer)
     for text in missing:
         click.echo(f"missing: {text}", err=True)
+    for text in notes:
+        click.echo(f"note: {text}", err=True)
+
+
+def _noting(
+    frames: Iterator[_Table], notes: dict[str, None], notes_of: Callable[[_Table], Iterable[str]]
+) -> Iterator[_Table]:
+    """The frames as they are; their notes are added to `notes`."""
+    for frame in frames:
+        notes |= dict.fromkeys(notes_of(frame))
+        yield frame
 
 
 def write_csv(frames: Iterator[pd.DataFrame], sink: BinaryIO) -> list[str]:

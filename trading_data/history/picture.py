@@ -5,13 +5,13 @@ Belongs here: letters and layout. Does not: states (`states`).
 
 from typing import TYPE_CHECKING
 
-from trading_data.history.states import CLOSED, COMPLETE, MISSING, NO_TRADE, UNREPAIRABLE
+from trading_data.history.states import CLOSED, COMPLETE, MISSING, NO_CALENDAR, NO_TRADE, UNREPAIRABLE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MARKS = {CLOSED: " ", COMPLETE: "█", NO_TRADE: "▒", MISSING: "·", UNREPAIRABLE: "x"}
-LEGEND = "█ complete   ▒ no trade   · missing   x unrepairable   (blank: closed)"
+MARKS = {CLOSED: " ", COMPLETE: "█", NO_TRADE: "▒", MISSING: "·", UNREPAIRABLE: "x", NO_CALENDAR: "?"}
+LEGEND = "█ complete   ▒ no trade   · missing   x unrepairable   ? no calendar   (blank: closed)"
 
 
 def heat_map(states: "pd.DataFrame", *, most: int = 40, days: int = 92) -> str:
@@ -34,6 +34,6 @@ def heat_map(states: "pd.DataFrame", *, most: int = 40, days: int = 92) -> str:
 
 
 def counted(states: "pd.DataFrame") -> dict[str, int]:
-    """How many subject days are in each state."""
+    """How many subject days are in each state; `no calendar` only where there are some."""
     found = states["state"].value_counts()
-    return {state: int(found.get(state, 0)) for state in MARKS}
+    return {state: int(found.get(state, 0)) for state in MARKS if state != NO_CALENDAR or state in found}

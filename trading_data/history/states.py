@@ -1,5 +1,6 @@
 """The state of every subject's day, from the coverage, an exchange's calendar and what vendors said.
 
+    no calendar   the calendar does not know the day: it began later, ends before, or cannot be made
     closed        the exchange has no session that day
     complete      every minute of the session has a bar
     no trade      minutes are without a bar, and a vendor that was asked after the session has none for them
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE = "closed", "complete", "no trade", "missing", "unrepairable"
-STATES = (CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE)
+NO_CALENDAR = "no calendar"
+STATES = (CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE, NO_CALENDAR)
 MOST_ATTEMPTS = 5
 """How often a vendor may fail on one subject's day before it is not asked for again every night."""
 SETTLED_AFTER = timedelta(minutes=30)
@@ -48,6 +50,8 @@ def day_states(
     start: date,
     end: date,
     subjects: Iterable[str] | None = None,
+    *,
+    only: Iterable[date] | None = None,
 ) -> "pd.DataFrame":
     """The state of each subject on each UTC day of [start, end).
 
@@ -56,23 +60,28 @@ def day_states(
         dataset: of which.
         calendar: when the exchange is open.
         start: first day.
-        end: day after the last; days whose session is not over are left out.
+        end: day after the last; days whose session is not over are left out, and so are days to come.
         subjects: these, from `start` on; None for all that have rows, each from its first day on.
+        only: these days of the range; None for all of it.
 
     Returns:
         `subject` (str), `day` (`datetime.date`), `state` (str), `rows`, `held`, `expected` (int64: rows in all, minutes of
         the session that have one, minutes of the session), `vendor`, `said` (str, empty where nobody was asked); sorted.
+        Where the state is `no calendar`, `held` and `expected` are 0 and mean nothing; `calendar.known` says why.
 
     Raises:
-        BadInput: the calendar does not know the range.
         ArchiveTierError: the archive is away.
     """
     import pandas as pd
 
-    expected = calendar.expected_by_day(start, end)
-    over = expected["close"].isna() | (expected["close"] <= pd.Timestamp(now()))
-    expected = expected[over.to_numpy()]
+    moment = now()
     since = known_subjects(archive, dataset) if subjects is None else dict.fromkeys(sorted(set(subjects)), start)
+    expected = calendar.by_day(max(start, min(since.values(), default=start)), min(end, moment.date() + DAY))
+    over = expected["close"].isna() | (expected["close"] <= pd.Timestamp(moment))
+    over &= expected["known"] | (expected["day"] < moment.date())
+    if only is not None:
+        over &= expected["day"].isin(set(only))
+    expected = expected[over.to_numpy()]
     days = expected["day"].tolist()
     values = {
         "dataset": dataset.name,
@@ -90,7 +99,7 @@ def day_states(
         cursor.execute(statement("day_states"), values)
         names = ["subject", "day", "rows", "held", "expected", "outcome", "attempts", "settled", "vendor", "said"]
         frame = pd.DataFrame(cursor.fetchall(), columns=names)
-    frame["state"] = _classify(frame)
+    frame["state"] = _classify(frame, frame["day"].isin(set(expected.loc[~expected["known"], "day"])))
     return frame[["subject", "day", "state", "rows", "held", "expected", "vendor", "said"]]
 
 
@@ -123,18 +132,18 @@ def _grid(calendar: TradingCalendar, day: date, is_open: bool) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
-def _classify(frame: "pd.DataFrame") -> "pd.Series":
+def _classify(frame: "pd.DataFrame", unknown: "pd.Series") -> "pd.Series":
     import pandas as pd
 
     answered, settled = frame["outcome"] == "answered", frame["settled"].fillna(False).astype(bool)
     given_up = (frame["outcome"] == "refused") | ((frame["outcome"] == "failed") & (frame["attempts"] >= MOST_ATTEMPTS))
     conditions = [
+        unknown,
         frame["expected"] == 0,
         frame["held"] >= frame["expected"],
         answered & settled,
         given_up,
     ]
-    found = np.select(
-        [one.to_numpy(dtype=bool) for one in conditions], [CLOSED, COMPLETE, NO_TRADE, UNREPAIRABLE], MISSING
-    )
+    states = [NO_CALENDAR, CLOSED, COMPLETE, NO_TRADE, UNREPAIRABLE]
+    found = np.select([one.to_numpy(dtype=bool) for one in conditions], states, MISSING)
     return pd.Series(found, index=frame.index, dtype="str")

@@ -12,7 +12,7 @@ import dagster as dg
 from trading_data.archive.database import Archive
 from trading_data.archive.days import Held, held
 from trading_data.datasets.declaration import Dataset
-from trading_data.history.states import MISSING, day_states
+from trading_data.history.states import MISSING, NO_CALENDAR, day_states
 from trading_data.orchestration.metadata import SHOWN, when
 from trading_data.orchestration.plots import bars
 from trading_data.sessions import TradingCalendar
@@ -29,16 +29,18 @@ def day_metadata(archive: Archive, dataset: Dataset, days: Sequence[date]) -> di
 
 
 def _coverage(archive: Archive, dataset: Dataset, over: Sequence[date]) -> dict[date, dict[str, Any]]:
-    """Of days that are over and had a session: which share of the minutes that the exchange's calendar expects is there."""
+    """Of days that are over: which share of the minutes that the exchange's calendar expects is there, or that there is no
+    calendar for the day. Of closed days nothing.
+    """
     if dataset.sources is None or not over:
         return {}
-    calendar = TradingCalendar.named(Settings.from_env().calendar)
-    states = day_states(archive, dataset, calendar, min(over), max(over) + DAY)
-    states = states[states["day"].isin(over)]
+    calendar = TradingCalendar.configured(Settings.from_env().calendar)
+    states = day_states(archive, dataset, calendar, min(over), max(over) + DAY, only=over)
     by_day = states.groupby("day")[["held", "expected"]].sum()
     shares = {day: held / expected for day, held, expected in by_day.itertuples() if expected}
     missing = states[states["state"] == MISSING].groupby("day").size()
-    return {
+    unknown = set(states.loc[states["state"] == NO_CALENDAR, "day"])
+    return {day: {"calendar": f"{NO_CALENDAR}: {calendar.known}"} for day in unknown} | {
         day: {"coverage": round(float(share), 6), f"{dataset.about}s with missing minutes": int(missing.get(day, 0))}
         for day, share in shares.items()
     }

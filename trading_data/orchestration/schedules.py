@@ -13,7 +13,7 @@ import dagster as dg
 from trading_data.backup.listing import complete_backups
 from trading_data.datasets import PRICE
 from trading_data.history.picture import counted
-from trading_data.history.states import MISSING, day_states, to_fill
+from trading_data.history.states import MISSING, NO_CALENDAR, day_states, to_fill
 from trading_data.orchestration.assets.archive import TRIGGER
 from trading_data.orchestration.assets.state import STATE
 from trading_data.orchestration.drill import restore_drill_job
@@ -81,10 +81,12 @@ def gap_backfill_schedule(
     settings = Settings.from_env()
     first = max(settings.start, moment.date() - GAPS_LOOKED_FOR)
     with archive.connect() as database:
-        states = day_states(database, PRICE, TradingCalendar.named(settings.calendar), first, moment.date())
+        calendar = TradingCalendar.configured(settings.calendar)
+        states = day_states(database, PRICE, calendar, first, moment.date())
     missing = int((states["state"] == MISSING).sum())
     if not missing:
-        return dg.SkipReason(f"nothing is missing since {first}: {counted(states)}")
+        unknown = f"; {NO_CALENDAR}: {calendar.known}" if (states["state"] == NO_CALENDAR).any() else ""
+        return dg.SkipReason(f"nothing is missing since {first}: {counted(states)}{unknown}")
     if not os.environ.get(VENDOR):
         return dg.SkipReason(f"{missing} days of symbols are missing since {first}, and {VENDOR} names nobody to ask")
     under_way = active_run(context.instance, backfill_job.name, **{TRIGGER: GAP})

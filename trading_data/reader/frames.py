@@ -21,6 +21,7 @@ from trading_data.errors import BadInput
 from trading_data.reader.columns import exact_columns, schema_of, time_column
 from trading_data.reader.options import Frame
 from trading_data.reader.question import Question
+from trading_data.reader.session import notes
 from trading_data.reader.tiers import Missing
 
 if TYPE_CHECKING:
@@ -42,14 +43,14 @@ def answer(question: Question, table: pa.Table, missing: Missing) -> Frame:
     """
     dataset, aggregate = question.dataset, question.aggregate
     if question.format == "arrow":
-        metadata = {b"missing": json.dumps(missing).encode()}
+        metadata = {b"missing": json.dumps(missing).encode(), b"notes": json.dumps(notes(question, table)).encode()}
         columns = [
             _decimals(name, table[name]) if pa.types.is_decimal(kind) else table[name]
             for name, kind in zip(table.column_names, arrow_schema(dataset, aggregate).types, strict=True)
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema(dataset, aggregate).with_metadata(metadata))
     frame = _pandas(table, exact_columns(dataset, aggregate))
-    frame.attrs["missing"] = missing
+    frame.attrs |= {"missing": missing, "notes": notes(question, table)}
     return frame
 
 

@@ -41,7 +41,9 @@ class MarketData:
 
     A tier that is away is an error, for an answer without it would not be the truth. With `partial=True` it is none: then
     `frame.attrs["missing"]` is a tuple of texts, each beginning with `archive:`, `live:` or `intake:` and saying what cannot
-    be in the answer; `()` when nothing is missing. In Arrow it is the schema's metadata `missing`, a JSON list.
+    be in the answer; `()` when nothing is missing. `frame.attrs["notes"]` is a tuple of texts about rows that are in the
+    answer: those that `session` did not filter because the exchange's calendar does not know their day. In Arrow both are
+    JSON lists in the schema's metadata, `missing` and `notes`.
     """
 
     def __init__(self, client: Client, archive: Archive, intake: Intake, earliest: datetime) -> None:

@@ -32,7 +32,8 @@ class Options(TypedDict, total=False):
             what is not in it. With `as_of` the archive cannot be done without.
         session: only rows whose time lies in a regular session of that exchange (`XNYS`), the opening included and the
             closing not. Intervals are then made from those raw rows, since the aggregates hold the others too; of days
-            whose raw rows are no longer kept there is nothing.
+            whose raw rows are no longer kept there is nothing. Rows of days that the exchange's calendar does not know
+            (before 2000, or beyond its last year) are not filtered; `notes` says so.
     """
 
     as_of: Times | None

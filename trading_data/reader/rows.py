@@ -19,6 +19,7 @@ from trading_data.reader.as_of import read_as_of
 from trading_data.reader.frames import empty, in_order, made, with_tier
 from trading_data.reader.pieces import Piece
 from trading_data.reader.question import ALWAYS, Question
+from trading_data.reader.session import in_session
 from trading_data.reader.tiers import Sight
 from trading_data.times import DAY, floor
 
@@ -40,7 +41,7 @@ def rows(question: Question, sight: Sight, one: Range) -> pa.Table:
         found = sight.union(_archived(question, sight, one, waiting), waiting)
     if about is not None and question.subjects is None:
         found = found.filter(pc.is_in(found[dataset.about], pa.array(about, pa.string())))
-    return found if question.session is None else found.filter(_inside(question.session, found[dataset.key[1]]))
+    return found if question.session is None else found.filter(in_session(question.session, found[dataset.key[1]]))
 
 
 def buckets(question: Question, sight: Sight, one: Range) -> pa.Table:
@@ -88,12 +89,6 @@ def _archived(question: Question, sight: Sight, one: Range, waiting: Sequence[Pi
     if question.about is not None and question.subjects is None:
         also.update(*(piece.rows[dataset.subject].unique().to_pylist() for piece in waiting))
     return read_rows(sight.cursor, dataset, question.about, one, sorted(also))
-
-
-def _inside(session: str, times: pa.ChunkedArray) -> pa.Array:
-    from trading_data.sessions.calendar import TradingCalendar
-
-    return pa.array(TradingCalendar.named(session).inside(times))
 
 
 def _touched(dataset: Dataset, waiting: Sequence[Piece], width: timedelta) -> list[Range]:

@@ -1,7 +1,9 @@
 """Trading sessions of an exchange: which moments are inside one, what a day should hold, what a gap is.
 
 The sessions are those of the library `exchange_calendars`, which knows holidays, early closes and breaks, from the first
-day asked for to about a year ahead of today. Outside that it is not known whether a market is open, and that is an error.
+day asked for to about a year ahead of today; some calendars begin later or end earlier. Outside that it is not known whether
+a market is open. Methods that need to know raise; `by_day`, `outside` and `knows` say "unknown" instead, for callers to whom a
+calendar is only an ornament.
 
 Belongs here: the library's calendars in this package's terms. Does not: the arithmetic (`stretches`), types of times
 (`moments`), reading data (`gaps`).
@@ -54,12 +56,18 @@ class TradingCalendar:
     UTC of the day before). Breaks within a session (XTKS, XHKG) are closed.
 
     `name` is the library's name for it: `XNYS` also where `NYSE` was asked for.
+
+    `known` says in words what the calendar knows, for example "the calendar XSAU knows 2021-01-01T00:00:00Z up to
+    2027-11-28T00:00:00Z", or why it knows nothing.
     """
 
-    def __init__(self, name: str, sessions: Sessions, stretches: Stretches, start: int, end: int) -> None:
+    def __init__(
+        self, name: str, sessions: Sessions, stretches: Stretches, start: int, end: int, unusable: str = ""
+    ) -> None:
         """Use `named`, which makes what this takes; all times are microseconds since 1970."""
         self.name, self._sessions, self._stretches = name, sessions, stretches
         self._start, self._end = start, end
+        self.known = unusable or f"the calendar {name} knows {said(start)} up to {said(end)}"
 
     @property
     def start(self) -> datetime:
@@ -75,17 +83,46 @@ class TradingCalendar:
     def named(cls, name: str, start: date = FIRST_DAY) -> "TradingCalendar":
         """The calendar of an exchange, by its market identifier code (`XNYS`), an alias (`NYSE`), or `24/7`.
 
-        Made with the first call, which takes about half a second; kept after that.
+        Made with the first call, which takes about half a second; kept after that. A calendar that the library lists but
+        cannot make knows no day.
 
         Args:
             name: as `exchange_calendars` spells it.
             start: first day wanted; a calendar that begins later begins when it does.
 
         Raises:
-            BadInput: there is none of that name, or the library cannot make it.
+            BadInput: there is none of that name.
         """
         with _building:
             return _made(name, start)
+
+    @classmethod
+    def configured(cls, name: str) -> "TradingCalendar":
+        """As `named`, for a name out of the settings: one that no exchange has makes a calendar that knows no day.
+
+        A mistake in a setting must not fail a run or a command to which the calendar is an ornament.
+        """
+        try:
+            return cls.named(name)
+        except BadInput as error:
+            return _without_days(name, str(error))
+
+    def knows(self, times: Times) -> Mask:
+        """Which of `times` lie within what the calendar knows; a boolean array of the same length.
+
+        Raises:
+            BadInput: the times are of another type, without a zone, or missing.
+        """
+        micros = micros_of(times)
+        return (micros >= self._start) & (micros < self._end)
+
+    def outside(self, times: Times) -> Mask:
+        """Which of `times` are known to lie in no session: neither those in one nor those that the calendar does not know.
+
+        Raises:
+            BadInput: the times are of another type, without a zone, or missing.
+        """
+        return self.knows(times) & ~self._stretches.holds(micros_of(times))
 
     def sessions(self, start: datetime | str, end: datetime | str) -> "pd.DataFrame":
         """The sessions of which a part lies in [start, end), early closes included.
@@ -151,17 +188,29 @@ class TradingCalendar:
         Raises:
             BadInput: the range makes no sense or is not all known.
         """
+        self.range_of(day_start(start), day_start(end))
+        return self.by_day(start, end).drop(columns="known")
+
+    def by_day(self, start: date, end: date) -> "pd.DataFrame":
+        """As `expected_by_day`, for any days, with the column `known` (bool): whether the calendar knows the whole day.
+
+        A day that it does not know has 0 minutes and neither opening nor closing, and is not to be taken for a closed one.
+        """
         import pandas as pd
 
-        low, high = self.range_of(day_start(start), day_start(end))
-        total, opening, closing = self._stretches.by_day(low, high)
+        low, high = of_moment(day_start(start)), of_moment(day_start(end))
+        days = np.arange(low, high, DAY_US)
+        known = (days >= self._start) & (days + DAY_US <= self._end)
+        total, opening, closing = self._stretches.by_day(low, max(low, high))
+        total[~known] = 0
         closed = pd.Series(total == 0)
         return pd.DataFrame(
             {
-                "day": dates_of(np.arange(low, high, DAY_US)),
+                "day": dates_of(days),
                 "expected_minutes": total // MINUTE_US,
                 "open": pd.Series(index_of(opening)).mask(closed),
                 "close": pd.Series(index_of(closing)).mask(closed),
+                "known": known,
             }
         )
 
@@ -227,8 +276,8 @@ class TradingCalendar:
         if low < self._start or high > self._end:
             earlier = ", or name the calendar with an earlier start" if low < self._start else ""
             raise BadInput(
-                f"the calendar {self.name} knows {said(self._start)} up to {said(self._end)} (at most about a year "
-                f"ahead), and {said(low)} up to {said(high)} is not within that: ask for less{earlier}"
+                f"{self.known} (at most about a year ahead), and {said(low)} up to {said(high)} is not within that: "
+                f"ask for less{earlier}"
             )
 
 
@@ -249,8 +298,13 @@ def _made(name: str, start: date) -> TradingCalendar:
             warnings.simplefilter("ignore", getattr(pd.errors, "Pandas4Warning", DeprecationWarning))
             return _from_library(*_fabricated(library, name, start))
     except (NotImplementedError, ValueError, library.errors.CalendarError) as error:
-        said = str(error).strip().partition("\n")[0]
-        raise BadInput(f"exchange_calendars {library.__version__} cannot make {name}: {said:.200}") from error
+        reason = str(error).strip().partition("\n")[0]
+        return _without_days(name, f"exchange_calendars {library.__version__} cannot make {name}: {reason:.200}")
+
+
+def _without_days(name: str, why: str) -> TradingCalendar:
+    none = np.zeros(0, dtype=np.int64)
+    return TradingCalendar(name, (none, none, none), Stretches(none, none), 0, 0, unusable=why)
 
 
 def _fabricated(library: Any, name: str, start: date) -> tuple[Any, date]:

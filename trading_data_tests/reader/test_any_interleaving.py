@@ -42,7 +42,7 @@ def test_reads_like_the_model(rig: Rig, dataset: Dataset, data: st.DataObject) -
         for interval in ("raw", data.draw(st.sampled_from([one.interval for one in dataset.aggregates]))):
             found = rig.reader.read(dataset, about, start, end, interval)
             assert same(found, model.answer(about, start, end, interval))
-            assert found.attrs == {"missing": ()}
+            assert found.attrs == {"missing": (), "notes": ()}
 
 
 @pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)

@@ -1,5 +1,6 @@
 """Sessions, filters, expected minutes and gaps, against days whose hours are known from the exchanges' own notices."""
 
+import importlib
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -257,3 +258,44 @@ def test_days_like_counting_one_by_one(stretches: list[tuple[int, int]]) -> None
         if inside:
             assert (opening[day - 1], closing[day - 1]) == (inside[0] * tenth, (inside[-1] + 1) * tenth)
     assert MINUTE_US * 1440 == DAY_US
+
+
+def test_a_caller_may_be_told_that_a_day_is_not_known() -> None:
+    riyadh = TradingCalendar.named("XSAU")
+    found = riyadh.by_day(date(2020, 12, 30), date(2021, 1, 5))
+    assert found["known"].tolist() == [False, False, True, True, True, True]
+    assert found["expected_minutes"].tolist() == [0, 0, 0, 0, 300, 300]
+    assert found["open"].isna().tolist() == [True, True, True, True, False, False]
+    after = riyadh.by_day(riyadh.end.date() - timedelta(days=1), riyadh.end.date() + timedelta(days=1))
+    assert after["known"].tolist() == [True, False]
+    times = np.array(["2020-12-31T08:00", "2021-01-02T08:00", "2021-01-03T08:00"], "datetime64[us]")
+    assert riyadh.knows(times).tolist() == [False, True, True]
+    assert riyadh.outside(times).tolist() == [False, True, False]
+    assert riyadh.known.startswith("the calendar XSAU knows 2021-01-01T00:00:00Z up to 20")
+
+
+def test_a_day_that_is_known_in_part_is_not_known() -> None:
+    sydney = TradingCalendar.named("XASX")
+    last = sydney.end.date()
+    assert sydney.by_day(last - timedelta(days=1), last + timedelta(days=1))["known"].tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "name", importlib.import_module("exchange_calendars").get_calendar_names(include_aliases=False)
+)
+def test_every_exchange_of_the_library_has_a_calendar_that_answers(name: str) -> None:
+    """Some cannot be made with some versions of pandas: those know no day."""
+    calendar = TradingCalendar.named(name)
+    days = calendar.by_day(date(1999, 12, 31), date(2000, 1, 2))
+    assert len(days) == 2
+    assert not days["known"][0]
+    assert calendar.known
+
+
+@pytest.mark.parametrize("name", ["NOWHERE", "", "xnys"])
+def test_a_name_in_the_settings_that_no_exchange_has(name: str) -> None:
+    calendar = TradingCalendar.configured(name)
+    assert calendar.known.startswith(f"there is no exchange {name!r}")
+    assert not calendar.by_day(date(2026, 11, 20), date(2026, 11, 21))["known"].any()
+    with pytest.raises(BadInput, match="there is no exchange"):
+        calendar.expected_minutes(date(2026, 11, 20))

@@ -14,7 +14,7 @@ from trading_data.datasets import PRICE
 from trading_data.errors import BadInput
 from trading_data.history.fill import Filled, fill
 from trading_data.history.picture import counted, heat_map
-from trading_data.history.states import CLOSED, MISSING, day_states, known_subjects
+from trading_data.history.states import CLOSED, MISSING, NO_CALENDAR, day_states, known_subjects
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, earliest, one_clear_line
@@ -58,12 +58,11 @@ def _price_history() -> dg.AssetsDefinition:
     ) -> None:
         days = [date.fromisoformat(key) for key in context.partition_keys]
         with one_clear_line(), archive.connect() as database:
-            vendor, calendar = vendor_from_env(), TradingCalendar.named(Settings.from_env().calendar)
+            vendor, calendar = vendor_from_env(), TradingCalendar.configured(Settings.from_env().calendar)
             symbols = config.symbols or sorted(known_subjects(database, PRICE))
             if not symbols:
                 raise BadInput("the archive knows no symbol yet: name some in the run's config (`symbols`)")
-            states = day_states(database, PRICE, calendar, min(days), max(days) + DAY, symbols)
-            states = states[states["day"].isin(days)]
+            states = day_states(database, PRICE, calendar, min(days), max(days) + DAY, symbols, only=days)
             wanted = _wanted(states, config.again)
             filled: dict[date, Filled] = {}
             with closing(vendor):
@@ -74,13 +73,17 @@ def _price_history() -> dg.AssetsDefinition:
                     context.log.info(f"{one.days[0]} to {one.days[-1]}: {one.rows.total():,} bars from {vendor.name}")
         for day in days:
             figures = _figures(vendor.name, states[states["day"] == day], day, filled.get(day))
+            if f"before: {NO_CALENDAR}" in figures:
+                figures["calendar"] = f"{NO_CALENDAR}: {calendar.known}"
             context.add_asset_metadata(figures, partition_key=str(day))
 
     return price_history
 
 
 def _wanted(states: "pd.DataFrame", again: bool) -> dict[date, list[str]]:
-    chosen = states[states["state"] != CLOSED] if again else states[states["state"] == MISSING]
+    """By day what to ask for: what is missing, and of days without a calendar what has no row and no answer yet."""
+    unknown = (states["state"] == NO_CALENDAR) & (states["rows"] == 0) & (states["vendor"] == "")
+    chosen = states[states["state"] != CLOSED] if again else states[(states["state"] == MISSING) | unknown]
     wanted: dict[date, list[str]] = {}
     for day, symbol in zip(chosen["day"], chosen["subject"], strict=True):
         wanted.setdefault(day, []).append(symbol)
