@@ -14,6 +14,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.days import Disagreement, disagreements
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import PLURALS, dataset_named
+from trading_data.frame_text import frame_text
 from trading_data.history.picture import counted, heat_map
 from trading_data.history.states import NO_CALENDAR, day_states, to_fill
 from trading_data.sessions import TradingCalendar
@@ -69,7 +70,7 @@ def _print_sources(pairs: pd.DataFrame, form: str) -> None:
     elif form == "json":
         click.echo(json.dumps([{**row, "day": str(row["day"])} for row in pairs.to_dict("records")], indent=1))
     elif len(pairs):
-        click.echo(pairs.to_string(index=False))
+        click.echo(frame_text(pairs))
         compared, beyond = int(pairs["compared"].sum()), int(pairs["beyond"].sum())
         click.echo(
             f"{beyond:,} of {compared:,} rows that gave way to another source differ beyond the declared tolerance"

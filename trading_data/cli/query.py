@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import PLURALS
+from trading_data.frame_text import frame_text
 from trading_data.reader.market_data import MarketData
 
 _Table = TypeVar("_Table", pd.DataFrame, pa.Table)
@@ -52,7 +53,7 @@ def command(form: str, **question: Any) -> None:
     reader = MarketData.from_settings(settings_of_running())
     if form == "table":
         frame = reader.read(**question)
-        click.echo(frame.to_string(index=False) if len(frame) else "no rows")
+        click.echo(frame_text(frame) if len(frame) else "no rows")
         missing = frame.attrs["missing"]
         notes |= dict.fromkeys(frame.attrs["notes"])
     elif form == "csv":

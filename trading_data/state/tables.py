@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from trading_data.datasets.codec import plain
 from trading_data.printable import printable
 from trading_data.state.document import Key, Kind, Problem, State
 
@@ -60,7 +61,7 @@ def _cells(kind: Kind, one: Key) -> Iterable[Sequence[str]]:
         return cast(Iterable[Sequence[str]], value.items())
     if kind.type == "zset":
         ranked = enumerate(reversed(value), start=1)
-        return [(str(rank), member, str(score)) for rank, (member, score) in ranked]
+        return [(str(rank), member, plain(score)) for rank, (member, score) in ranked]
     return [(member,) for member in ([value] if kind.type == "string" else value)]
 
 
