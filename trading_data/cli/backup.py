@@ -18,7 +18,7 @@ from trading_data.cli.servers import settings_of_running
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.printable import printable
-from trading_data.settings import Settings
+from trading_data.settings import Settings, without_password
 from trading_data.times import now
 
 
@@ -33,8 +33,11 @@ def command(uri: str | None, listed: bool, name: str | None, keep_all: bool) -> 
         raise click.UsageError("--list and --verify are two commands")
     where = uri or Settings.from_env().backup_uri
     if listed:
-        for one in backups(where):
+        found = backups(where)
+        for one in found:
             click.echo(_line(one))
+        if not found:
+            click.echo(f"there is no backup under {without_password(where)}", err=True)
     elif name:
         _verify(chosen(where, name))
     else:

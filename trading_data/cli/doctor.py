@@ -37,7 +37,7 @@ WATCHED_FROM_OUTSIDE = ("daemon", "dagster_away", "switched")
 def command(as_json: bool, telling: bool) -> None:
     """What is wrong, in order of harm, with the command for each. Exit code 1 if anything is, a warning included."""
     logging.getLogger().addHandler(logging.NullHandler())  # what libraries say about servers away is said on the page
-    settings = settings_of_running()
+    settings = settings_of_running(needed=False)
     page = examine(settings, dagster_home(settings), now())
     if as_json:
         click.echo(json.dumps(page.as_json(), indent=2))

@@ -42,7 +42,7 @@ def command(
     if bool(name) == latest:
         raise click.UsageError("name a backup, or say --latest: `trading-data backup --list` shows them")
     backup = chosen(uri or Settings.from_env().backup_uri, name)
-    settings = settings_of_running()
+    settings = settings_of_running(needed=not (redis_url or timescale_url))
     given = Settings.from_env({REDIS_URL: redis_url or "", TIMESCALE_URL: timescale_url or ""})
     settings = replace(
         settings,

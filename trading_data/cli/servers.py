@@ -1,35 +1,43 @@
-"""Which servers a command talks to: those that the environment names, else this home's embedded ones if they run.
+"""Which servers and which home a command works on: what the environment names, else this home's embedded servers if they run.
 
-Belongs here: this choice. Does not: starting anything.
+Belongs here: this choice, and refusing a home that is certainly the wrong one. Does not: starting anything.
 """
 
 import os
 from dataclasses import replace
 from pathlib import Path
 
-from trading_data.settings import DAGSTER_URL, REDIS_URL, TIMESCALE_URL, Settings
+from trading_data.errors import SettingError
+from trading_data.services.homes import embedded, home_of, nothing_runs
+from trading_data.settings import DAGSTER_URL, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
 
 
-def settings_of_running() -> Settings:
+def settings_of_running(*, needed: bool = True) -> Settings:
     """The environment's settings, completed with the addresses of the embedded servers that run in this home.
 
+    Args:
+        needed: refuse a home where there is no tier to work on; else say nothing and leave the addresses out.
+
     Raises:
-        SettingError: a variable has the wrong form.
+        SettingError: a variable has the wrong form. No server of this home runs and no URL is set. Or the URLs are those of another
+            home's servers, so that its batches on their way would be looked for, and written, where nobody reads them.
     """
     settings = Settings.from_env()
-    if settings.redis_url and settings.timescale_url and settings.dagster_url:
-        return settings
-    try:
-        from trading_data.services.stack import Stack
-    except ImportError:  # installed without the extra `embedded`
-        return settings
-    running = Stack(settings).env()
-    return replace(
+    running = embedded(settings)
+    found = replace(
         settings,
         redis_url=settings.redis_url or running.get(REDIS_URL),
         timescale_url=settings.timescale_url or running.get(TIMESCALE_URL),
         dagster_url=settings.dagster_url or running.get(DAGSTER_URL),
     )
+    if needed and not (found.redis_url or found.timescale_url or found.owner_url):
+        raise nothing_runs(settings)
+    if needed and not running and not os.environ.get(INTAKE_URI) and (other := home_of(settings)):
+        raise SettingError(
+            f"the servers that are set belong to the home {other}, but {HOME} is {settings.home}, whose intake nobody reads: "
+            f"`export {HOME}={other}`, or name the intake with {INTAKE_URI}"
+        )
+    return found
 
 
 def dagster_home(settings: Settings) -> Path | None:

@@ -7,6 +7,7 @@ import shlex
 
 import click
 
+from trading_data.services.homes import embedded, nothing_runs, others
 from trading_data.services.stack import Stack
 from trading_data.settings import Settings
 
@@ -19,8 +20,10 @@ def command() -> None:
 @command.command("start")
 def start() -> None:
     """Start what no URL points at."""
-    stack = Stack(Settings.from_env())
+    settings = Settings.from_env()
+    stack = Stack(settings)
     stack.start(click.echo)
+    click.echo(f"{'home':<10} {settings.home}")
     for service in stack.services():
         click.echo(f"{service.name:<10} {service.url}")
 
@@ -28,11 +31,18 @@ def start() -> None:
 @command.command("stop")
 def stop() -> None:
     """Stop what this home's `start` or `up` started."""
-    Stack(Settings.from_env()).stop()
+    settings = Settings.from_env()
+    if not embedded(settings):
+        advice = others(settings).removesuffix("; or ")
+        click.echo(f"no server runs in the home {settings.home}{': ' * bool(advice)}{advice}", err=True)
+    Stack(settings).stop()
 
 
 @command.command("env")
 def env() -> None:
-    """Print `export NAME=value` lines for a shell."""
-    for name, value in Stack(Settings.from_env()).env().items():
+    """Print `export NAME=value` lines for a shell; exit code 1, and none of them, if no server runs in this home."""
+    settings = Settings.from_env()
+    if not embedded(settings):
+        raise nothing_runs(settings)
+    for name, value in Stack(settings).env().items():
         click.echo(f"export {name}={shlex.quote(value)}")

@@ -15,6 +15,7 @@ from rich.table import Table
 from trading_data.errors import IntakeError
 from trading_data.intake.store import Intake
 from trading_data.printable import printable
+from trading_data.services.homes import others
 from trading_data.settings import Settings
 from trading_data.state.document import State, as_json
 from trading_data.state.files import newest_state, state_files
@@ -39,11 +40,12 @@ def show_(at: str | None, form: str) -> None:
     A file that cannot be read is named on standard error, and the state before it shown.
     """
     before = None if at is None else utc(at, "--at")
-    intake = Intake(Settings.from_env().intake_uri)
+    settings = Settings.from_env()
+    intake = Intake(settings.intake_uri)
     skipped: list[str] = []
     found = newest_state(intake, before, lambda error: skipped.append(" ".join(str(error).split())))
     if found is None:
-        raise _none(intake, before, skipped)
+        raise _none(settings, intake, before, skipped)
     for one in skipped:
         click.echo(f"skipped, a newer state that cannot be read: {one}", err=True)
     if form == "json":
@@ -52,13 +54,16 @@ def show_(at: str | None, form: str) -> None:
         _print(found)
 
 
-def _none(intake: Intake, before: datetime | None, skipped: list[str]) -> IntakeError:
+def _none(settings: Settings, intake: Intake, before: datetime | None, skipped: list[str]) -> IntakeError:
     when = f" from before {before:%Y-%m-%d %H:%M:%S.%f}Z" if before else ""
     if skipped:
         return IntakeError(f"no state{when} can be read in the intake at {intake.uri}: {skipped[0]}")
     kept = state_files(intake)
     oldest = f"; the oldest is of {kept[0].ended:%Y-%m-%d %H:%M:%S.%f}Z" if kept else ""
-    return IntakeError(f"there is no state{when} in the intake at {intake.uri}{oldest}: `state_snapshot` writes them")
+    elsewhere = "" if kept else others(settings)
+    return IntakeError(
+        f"there is no state{when} in the intake at {intake.uri}{oldest}: {elsewhere}`state_snapshot` writes them"
+    )
 
 
 def _print(state: State) -> None:

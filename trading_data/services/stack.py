@@ -38,7 +38,7 @@ class _Role:
     server: str
 
 
-_ROLES = {
+ROLES = {
     "redis": _Role("live tier", REDIS_URL, "redis_url", "valkey", "Valkey"),
     "timescale": _Role("archive tier", TIMESCALE_URL, "timescale_url", "timescale", "Timescale"),
     "dagster": _Role("Dagster's storage", DAGSTER_URL, "dagster_url", "postgres", "Postgres"),
@@ -70,8 +70,8 @@ class Stack:
         Raises:
             ServerError: a server could not be started, or its package is not installed.
         """
-        servers = {name: self._server(name) for name in _ROLES if not self._given(name)}
-        with ThreadPoolExecutor(len(_ROLES)) as pool:
+        servers = {name: self._server(name) for name in ROLES if not self._given(name)}
+        with ThreadPoolExecutor(len(ROLES)) as pool:
             starts = {name: pool.submit(server.start, progress) for name, server in servers.items()}
         failed = [error for start in starts.values() if (error := start.exception())]
         if failed:
@@ -88,21 +88,21 @@ class Stack:
 
     def stop(self) -> None:
         """Stop every server of this home, and nothing else."""
-        servers = [self._server(name) for name in _ROLES if self._folder(name).is_dir()]
-        with ThreadPoolExecutor(len(_ROLES)) as pool:
+        servers = [self._server(name) for name in ROLES if self._folder(name).is_dir()]
+        with ThreadPoolExecutor(len(ROLES)) as pool:
             stops = [pool.submit(server.stop) for server in servers]
         for stop in stops:
             stop.result()
 
     def env(self) -> dict[str, str]:
         """The variables that point programs at what is given or running, in the form that Settings reads."""
-        urls = {role.variable: self._url(name) for name, role in _ROLES.items()}
+        urls = {role.variable: self._url(name) for name, role in ROLES.items()}
         return {HOME: str(self._settings.home)} | {name: url for name, url in urls.items() if url}
 
     def services(self) -> list[Service]:
         """The servers that are given or running, for people to read: without passwords."""
         rows = []
-        for name, role in _ROLES.items():
+        for name, role in ROLES.items():
             url, given = self._url(name), bool(self._given(name))
             if url:
                 log = None if given else self._server(name).log
@@ -114,7 +114,7 @@ class Stack:
         return [(name, server.log_end()) for name, server in self._servers.items() if server.died()]
 
     def _given(self, name: str) -> str | None:
-        url: str | None = getattr(self._settings, _ROLES[name].setting)
+        url: str | None = getattr(self._settings, ROLES[name].setting)
         return url
 
     def _url(self, name: str) -> str | None:
@@ -128,7 +128,7 @@ class Stack:
 
     def _server(self, name: str) -> "ServerProcess":
         if name not in self._servers:
-            role = _ROLES[name]
+            role = ROLES[name]
             required("psutil", role.variable)
             module = import_module(f"trading_data.services.{role.module}")
             self._servers[name] = getattr(module, role.server)(self._folder(name), self._env, **self._options[name])
