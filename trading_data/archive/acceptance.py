@@ -5,7 +5,7 @@ Belongs here: reading it off a batch. Does not: comparing.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
 import pyarrow as pa
@@ -49,6 +49,13 @@ class Acceptance:
             for one in batch.journals
         ]
 
+    @property
+    def first_us(self) -> int:
+        """When the first of the rows was accepted: microseconds since 1970."""
+        if self._retried is not None:
+            return min(one.first_us for one in self._retried.values())
+        return microseconds_of(bounds_of(self._batch)[0])
+
     def of(self, at: int) -> Accepted:
         """When and where a row was accepted."""
         code = self._rows["_journal"][at].as_py()
@@ -87,6 +94,21 @@ class RowOrigin:
     origin: str
     first_us: int
     last_us: int
+
+
+class SaidAgain:
+    """What was said again since a moment: entries that changed nothing, and left no trace on their rows."""
+
+    def __init__(self, cursor: Cursor, dataset: Dataset, since_us: int, *, by_journals: bool) -> None:
+        """Ask the archive; of batches from journals only if wanted: their entries take the place of rows where it matters."""
+        values = {"dataset": dataset.name, "since": moment_of(since_us), "by_journals": by_journals}
+        cursor.execute(statement("said_again"), values)
+        self._found = [(batch_id, date.fromisoformat(day), last) for batch_id, day, last in cursor.fetchall()]
+        self.newest_us = max((last for *_, last in self._found), default=0)
+
+    def upto(self, batch_id: int, day: date) -> int | None:
+        """Until when a row of a day, from a batch, may have been said again: microseconds since 1970; None if it was not."""
+        return max((last for batch, of, last in self._found if batch > batch_id and of == day), default=None)
 
 
 def accepted_of(cursor: Cursor, rows: Sequence[tuple[RowOrigin, str]]) -> list[Accepted]:

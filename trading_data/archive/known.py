@@ -3,16 +3,17 @@
 Belongs here: asking, and nothing that changes a row. Does not: deciding (`archive.plan`, `archive.order`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of
+from trading_data.archive.acceptance import Acceptance, RowOrigin, SaidAgain, accepted_of
 from trading_data.archive.entry_hash import entry_hashes
-from trading_data.archive.order import Order, compare, has_hashes
+from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_whole, may_lie_between
 from trading_data.archive.plan import HeldRow, Known
 from trading_data.archive.rejects import from_row, ledger_name
 from trading_data.archive.sql import statement
@@ -21,7 +22,7 @@ from trading_data.archive.versions import Indices, Mask
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
 from trading_data.live.journal import EntryId
-from trading_data.live.ranges import EntryRange
+from trading_data.live.ranges import EntryRange, joined
 
 Numbers = np.ndarray[Any, np.dtype[np.uint64]]
 
@@ -39,6 +40,18 @@ class ArchivedEntries:
     def of(self, journal: str) -> Sequence[EntryRange]:
         """The archived ranges of a journal, of all its incarnations."""
         return self._ranges.get(journal, ())
+
+    def with_own(self, journal: str) -> Sequence[EntryRange]:
+        """The ranges of this incarnation of a journal, joined, as they will be once the batch is archived."""
+        own = [one for name, one in self.batch.ranges if ledger_name(name) == journal]
+        return joined([*own, *(one for one in self.of(journal) if own and one.incarnation == own[0].incarnation)])
+
+    def behind_gaps(self, rows: pa.Table) -> Mask:
+        """Which rows are entries of a journal in which not everything before the end of this batch will be archived."""
+        if not self.names:
+            return np.zeros(rows.num_rows, dtype=bool)
+        found: Mask = np.array([not is_whole(self.with_own(name)) for name in self.names])[rows["_journal"].to_numpy()]
+        return found
 
     def inside(self, rows: pa.Table, *, same: bool = True) -> Mask:
         """As `inside_ranges`, of this batch."""
@@ -116,8 +129,10 @@ def ask(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped:
         stage.add(staged)
         missing[stage.missing()] = True
         if not missing[staged].all():
+            here = staged[~missing[staged]]
             held = _held(stage, entries, acceptance)
-            replayed |= _come_again(stage, entries, staged[~missing[staged]], held)
+            replayed |= _come_again(stage, entries, here, held)
+            held |= _taken_over(stage, entries, acceptance, here[~replayed[here] & ~np.isin(here, list(held))])
     return Known(replayed, dropped, missing, held)
 
 
@@ -160,23 +175,61 @@ def _in_quarantine(stage: Stage, batch: Batch, positions: Sequence[int]) -> list
 
 
 def _held(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance) -> dict[int, HeldRow]:
-    found = [(at, source, identity, RowOrigin(batch, *of)) for at, batch, source, identity, *of in stage.held()]
-    doubtful = [(at, row) for at, _, _, row in found if not acceptance.surely_after(at, row.last_us)]
-    names = {at: acceptance.journal_of(at) for at, _ in doubtful}
-    rows = accepted_of(stage.cursor, [(row, names[at]) for at, row in doubtful])
-    orders = {
-        at: compare(acceptance.of(at), row, entries.of(names[at])) for (at, _), row in zip(doubtful, rows, strict=True)
-    }
+    found = _origins(stage.held())
+    orders = {at: order for at, (order, _) in _ordered(stage, entries, acceptance, found).items()}
     ranks = stage.dataset.sources
     worse = []
     if ranks is not None:
-        sources = stage.rows["source"].take(pa.array([at for at, *_ in found], pa.int64())).to_pylist()
-        worse = [one[0] for one, source in zip(found, sources, strict=True) if ranks.rank(source) > ranks.rank(one[1])]
+        sources = stage.rows["source"].take(pa.array(list(found), pa.int64())).to_pylist()
+        worse = [at for at, source in zip(found, sources, strict=True) if ranks.rank(source) > ranks.rank(found[at][1])]
     kept = stage.kept(worse)
     return {
         at: HeldRow(row.batch_id, orders.get(at, Order.NEWER), source, identity, at in kept)
-        for at, source, identity, row in found
+        for at, (row, source, identity) in found.items()
     }
+
+
+def _taken_over(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, equal: Indices) -> dict[int, HeldRow]:
+    """The rows of the archive whose place has to be taken by an entry that says the same, see `order.may_lie_between`."""
+    behind = equal[entries.behind_gaps(stage.rows)[equal]].tolist()
+    found = _origins(stage.held(behind)) if behind else {}
+    return {
+        at: HeldRow(found[at][0].batch_id, Order.NEWER, *found[at][1:])
+        for at, (order, row) in _ordered(stage, entries, acceptance, found, closely=True).items()
+        if order is Order.NEWER and may_lie_between(row, acceptance.of(at), entries.with_own(acceptance.journal_of(at)))
+    }
+
+
+_Origins = Mapping[int, tuple[RowOrigin, str, str]]
+"""By position: where the archive's row in its place came from, that row's source and its identity."""
+
+
+def _origins(held: Iterable[tuple[Any, ...]]) -> _Origins:
+    return {at: (RowOrigin(batch, *of), source, identity) for at, batch, source, identity, *of in held}
+
+
+def _ordered(
+    stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, found: _Origins, *, closely: bool = False
+) -> dict[int, tuple[Order, Accepted]]:
+    """Where rows stand to the archive's, and when and where those were accepted.
+
+    Those that are newer for certain are left out, unless all are to be looked at closely.
+    """
+    if not found:
+        return {}
+    again = SaidAgain(stage.cursor, stage.dataset, acceptance.first_us, by_journals=entries.batch.origin != "journal")
+    rows = {
+        at: row
+        for at, (row, *_) in found.items()
+        if closely or not acceptance.surely_after(at, max(row.last_us, again.newest_us))
+    }
+    journals = {at: acceptance.journal_of(at) for at in rows}
+    out = {}
+    for at, one in zip(rows, accepted_of(stage.cursor, [(rows[at], journals[at]) for at in rows]), strict=True):
+        day = stage.rows[stage.dataset.key[1]][at].as_py().date()
+        row = replace(one, again_us=again.upto(rows[at].batch_id, day))
+        out[at] = compare(acceptance.of(at), row, entries.of(journals[at])), row
+    return out
 
 
 def _between(ms: Numbers, seq: Numbers, one: EntryRange) -> Mask:

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from trading_data.live.ranges import FIRST_INCARNATION, EntryRange
+from trading_data.live.journal import BEGINNING
+from trading_data.live.ranges import FIRST_INCARNATION, EntryRange, joined
 
 MILLISECOND_US = 1000
 _LAST_WITHOUT_HASHES = FIRST_INCARNATION + 1
@@ -39,12 +40,14 @@ class Accepted:
         first_us, last_us: between which moments, both inclusive; microseconds since 1970.
         journal: the journal, as the ledger names it; empty for other doors.
         entries: the part of the journal that it lies in: the range of a batch, or (after, id] of a single entry.
+        again_us: until when another version may have said the same through another door, and changed nothing; None if none did.
     """
 
     first_us: int
     last_us: int
     journal: str = ""
     entries: EntryRange | None = None
+    again_us: int | None = None
 
 
 def compare(version: Accepted, row: Accepted, archived: Sequence[EntryRange] = ()) -> Order:
@@ -55,6 +58,18 @@ def compare(version: Accepted, row: Accepted, archived: Sequence[EntryRange] = (
         row: where the archive's row came from.
         archived: the ranges of the journal that are archived, of all its incarnations.
     """
+    order = _compare(version, row, archived)
+    return Order.UNKNOWN if order is Order.NEWER and _may_be_said_again(version, row, archived) else order
+
+
+def _may_be_said_again(version: Accepted, row: Accepted, archived: Sequence[EntryRange]) -> bool:
+    """Whether what a row says may have been accepted again after a version, without a trace on the row."""
+    entries = version.entries
+    of_newer = entries is not None and any(one.incarnation > entries.incarnation for one in archived)
+    return of_newer or (row.again_us is not None and version.first_us <= row.again_us)
+
+
+def _compare(version: Accepted, row: Accepted, archived: Sequence[EntryRange]) -> Order:
     if version.entries is not None and row.entries is not None and version.journal == row.journal:
         return _in_one_journal(version.entries, row.entries, archived)
     if version.first_us > row.last_us:
@@ -73,6 +88,28 @@ def _in_one_journal(version: EntryRange, row: EntryRange, archived: Sequence[Ent
         looked_at = any(entry in one for one in archived if one.incarnation == row.incarnation)
         return Order.NEWER if looked_at else Order.UNKNOWN
     return Order.UNKNOWN
+
+
+def may_lie_between(row: Accepted, version: Accepted, archived: Sequence[EntryRange]) -> bool:
+    """Whether an entry that is not archived yet may have been accepted after a row and before an entry that says the same.
+
+    Then the entry has to take the row's place: beside the row's origin, what comes of these would look newer.
+
+    Args:
+        row: where the archive's row came from.
+        version: the entry; it is newer than the row.
+        archived: the ranges of the entry's journal that are archived, with those of its own batch.
+    """
+    mine, held = version.entries, row.entries
+    parts = joined(one for one in archived if mine is not None and one.incarnation == mine.incarnation)
+    if held is None or mine is None or (row.journal, held.incarnation) != (version.journal, mine.incarnation):
+        return not is_whole(parts)
+    return not any(held.last in one and mine.last in one for one in parts)
+
+
+def is_whole(ranges: Sequence[EntryRange]) -> bool:
+    """Whether these ranges of one incarnation of a journal, joined, are all that it had up to their end."""
+    return len(ranges) == 1 and ranges[0].after == BEGINNING
 
 
 def has_hashes(incarnation: int) -> bool:

@@ -9,6 +9,7 @@
 | cannot be ordered: the archive's row may be newer or not | quarantined | a quarantined entry |
 | is the first of its key | inserted | a row |
 | says what the version before it says | unchanged | nothing |
+| says so, but entries between the two may still be on their way | replaced | a revision of that version, a row |
 | is newer than the version before it, or from a better source | replaced | a revision of that version, a row |
 | is older than the archive's row, or from a worse source | replaced | a revision of itself |
 
@@ -43,7 +44,7 @@ class Count(IntEnum):
 
 @dataclass(frozen=True)
 class HeldRow:
-    """The row that the archive has for the key of an entry, with other values than the entry's.
+    """The row that the archive has for the key of an entry: with other values than the entry's, or to be replaced all the same.
 
     Attributes:
         batch_id: the batch that brought it.
@@ -68,7 +69,7 @@ class Known:
         replayed: which are archived already.
         dropped: which lie on a day that retention has dropped.
         missing: which have a key that the archive does not hold.
-        held: for those whose key it holds with other values, by position.
+        held: for those whose key it holds with other values, or with the same that the entry has to replace, by position.
     """
 
     replayed: Mask
@@ -102,7 +103,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Version:
-    """One entry of a key. `held` is None if the archive lacks the key, or if it has the same values (`equal`)."""
+    """One entry of a key. `held` is None if the archive lacks the key, or if it has the same values and keeps its row (`equal`)."""
 
     at: int
     values: tuple[Any, ...]

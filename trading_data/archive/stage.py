@@ -87,13 +87,16 @@ class Stage:
         self.execute("staged_missing", self.bounds)
         return np.array((self.cursor.fetchone() or ([],))[0], dtype=np.int64)
 
-    def held(self) -> list[tuple[Any, ...]]:
-        """The staged rows whose key it holds with other values: (position, batch, source, identity, origin, first, last µs)."""
+    def held(self, equal: Sequence[int] | None = None) -> list[tuple[Any, ...]]:
+        """The staged rows whose key it holds with other values: (position, batch, source, identity, origin, first, last µs).
+
+        Or `equal`, positions of staged rows whose key it holds with the same values.
+        """
         nothing = SQL("''")
         dataset = self.dataset
         self.execute(
             "staged_held",
-            self.bounds,
+            {**self.bounds, "equal": equal},
             known_source=Identifier("known", "source") if dataset.sources else nothing,
             known_identity=Identifier("known", dataset.identity) if dataset.identity else nothing,
             **self._compared(),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.archive.acceptance import Acceptance
+from trading_data.archive.acceptance import Acceptance, bounds_of, microseconds_of
 from trading_data.archive.known import ArchivedEntries
 from trading_data.archive.order import Accepted
 from trading_data.reader.archived import Range
@@ -30,6 +30,11 @@ class Piece:
     def rows(self) -> pa.Table:
         """The dataset's columns."""
         return self.held.rows.select(list(self.held.dataset.names))
+
+    @property
+    def first_us(self) -> int:
+        """When the first of the rows was accepted, as far as that is known: microseconds since 1970."""
+        return microseconds_of(bounds_of(replace(self.held.head, table=self.held.rows))[0])
 
     def accepted(self, at: int) -> Accepted:
         """When and where a row was accepted."""

@@ -4,14 +4,15 @@ Belongs here: this order, and what is said of a tier that is away. Does not: wha
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.archive.acceptance import accepted_of
+from trading_data.archive.acceptance import SaidAgain, accepted_of
 from trading_data.archive.closed import on_days
 from trading_data.archive.database import Archive
 from trading_data.archive.order import Accepted
@@ -65,13 +66,21 @@ class Sight:
     def union(self, archived: pa.Table, waiting: Sequence[Piece]) -> pa.Table:
         """One row a key out of the archive's rows and those that wait, with the column `tier`."""
         ranges = self.books.ranges if self.books is not None else {}
-        return union(self.waiting.dataset, archived, waiting, self._accepted, lambda name: ranges.get(name, ()))
+        return union(
+            self.waiting.dataset, archived, waiting, partial(self._accepted, waiting), lambda name: ranges.get(name, ())
+        )
 
-    def _accepted(self, rows: pa.Table) -> list[Accepted]:
+    def _accepted(self, waiting: Sequence[Piece], rows: pa.Table) -> list[Accepted]:
         """When and where rows of the archive were accepted."""
         if self.cursor is None:
             raise ValueError("there are no rows of an archive that is away")
-        return accepted_of(self.cursor, row_origins(self.cursor, self.waiting.dataset, rows))
+        dataset = self.waiting.dataset
+        origins, days = row_origins(self.cursor, dataset, rows), rows[dataset.key[1]].to_pylist()
+        again = SaidAgain(self.cursor, dataset, min(piece.first_us for piece in waiting), by_journals=False)
+        return [
+            replace(one, again_us=again.upto(origin.batch_id, moment.date()))
+            for one, (origin, _), moment in zip(accepted_of(self.cursor, origins), origins, days, strict=True)
+        ]
 
 
 class View:

@@ -1,6 +1,6 @@
 """The order of acceptance in whole loads: batches that wait long, ids from the future, several doors, several incarnations."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 
 from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of, bounds_of, moment_of
 from trading_data.archive.quarantine import retry
+from trading_data.archive.trim import trim_drained
 from trading_data.datasets import METRICS, codec
 from trading_data.intake.batch import Batch, JournalRange, schema
 from trading_data.intake.take import take
@@ -19,6 +20,7 @@ from trading_data_tests.rig import EARLIEST, MOMENT, Rig, measurement
 JOURNAL = "journal:metrics"
 FUTURE = 2**50
 """Milliseconds of an id that a producer has made up."""
+END = MOMENT + timedelta(days=1)
 DRAINED = datetime(2026, 11, 20, 16, tzinfo=UTC)
 DRAINED_MS = int(DRAINED.timestamp()) * 1000
 
@@ -110,6 +112,100 @@ def test_a_retried_entry_was_accepted_when_it_came_and_not_when_its_batch_ended(
     (loaded,) = rig.load(METRICS)
     assert (loaded.replaced, loaded.quarantined) == (1, 0)
     assert shown(rig) == [4.0]
+
+
+def test_an_entry_that_says_again_what_the_row_says_is_newer_than_what_comes_late(rig: Rig, tmp_path: Path) -> None:
+    entry(rig, 1000, 1.0)
+    rig.entry_at(JOURNAL, "1001-0", measurement(minute=1, value=1.0))
+    rig.archive_all(METRICS)
+    entry(rig, 2000, 2.0)
+    rig.entry_at(JOURNAL, "2001-0", measurement(minute=1, value=2.0))
+    rig.entry_at(JOURNAL, "2002-0", measurement(minute=2))
+    path, back = away(rig, tmp_path)
+    path.rename(back)
+    assert trim_drained(rig.client, rig.intake, METRICS).removed == 3
+    Path(back).rename(path)
+    entry(rig, 3000, 1.0)
+    assert [(one.inserted, one.unchanged, one.replaced) for one in rig.archive_all(METRICS)] == [(1, 0, 1)]
+    entry(rig, 4000, 1.0)
+    assert [(one.unchanged, one.replaced) for one in rig.archive_all(METRICS)] == [(1, 0)]
+    path.rename(back)
+    assert rig.reader.metrics(None, MOMENT, END)["value"].tolist()[:2] == [1.0, 2.0]
+    assert [(one.replaced, one.quarantined) for one in rig.load(METRICS)] == [(2, 0)]
+    assert rig.query("select value from metrics_data order by timestamp")[:2] == [(1.0,), (2.0,)]
+
+
+def test_nothing_takes_a_place_in_a_journal_without_gaps(rig: Rig) -> None:
+    for ms in (1000, 2000, 3000):
+        entry(rig, ms, 1.0)
+        rig.archive_all(METRICS)
+    account = rig.account(METRICS)
+    assert (account.inserted, account.unchanged) == (1, 2)
+
+
+def test_a_file_that_says_again_what_the_row_says_is_not_replaced_by_what_was_accepted_before(rig: Rig) -> None:
+    rig.store.record_metrics([measurement(value=1.0)])
+    rig.archive_all(METRICS)
+    rig.store.record_metrics([measurement(value=2.0), measurement(minute=60 * 24, value=1.0)])
+    bring(rig, 1.0)
+    assert [one.unchanged for one in rig.load(METRICS)] == [1]
+    assert rig.reader.metrics(None, MOMENT, END)["value"].tolist() == [1.0]
+    assert [one.quarantined for one in rig.archive_all(METRICS)] == [1]
+    rig.store.record_metrics([measurement(value=3.0)])
+    assert [one.replaced for one in rig.archive_all(METRICS)] == [1]
+    assert rig.query("select value from metrics_data order by timestamp") == [(3.0,), (1.0,)]
+
+
+def test_what_was_said_again_on_another_day_does_not_matter(rig: Rig) -> None:
+    rig.store.record_metrics([measurement(minute=minute, value=1.0) for minute in (0, 60 * 24)])
+    rig.archive_all(METRICS)
+    rig.store.record_metrics([measurement(minute=60 * 24, value=2.0)])
+    bring(rig, 1.0)
+    rig.load(METRICS)
+    assert [(one.replaced, one.quarantined) for one in rig.archive_all(METRICS)] == [(1, 0)]
+
+
+def test_what_a_journal_says_again_does_not_stop_its_corrections(rig: Rig, tmp_path: Path) -> None:
+    """The second batch has a correction of one key, and comes after the third, which says another key's value again."""
+    for minute in (0, 1):
+        rig.entry_at(JOURNAL, f"100{minute}-0", measurement(minute=minute, value=1.0))
+    rig.archive_all(METRICS)
+    rig.entry_at(JOURNAL, "2000-0", measurement(minute=0, value=2.0))
+    path, back = away(rig, tmp_path)
+    rig.client.xtrim(JOURNAL, maxlen=0)
+    rig.entry_at(JOURNAL, "3000-0", measurement(minute=1, value=1.0))
+    rig.archive_all(METRICS)
+    path.rename(back)
+    assert [(one.replaced, one.quarantined) for one in rig.load(METRICS)] == [(1, 0)]
+    assert rig.query("select value from metrics_data order by timestamp") == [(2.0,), (1.0,)]
+
+
+def test_what_was_said_again_before_the_row_came_does_not_matter(rig: Rig) -> None:
+    """The row is younger than what said its predecessor again, whatever the moments say."""
+    entry(rig, 1000, 1.0)
+    rig.archive_all(METRICS)
+    bring(rig, 1.0)
+    rig.load(METRICS)
+    rig.store.record_metrics([measurement(value=2.0)])
+    rig.archive_all(METRICS)
+    rig.query(
+        "update archive_ledger set accepted_last = accepted_last + interval '1 day' where origin = 'file' returning 1"
+    )
+    rig.store.record_metrics([measurement(value=3.0)])
+    assert [(one.replaced, one.quarantined) for one in rig.archive_all(METRICS)] == [(1, 0)]
+
+
+def test_a_file_that_comes_late_does_not_replace_what_a_journal_has_said_again(rig: Rig, tmp_path: Path) -> None:
+    entry(rig, 1000, 1.0)
+    rig.archive_all(METRICS)
+    bring(rig, 2.0)
+    (file,) = rig.intake.pending("metrics")
+    path = Path(file.path).rename(tmp_path / file.name)
+    rig.store.record_metrics([measurement(value=1.0)])
+    assert [one.unchanged for one in rig.archive_all(METRICS)] == [1]
+    path.rename(file.path)
+    assert [one.quarantined for one in rig.load(METRICS)] == [1]
+    assert shown(rig) == [1.0]
 
 
 def journal_batch(*entries: tuple[int, int], origin: str = "journal", since: datetime | None = None) -> Batch:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trading_data.archive.order import Accepted, Order, compare, has_hashes, journal_moment
+from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_whole, journal_moment, may_lie_between
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
 
@@ -10,6 +10,9 @@ NEWER, OLDER, UNKNOWN = Order.NEWER, Order.OLDER, Order.UNKNOWN
 BEFORE, NOW, LATER = 1_000, 1_007, 1_009
 """Three incarnations, of all of which hashes are kept."""
 J = "journal:metrics"
+
+
+FILE = Accepted(0, 2**62)
 
 
 def part(after: int, last: int, incarnation: int = NOW) -> EntryRange:
@@ -121,3 +124,51 @@ def test_an_entry_is_accepted_in_the_millisecond_of_its_id_but_not_after_it_was_
     ms: int, drained_us: int, expected: tuple[int, int]
 ) -> None:
     assert journal_moment(ms, drained_us) == expected
+
+
+def test_what_was_said_again_after_a_version_makes_its_order_unknown() -> None:
+    version = Accepted(10, 19)
+    assert compare(version, Accepted(0, 9, again_us=9)) is NEWER
+    assert compare(version, Accepted(0, 9, again_us=10)) is UNKNOWN
+    assert compare(version, Accepted(20, 29, again_us=10)) is OLDER
+    assert compare(entry(5), Accepted(0, 0, J, part(2, 4), again_us=0)) is UNKNOWN
+    assert compare(entry(5), Accepted(0, 0, J, part(2, 4))) is NEWER
+
+
+def test_an_entry_of_an_incarnation_that_another_has_followed_is_newer_than_nothing() -> None:
+    """The one that has followed may have said again what the row says."""
+    assert compare(entry(5), row(2, 4), [part(0, 4), part(0, 9, BEFORE)]) is NEWER
+    assert compare(entry(5), row(2, 4), [part(0, 4), part(0, 1, LATER)]) is UNKNOWN
+    assert compare(entry(1), row(2, 4), [part(2, 4), part(0, 1, LATER)]) is OLDER
+    version, row_of_a_file = Accepted(10, 19, J, part(4, 5)), Accepted(0, 9)
+    assert compare(version, row_of_a_file, [part(0, 1)]) is NEWER
+    assert compare(version, row_of_a_file, [part(0, 1, LATER)]) is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("of_row", "archived", "expected"),
+    [
+        (row(0, 2), (part(0, 2), part(2, 5)), False),
+        (row(1, 2), (part(1, 5),), False),
+        (row(0, 2), (part(0, 2), part(3, 5)), True),
+        (row(0, 2), (part(0, 2), part(2, 4)), True),
+        (row(0, 2, BEFORE), (part(0, 2, BEFORE), part(0, 5)), False),
+        (row(0, 2, BEFORE), (part(0, 2, BEFORE), part(0, 2), part(3, 5)), True),
+        (row(0, 2, journal="another"), (part(0, 5),), False),
+        (FILE, (part(0, 2), part(2, 5)), False),
+        (FILE, (part(1, 5),), True),
+        (FILE, (part(0, 2), part(3, 5)), True),
+        (FILE, (part(0, 2, BEFORE), part(0, 5)), False),
+    ],
+)
+def test_what_may_lie_between_a_row_and_an_entry_that_says_the_same(
+    of_row: Accepted, archived: tuple[EntryRange, ...], expected: bool
+) -> None:
+    assert may_lie_between(of_row, entry(5), archived) is expected
+
+
+def test_ranges_are_whole_if_they_join_from_the_beginning() -> None:
+    assert is_whole([part(0, 5)])
+    assert not is_whole([])
+    assert not is_whole([part(1, 5)])
+    assert not is_whole([part(0, 2), part(3, 5)])
