@@ -1,12 +1,14 @@
 """CSV and Parquet files as tables of one dataset, block by block: what `import` and the replay feed read.
 
-Belongs here: opening, columns and types of files. Does not: whether the values are good (`datasets.codec`) and where
-the rows go.
+Belongs here: opening and reading. Does not: which column is which (`file_form`), how a value is written (`file_values`),
+whether values are good (`datasets.codec`) and where the rows go.
 """
 
+import codecs
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO, Any
 
 import fsspec
@@ -14,8 +16,10 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from trading_data.datasets.declaration import Column, Dataset
+from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
+from trading_data.file_form import AS_EXPORTED, STEM, FileForm, layout
+from trading_data.file_values import text_column, typed_column
 from trading_data.settings import without_password
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -27,22 +31,20 @@ _HEAD_BYTES = 64 << 10
 """Bytes of CSV parsed to know its columns."""
 
 
-def check_columns(dataset: Dataset, uri: str) -> None:
+def check_columns(dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED) -> None:
     """See that the file at `uri` can be read and has the dataset's columns, all and no others; read no more than that.
 
+    `form` says how the file writes what the dataset wants; the columns that an export adds to rows are passed over.
+
     Raises:
-        BadInput: there is no such file, it is damaged or empty, its suffix is not known, or columns are missing,
-            unknown, doubled or nested; the message names the file and the columns.
+        BadInput: there is no such file, it is damaged or empty, its suffix is not known, or columns are nested.
+        WrongColumns: columns are missing, unknown or doubled; the message names the file and the columns.
     """
-    with _readable(uri), _open(uri) as file:
-        if _is_parquet(uri):
-            _check_parquet(dataset, uri, pq.ParquetFile(file).schema_arrow)
-        else:
-            with _csv(dataset, file, _HEAD_BYTES) as reader:
-                _check_names(dataset, uri, reader.schema.names)
+    with _readable(uri):
+        _layout(dataset, uri, form)
 
 
-def read_table(dataset: Dataset, uri: str) -> Iterator[pa.Table]:
+def read_table(dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED) -> Iterator[pa.Table]:
     """The rows of a file in its own order, as tables of up to 100,000 rows with the dataset's columns in order.
 
     `uri` is a local path or any fsspec URI; its suffix (`.csv`, `.csv.gz`, `.parquet`) says what it is. A table of a
@@ -54,18 +56,19 @@ def read_table(dataset: Dataset, uri: str) -> Iterator[pa.Table]:
     Raises:
         BadInput: as `check_columns`; for damage behind the first block after the blocks before it.
     """
-    with _readable(uri), _open(uri) as file:
-        if _is_parquet(uri):
-            parquet = pq.ParquetFile(file, page_checksum_verification=True)
-            _check_parquet(dataset, uri, parquet.schema_arrow)
-            for batch in parquet.iter_batches(_ROWS, columns=list(dataset.names)):
-                if batch.num_rows:
-                    yield _table(dataset, [batch], _typed)
-        else:
-            with _csv(dataset, file, _BLOCK_BYTES) as reader:
-                _check_names(dataset, uri, reader.schema.names)
-                for batches in _groups(reader):
-                    yield _table(dataset, batches, _text)
+    with _readable(uri):
+        found = _layout(dataset, uri, form)
+        used = list(dict.fromkeys(name for names in found.values() for name in names))
+        with _open(uri) as file:
+            if _is_parquet(uri):
+                parquet = pq.ParquetFile(file, page_checksum_verification=True)
+                for batch in parquet.iter_batches(_ROWS, columns=used):
+                    if batch.num_rows:
+                        yield _table(dataset, form, uri, found, [batch])
+            else:
+                with _csv(form, file, _BLOCK_BYTES, used) as reader:
+                    for batches in _groups(reader):
+                        yield _table(dataset, form, uri, found, batches)
 
 
 def _is_parquet(uri: str) -> bool:
@@ -94,37 +97,45 @@ def _open(uri: str) -> IO[bytes]:
     return opened
 
 
-def _csv(dataset: Dataset, file: IO[bytes], block: int) -> Any:
+def _layout(dataset: Dataset, uri: str, form: FileForm) -> dict[str, tuple[str, ...]]:
+    """The file's columns for each of the dataset."""
+    shown = without_password(uri)
+    with _open(uri) as file:
+        if _is_parquet(uri):
+            schema = pq.ParquetFile(file).schema_arrow
+            found = layout(dataset, form, schema.names, shown)
+            nested = [
+                f"{name} ({schema.field(name).type})"
+                for names in found.values()
+                for name in names
+                if pa.types.is_nested(schema.field(name).type)
+            ]
+            if nested:
+                raise BadInput(f"{shown}: {dataset.title} have one value a column, not {', '.join(nested)}")
+            return found
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise BadInput(f"{shown} is UTF-16: save it as UTF-8, such as with `iconv -f UTF-16 -t UTF-8`")
+        file.seek(0)
+        first = file.readline(_HEAD_BYTES).decode("utf-8-sig", "replace").strip()
+        if first and form.delimiter not in first:
+            layout(dataset, replace(form, header=()), [first], shown)  # refused, but for a file of a single column
+        file.seek(0)
+        with _csv(form, file, _HEAD_BYTES) as reader:
+            return layout(dataset, form, reader.schema.names, shown)
+
+
+def _csv(form: FileForm, file: IO[bytes], block: int, used: list[str] | None = None) -> Any:
+    """A reader of all columns of a CSV file, or of the `used` ones."""
     return pacsv.open_csv(
         file,
         # With threads an error would not say which row it is about.
-        read_options=pacsv.ReadOptions(block_size=block, use_threads=False),
-        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+        read_options=pacsv.ReadOptions(block_size=block, use_threads=False, column_names=list(form.header) or None),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True, delimiter=form.delimiter),
         # Binary, not text: one row that is not UTF-8 would make the whole block unreadable.
         convert_options=pacsv.ConvertOptions(
-            column_types={name: pa.binary() for name in dataset.names}, strings_can_be_null=False
+            column_types=dict.fromkeys(used or (), pa.binary()), include_columns=used, strings_can_be_null=False
         ),
     )
-
-
-def _check_parquet(dataset: Dataset, uri: str, schema: pa.Schema) -> None:
-    _check_names(dataset, uri, schema.names)
-    nested = [f"{field.name} ({field.type})" for field in schema if pa.types.is_nested(field.type)]
-    if nested:
-        raise BadInput(f"{without_password(uri)}: {dataset.title} have one value a column, not {', '.join(nested)}")
-
-
-def _check_names(dataset: Dataset, uri: str, names: list[str]) -> None:
-    missing = [name for name in dataset.names if name not in names]
-    unknown = [name for name in dict.fromkeys(names) if name not in dataset.column]
-    doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if missing or unknown or doubled:
-        wrong = (("missing", missing), ("unknown", unknown), ("more than once", doubled))
-        listed = "; ".join(f"{what}: {', '.join(map(repr, found))}" for what, found in wrong if found)
-        raise BadInput(
-            f"{without_password(uri)} does not have the columns of {dataset.title}: {listed}. "
-            f"Expected, in any order: {', '.join(dataset.names)}"
-        )
 
 
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
@@ -141,44 +152,20 @@ def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]
 
 
 def _table(
-    dataset: Dataset, batches: list[pa.RecordBatch], convert: Callable[[Column, pa.Array], pa.Array]
+    dataset: Dataset, form: FileForm, uri: str, found: Mapping[str, tuple[str, ...]], batches: list[pa.RecordBatch]
 ) -> pa.Table:
     whole = pa.Table.from_batches(batches)
-    columns = [convert(column, whole[column.name].combine_chunks()) for column in dataset.columns]
+    convert = typed_column if _is_parquet(uri) else text_column
+    columns = [
+        convert(form, dataset.column[name], [whole[part].combine_chunks() for part in parts])
+        if parts
+        else pa.repeat(form.values[name].replace(STEM, stem(uri)), len(whole))
+        for name, parts in found.items()
+    ]
     return pa.Table.from_arrays(columns, names=list(dataset.names))
 
 
-def _text(_: Column, values: pa.Array) -> pa.Array:
-    try:
-        return values.cast(pa.string())
-    except pa.ArrowInvalid:
-        return values
-
-
-def _typed(column: Column, values: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    kind = values.type
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return values.cast(pa.string())
-    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
-        return values.cast(pa.binary())
-    if pa.types.is_decimal(kind):
-        # Not left to Arrow, whose text of a small decimal has an exponent.
-        return pa.array([None if value is None else format(value, "f") for value in values.to_pylist()], pa.string())
-    if column.type != "time" or pa.types.is_string(kind) or pa.types.is_binary(kind):
-        return values
-    return _times(values)
-
-
-def _times(values: pa.Array) -> pa.Array:
-    kind = values.type
-    if not pa.types.is_timestamp(kind):
-        # A day has no zone, and a number does not say what it counts: as text the codec rejects both, with the value.
-        return pa.array([None if value is None else str(value) for value in values.to_pylist()], pa.string())
-    if kind.tz is None:
-        return values.cast(pa.string())
-    try:
-        return values.cast(pa.timestamp("us", "UTC"))
-    except pa.ArrowInvalid:  # finer than a microsecond, or outside the years that fit
-        return values.cast(pa.timestamp(kind.unit, "UTC")).cast(pa.string())
+def stem(uri: str) -> str:
+    """The name of a file without folder and suffix: `AAPL` of `s3://bars/AAPL.csv.gz`."""
+    name = without_password(uri).rpartition("/")[2]
+    return next((name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)

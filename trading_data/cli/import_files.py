@@ -1,35 +1,191 @@
 """`trading-data import`: files into the intake, so that they reach the archive the same way as live data.
 
-Belongs here: options and progress. Does not: reading files (`trading_data.files`) and taking them (`intake.take`).
+Belongs here: options, progress, and what is said of rejected rows. Does not: reading files (`trading_data.files`) and taking
+them (`intake.take`).
 """
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import PLURALS, dataset_named
+from trading_data.datasets.codec import Reason
+from trading_data.datasets.declaration import Dataset
+from trading_data.errors import BadInput
+from trading_data.file_form import FileForm, WrongColumns, options_for
+from trading_data.file_form import command as import_command
+from trading_data.file_values import option_for
 from trading_data.files import check_columns, read_table
 from trading_data.intake.store import Intake
 from trading_data.intake.take import take
+from trading_data.printable import printable
+from trading_data.settings import without_password
 from trading_data.times import day_start
+
+
+class _Pair(click.ParamType[Any]):
+    """`COLUMN=VALUE`, where COLUMN is one of the dataset's (looked at later, when the dataset is known)."""
+
+    name = "COLUMN=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        column, mark, text = str(value).partition("=")
+        return (column, text) if mark else self.fail(f"{value!r} is not {param.metavar if param else self.name}")
+
+
+def _letter(_: click.Context, param: click.Parameter, value: str) -> str:
+    value = "\t" if value == r"\t" else value
+    if len(value) > 1 or not (value or param.name == "thousands"):
+        raise click.BadParameter(f"must be one letter, not {value!r}", param=param)
+    return value
+
+
+def _zone(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        ZoneInfo(value or "UTC")
+    except (ValueError, OSError, KeyError):
+        raise click.BadParameter(
+            f"there is no zone {value!r}: give an IANA name, such as America/New_York", param=param
+        ) from None
+    return value
 
 
 @click.command("import")
 @click.argument("dataset", type=click.Choice(PLURALS))
 @click.argument("files", nargs=-1, required=True)
-def command(dataset: str, files: tuple[str, ...]) -> None:
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    type=_Pair(),
+    metavar="COLUMN=NAME[+NAME]",
+    help="The file calls COLUMN NAME; several are joined by a blank (timestamp=Date+Time). Repeatable.",
+)
+@click.option(
+    "--set",
+    "values",
+    multiple=True,
+    type=_Pair(),
+    metavar="COLUMN=VALUE",
+    help="All rows have VALUE; {stem} is the file's name without suffix (symbol={stem}). Repeatable.",
+)
+@click.option("--ignore", "ignored", multiple=True, metavar="NAME", help="Pass this column over. Repeatable.")
+@click.option("--header", metavar="NAME,…", help="The columns of CSV files without a line of names.")
+@click.option("--delimiter", default=",", callback=_letter, metavar="LETTER", help="Between the fields of a CSV file.")
+@click.option(
+    "--decimal", default=".", callback=_letter, metavar="LETTER", help="The decimal point of numbers as text."
+)
+@click.option("--thousands", default="", callback=_letter, metavar="LETTER", help="Between thousands; is taken out.")
+@click.option("--epoch", type=click.Choice(["s", "ms", "us", "ns"]), help="Times are numbers: these since 1970, UTC.")
+@click.option("--zone", callback=_zone, metavar="NAME", help="Zone of times without one, such as America/New_York.")
+@click.option("--time-format", metavar="FORMAT", help="How times are written, as in strptime: '%d.%m.%Y %H:%M'.")
+def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
     """Take CSV or Parquet FILES (paths or fsspec URIs) into the intake.
 
-    The columns have to be exactly the dataset's; all files are looked at before any is taken. Rows that break a rule go
-    to quarantine with the reason.
+    The columns have to be the dataset's, or the options say which are; an export of `query` is taken as it is. All files are
+    looked at before any is taken. A row that breaks a rule goes to quarantine with the reason, which is said at once, with
+    the option that reads it where there is one. Exit code 1 if no row was good.
     """
-    settings = settings_of_running()
     declared = dataset_named(dataset)
+    form = _form(declared, options)
+    settings = settings_of_running()
+    said = _Said(declared, form, _given(click.get_current_context()))
     for file in files:
-        check_columns(declared, file)
-    intake, rows, rejected = Intake(settings.intake_uri), 0, 0
+        try:
+            check_columns(declared, file, form)
+        except WrongColumns as error:
+            raise BadInput(f"{error}{said.advice([file], options_for(declared, form, error.names))}") from error
+    intake, earliest, rows, rejected = Intake(settings.intake_uri), day_start(settings.start), 0, 0
     for file in files:
-        tables = read_table(declared, file)
-        for done in take(intake, declared, file, tables, origin="file", earliest=day_start(settings.start)):
-            rows, rejected = rows + done.rows, rejected + done.rejected
-            click.echo(f"{file}: {done.rows:,} rows and {done.rejected:,} rejected ones wait in {done.file.name}")
+        said.file, shown = file, without_password(file)
+        tables = read_table(declared, file, form)
+        try:
+            for done in take(intake, declared, file, tables, origin="file", earliest=earliest, on_reject=said.reject):
+                rows, rejected = rows + done.rows, rejected + done.rejected
+                click.echo(f"{shown}: {done.rows:,} rows and {done.rejected:,} rejected ones wait in {done.file.name}")
+        except BadInput as error:
+            said.print()
+            raise BadInput(f"{error}; the {rows:,} rows before it wait: correct it, and import it again") from error
+    said.print()
+    if not rows:
+        what = f"all {rejected:,} rows were rejected, see above" if rejected else "there is no row in them"
+        raise BadInput(f"nothing of {', '.join(map(without_password, files))} was good: {what}")
     click.echo(f"{rows:,} rows and {rejected:,} rejected ones wait in the intake; the next archive run loads them")
+
+
+@dataclass
+class _Kind:
+    """The rejected rows of one kind: how many, and the first of them."""
+
+    first: str
+    option: tuple[str, ...]
+    count: int = 0
+
+
+@dataclass
+class _Said:
+    """What is to be said of rejected rows: for each kind the number, the first example, and the option that would read it."""
+
+    dataset: Dataset
+    form: FileForm
+    given: Sequence[str]
+    """The options of this command, as they would be given again."""
+    file: str = ""
+    kinds: dict[tuple[str, tuple[str, ...]], _Kind] = field(default_factory=dict)
+
+    def reject(self, row: int, reason: Reason, values: Mapping[str, object]) -> None:
+        """Count a rejected row."""
+        name = reason.text.partition(" ")[0]  # a reason begins with its column
+        option = tuple(option_for(reason.kind, values[name], self.form)) if values.get(name) is not None else ()
+        kind = self.kinds.get((reason.kind, option))
+        if kind is None:
+            first = f"{without_password(self.file)}, row {row}: {printable(reason.text)}"
+            kind = self.kinds[reason.kind, option] = _Kind(first + self.advice([self.file], option), option)
+        kind.count += 1
+
+    def print(self) -> None:
+        """Say it."""
+        for (kind, _), found in self.kinds.items():
+            click.echo(f"rejected, {kind}: {found.count:,}, the first in {found.first}")
+
+    def advice(self, files: Sequence[str], options: Sequence[str]) -> str:
+        """The command that reads these files with more options; empty where none is known."""
+        shown = [without_password(file) for file in files]
+        return f"; try `{import_command(self.dataset, shown, [*self.given, *options])}`" if options else ""
+
+
+def _given(ctx: click.Context) -> list[str]:
+    out: list[str] = []
+    for param in ctx.command.params:
+        name = param.name or ""
+        if not isinstance(param, click.Option) or ctx.params[name] in (None, param.default, ()):
+            continue
+        value = ctx.params[name]
+        for one in value if param.multiple else [value]:
+            out += [param.opts[0], "=".join(one) if isinstance(one, tuple) else str(one)]
+    return out
+
+
+def _form(dataset: Dataset, options: Mapping[str, Any]) -> FileForm:
+    """The options as a form; columns that the dataset does not have are wrong usage."""
+    columns = {column: tuple(text.split("+")) for column, text in options["columns"]}
+    values = dict(options["values"])
+    for name in (*columns, *values):
+        if name not in dataset.column:
+            raise click.UsageError(f"{dataset.title} have no column {name!r}, only {', '.join(dataset.names)}")
+    return FileForm(
+        columns=columns,
+        values=values,
+        ignored=frozenset(options["ignored"]),
+        header=tuple(options["header"].split(",")) if options["header"] else (),
+        delimiter=options["delimiter"],
+        decimal=options["decimal"],
+        thousands=options["thousands"],
+        epoch=options["epoch"],
+        zone=options["zone"],
+        time_format=options["time_format"],
+    )

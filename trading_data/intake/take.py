@@ -4,14 +4,14 @@ Belongs here: a table of the dataset's columns to batches. Does not: reading fil
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 
 from trading_data.datasets import codec
-from trading_data.datasets.codec import plain
+from trading_data.datasets.codec import Reason, plain
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake import batch
 from trading_data.intake.batch import Batch, JournalRange
@@ -19,6 +19,9 @@ from trading_data.intake.entries import blank_bad, sparse
 from trading_data.intake.snapshot import Drained, describe
 from trading_data.intake.store import Intake
 from trading_data.times import now
+
+OnReject = Callable[[int, Reason, Mapping[str, object]], None]
+"""Called with a rejected row's number (1 is the first), the reason, and the row's values as they came."""
 
 
 def take(
@@ -30,10 +33,12 @@ def take(
     origin: str,
     earliest: datetime,
     run_id: str = "",
+    on_reject: OnReject = lambda *_: None,
 ) -> Iterator[Drained]:
     """Write tables (each with exactly the dataset's columns, text or typed) into the intake, one batch a table.
 
-    Rejected rows travel along, whole. `name` says where the rows came from, for the ledger and the quarantine.
+    Rejected rows travel along, whole. `name` says where the rows came from, for the ledger and the quarantine. `on_reject`
+    hears of each rejected row.
     """
     row = 0
     for table in tables:
@@ -43,7 +48,11 @@ def take(
         checked = codec.check(dataset, {column: table[column] for column in dataset.names}, moment, earliest)
         good, positions = codec.by_position(checked.bad, length)
         columns = blank_bad(checked.table, good) if positions else checked.table.columns
-        payloads = [_payload(name, row + at, table.slice(at, 1).to_pylist()[0]) for at in positions]
+        payloads = []
+        for at in positions:
+            values = table.slice(at, 1).to_pylist()[0]
+            payloads.append(_payload(name, row + at, values))
+            on_reject(row + at + 1, checked.bad[at], values)
         whole = pa.Table.from_arrays(
             [
                 *columns,
