@@ -31,7 +31,12 @@ class SettingError(TradingDataError):
 
 
 class ServerError(TradingDataError):
-    """A server cannot be reached, died, or is not what it has to be."""
+    """A server cannot be reached, died, or is not what it has to be.
+
+    `command` is what to run where the server answered, and refused; empty where nothing answered.
+    """
+
+    command = ""
 
 
 class LiveTierError(ServerError):

@@ -15,7 +15,7 @@ PAGE = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encod
 
 def listed(heading: str) -> set[str]:
     section = PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return set(re.findall(r"^\| `(?:trading-data )?([\w.]+)` \|", section, re.MULTILINE))
+    return set(re.findall(r"^\| `(?:trading-data )?([\w.-]+)` \|", section, re.MULTILINE))
 
 
 @pytest.mark.parametrize("module", [trading_data, analytics, sessions])

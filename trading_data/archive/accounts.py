@@ -87,7 +87,7 @@ def check_ledger(archive: Archive, dataset: Dataset, since: int = 0) -> list[Fin
             "ledger",
             f"batch {batch}: {offered} offered, {taken} accounted for; inserted, replaced, unchanged, quarantined are "
             f"{counts}, its days give {by_day}",
-            f"psql -c 'select * from archive_ledger where batch_id = {batch}'",
+            f"trading-data psql -c 'select * from archive_ledger where batch_id = {batch}'",
         )
         for batch, offered, taken, counts, by_day in faults
     ]
@@ -114,7 +114,7 @@ def check_books(archive: Archive, dataset: Dataset) -> list[Finding]:
             False,
             "books",
             f"{table} has {there:,} rows, the ledger counts {counted:,} {name}",
-            "trading-data restore",
+            "trading-data backup --list",
         )
         for table, there, name, counted in pairs
         if there != counted
@@ -186,7 +186,7 @@ def chunk_days(archive: Archive, dataset: Dataset) -> list[date]:
 
 def materialize(asset: str, day: date) -> str:
     """The command that runs one asset for one day."""
-    return f"dagster asset materialize -m trading_data.definitions --select {asset} --partition {day}"
+    return f"trading-data run {asset} --day {day}"
 
 
 def _windows(days: list[date]) -> Iterator[list[date]]:
@@ -206,11 +206,11 @@ def _day_faults(
     held, inserted, unknown, batch = counts
     if inserted and not chunk:
         said = f"the ledger says that {inserted:,} rows were inserted, and {dataset.table} has no chunk of that day any more"
-        yield Finding(dataset.name, day, False, "chunk", said, "trading-data restore")
+        yield Finding(dataset.name, day, False, "chunk", said, "trading-data backup --list")
     elif held != inserted:
         said = f"{dataset.table} holds {held:,} rows, the ledger says that {inserted:,} were inserted"
-        yield Finding(dataset.name, day, False, "rows", said, "trading-data restore")
+        yield Finding(dataset.name, day, False, "rows", said, "trading-data backup --list")
     if unknown:
         said = f"{unknown:,} rows are of batches that the ledger does not know, such as {batch}"
-        help_ = f"psql -c 'select * from {dataset.table} where batch_id = {batch}'"
+        help_ = f"trading-data psql -c 'select * from {dataset.table} where batch_id = {batch}'"
         yield Finding(dataset.name, day, False, "batches", said, help_)

@@ -21,6 +21,7 @@ import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  (a class, named like a function by its library)
 from psycopg2.sql import SQL, Composed, Identifier
 
+from trading_data.archive.refusals import AWAY, refusal_of, sentence
 from trading_data.errors import ArchiveTierError, SchemaError
 from trading_data.settings import without_password
 
@@ -168,17 +169,20 @@ class Archive:
 
         try:
             yield
-        except (psycopg2.OperationalError, psycopg2.InterfaceError, DBAPIError) as error:
-            raise ArchiveTierError(
-                f"the archive at {self.address} does not answer or broke off ({_first_line(error)}): start it or correct "
-                "TRADING_DATA_TIMESCALE_URL; nothing is lost, what waits in journals and intake is loaded when it is back"
-            ) from error
         except psycopg2.errors.UndefinedTable as error:
             raise SchemaError(f"{_first_line(error)}: run `trading-data migrate`") from error
-        except psycopg2.Error as error:
-            raise ArchiveTierError(
-                f"the archive at {self.address} refused a statement: {_first_line(error)}"
-            ) from error
+        except (psycopg2.Error, DBAPIError) as error:
+            raise error_of(self.address, error) from error
+
+
+def error_of(address: str, error: Exception) -> ArchiveTierError:
+    """This package's error for one of psycopg2's or SQLAlchemy's, of the archive at an address without password."""
+    cause = getattr(error, "orig", None) or error
+    code, said = getattr(cause, "pgcode", None), _first_line(cause)
+    made = ArchiveTierError(sentence(address, code, said))
+    found = refusal_of(code, said)
+    made.command = "" if found is AWAY else found.command
+    return made
 
 
 def parts_of(url: str) -> "URL":
@@ -209,12 +213,9 @@ def create_database(name: str) -> Composed:
 
 def create_database_command(url: str) -> str:
     """The same as a command for a shell, with a new name, on the server of a database that will not do."""
-    given = parts_of(url)
-    left_out = [name for name in given.query if name == "options" or name.endswith("password")]
-    reached = given._replace(drivername="postgresql", password=None).difference_update_query(left_out)
-    options = "--encoding=UTF8 --template=template0 --lc-collate=C --lc-ctype=C"
-    name = f"{given.database or 'trading'}_utf8"
-    return f"createdb --maintenance-db={quote(str(reached))} {options} {quote(name)}"
+    name = f"{parts_of(url).database or 'trading'}_utf8".replace('"', '""')
+    create = f"create database \"{name}\" encoding 'UTF8' template template0 lc_collate 'C' lc_ctype 'C'"
+    return f"trading-data psql --owner -c {quote(create)}"
 
 
 def replace_lost(connection: Any, *_: object) -> None:

@@ -69,8 +69,8 @@ class Account:
         return self.inserted + self.replaced + self.unchanged + self.quarantined
 
 
-def account(archive: Archive, dataset: Dataset, origin: str | None = None) -> Account:
-    """The account of a dataset, of all its batches or of those of one origin."""
+def account(archive: Archive, dataset: Dataset, origin: str | None = None, run: str | None = None) -> Account:
+    """The account of a dataset, of all its batches or of those of one origin, or of one run that loaded them."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(
             """
@@ -78,8 +78,9 @@ def account(archive: Archive, dataset: Dataset, origin: str | None = None) -> Ac
                    coalesce(sum(unchanged), 0), coalesce(sum(quarantined), 0), coalesce(sum(replayed), 0),
                    coalesce(sum(missing), 0), max(last_timestamp)
             from archive_ledger where dataset = %(dataset)s and (%(origin)s::text is null or origin = %(origin)s)
+                and (%(run)s::text is null or load_run = %(run)s)
             """,
-            {"dataset": dataset.name, "origin": origin},
+            {"dataset": dataset.name, "origin": origin, "run": run},
         )
         row: tuple[Any, ...] = cursor.fetchone() or ()
         *numbers, newest = row

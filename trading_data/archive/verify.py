@@ -134,7 +134,9 @@ def _check_deep(archive: Archive, dataset: Dataset, day: date) -> Iterator[Findi
         twice = (cursor.fetchone() or (0,))[0]
     if twice:
         said = f"{twice:,} keys of {dataset.table} are there more than once: its primary key is gone or broken"
-        yield Finding(dataset.name, day, False, "keys", said, f"psql -c 'reindex table {dataset.table}'")
+        yield Finding(
+            dataset.name, day, False, "keys", said, f"trading-data psql --owner -c 'reindex table {dataset.table}'"
+        )
 
 
 def _check_closed(archive: Archive, dataset: Dataset) -> Iterator[Finding]:

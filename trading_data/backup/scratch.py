@@ -23,7 +23,7 @@ from trading_data.errors import BackupError, Refused
 from trading_data.live.connection import Client, connect_for_archiver
 
 _WATCHED = """
-dir=$1; shift
+PATH=$PATH:/usr/bin:/bin; dir=$1; shift
 (sh -c 'echo $$ >"$0/pid"; exec "$@"' "$dir" "$@" </dev/null >"$dir/log" 2>&1; test -d "$dir" && : >"$dir/ended") &
 read -r word && over=yes || over=
 test -s "$dir/pid" && kill -9 "$(cat "$dir/pid")" 2>/dev/null

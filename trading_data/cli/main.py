@@ -15,11 +15,17 @@ _COMMANDS = {
     "up": "trading_data.cli.up",
     "demo": "trading_data.cli.demo",
     "services": "trading_data.cli.services",
+    "logs": "trading_data.cli.logs",
+    "psql": "trading_data.cli.clients:psql",
+    "redis-cli": "trading_data.cli.clients:redis_cli",
+    "dagster": "trading_data.cli.clients:dagster",
     "migrate": "trading_data.cli.migrate",
     "roles": "trading_data.cli.roles",
     "status": "trading_data.cli.status",
     "query": "trading_data.cli.query",
     "import": "trading_data.cli.import_files",
+    "archive": "trading_data.cli.run:archive",
+    "run": "trading_data.cli.run:run",
     "verify": "trading_data.cli.verify",
     "quarantine": "trading_data.cli.quarantine",
     "state": "trading_data.cli.state",
@@ -42,7 +48,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        found: click.Command = importlib.import_module(_COMMANDS[cmd_name]).command
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        found: click.Command = getattr(importlib.import_module(module), name or "command")
         return found
 
     def resolve_command(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trading_data.errors import SettingError
 from trading_data.services.homes import embedded, home_of, nothing_runs
-from trading_data.settings import DAGSTER_URL, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
+from trading_data.settings import BACKUP_URI, DAGSTER_URL, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
 
 
 def settings_of_running(*, needed: bool = True) -> Settings:
@@ -44,3 +44,18 @@ def dagster_home(settings: Settings) -> Path | None:
     """Where Dagster's instance is described (DAGSTER_HOME, else this home's), None if there is none."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster")
     return home if (home / "dagster.yaml").is_file() else None
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that tell a program of this system what `settings_of_running` found, Dagster's home among them."""
+    home = dagster_home(settings)
+    found = {
+        HOME: str(settings.home),
+        REDIS_URL: settings.redis_url,
+        TIMESCALE_URL: settings.timescale_url,
+        DAGSTER_URL: settings.dagster_url,
+        INTAKE_URI: settings.intake_uri,
+        BACKUP_URI: settings.backup_uri,
+        "DAGSTER_HOME": str(home) if home else None,
+    }
+    return {name: value for name, value in found.items() if value}

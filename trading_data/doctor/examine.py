@@ -21,7 +21,7 @@ from trading_data.archive.migrate import check_encoding, check_schema
 from trading_data.doctor.backups import look_at_backups
 from trading_data.drift import archive_drift
 from trading_data.errors import IntakeError, SettingError, TradingDataError, WrongEncoding
-from trading_data.health.declared import ARCHIVE_AWAY, LIVE_AWAY, THRESHOLDS
+from trading_data.health.declared import ARCHIVE_AWAY, ARCHIVE_REFUSES, LIVE_AWAY, LIVE_REFUSES, THRESHOLDS
 from trading_data.health.figures import offered
 from trading_data.health.look import away_finding, findings, measure_all
 from trading_data.health.thresholds import ERROR, WARN, Finding, in_order
@@ -33,6 +33,7 @@ from trading_data.status import archive_version, live_version
 DRIFT, INTAKE = "drift", "intake"
 PATIENCE = 5
 """Seconds for connecting to anything."""
+_NO_ARCHIVE = {ARCHIVE_AWAY.key, ARCHIVE_REFUSES.key}
 _NOBODY_LIVE = "unix:///nonexistent"
 _NOBODY_ARCHIVE = "postgresql+psycopg2:///none?host=/nonexistent"
 _NOBODY_INTAKE = "/nonexistent"
@@ -101,11 +102,11 @@ def _tiers(settings: Settings, intake: Intake, now: datetime) -> Part:
         found = {one.key: one for one in findings(measured)}
         found |= {one.key: one for one in _without_address(settings)}
         facts = [f"{len(offered(measured))} figures measured, {len(THRESHOLDS)} thresholds judged"]
-        if LIVE_AWAY.key not in found:
+        if not {LIVE_AWAY.key, LIVE_REFUSES.key} & found.keys():
             facts.append(f"live tier: {live_version(client)}, {settings.redis_url}")
-        if ARCHIVE_AWAY.key not in found:
+        if not _NO_ARCHIVE & found.keys():
             found |= {one.key: one for one in _schema(archive)}
-        if ARCHIVE_AWAY.key not in found:  # nor did it go away meanwhile
+        if not _NO_ARCHIVE & found.keys():  # nor did it go away meanwhile
             facts.append(f"archive tier: {archive_version(archive)}, {settings.timescale_url}")
     return list(found.values()), [hide_secrets(one) for one in facts]
 

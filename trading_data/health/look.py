@@ -10,8 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trading_data.archive.database import Archive
-from trading_data.errors import SchemaError, TradingDataError
-from trading_data.health.declared import ARCHIVE_AWAY, FLOW_UNKNOWN, LIVE_AWAY, SCHEMA_OTHER, THRESHOLDS, soonest_full
+from trading_data.errors import SchemaError, ServerError, TradingDataError
+from trading_data.health.declared import (
+    ARCHIVE_AWAY,
+    ARCHIVE_REFUSES,
+    FLOW_UNKNOWN,
+    LIVE_AWAY,
+    LIVE_REFUSES,
+    SCHEMA_OTHER,
+    THRESHOLDS,
+    soonest_full,
+)
 from trading_data.health.figures import Figure, Figures
 from trading_data.health.flow import measure_flow
 from trading_data.health.redis import measure_redis
@@ -94,18 +103,21 @@ def findings(measured: Measured) -> list[Finding]:
 
 
 def away_finding(tier: str, error: Exception, full_in: float | None = None) -> Finding:
-    """The finding that a tier (`redis`, `timescale`, `flow`) could not be measured.
+    """The finding that a tier (`redis`, `timescale`, `flow`) could not be measured: it is away, or answered and refused.
 
     Without the archive it hurts when the live tier is full, in `full_in` seconds; without the live tier it hurts now.
     """
+    command = error.command if isinstance(error, ServerError) else ""
     declared = {"redis": LIVE_AWAY, "timescale": ARCHIVE_AWAY, "flow": FLOW_UNKNOWN}[tier]
+    if command:
+        declared = {LIVE_AWAY: LIVE_REFUSES, ARCHIVE_AWAY: ARCHIVE_REFUSES}.get(declared, declared)
     if isinstance(error, SchemaError):
         declared = SCHEMA_OTHER
     return Finding(
         key=declared.key,
         severity=ERROR,
         message=str(error),
-        command=declared.command,
+        command=command or declared.command,
         harm=declared.harm,
         hurts_in=0.0 if tier == "redis" else full_in,
     )

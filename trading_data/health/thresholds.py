@@ -38,7 +38,8 @@ class Threshold:
     """A declared limit for all figures of a name.
 
     A figure is wrong when it is above `above`, or below `below`. `says` is formatted with `value`, `limit`, `of` and `about`, all
-    of them texts. `hurts_in` computes the seconds until it hurts from the figure and all others of its tier. With `of`, only the
+    of them texts; `command` with `of`, and with `node`, the option that names a server of a cluster.
+    `hurts_in` computes the seconds until it hurts from the figure and all others of its tier. With `of`, only the
     figure of that object is judged. Of several thresholds with one key the most harmful one that is crossed is told. With
     `stays`, what is wrong is over only when a figure says so, not while there is no figure.
     """
@@ -69,6 +70,11 @@ def judge(thresholds: Sequence[Threshold], figures: Figures) -> list[Finding]:
     return in_order(worst.values())
 
 
+def command_for(threshold: Threshold, of: str) -> str:
+    """The command of a threshold about an object; of a server of a cluster, `of` is its address."""
+    return threshold.command.format(of=of, node=f" --node {of}" if of else "")
+
+
 def in_order(found: Iterable[Finding]) -> list[Finding]:
     """The most harmful first; of equals the one that hurts sooner."""
     return sorted(found, key=lambda one: (-one.harm, float("inf") if one.hurts_in is None else one.hurts_in, one.key))
@@ -89,7 +95,7 @@ def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
             key=f"{threshold.key}.{figure.of}" if figure.of else threshold.key,
             severity=threshold.severity,
             message=" ".join(said.split()),
-            command=threshold.command.format(of=figure.of),
+            command=command_for(threshold, figure.of),
             of=figure.of,
             value=figure.value,
             limit=limit,

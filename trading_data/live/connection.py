@@ -15,12 +15,12 @@ from redis.cluster import ClusterNode
 from redis.connection import SSLConnection, parse_url
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisClusterException, RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from trading_data.errors import BadInput, LiveTierError, LiveTierFull
 from trading_data.live.cluster import LateCluster
+from trading_data.live.refusals import code_of, refusal_of, sentence
 from trading_data.live.urls import LiveUrl, parse
 
 Client = redis.Redis
@@ -43,7 +43,9 @@ def connect(url: str, *, timeout: float = 10.0, retries: int = 2) -> Client:
     retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), retries, supported_errors=(RedisConnectionError,))
     options = {**socket_options(url, timeout), "health_check_interval": 30, "retry": retry}
     if where.kind == "cluster":
-        client = cast(Client, LateCluster(lambda: _of_cluster(where, options), lambda error: _away(where.shown, error)))
+        client = cast(
+            Client, LateCluster(lambda: _of_cluster(where, options), lambda error: error_of(where.shown, error))
+        )
     elif where.kind == "sentinel":
         client = _master(where, options)
     else:
@@ -119,17 +121,22 @@ def live_errors(client: Client) -> Iterator[None]:
         yield
     except OutOfMemoryError as error:
         raise full_error() from error
-    except (RedisConnectionError, RedisTimeoutError, RedisClusterException) as error:
-        raise _away(address(client), error) from error
-    except RedisError as error:
-        raise LiveTierError(f"the live tier at {address(client)} answered: {error}") from error
+    except (RedisError, RedisClusterException) as error:
+        raise error_of(address(client), error) from error
+
+
+def error_of(where: str, error: Exception) -> LiveTierError:
+    """This package's error for one of redis-py's."""
+    made = LiveTierError(sentence(where, error))
+    made.command = "" if not code_of(error) else refusal_of(error).command
+    return made
 
 
 def full_error() -> LiveTierFull:
     """The error for a write that was refused because the memory limit is reached."""
     return LiveTierFull(
         "the live tier is full and refused the write: nothing of it was lost there, it was not taken. "
-        "Launch `archive_job` in Dagster or raise `maxmemory`, then write it again"
+        "Run `trading-data archive` or raise `maxmemory`, then write it again"
     )
 
 
@@ -146,13 +153,6 @@ def address(client: Client) -> str:
 
 def _as_cluster(client: object) -> LateCluster | None:
     return client if isinstance(client, LateCluster) else None
-
-
-def _away(where: str, error: Exception) -> LiveTierError:
-    return LiveTierError(
-        f"the live tier at {where} does not answer ({error}): "
-        "start it or correct TRADING_DATA_REDIS_URL; what it held is drained when it is back"
-    )
 
 
 def _of_cluster(where: LiveUrl, options: dict[str, Any]) -> dict[str, Any]:

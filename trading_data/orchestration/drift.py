@@ -88,7 +88,8 @@ def _otherwise(
         running = state.status == InstigatorStatus.RUNNING
         if running != declared:
             now, then = ("on", "off") if running else ("off", "on")
-            yield f"{word} {state.name} is switched {now}; declared is {then}: `dagster {word} {_verb(declared)} {state.name}`"
+            command = f"trading-data dagster {word} {_verb(declared)} {state.name}"
+            yield f"{word} {state.name} is switched {now}; declared is {then}: `{command}`"
 
 
 def _said(found: Sequence[str]) -> str:

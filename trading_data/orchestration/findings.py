@@ -3,10 +3,9 @@
 Belongs here: asking the instance. Does not: the tiers (`health`), and telling (`alerting`).
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -31,7 +30,7 @@ BEATS_WITHIN = 300.0
 QUEUED_FOR = timedelta(hours=1)
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
-_COMMAND = re.compile(r"`((?:trading-data|dagster|redis-cli|psql) [^`]+)`")
+_COMMAND = re.compile(r"`(trading-data [^`]+)`")
 _PAGE = 20
 
 
@@ -92,7 +91,7 @@ def stuck_runs(instance: dg.DagsterInstance, now: datetime) -> list[Finding]:
                     severity=WARN,
                     message=f"run {run.run_id[:8]} of {run.job_name} is {word} for {span(seconds)}, and holds up those "
                     f"after it: /runs/{run.run_id}",
-                    command="dagster-daemon liveness-check"
+                    command="trading-data doctor"
                     if word == "queued"
                     else f"open /runs/{run.run_id} in Dagster and terminate it",
                     of=run.job_name,
@@ -123,7 +122,7 @@ def silent_daemons(instance: dg.DagsterInstance, now: datetime) -> list[Finding]
             key=DAEMON,
             severity=ERROR,
             message=f"Dagster's daemon does not beat, so nothing is archived, watched or told: last heard of {said}",
-            command="dagster-daemon run -w workspace.yaml",
+            command="trading-data up",
             value=oldest,
             limit=BEATS_WITHIN,
             unit="s",
@@ -209,11 +208,16 @@ def _run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Finding:
 
 def _again(run: dg.DagsterRun) -> str:
     """The command that runs it again; nothing is done twice, whatever it had done already."""
+    names = [run.job_name]
     if run.job_name == ASSET_JOB:
-        return f"open /runs/{run.run_id} in Dagster and re-execute it"
-    partition = {name: value for name, value in run.tags.items() if _is_partition(name)}
-    tags = f" --tags '{json.dumps(partition)}'" if partition else ""
-    return f"dagster job execute -m trading_data.definitions -j {run.job_name}{tags}"
+        names = sorted(key.to_user_string() for key in run.asset_selection or ())
+        if not names:
+            return f"open /runs/{run.run_id} in Dagster and re-execute it"
+    days = sorted(value for name, value in run.tags.items() if _is_partition(name))
+    if len(days) > 1:
+        end = date.fromisoformat(days[-1]) + timedelta(days=1)
+        return f"trading-data run {' '.join(names)} --start {days[0]} --end {end}"
+    return f"trading-data run {' '.join(names)}" + (f" --day {days[0]}" if days else "")
 
 
 def _days(run: dg.DagsterRun) -> str:

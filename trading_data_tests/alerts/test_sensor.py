@@ -108,8 +108,7 @@ def test_a_failed_run_and_a_red_check_are_told_and_cleared_by_the_next_that_are_
     assert (one["status"], one["severity"]) == ("new", "error")
     assert "the live tier at redis://127.0.0.1:1/0 does not answer" in one["message"]
     assert f"/runs/{failed.run_id}" in one["message"]
-    tags = json.dumps({"dagster/partition": today()})
-    assert one["command"] == f"dagster job execute -m trading_data.definitions -j archive_job --tags '{tags}'"
+    assert one["command"] == f"trading-data run archive_job --day {today()}"
     assert "hunter2" not in json.dumps(told.bodies)
     new(told)
     watch.tick()
@@ -120,7 +119,7 @@ def test_a_failed_run_and_a_red_check_are_told_and_cleared_by_the_next_that_are_
     watch.tick()
     one = alert(told, "check.price_snapshot.keys_as_declared")
     assert (one["status"], one["severity"], one["dataset"]) == ("new", "warn", "price")
-    assert one["command"] == "redis-cli MONITOR"
+    assert one["command"] == "trading-data redis-cli MONITOR"
     assert alert(told, "quarantine.price")["status"] == "new"
     assert "nothing_quarantined" not in json.dumps(told.bodies)  # said once, by the look
     assert new(told, "run_failure") == [("cleared", "run_failure.archive_job")]

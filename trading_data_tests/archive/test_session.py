@@ -2,9 +2,11 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -23,7 +25,6 @@ from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.doctor.examine import examine
 from trading_data.errors import WrongEncoding
 from trading_data.health.thresholds import Finding
-from trading_data.services.postgres import programs
 from trading_data.settings import DAGSTER_URL, TIMESCALE_URL, Settings
 from trading_data.times import now
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
@@ -267,7 +268,7 @@ def test_a_database_of_another_encoding_is_refused_and_the_command_makes_a_right
         (found,) = doctors_word(rig, url)
         assert (found.message, found.command) == (str(error), error.command)
         try:
-            run_as_printed(found.command)
+            run_as_printed(found.command, url)
             made = make_url(url).set(database=f"{name}_utf8").render_as_string(hide_password=False)
             with closing(Archive(made)) as archive:
                 assert migrate(archive)
@@ -313,13 +314,13 @@ def test_databases_that_we_make_are_right_on_a_server_of_another_encoding(server
 
 
 def test_the_command_has_no_password_and_is_quoted_for_a_shell() -> None:
-    url = "postgresql+psycopg2://me:hunter2@db:5433/Tra%20de's?sslmode=require&sslpassword=hunter2&options=-c%20a%3Db"
+    url = "postgresql+psycopg2://me:hunter2@db:5433/Tra%20\"de's?sslmode=require&sslpassword=hunter2&options=-c%20a%3Db"
     command = create_database_command(url)
     assert "hunter2" not in command
     done = subprocess.run(["/bin/sh", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        "createdb", "--maintenance-db=postgresql://me@db:5433/Tra de%27s?sslmode=require", "--encoding=UTF8",
-        "--template=template0", "--lc-collate=C", "--lc-ctype=C", "Tra de's_utf8",
+        "trading-data", "psql", "--owner", "-c",
+        "create database \"Tra \"\"de's_utf8\" encoding 'UTF8' template template0 lc_collate 'C' lc_ctype 'C'",
     ]  # fmt: skip
 
 
@@ -333,11 +334,8 @@ def doctors_word(rig: Rig, url: str) -> list[Finding]:
     return [one for one in page.findings if one.key == "timescale_schema"]
 
 
-def run_as_printed(command: str) -> None:
-    """In a shell that finds PostgreSQL's client programs, as somebody who has the password elsewhere."""
-    env = {**os.environ, "PATH": f"{programs()}{os.pathsep}{os.environ['PATH']}"}
-    password = make_url(SERVER).password
-    if password:
-        env["PGPASSWORD"] = str(password)
+def run_as_printed(command: str, url: str) -> None:
+    """In a shell that has the virtual environment only."""
+    env = {**os.environ, TIMESCALE_URL: url, "PATH": str(Path(sys.executable).parent)}
     done = subprocess.run(command, shell=True, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -2,17 +2,15 @@
 
 import re
 import shlex
-import warnings
 
 import click
-import dagster as dg
 import pytest
 
 from trading_data.cli.main import group
 from trading_data.exporter.families import FAMILIES
 from trading_data.health.declared import AWAYS, OF_FRESHNESS, OF_LOST, OF_REDIS, OF_TIMESCALE, THRESHOLDS
 from trading_data.health.figures import Figure, Figures
-from trading_data.health.thresholds import ERROR, Threshold, as_text, judge
+from trading_data.health.thresholds import ERROR, Threshold, as_text, command_for, judge
 from trading_data.orchestration.build import build_defs
 
 
@@ -66,34 +64,22 @@ def test_every_threshold_is_checked_once() -> None:
 def test_every_command_exists() -> None:
     defs = build_defs()
     commands = [one.command for one in THRESHOLDS] + [one.command for one in AWAYS]
-    for command in {one.format(of="price_data") for one in commands}:
-        program, *words = shlex.split(command)
-        if program == "trading-data":
-            at: click.Command | None = group
-            while isinstance(at, click.Group):
-                at = at.get_command(click.Context(at), words.pop(0))
-            assert at is not None, command
-            at.make_context("", words)
-        elif program == "dagster":
-            check_dagster(defs, command, words)
-        else:
-            assert program in ("redis-cli", "psql")
+    for command in {one.format(of="price_data", node=" --node a:1") for one in commands}:
+        program, name, *words = shlex.split(command)
+        assert program == "trading-data", command
+        at: click.Command | None = group.get_command(click.Context(group), name)
+        while isinstance(at, click.Group):
+            at = at.get_command(click.Context(at), words.pop(0))
+        assert at is not None, command
+        at.make_context("", list(words))
+        if name == "run":
+            assert defs.resolve_job_def(words[0])
 
 
-def check_dagster(defs: dg.Definitions, command: str, words: list[str]) -> None:
-    if words[:2] == ["job", "execute"]:
-        assert defs.resolve_job_def(words[words.index("-j") + 1])
-    elif words[:2] == ["sensor", "start"]:
-        assert defs.resolve_sensor_def(words[2])
-    else:
-        assert words[:2] == ["asset", "materialize"]
-        with warnings.catch_warnings():  # the parser swallows what a warning raises
-            warnings.simplefilter("ignore", dg.BetaWarning)
-            selection = dg.AssetSelection.from_coercible([words[words.index("--select") + 1]])
-        chosen = {key.to_user_string() for key in selection.resolve(defs.resolve_asset_graph())}
-        assert {"price_snapshot", "price_data", "metrics_data"} <= chosen, command
-    if "-m" in words:
-        assert words[words.index("-m") + 1] == "trading_data.definitions"
+def test_a_server_of_a_cluster_is_named_in_the_command() -> None:
+    (one,) = [one for one in THRESHOLDS if one.key == "redis_no_limit"]
+    assert command_for(one, "") == "trading-data redis-cli config set maxmemory 2gb"
+    assert command_for(one, "10.0.0.1:7000") == "trading-data redis-cli --node 10.0.0.1:7000 config set maxmemory 2gb"
 
 
 def test_severities_and_keys_are_plain() -> None:

@@ -78,7 +78,7 @@ def test_a_full_server_is_an_error_that_says_what_was_taken(rig: Rig) -> None:
     rig.client.config_set("maxmemory", rig.client.info("memory")["used_memory"] + 200_000)
     bars = [bar("S", -minute) for minute in range(20_000)]
     try:
-        with pytest.raises(LiveTierFull, match="Launch `archive_job` in Dagster") as caught:
+        with pytest.raises(LiveTierFull, match="Run `trading-data archive`") as caught:
             rig.store.record_prices(bars)
     finally:
         rig.client.config_set("maxmemory", str(limit))

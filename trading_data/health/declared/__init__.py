@@ -11,9 +11,11 @@ from trading_data.health.declared.backups import BACKUPS as BACKUPS
 from trading_data.health.declared.flow import FLOW as FLOW
 from trading_data.health.declared.flow import FRESHNESS, FULL, LOST
 from trading_data.health.declared.forms import ARCHIVE_AWAY as ARCHIVE_AWAY
+from trading_data.health.declared.forms import ARCHIVE_REFUSES as ARCHIVE_REFUSES
 from trading_data.health.declared.forms import AWAYS as AWAYS
 from trading_data.health.declared.forms import FLOW_UNKNOWN as FLOW_UNKNOWN
 from trading_data.health.declared.forms import LIVE_AWAY as LIVE_AWAY
+from trading_data.health.declared.forms import LIVE_REFUSES as LIVE_REFUSES
 from trading_data.health.declared.forms import SCHEMA_OTHER as SCHEMA_OTHER
 from trading_data.health.declared.forms import soonest_full as soonest_full
 from trading_data.health.declared.redis import REDIS as REDIS

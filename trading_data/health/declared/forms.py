@@ -9,16 +9,24 @@ from dataclasses import dataclass
 from trading_data.health.figures import Figure, Figures
 from trading_data.health.thresholds import ERROR, WARN, Threshold
 
-_MODULE = "-m trading_data.definitions"
-ARCHIVE = f"dagster asset materialize {_MODULE} --select 'group:live or group:archive' --partition $(date -u +%F)"
-COMPRESS = f"dagster job execute {_MODULE} -j compression_job"
-DRILL = f"dagster job execute {_MODULE} -j restore_drill_job"
-REFRESH = "dagster sensor start late_data_sensor"
+ARCHIVE = REFRESH = "trading-data archive"
+COMPRESS = "trading-data run compression_job"
+DRILL = "trading-data run restore_drill_job"
+
+
+def ask_redis(words: str) -> str:
+    """The command that sends these words to the server of the live tier that a figure is about."""
+    return f"trading-data redis-cli{{node}} {words}"
+
+
+def ask_archive(statement: str, *, owner: bool = False) -> str:
+    """The command that sends a statement to the archive, as the owner of its tables where only that one may."""
+    return f"trading-data psql {'--owner ' if owner else ''}-c '{statement}'"
 
 
 @dataclass(frozen=True)
 class Away:
-    """The finding that something does not answer: its key, what to run, its harm."""
+    """The finding that something does not answer, or refuses: its key, what to run, its harm."""
 
     key: str
     command: str
@@ -27,9 +35,11 @@ class Away:
 
 LIVE_AWAY = Away("redis_away", "trading-data services start", 1000)
 ARCHIVE_AWAY = Away("timescale_away", "trading-data services start", 950)
+LIVE_REFUSES = Away("redis_refuses", "trading-data redis-cli info", 990)
+ARCHIVE_REFUSES = Away("timescale_refuses", "trading-data doctor", 945)
 SCHEMA_OTHER = Away("timescale_schema", "trading-data migrate", 940)
 FLOW_UNKNOWN = Away("flow_unknown", "trading-data status", 930)
-AWAYS = (LIVE_AWAY, ARCHIVE_AWAY, SCHEMA_OTHER, FLOW_UNKNOWN)
+AWAYS = (LIVE_AWAY, ARCHIVE_AWAY, LIVE_REFUSES, ARCHIVE_REFUSES, SCHEMA_OTHER, FLOW_UNKNOWN)
 
 
 def full_in(figure: Figure, figures: Figures) -> float | None:

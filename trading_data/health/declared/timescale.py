@@ -3,7 +3,7 @@
 Belongs here: limits and words. Does not: measuring (`health.timescale`).
 """
 
-from trading_data.health.declared.forms import COMPRESS, both, single
+from trading_data.health.declared.forms import COMPRESS, ask_archive, both, single
 from trading_data.health.thresholds import ERROR, Threshold
 
 TIMESCALE: tuple[Threshold, ...] = (
@@ -21,7 +21,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         "timescale_connections",
         "timescale.connections.ratio",
         "{value} of the archive's connections are open; {limit} is much, and beyond all it refuses sessions",
-        "psql $TRADING_DATA_TIMESCALE_URL -c 'select application_name, state, count(*) from pg_stat_activity group by 1, 2'",
+        ask_archive("select application_name, state, count(*) from pg_stat_activity group by 1, 2"),
         limit=0.80,
         harm=370,
     ),
@@ -29,8 +29,9 @@ TIMESCALE: tuple[Threshold, ...] = (
         "timescale_lock_wait",
         "timescale.locks.longest_wait",
         "somebody waits for a lock in the archive for {value}; more than {limit} is long",
-        "psql $TRADING_DATA_TIMESCALE_URL -c "
-        "'select pid, pg_blocking_pids(pid), left(query, 80) from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0'",
+        ask_archive(
+            "select pid, pg_blocking_pids(pid), left(query, 80) from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0"
+        ),
         limit=60,
         harm=380,
     ),
@@ -38,8 +39,9 @@ TIMESCALE: tuple[Threshold, ...] = (
         "timescale_long_transaction",
         "timescale.transactions.longest",
         "a transaction in the archive is open for {value}; beyond {limit} it keeps dead rows and locks",
-        "psql $TRADING_DATA_TIMESCALE_URL -c "
-        "'select pid, xact_start, state, left(query, 80) from pg_stat_activity where xact_start is not null order by 2'",
+        ask_archive(
+            "select pid, xact_start, state, left(query, 80) from pg_stat_activity where xact_start is not null order by 2"
+        ),
         limit=3600,
         harm=330,
     ),
@@ -47,8 +49,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         "timescale_slow_statement",
         "timescale.statements.slowest",
         "a statement that is often asked of the archive takes {value} in the mean; more than {limit} is slow",
-        "psql $TRADING_DATA_TIMESCALE_URL -c "
-        "'select calls, mean_exec_time, left(query, 80) from pg_stat_statements order by 2 desc limit 10'",
+        ask_archive("select calls, mean_exec_time, left(query, 80) from pg_stat_statements order by 2 desc limit 10"),
         limit=10,
         harm=220,
     ),
@@ -56,7 +57,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         "timescale_cache",
         "timescale.cache.hits",
         "{value} of the archive's pages are found in memory; less than {limit} is little: raise shared_buffers",
-        "psql $TRADING_DATA_TIMESCALE_URL -c 'show shared_buffers'",
+        ask_archive("show shared_buffers"),
         limit=0.80,
         under=True,
         harm=210,
@@ -65,7 +66,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         "timescale_dead_rows",
         "timescale.table.dead_rows",
         "{value} of the rows of {of} are dead; more than {limit} is bloat",
-        "psql $TRADING_DATA_TIMESCALE_URL -c 'vacuum analyze {of}'",
+        ask_archive("vacuum analyze {of}", owner=True),
         limit=0.20,
         harm=240,
     ),
@@ -74,7 +75,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         "timescale.oldest_transaction",
         "the oldest transaction that the archive remembers is {value} transactions old; {limit} is much, at two thousand million "
         "it refuses writes",
-        "psql $TRADING_DATA_TIMESCALE_URL -c 'vacuum freeze'",
+        ask_archive("vacuum freeze", owner=True),
         warn=500e6,
         error=1500e6,
         harm=(340, 915),
@@ -91,7 +92,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         "timescale_log_failing",
         "timescale.log.failing",
         "the archive's log could not be archived at the last attempt: no recovery to a point in time, and its disk fills",
-        "psql $TRADING_DATA_TIMESCALE_URL -c 'select * from pg_stat_archiver'",
+        ask_archive("select * from pg_stat_archiver"),
         limit=0,
         severity=ERROR,
         harm=800,
@@ -100,7 +101,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         "timescale_replica_late",
         "timescale.replica.lag",
         "a replica of the archive is {value} behind; more than {limit} is much",
-        "psql $TRADING_DATA_TIMESCALE_URL -c 'select application_name, state, replay_lag from pg_stat_replication'",
+        ask_archive("select application_name, state, replay_lag from pg_stat_replication"),
         limit=60,
         harm=390,
     ),

@@ -85,7 +85,7 @@ def _keys_as_declared(strange: list[WrongType]) -> dg.AssetCheckResult:
         passed=not strange,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{len(strange)} keys have names of ours and are not archived: {said}. Somebody else writes them: find "
-        "out who (`redis-cli MONITOR`, `ACL LOG`), then RENAME the keys or DEL them"
+        "out who (`trading-data redis-cli MONITOR`, `ACL LOG`), then RENAME the keys or DEL them"
         if strange
         else "Every key with a name of ours is of its type.",
         metadata={"keys": len(strange)},

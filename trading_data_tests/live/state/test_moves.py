@@ -175,7 +175,7 @@ def test_a_full_server_does_nothing_of_a_move(small: Node) -> None:
     ]
     small.client.config_set("maxmemory", 1)
     for move in moves:
-        with pytest.raises(LiveTierFull, match="Launch `archive_job` in Dagster"):
+        with pytest.raises(LiveTierFull, match="Run `trading-data archive`"):
             move()
     assert store.candidates() == {"AAPL": 1.0}
     assert store.monitored_positions() == {"MSFT": position("MSFT")}

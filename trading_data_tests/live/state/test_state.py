@@ -165,7 +165,7 @@ def test_a_full_server_takes_all_of_a_value_or_nothing(small: Node) -> None:
         lambda: store.rank_candidates({"A": 1.0}),
         lambda: store.set_system_state({"feed": "up"}),
     ):
-        with pytest.raises(LiveTierFull, match="Launch `archive_job` in Dagster"):
+        with pytest.raises(LiveTierFull, match="Run `trading-data archive`"):
             refused()
     assert store.remove_active_positions("GONE") == 1
     small.client.config_set("maxmemory", 0)

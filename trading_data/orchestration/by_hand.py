@@ -1,0 +1,144 @@
+"""Runs that a person asks for on the command line: executed here and waited for, and known to Dagster as any other run.
+
+Belongs here: choosing what runs, and running it. Does not: what it does (`jobs`, `assets`), and printing (`cli.run`).
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from trading_data.aggregates.refresh import waiting
+from trading_data.archive.database import Archive
+from trading_data.datasets import DATASETS
+from trading_data.errors import BadInput
+from trading_data.orchestration.assets.archive import TRIGGER
+from trading_data.orchestration.build import build_defs
+from trading_data.orchestration.drift import instance_of
+from trading_data.orchestration.findings import first_line
+from trading_data.orchestration.partitions import range_tags, ranges
+from trading_data.settings import Settings
+
+BY_HAND = "by_hand"
+_JOB = "archive_job"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run that has ended: what ran, in words, and why it failed, None if it did not."""
+
+    run_id: str
+    said: str
+    failed: str | None
+
+
+def archive_now(settings: Settings, home: Path | None, moment: datetime, archive: Archive) -> Iterator[Ran]:
+    """One run of the archive job for the day of `moment`, then one of each range of days that waits for its aggregates.
+
+    Args:
+        settings: with the addresses of what runs.
+        home: the folder that describes Dagster's instance; None for one that forgets the runs.
+        moment: aware.
+        archive: where it is asked which days wait.
+
+    Yields:
+        Each run once it has ended. After one that failed there is no further one.
+    """
+    defs = build_defs()
+    with _instance(home, settings) as instance:
+        done = _execute(defs, instance, _JOB, None, moment.date(), moment.date())
+        yield done
+        for names, first, last in () if done.failed else list(_late(archive)):
+            yield _execute(defs, instance, None, names, first, last)
+
+
+def run_now(settings: Settings, home: Path | None, names: Sequence[str], first: date, last: date) -> Ran:
+    """Run one job, or assets, for the days from `first` to `last` (where it has days), and wait for it.
+
+    Raises:
+        BadInput: there is no job or asset of a name, or a job was named with something else.
+    """
+    defs = build_defs()
+    jobs = {one.name for one in defs.jobs or ()}
+    assets = {key.to_user_string() for key in defs.resolve_asset_graph().executable_asset_keys}
+    for name in names:
+        if name not in jobs | assets:
+            near = get_close_matches(name, jobs | assets, 1)
+            hint = f"did you mean {near[0]}?" if near else f"jobs are {', '.join(sorted(jobs))}"
+            raise BadInput(f"there is no job or asset {name!r}: {hint}")
+    if len(names) > 1 and jobs & set(names):
+        raise BadInput("name one job, or any number of assets")
+    with _instance(home, settings) as instance:
+        if names[0] in jobs:
+            return _execute(defs, instance, names[0], None, first, last)
+        return _execute(defs, instance, None, names, first, last)
+
+
+def _late(archive: Archive) -> Iterator[tuple[list[str], date, date]]:
+    """The aggregates of a dataset, and a range of days that they wait to be refreshed for."""
+    stale = waiting(archive)
+    for dataset in DATASETS.values():
+        names = [one.name for one in dataset.aggregates]
+        for first, last in ranges([day for name in names for day in stale.get(name, [])]):
+            yield names, first, last
+
+
+def _execute(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job_name: str | None,
+    assets: Iterable[str] | None,
+    first: date,
+    last: date,
+) -> Ran:
+    job = defs.resolve_job_def(job_name) if job_name else defs.resolve_implicit_global_asset_job_def()
+    selection = None if assets is None else [dg.AssetKey(name) for name in assets]
+    what = job_name or ", ".join(sorted(assets or ()))
+    tags: dict[str, Any] = {TRIGGER: BY_HAND}
+    key: str | None = None
+    if _has_days(defs, job, selection):
+        what += f" for {first}" if first == last else f" for {first} to {last}"
+        if first == last:
+            key = str(first)
+        else:
+            tags |= range_tags(first, last)
+    with _quiet():
+        done = job.execute_in_process(
+            instance=instance, asset_selection=selection, partition_key=key, tags=tags, raise_on_error=False
+        )
+    failed = None if done.success else first_line(instance, done.dagster_run)
+    return Ran(done.run_id, f"{what}: run {done.run_id[:8]}", failed)
+
+
+def _has_days(defs: dg.Definitions, job: dg.JobDefinition, selection: Sequence[dg.AssetKey] | None) -> bool:
+    if selection is None:
+        return job.partitions_def is not None
+    graph = defs.resolve_asset_graph()
+    return any(graph.get(key).partitions_def is not None for key in selection)
+
+
+@contextmanager
+def _instance(home: Path | None, settings: Settings) -> Iterator[dg.DagsterInstance]:
+    if home is None:
+        with dg.DagsterInstance.ephemeral() as made:
+            yield made
+        return
+    with instance_of(home, settings) as found:
+        yield found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Dagster's own lines about each event: they are in the run's page, and the answer is the caller's."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
