@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -16,7 +17,7 @@ from trading_data.datasets.declaration import Dataset
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
 
 RANGE = ["--start", "2026-11-20", "--end", "2026-11-21"]
-LATE = {"timestamp": MOMENT + timedelta(minutes=7, microseconds=1)}
+LATE: dict[str, Any] = {"timestamp": MOMENT + timedelta(minutes=7, microseconds=1)}
 TYPES = {
     "price": {"timestamp": pa.timestamp("us", "UTC"), "close": pa.float64(), "symbol": pa.string()},
     "trade": {"timestamp": pa.timestamp("us", "UTC"), "price": pa.decimal128(38, 18), "side": pa.string()},
@@ -31,7 +32,7 @@ def record(rig: Rig, dataset: Dataset, part: int) -> None:
         large = {"open": 731299.99, "high": 731300.01, "low": 0.1 + 0.2, "close": 1 / 3, "volume": 0.0, **LATE}
         rig.store.record_prices([bar("SHIB", part, **small), bar('A,"B" 株', part, **large), bar("NA", part)])
     elif dataset is TRADE:
-        exact = {"quantity": Decimal("1E-18"), "price": Decimal("12345678901234567890.123456789012345678")}
+        exact: dict[str, Any] = {"quantity": Decimal("1E-18"), "price": Decimal("12345678901234567890.123456789012345678")}
         rig.store.record_trades(
             [
                 fill(f"00{part}", "1e5", commission=Decimal("-0.10"), strategy="", **exact),
