@@ -14,6 +14,7 @@
     │   └── WrongEncoding         the database does not store text as UTF-8
     ├── IntakeError           a file in the intake is damaged or cannot be written
     ├── BadInput              what the caller handed over cannot be taken; nothing of it was
+    │   └── BadTime               … for it holds a time that is none
     └── Refused               a destructive step whose safety could not be proven
 
 Belongs here: the classes and one sentence each. Does not: where they are raised.
@@ -113,6 +114,15 @@ class IntakeError(TradingDataError):
 
 class BadInput(TradingDataError):
     """The caller's data cannot be taken; none of it was."""
+
+
+class BadTime(BadInput):
+    """A value that is no moment. `kind` groups: missing field, epoch, not a time, no zone, too fine, out of range."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        """Say what is wrong and how to write it."""
+        super().__init__(message)
+        self.kind = kind
 
 
 class BackupError(TradingDataError):

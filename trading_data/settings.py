@@ -75,7 +75,7 @@ class Settings:
             home=home,
             intake_uri=env.get(INTAKE_URI) or str(home / "intake"),
             backup_uri=env.get(BACKUP_URI) or str(home / "backups"),
-            start=_day(env, START, date(2000, 1, 1)),
+            start=first_partition(env),
             calendar=env.get(CALENDAR) or "XNYS",
             owner_url=postgres_url(env, OWNER_URL),
             redis_backup_url=_redis_url(env, REDIS_BACKUP_URL),
@@ -97,6 +97,15 @@ class Settings:
     def require_owner_url(self) -> str:
         """The archive tier's URL for its owner: where roles are not kept apart, the one that everything else uses."""
         return self.owner_url or self.require_timescale_url()
+
+
+def first_partition(env: Mapping[str, str] | None = None) -> date:
+    """The first day partition of the archive, from `TRADING_DATA_START` in `env` (default: the process environment).
+
+    Raises:
+        SettingError: it is no day.
+    """
+    return _day(os.environ if env is None else env, START, date(2000, 1, 1))
 
 
 def password_file(name: str) -> str:

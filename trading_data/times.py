@@ -1,13 +1,27 @@
 """Time: aware and UTC everywhere. A day is a UTC day, a partition and a chunk.
 
-Belongs here: parsing, day arithmetic and the Redis entry-id clock. Does not: schedules and calendars.
+Belongs here: taking or refusing a time, day arithmetic and the Redis entry-id clock. Does not: schedules and calendars.
 """
 
+import re
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from numbers import Number
+from typing import Literal
 
-from trading_data.errors import BadInput
+from trading_data.errors import BadTime
 
 DAY = timedelta(days=1)
+EpochUnit = Literal["s", "ms", "us", "ns"]
+EPOCH_UNITS: dict[EpochUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+"""Units in which programs count the time since 1970, and how many of them make a second."""
+
+_EPOCH_YEARS = (1973, 2200)
+"""The years in which a number is taken for a count since 1970: the counts of two units never overlap within them."""
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_BASIC_DAY = re.compile(r"\d{8}", re.ASCII)
+_FINER = re.compile(r"([.,]\d{6})(\d+)", re.ASCII)
+_SHOWN = 60
 
 
 def now() -> datetime:
@@ -15,25 +29,48 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def utc(value: datetime | str, what: str = "time") -> datetime:
-    """`value` as an aware UTC datetime.
+def moment(value: object, what: str = "time") -> datetime:
+    """The moment that `value` is, as a `datetime` in UTC, exact to the microsecond. Every door takes times by this function.
 
-    Takes an aware datetime, an ISO 8601 text with a zone, or a bare day (`2026-01-31`, its midnight UTC).
+    Takes an aware datetime (a pandas Timestamp is one) and an ISO 8601 text with a zone. Digits behind the microsecond may
+    be zeros only: nothing is rounded or cut.
 
     Raises:
-        BadInput: there is no zone, or it is no time at all.
+        BadTime: it is a day, has no zone, is missing (None, NaT), is finer than a microsecond, counts something since 1970,
+            lies outside the years 1 to 9999 in UTC, or is no time at all. The message says how to write it.
     """
+    if type(value).__name__ == "datetime64":
+        value = _of_datetime64(value, what)
     if isinstance(value, str):
-        text = value.strip()
-        try:
-            if len(text) == 10:
-                return day_start(date.fromisoformat(text))
-            value = datetime.fromisoformat(text)
-        except ValueError:
-            raise BadInput(f"{what} must be ISO 8601 with a zone, such as 2026-01-31T14:30:00Z, not {text!r}") from None
-    if value.tzinfo is None:
-        raise BadInput(f"{what} {value.isoformat()} has no time zone: write {value.isoformat()}Z for UTC")
-    return value.astimezone(UTC)
+        return _in_utc(_of_text(value, what), what)
+    if value is None or (isinstance(value, datetime | float) and value != value):  # NaT and NaN
+        raise BadTime("missing field", f"{what} is missing ({value}): give the moment, such as {_EXAMPLE}")
+    if isinstance(value, datetime):
+        return _in_utc(value, what)
+    if isinstance(value, date):
+        raise _day_alone(value.isoformat(), what)
+    if isinstance(value, Number) and not _is_bool(value):
+        raise _count(f"{value:#x}" if isinstance(value, int) and value.bit_length() > 256 else str(value), what)
+    raise BadTime(
+        "not a time",
+        f"{what} must be an aware datetime or ISO 8601 with a zone, such as {_EXAMPLE}, not {_show(value)}",
+    )
+
+
+def utc(value: object, what: str = "time") -> datetime:
+    """A bound of a range as a `datetime` in UTC: a `moment`, or a day (a `date`, or `2026-01-31`), whose midnight UTC it is.
+
+    Raises:
+        BadTime: as `moment`, but for days.
+    """
+    day = _day(value)
+    return moment(value, what) if day is None else day_start(day)
+
+
+def epoch_unit(count: float | Decimal) -> EpochUnit | None:
+    """The unit in which `count`, the time since 1970, is a moment of the years 1973 to 2199; None where there is none."""
+    first, last = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in _EPOCH_YEARS)
+    return next((unit for unit, parts in EPOCH_UNITS.items() if first <= count / parts < last), None)
 
 
 def day_start(day: date) -> datetime:
@@ -51,3 +88,101 @@ def ceil(moment: datetime, width: timedelta) -> datetime:
     """The end of the last bucket of `width` that begins before `moment`."""
     lower = floor(moment, width)
     return lower if lower == moment else lower + width
+
+
+_EXAMPLE = "2026-01-31T14:30:00Z"
+
+
+def _of_datetime64(value: object, what: str) -> date | None:
+    """NumPy's time as what it is: a day or nothing; one with a time of day has no zone."""
+    found = value.item()  # type: ignore[attr-defined]
+    if str(value) == "NaT":
+        return None
+    if isinstance(found, date) and not isinstance(found, datetime):
+        return found
+    raise BadTime(
+        "no zone", f"{what} {value} is a numpy.datetime64, which has no time zone: write {value}Z for UTC, as text"
+    )
+
+
+def _day(value: object) -> date | None:
+    """The day that a value is, without a time of day; None where it is none."""
+    if type(value).__name__ == "datetime64":
+        value = value.item()  # type: ignore[attr-defined]
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, date) and not isinstance(value, datetime) else None
+
+
+def _of_text(text: str, what: str) -> datetime:
+    if _NUMBER.fullmatch(text) and not _BASIC_DAY.fullmatch(text):
+        raise _count(text, what)
+    if any(set(rest) != {"0"} for _, rest in _FINER.findall(text)):
+        raise _too_fine(text, what)
+    # What is behind the microsecond is cut off by Python without a word, so it is taken away here, where it is zeros.
+    try:
+        found = datetime.fromisoformat(_FINER.sub(r"\1", text))
+    except ValueError:
+        raise BadTime(
+            "not a time", f"{what} must be ISO 8601 with a zone, such as {_EXAMPLE}, not {_show(text)}"
+        ) from None
+    if found.tzinfo is None and _day(text) is not None:
+        raise _day_alone(text, what)
+    return found
+
+
+def _in_utc(value: datetime, what: str) -> datetime:
+    if getattr(value, "nanosecond", 0):
+        raise _too_fine(value.isoformat(), what)
+    try:
+        if value.utcoffset() is None:
+            shown = value.replace(tzinfo=None).isoformat()
+            raise BadTime("no zone", f"{what} {shown} has no time zone: write {shown}Z for UTC")
+        return datetime.fromisoformat(value.isoformat()).astimezone(UTC)  # never a subclass, such as a Timestamp
+    except (OverflowError, ValueError):
+        raise BadTime(
+            "out of range", f"{what} {value.isoformat()} is outside the years 1 to 9999 in UTC: correct it"
+        ) from None
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _day_alone(text: str, what: str) -> BadTime:
+    return BadTime(
+        "no zone",
+        f"{what} {text} is a day, and has neither a time nor a zone: write {text}T00:00:00Z for its midnight in UTC",
+    )
+
+
+def _too_fine(text: str, what: str) -> BadTime:
+    return BadTime(
+        "too fine",
+        f"{what} {_show(text)} is finer than a microsecond, which the archive cannot hold: "
+        "round it to six digits behind the second",
+    )
+
+
+def _count(text: str, what: str) -> BadTime:
+    """A number says neither what it counts nor since when; where one unit makes sense, the message has it."""
+    try:
+        unit = epoch_unit(count := Decimal(text))
+    except ArithmeticError:  # no number after all, such as a complex one
+        unit = None
+    if unit is None:
+        return BadTime("epoch", f"{what} {text:.{_SHOWN}} is a number, not a time: write ISO 8601, such as {_EXAMPLE}")
+    micros = int(count * 1_000_000 / EPOCH_UNITS[unit])
+    shown = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)).isoformat()
+    return BadTime(
+        "epoch",
+        f"{what} {text} is a number, not a time: if it counts {unit} since 1970, write {shown}; "
+        f"`trading-data import … --epoch {unit}` reads a file of such numbers",
+    )
+
+
+def _show(value: object) -> str:
+    return f"{value!r:.{_SHOWN}}"

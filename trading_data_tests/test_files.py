@@ -144,8 +144,8 @@ def test_parquet_times_with_a_zone_are_utc(values: pa.Array, tmp_path: Path) -> 
     [
         (pa.array([START.replace(tzinfo=None)], pa.timestamp("us")), "no zone"),
         (pa.array([date(2026, 3, 2)], pa.date32()), "no zone"),
-        (pa.array([START.timestamp() * 1e6], pa.float64()), "not a time"),
-        (pa.array([round(START.timestamp() * 1e6)], pa.int64()), "not a time"),
+        (pa.array([START.timestamp() * 1e6], pa.float64()), "epoch"),
+        (pa.array([round(START.timestamp() * 1e6)], pa.int64()), "epoch"),
         (pa.array([1_772_461_800_000_000_001], pa.timestamp("ns", "UTC")), "too fine"),
         (pa.array([2**60], pa.timestamp("ms", "UTC")), "not a time"),
         (pa.array([None], pa.timestamp("us", "UTC")), "missing field"),

@@ -6,7 +6,7 @@ did not would be an error, not a rounded number. Belongs here: contexts, checks,
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 
-from trading_data.datasets.codec import DIGITS, SCALE
+from trading_data.datasets.rules import DIGITS, SCALE
 from trading_data.errors import BadInput
 
 EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])

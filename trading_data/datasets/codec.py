@@ -3,21 +3,26 @@
 Whole columns are converted at once; only when a column has something wrong in it are its values looked at one by one,
 so that good entries cost the same whatever stands beside them.
 
-Belongs here: types, rules and reasons. Does not: where entries come from and where rows go.
+Belongs here: types and forms. Does not: which values are legal (`datasets.rules`), where entries come from and where rows go.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Context, Decimal, InvalidOperation
-from typing import Any
+from datetime import UTC, datetime
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
+from numbers import Integral, Real
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trading_data.datasets.declaration import Column, Dataset
+from trading_data.datasets import rules
+from trading_data.datasets.declaration import Column, ColumnType, Dataset
+from trading_data.datasets.rules import Reason, shown
+from trading_data.errors import BadTime
+from trading_data.times import moment as moment_of
 
 ARROW_TYPES: Mapping[str, pa.DataType] = {
     "text": pa.string(),
@@ -25,27 +30,16 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
     "decimal": pa.string(),
     "time": pa.timestamp("us", tz="UTC"),
 }
-FUTURE = timedelta(days=1)
-"""How far an entry's own timestamp may lie ahead: producers' clocks differ, their days do not."""
-TEXT_BYTES = 1024
-"""Longest text accepted: two of them still fit into one index entry of PostgreSQL (2,704 bytes)."""
-LARGEST = 1e100
-"""Largest double accepted, either sign: the square of a larger one overflows in an average, and with it the aggregate."""
-DIGITS, SCALE = 38, 18
-"""Most digits, and most of them behind the point, of an exact number; as in DECIMAL(38, 18)."""
 
-_BLANK, _DELETE = 0x20, 0x7F
-CONTROL = r"[\x00-\x1f\x7f]"
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""A number as Arrow reads it, too."""
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_NANOSECONDS = re.compile(r"(.*\.\d{6})(\d{1,3})(\D.*)?", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why an entry cannot become a row: `kind` to group by, `text` with the offending field and value."""
-
-    kind: str
-    text: str
+_WHOLE, _BEHIND = rules.DIGITS - rules.SCALE - 1, rules.SCALE - 1
+_CANONICAL = rf"^(0|-?(0\.\d{{0,{_BEHIND}}}[1-9]|[1-9]\d{{0,{_WHOLE}}}(\.\d{{0,{_BEHIND}}}[1-9])?))$"
+"""An exact number in the one way to write it, with no more digits than are kept."""
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_LONGEST_NUMBER = 1_000
+"""Characters of a number that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +71,33 @@ def check(dataset: Dataset, values: Mapping[str, pa.Array], moment: datetime, ea
     bad: dict[int, Reason] = {}
     columns = [_convert(column, values[column.name], bad) for column in dataset.columns]
     table = pa.Table.from_arrays(columns, schema=schema(dataset))
-    for column in dataset.columns:
-        _RULES[column.type](column, table[column.name].combine_chunks(), bad)
-    _check_times(dataset, table, moment, earliest, bad)
-    for low, high in dataset.ordered:
-        for at in _where(pc.greater(table[low], table[high])):
-            _reject(bad, at, "order", f"{low} {table[low][at].as_py()} is above {high} {table[high][at].as_py()}")
+    for at, reason in rules.faults(dataset, table, rules.Span.at(moment, earliest)):
+        bad.setdefault(at, reason)
     return Checked(table, bad)
+
+
+def typed(column: Column, value: object) -> Any:
+    """One value as its column holds it, or the reason why it has another type or form; whether it is legal is not asked.
+
+    Texts become themselves, and so do integers where a text is wanted; numbers become a double, or where exact ones are
+    wanted the canonical text; times an aware datetime in UTC. Bytes are text in UTF-8, as on the wire; booleans are no numbers.
+    """
+    if isinstance(value, bytes):
+        value = _utf8(column.name, value)
+    if value is None or isinstance(value, Reason):
+        return value or rules.missing(column.name)
+    return _TYPED[column.type](column.name, value)
+
+
+def type_fault(column: Column, kind: pa.DataType) -> Reason | None:
+    """Why a whole column of a type cannot be what is declared, or None where its values can be looked at."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if column.type == "time" or pa.types.is_null(kind) or _is_text(kind) or pa.types.is_integer(kind):
+        return None
+    if column.type != "text" and (pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        return None
+    return Reason("wrong type", _wrong_type(column.name, f"comes as {kind}", column.type))
 
 
 def plain(value: object) -> str:
@@ -103,52 +117,58 @@ def canonical_decimal(text: str) -> str | None:
     if not _PLAIN_NUMBER.fullmatch(text):
         return None
     try:
-        number = Decimal(text)
+        return _canonical(Decimal(text))
     except InvalidOperation:
         return None
-    plain_text = format(number.normalize(_EXACT), "f")
-    return "0" if plain_text == "-0" else plain_text
 
 
-_EXACT = Context(prec=400)
+def by_position(bad: Mapping[int, Reason], length: int) -> tuple[np.ndarray[Any, Any], Sequence[int]]:
+    """A boolean mask of the good entries, and the positions of the bad ones in order."""
+    good = np.ones(length, dtype=bool)
+    positions = sorted(bad)
+    good[positions] = False
+    return good, positions
 
 
-def _reject(bad: dict[int, Reason], at: int, kind: str, text: str) -> None:
-    bad.setdefault(int(at), Reason(kind, text if len(text) <= 300 else text[:299] + "…"))
-
-
-def _where(mask: Any) -> list[int]:
-    """The positions at which a boolean array is true; null counts as false."""
-    return pc.indices_nonzero(mask).to_pylist()  # type: ignore[no-any-return]
+def _canonical(number: Decimal) -> str:
+    text = format(number.normalize(_EXACT), "f")
+    return "0" if text == "-0" else text
 
 
 def _convert(column: Column, values: pa.Array, bad: dict[int, Reason]) -> pa.Array:
     target = ARROW_TYPES[column.type]
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
+    wrong = type_fault(column, values.type)
+    if wrong is not None:
+        return _one_by_one(values, target, lambda value: rules.missing(column.name) if value is None else wrong, bad)
     if pa.types.is_binary(values.type):
         try:
             values = values.cast(pa.string())
         except pa.ArrowInvalid:
-            values = _one_by_one(column, values, pa.string(), _utf8, bad)
-    if column.type == "decimal":
-        return _one_by_one(column, values, target, _decimal, bad)
+            values = _one_by_one(values, pa.string(), lambda value: _utf8(column.name, value), bad)
+    if column.type == "decimal" and not (pa.types.is_string(values.type) and _all_canonical(values)):
+        return _one_by_one(values, target, lambda value: typed(column, value), bad)
     if values.type == target:
         return values
     if column.type == "time" and not (pa.types.is_string(values.type) or getattr(values.type, "tz", None)):
-        return _one_by_one(column, values, target, _time, bad)  # typed, but without a zone
+        return _one_by_one(values, target, lambda value: typed(column, value), bad)  # typed, but without a zone
     try:
         return values.cast(target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return _one_by_one(column, values, target, _PARSERS[column.type], bad)
+        return _one_by_one(values, target, lambda value: typed(column, value), bad)
 
 
-def _one_by_one(column: Column, values: pa.Array, target: pa.DataType, parse: Any, bad: dict[int, Reason]) -> pa.Array:
+def _all_canonical(values: pa.Array) -> bool:
+    return bool(pc.all(pc.match_substring_regex(values, _CANONICAL)).as_py())  # a missing value is left out
+
+
+def _one_by_one(values: pa.Array, target: pa.DataType, parse: Callable[[Any], Any], bad: dict[int, Reason]) -> pa.Array:
     out: list[Any] = []
     for at, value in enumerate(values.to_pylist()):
-        found = None if value is None else parse(column.name, value)
+        found = None if value is None else parse(value)
         if isinstance(found, Reason):
-            bad.setdefault(at, found)
+            bad.setdefault(at, _clipped(found))
             found = None
         out.append(found)
     return pa.array(out, target)
@@ -158,178 +178,98 @@ def _utf8(name: str, value: bytes) -> str | Reason:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        return Reason("not UTF-8", f"{name} is not UTF-8: {value[:40]!r}")
+        return Reason("not UTF-8", f"{name} is not UTF-8: {value[:40]!r}: write it in UTF-8")
 
 
-def _decimal(name: str, value: object) -> str | Reason:
-    text = canonical_decimal(plain(value))
-    if text is None:
-        return _not_a_number(name, str(value))
-    whole, _, behind = text.lstrip("-").partition(".")
-    if len(behind) > SCALE or len(whole) > DIGITS - SCALE:
-        return Reason(
-            "digits", f"{name} {text!s:.60} has more than {DIGITS - SCALE} digits before or {SCALE} behind the point"
-        )
-    return text
+def _text(name: str, value: object) -> str | Reason:
+    if isinstance(value, str):
+        return str.__str__(value)  # never a subclass, such as a member of an enumeration
+    if _is_number(value) and isinstance(value, Integral):
+        return str(int(value)) if int(value).bit_length() < 4 * rules.TEXT_BYTES else _too_long(name, value)
+    return _wrong(name, value, "text")
+
+
+def _is_number(value: object) -> TypeGuard[Real | Decimal]:
+    return isinstance(value, Real | Decimal) and not isinstance(value, bool)
+
+
+def _too_long(name: str, value: object) -> Reason:
+    return Reason("too long", f"{name} is {shown(value)}: shorten it, at most {rules.TEXT_BYTES:,} bytes are kept")
 
 
 def _float(name: str, value: object) -> float | Reason:
-    if isinstance(value, str) and not _PLAIN_NUMBER.fullmatch(value):
-        return _not_a_number(name, value)
+    if isinstance(value, str):
+        return float(value) if _NUMBER.fullmatch(value) else _not_a_number(name, value)
+    if not _is_number(value):
+        return _wrong(name, value, "float")
     try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return _not_a_number(name, str(value))
+        return float(value)
+    except (OverflowError, ValueError):  # an integer beyond all doubles; a signalling NaN
+        return Reason("not finite", f"{name} {shown(value)} is not a finite number: correct it")
+
+
+def _exact(name: str, value: object) -> str | Reason:
+    """The canonical text of an exact number that is not too long; its bounds are judged later, with its column's."""
+    if isinstance(value, str):
+        if len(value) > _LONGEST_NUMBER or not _PLAIN_NUMBER.fullmatch(value):
+            return _not_a_number(name, value)
+        number = Decimal(value)
+    elif not _is_number(value):
+        return _wrong(name, value, "decimal")
+    elif isinstance(value, Decimal):
+        number = value
+    elif isinstance(value, Integral):
+        number = Decimal(int(value))
+    else:
+        number = Decimal(repr(float(value)))
+    return rules.digits_fault(name, number) or _canonical(number)
 
 
 def _not_a_number(name: str, text: str) -> Reason:
     if text.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
-        return Reason("not finite", f"{name} is {text.strip().lower()}, not a finite number")
-    return Reason("not a number", f"{name} {text!r:.60} is not a number in plain decimal")
+        return Reason(
+            "not finite",
+            f"{name} is {text.strip().lower()}, not a finite number: leave the record out where there is none",
+        )
+    return Reason("not a number", f"{name} {shown(text)} is not a number: write it in plain decimal, such as 1234.5")
 
 
 def _time(name: str, value: object) -> datetime | Reason:
-    if isinstance(value, str):
-        finer = _NANOSECONDS.fullmatch(value)
-        if finer and finer[2].strip("0"):
-            return Reason(
-                "too fine", f"{name} {value!r:.60} is finer than a microsecond, which the archive cannot hold"
-            )
-        text = value if finer is None else finer[1] + (finer[3] or "")
-        try:
-            value = datetime.fromisoformat(text)
-        except ValueError:
-            return Reason("not a time", f"{name} {text!r:.60} is not an ISO 8601 time")
-    if not isinstance(value, datetime):
-        return Reason("not a time", f"{name} {value!r:.60} is not a time")
-    if value.tzinfo is None:
-        return Reason("no zone", f"{name} {value.isoformat()} has no time zone: write …Z for UTC")
     try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        return Reason("out of range", f"{name} {value.isoformat()} is outside the years 1 to 9999")
+        return moment_of(value, name)
+    except BadTime as error:
+        return Reason(error.kind, str(error))
 
 
-def _text(_: str, value: object) -> str | Reason:
-    return value if isinstance(value, str) else str(value)
+_TYPED: Mapping[ColumnType, Callable[[str, object], Any]] = {
+    "text": _text,
+    "float": _float,
+    "decimal": _exact,
+    "time": _time,
+}
+_WANTED = {
+    "text": "write it as text where it is made, before a missing value makes a number of it (pandas: dtype={{{name!r}: str}})",
+    "float": "give a number",
+    "decimal": "give a Decimal",
+}
 
 
-_PARSERS = {"text": _text, "float": _float, "time": _time}
+def _wrong(name: str, value: object, wanted: ColumnType) -> Reason:
+    return Reason("wrong type", _wrong_type(name, f"{shown(value)} is of type {type(value).__name__}", wanted))
 
 
-def _check_text(column: Column, values: pa.Array, bad: dict[int, Reason]) -> None:
-    if not column.choices and _plain_texts(values):
-        return
-    name = column.name
-    _check_present(column, values, bad)
-    for at in _where(pc.greater(pc.binary_length(values), TEXT_BYTES)):
-        _reject(
-            bad, at, "too long", f"{name} has {len(values[at].as_py().encode())} bytes; at most {TEXT_BYTES} are kept"
-        )
-    if column.choices:
-        for at in _where(pc.invert(pc.is_in(values, pa.array(column.choices)))):
-            _reject(
-                bad, at, f"unknown {name}", f"{name} {values[at].as_py()!r:.60} is none of {', '.join(column.choices)}"
-            )
-    if column.name_like:
-        for at in _where(pc.equal(pc.utf8_trim_whitespace(values), "")):
-            _reject(bad, at, f"empty {name}", f"{name} is empty")
-        for at in _where(pc.match_substring_regex(values, CONTROL)):
-            _reject(bad, at, f"absurd {name}", f"{name} {values[at].as_py()!r:.60} has control characters in it")
-    else:
-        for at in _where(pc.match_substring(values, "\0")):
-            _reject(bad, at, f"absurd {name}", f"{name} has a NUL in it, which PostgreSQL cannot hold")
+def _wrong_type(name: str, comes: str, wanted: ColumnType) -> str:
+    noun = "text" if wanted == "text" else "number"
+    return f"{name} {comes}, which is no {noun}: {_WANTED[wanted].format(name=name)}"
 
 
-def _plain_texts(values: pa.Array) -> bool:
-    """Whether every text is there and neither empty nor too long, and all are printable ASCII without blanks: no rule of texts
-    but a list of choices can find anything in them.
-    """
-    if values.null_count or not len(values):
-        return False
-    _, offsets, letters = values.buffers()
-    edges = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
-    lengths = np.diff(edges)
-    if lengths.min() == 0 or lengths.max() > TEXT_BYTES:
-        return False
-    found = np.frombuffer(letters, np.uint8)[edges[0] : edges[-1]]
-    return bool(found.min() > _BLANK and found.max() < _DELETE)
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(
+        types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_binary(kind)
+        or types.is_large_binary(kind) or types.is_binary_view(kind) or types.is_fixed_size_binary(kind)
+    )  # fmt: skip
 
 
-def _check_float(column: Column, values: pa.Array, bad: dict[int, Reason]) -> None:
-    if _in_bounds(column, values):
-        return
-    _check_present(column, values, bad)
-    for at in _where(pc.invert(pc.is_finite(values))):
-        _reject(bad, at, "not finite", f"{column.name} is {values[at].as_py()}, not a finite number")
-    for at in _where(pc.greater(pc.abs(values), LARGEST)):
-        _reject(bad, at, "too large", f"{column.name} {values[at].as_py()} is beyond {LARGEST:g}")
-    _check_bounds(column, values, values, bad)
-
-
-def _in_bounds(column: Column, values: pa.Array) -> bool:
-    """Whether every number is there, finite and within all bounds; where there is a NaN, nothing compares."""
-    if values.null_count or not len(values):
-        return False
-    numbers = values.to_numpy()
-    low, high = numbers.min(), numbers.max()
-    least = -LARGEST if column.least is None else column.least
-    return bool(least <= low and high <= LARGEST and (column.above is None or low > column.above))
-
-
-def _check_decimal(column: Column, values: pa.Array, bad: dict[int, Reason]) -> None:
-    _check_present(column, values, bad)
-    if column.least is not None or column.above is not None:
-        _check_bounds(column, values.cast(pa.float64()), values, bad)
-
-
-def _check_bounds(column: Column, numbers: pa.Array, shown: pa.Array, bad: dict[int, Reason]) -> None:
-    if column.least is not None:
-        for at in _where(pc.less(numbers, column.least)):
-            kind = "negative" if column.least == 0 else "too small"
-            _reject(bad, at, kind, f"{column.name} {shown[at].as_py()} is below {column.least:g}")
-    if column.above is not None:
-        for at in _where(pc.less_equal(numbers, column.above)):
-            kind = "negative" if numbers[at].as_py() < 0 else "too small"
-            _reject(bad, at, kind, f"{column.name} {shown[at].as_py()} is not above {column.above:g}")
-
-
-def _check_present(column: Column, values: pa.Array, bad: dict[int, Reason]) -> None:
-    if values.null_count:
-        for at in _where(pc.is_null(values)):
-            _reject(bad, at, "missing field", f"{column.name} is missing")
-
-
-def _check_times(
-    dataset: Dataset, table: pa.Table, moment: datetime, earliest: datetime, bad: dict[int, Reason]
-) -> None:
-    name = dataset.key[1]
-    times = table[name].combine_chunks()
-    stamps = pc.fill_null(times.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
-    good = pc.is_valid(times).to_numpy(zero_copy_only=False)
-    first = round(earliest.timestamp()) * 1_000_000
-    for at in np.flatnonzero(good & (stamps < first)).tolist():
-        _reject(
-            bad, at, "far past", f"{name} {_shown(times, at)} is before the first day partition {earliest:%Y-%m-%d}"
-        )
-    latest = round((moment + FUTURE).timestamp() * 1_000_000)
-    for at in np.flatnonzero(good & (stamps > latest)).tolist():
-        _reject(bad, at, "future", f"{name} {_shown(times, at)} lies more than a day in the future")
-
-
-def _shown(times: pa.Array, at: int) -> str:
-    try:
-        return str(times[at].as_py().isoformat())
-    except (OverflowError, ValueError):
-        return f"{times[at].value} µs"
-
-
-_RULES = {"text": _check_text, "float": _check_float, "decimal": _check_decimal, "time": _check_present}
-
-
-def by_position(bad: Mapping[int, Reason], length: int) -> tuple[np.ndarray[Any, Any], Sequence[int]]:
-    """A boolean mask of the good entries, and the positions of the bad ones in order."""
-    good = np.ones(length, dtype=bool)
-    positions = sorted(bad)
-    good[positions] = False
-    return good, positions
+def _clipped(reason: Reason) -> Reason:
+    return reason if len(reason.text) <= 300 else Reason(reason.kind, f"{reason.text[:299]}…")

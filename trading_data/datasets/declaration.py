@@ -18,15 +18,17 @@ ColumnType = Literal["text", "float", "decimal", "time"]
 class Column:
     """One column, the same in the journal entry, the batch and the hypertable.
 
-    `least` is the smallest number allowed and `above` the largest one not allowed; `choices` are the only texts
-    allowed; `name_like` marks a text that names something (a symbol, an order): not empty, no control characters.
+    `ge`, `gt`, `le` and `lt` bound its numbers: greater or equal, greater, less or equal, less; `choices` are the only texts
+    allowed; `name_like` marks a text that names something (a symbol, an order). `datasets.rules` says what follows.
     """
 
     name: str
     type: ColumnType
     description: str
-    least: float | None = None
-    above: float | None = None
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
     choices: tuple[str, ...] = ()
     name_like: bool = False
 

@@ -17,8 +17,8 @@ from functools import partial
 
 import pyarrow as pa
 
-from trading_data.datasets.codec import Reason
 from trading_data.datasets.declaration import Dataset
+from trading_data.datasets.rules import Reason
 from trading_data.errors import LiveTierError
 from trading_data.intake import wire
 from trading_data.intake.entries import Block, Entries, Fields

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trading_data.datasets import codec
-from trading_data.datasets.codec import Reason
 from trading_data.datasets.declaration import Dataset
+from trading_data.datasets.rules import Reason
 from trading_data.intake import batch
 from trading_data.live.journal import Reading, raw
 from trading_data.times import now

@@ -1,63 +1,91 @@
 """The check at the door: what a producer hands over for a journal, as text fields, or an error before anything is written.
 
-Belongs here: the rules of the datasets, record by record. Does not: whole columns (`datasets.codec`), and the records that
-have no journal (`live.shapes`).
+Belongs here: the shape of records, one by one and by columns. Does not: types and forms of values (`datasets.codec`), which
+values are legal (`datasets.rules`), and the records that have no journal (`live.shapes`).
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from decimal import Decimal
-from math import isfinite
 from operator import attrgetter, itemgetter, le
 from typing import Any
 
-from trading_data.datasets.codec import CONTROL, LARGEST, TEXT_BYTES, plain
+from trading_data.datasets import codec, rules
 from trading_data.datasets.declaration import Column, Dataset
 from trading_data.datasets.records import Bar, Fill, Measurement
+from trading_data.datasets.rules import Reason, Span
 from trading_data.errors import BadInput
-from trading_data.times import utc
 
-_CONTROL = re.compile(CONTROL)
 _GETTERS = {kind: attrgetter(*(field.name for field in fields(kind))) for kind in (Bar, Fill, Measurement)}
 _NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Bar, Fill, Measurement)}
 
 
-def checked_records(dataset: Dataset, records: Iterable[object]) -> list[dict[str, str]]:
+def checked_records(dataset: Dataset, records: Iterable[object], span: Span) -> list[dict[str, str]]:
     """The text fields of records, in order; the rules are those of `checked_fields`, whose errors are raised.
 
     Most batches are of one kind of record and of plain values, which a glance at each column tells; others are looked at
     record by record.
     """
+    if isinstance(records, Mapping) or not isinstance(records, Iterable):
+        raise BadInput(
+            f"{dataset.title} are given as a list of records, not as a {type(records).__name__}: put it into a list; "
+            "nothing was written"
+        )
     batch = list(records)
     values = _columns(dataset, batch)
-    texts = [_glance(column, one) for column, one in zip(dataset.columns, values, strict=True)] if values else []
+    texts = [_glance(column, one, span) for column, one in zip(dataset.columns, values, strict=True)] if values else []
     if not texts or not all(texts) or not _in_order(dataset, values):
-        return [checked_fields(dataset, record, at) for at, record in enumerate(batch)]
+        return [checked_fields(dataset, record, at, span) for at, record in enumerate(batch)]
     names = dataset.names
     return [dict(zip(names, row, strict=True)) for row in zip(*texts, strict=True)]
 
 
-def checked_fields(dataset: Dataset, record: object, at: int) -> dict[str, str]:
-    """The text fields of one record, checked by the dataset's rules."""
+def checked_fields(dataset: Dataset, record: object, at: int, span: Span) -> dict[str, str]:
+    """The text fields of record number `at`: it is taken if and only if the load takes it at the same moment.
+
+    Raises:
+        BadInput: it is no record of the dataset, or a value is not legal; the message names record, field and value, and
+            says what would be right.
+    """
+    where = f"{dataset.title}[{at}]"
+    values = _values(dataset, record, where)
+    typed = {column.name: _typed(column, values[column.name], span, where) for column in dataset.columns}
+    for low, high in dataset.ordered:
+        _refuse(rules.order_fault(low, high, (typed[low], typed[high])), where)
+    return {name: codec.plain(value) for name, value in typed.items()}
+
+
+def _values(dataset: Dataset, record: object, where: str) -> Mapping[str, object]:
+    """The values by column, of exactly the dataset's columns."""
     kind = type(record)
     if kind in _GETTERS:
         values: Mapping[str, object] = dict(zip(_NAMES[kind], _GETTERS[kind](record), strict=True))
     elif isinstance(record, Mapping):
         values = record
     else:
-        raise BadInput(f"{dataset.title}[{at}] is a {kind.__name__}; give a record class of trading_data or a mapping")
-    if values.keys() != dataset.column.keys():
-        missing, unknown = dataset.column.keys() - values.keys(), values.keys() - dataset.column.keys()
         raise BadInput(
-            f"{dataset.title}[{at}]: missing {sorted(missing)}, unknown {sorted(unknown)}; nothing was written"
+            f"{where} is a {kind.__name__}; give a record class of trading_data or a mapping; nothing was written"
         )
-    out = {column.name: _field(column, values[column.name], f"{dataset.title}[{at}]") for column in dataset.columns}
-    for low, high in dataset.ordered:
-        if float(out[low]) > float(out[high]):
-            raise BadInput(f"{dataset.title}[{at}]: {low} {out[low]} is above {high} {out[high]}; nothing was written")
-    return out
+    if values.keys() != dataset.column.keys():
+        missing = sorted(dataset.column.keys() - values.keys())
+        unknown = sorted(map(rules.shown, values.keys() - dataset.column.keys()))
+        raise BadInput(
+            f"{where}: missing {missing}, unknown [{', '.join(unknown)}]: give exactly {', '.join(dataset.names)}; "
+            "nothing was written"
+        )
+    return values
+
+
+def _typed(column: Column, value: object, span: Span, where: str) -> Any:
+    """A value as its column holds it, if it is legal."""
+    typed = codec.typed(column, value)
+    _refuse(typed if isinstance(typed, Reason) else rules.fault(column, typed, span), where)
+    return typed
+
+
+def _refuse(reason: Reason | None, where: str) -> None:
+    if reason is not None:
+        raise BadInput(f"{where}.{reason.text}; nothing was written")
 
 
 def _columns(dataset: Dataset, records: list[Any]) -> list[tuple[Any, ...]]:
@@ -73,64 +101,28 @@ def _columns(dataset: Dataset, records: list[Any]) -> list[tuple[Any, ...]]:
     return list(zip(*rows, strict=True))
 
 
-def _glance(column: Column, values: tuple[Any, ...]) -> list[str]:
+def _glance(column: Column, values: tuple[Any, ...], span: Span) -> list[str]:
     """The texts of values that are certainly good, all of them; where one is not, good or bad, nothing."""
     kinds = set(map(type, values))
     if column.type == "time":
         plainly = kinds == {datetime} and all(value.tzinfo is UTC for value in values)
-        return [value.isoformat() for value in values] if plainly else []
+        return (
+            list(map(datetime.isoformat, values)) if plainly and rules.times_are_good(column.name, values, span) else []
+        )
     if column.type == "text":
-        return list(values) if kinds == {str} and all(_plain_text(column, text) for text in set(values)) else []
-    if column.type != "float" or column.above is not None or not kinds <= {float, int}:
+        return list(values) if kinds == {str} and rules.texts_are_good(column, set(values)) else []
+    if column.type != "float" or not kinds <= {float, int}:
         return []
-    least = -LARGEST if column.least is None else max(column.least, -LARGEST)
-    plainly = least <= min(values) and max(values) <= LARGEST and all(map(isfinite, values))
-    texts = list(map(repr, values)) if plainly else []
-    return [] if "e" in "".join(texts) else texts
-
-
-def _plain_text(column: Column, text: str) -> bool:
-    plainly = text.isascii() and text.isprintable() and len(text) <= TEXT_BYTES
-    return plainly and bool(text.strip()) and (not column.choices or text in column.choices)
+    try:
+        numbers = values if kinds == {float} else tuple(map(float, values))
+    except OverflowError:
+        return []
+    if not rules.floats_are_good(column, numbers):
+        return []
+    texts = list(map(repr, numbers))
+    return texts if "e" not in "".join(texts) else list(map(codec.plain, numbers))
 
 
 def _in_order(dataset: Dataset, values: list[tuple[Any, ...]]) -> bool:
     places = [(dataset.names.index(low), dataset.names.index(high)) for low, high in dataset.ordered]
     return all(all(map(le, values[low], values[high])) for low, high in places)
-
-
-def _field(column: Column, value: object, where: str) -> str:
-    name = f"{where}.{column.name}"
-    if column.type == "time":
-        if not isinstance(value, datetime | str):
-            raise BadInput(f"{name} must be an aware datetime, not {value!r}; nothing was written")
-        return utc(value, name).isoformat()
-    if column.type == "text":
-        return _text(column, value, name)
-    text = plain(value)
-    try:
-        number = float(text) if column.type == "float" else Decimal(text)
-    except (ValueError, ArithmeticError):
-        raise BadInput(f"{name} must be a number, not {value!r}; nothing was written") from None
-    if not isfinite(number) or abs(float(number)) > LARGEST:
-        raise BadInput(f"{name} must be finite and within {LARGEST:g}, not {value!r}; nothing was written")
-    if (column.least is not None and number < column.least) or (column.above is not None and number <= column.above):
-        raise BadInput(f"{name} {text} is too small; nothing was written")
-    return text
-
-
-def _text(column: Column, value: object, name: str) -> str:
-    """What the archive would not hold is refused here, where its producer hears of it."""
-    if not isinstance(value, str) or (column.name_like and not value.strip()):
-        raise BadInput(f"{name} must be a text that is not empty, not {value!r:.60}; nothing was written")
-    if column.choices and value not in column.choices:
-        raise BadInput(f"{name} must be one of {', '.join(column.choices)}, not {value!r:.60}; nothing was written")
-    if not value.isprintable() and (_CONTROL.search(value) if column.name_like else "\0" in value):
-        raise BadInput(f"{name} {value!r:.60} has control characters in it; nothing was written")
-    try:
-        size = len(value) if value.isascii() else len(value.encode())
-    except UnicodeEncodeError:
-        raise BadInput(f"{name} {value!r:.60} has half of a surrogate pair in it; nothing was written") from None
-    if size > TEXT_BYTES:
-        raise BadInput(f"{name} has {size:,} bytes; at most {TEXT_BYTES:,} are kept; nothing was written")
-    return value

@@ -11,7 +11,8 @@ from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
-from trading_data.datasets.codec import DIGITS, SCALE, canonical_decimal, plain
+from trading_data.datasets.codec import canonical_decimal, plain
+from trading_data.datasets.rules import DIGITS, SCALE
 from trading_data.errors import BadInput
 from trading_data.live.journal import raw
 from trading_data.times import utc

@@ -18,6 +18,7 @@ from typing import Any
 
 from trading_data.datasets import TRADE
 from trading_data.datasets.records import Fill
+from trading_data.datasets.rules import Span
 from trading_data.errors import BadInput, Refused
 from trading_data.live.connection import Client
 from trading_data.live.door import checked_fields
@@ -27,6 +28,7 @@ from trading_data.live.reads import as_text
 from trading_data.live.records import Position
 from trading_data.live.shapes import ACTIVE, MONITORING
 from trading_data.live.writes import Stage, Step, Write, take_steps
+from trading_data.times import now
 
 _CANDIDATES, _JOURNAL = KEYS["candidates"], KEYS["trade_journal"]
 _EXACT = Context(prec=80)
@@ -43,6 +45,11 @@ class Moves:
     """
 
     _client: Client
+    _earliest: datetime
+
+    def _span(self) -> Span:
+        """The moments that a record may have now."""
+        return Span.at(now(), self._earliest)
 
     def monitor_candidate(self, position: Position) -> None:
         """Make a candidate a monitored position: it leaves the ranking.
@@ -87,7 +94,7 @@ class Moves:
             BadInput: the fill is about another symbol, or has the other side.
         """
         ACTIVE.encode(position, "position")
-        entry = _fill_of(fill, position.symbol)
+        entry = _fill_of(fill, position.symbol, self._span())
         opened_at = position.opened_at or datetime.fromisoformat(entry["timestamp"])
         position = replace(position, last_fill=_fill_id(entry), opened_at=opened_at)
         to_be, watched = ACTIVE.encode(position, "position"), MONITORING.key.name(symbol=position.symbol)
@@ -141,7 +148,7 @@ class Moves:
     def _reduce(
         self, symbol: str, fill: Fill | Mapping[str, object], *, whole: bool
     ) -> tuple[Position, Position | None]:
-        entry, name = _fill_of(fill, symbol), ACTIVE.key.name(symbol=symbol)
+        entry, name = _fill_of(fill, symbol, self._span()), ACTIVE.key.name(symbol=symbol)
         outcome: list[tuple[Position, Position | None]] = []
 
         def reduced(server: Any, _: Stage) -> Write:
@@ -162,9 +169,9 @@ class Moves:
         return outcome[0]
 
 
-def _fill_of(fill: Fill | Mapping[str, object], symbol: str) -> dict[str, str]:
+def _fill_of(fill: Fill | Mapping[str, object], symbol: str, span: Span) -> dict[str, str]:
     """The checked fields of a fill about a symbol."""
-    entry = checked_fields(TRADE, fill, 0)
+    entry = checked_fields(TRADE, fill, 0, span)
     if entry["symbol"] != symbol:
         raise BadInput(f"the fill is about {entry['symbol']!r}, not {symbol!r}; nothing was written")
     return entry

@@ -4,7 +4,7 @@ Belongs here: the public API of the live tier. Does not: the archiver's view of 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from trading_data.datasets import METRICS, PRICE, TRADE
@@ -19,6 +19,8 @@ from trading_data.live.moves import Moves
 from trading_data.live.recorder import Recorder
 from trading_data.live.state import State
 from trading_data.live.subscribe import AsyncSubscription, Subscription
+from trading_data.settings import first_partition
+from trading_data.times import day_start
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,15 +34,25 @@ class LiveStore(State, Moves):
     silent drop.
     """
 
-    def __init__(self, client: Client) -> None:
-        """Use `client`; `from_url` makes one."""
+    def __init__(self, client: Client, first_day: date | None = None) -> None:
+        """Use `client`; `from_url` makes one. `first_day` is the archive's first day partition, as in `from_url`."""
         self._client = client
+        self._earliest = day_start(first_partition() if first_day is None else first_day)
         self._recorder = Recorder(client)
 
     @classmethod
-    def from_url(cls, url: str) -> "LiveStore":
-        """A store for a URL of one of the forms in `live.urls`; connects with the first command."""
-        return cls(connect(url))
+    def from_url(cls, url: str, first_day: date | None = None) -> "LiveStore":
+        """A store for a URL of one of the forms in `live.urls`; connects with the first command.
+
+        Args:
+            url: where the live tier is.
+            first_day: the archive's first day partition, before which nothing is taken; by default what `TRADING_DATA_START`
+                says in the environment.
+
+        Raises:
+            SettingError: the URL or `TRADING_DATA_START` has the wrong form.
+        """
+        return cls(connect(url), first_day)
 
     @property
     def client(self) -> Client:
@@ -76,7 +88,7 @@ class LiveStore(State, Moves):
 
     def record(self, dataset: Dataset, records: Iterable[Any]) -> list[str]:
         """The writer behind the three above, for any declared dataset."""
-        return self._recorder.write(dataset, checked_records(dataset, records))
+        return self._recorder.write(dataset, checked_records(dataset, records, self._span()))
 
     def subscribe(
         self,

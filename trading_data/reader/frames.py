@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trading_data.aggregates.compute import compute
-from trading_data.datasets import codec
+from trading_data.datasets import rules
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.errors import BadInput
 from trading_data.reader.columns import exact_columns, schema_of, time_column
@@ -27,12 +27,12 @@ from trading_data.reader.tiers import Missing
 if TYPE_CHECKING:
     import pandas as pd
 
-EXACT = pa.decimal128(codec.DIGITS, codec.SCALE)
+EXACT = pa.decimal128(rules.DIGITS, rules.SCALE)
 _WORTH_THREADS = 100_000
 """Rows from which on handing columns to threads is quicker than doing without."""
 _TIER = pa.field("tier", pa.string())
-_STEP = Decimal(1).scaleb(-codec.SCALE)
-_CONTEXT = Context(prec=codec.DIGITS, rounding=ROUND_HALF_EVEN)
+_STEP = Decimal(1).scaleb(-rules.SCALE)
+_CONTEXT = Context(prec=rules.DIGITS, rounding=ROUND_HALF_EVEN)
 
 
 def answer(question: Question, table: pa.Table, missing: Missing) -> Frame:
@@ -134,6 +134,6 @@ def _rounded(name: str, text: str) -> Any:
         return Decimal(text).quantize(_STEP, context=_CONTEXT)
     except InvalidOperation:
         raise BadInput(
-            f"{name} {text:.60} has more digits than Arrow's decimal128({codec.DIGITS}, {codec.SCALE}) holds: ask for "
+            f"{name} {text:.60} has more digits than Arrow's decimal128({rules.DIGITS}, {rules.SCALE}) holds: ask for "
             'format="pandas"'
         ) from None

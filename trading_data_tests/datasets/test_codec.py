@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_data.datasets import PRICE, TRADE, codec
+from trading_data.datasets import PRICE, TRADE, codec, rules
 from trading_data.datasets.codec import Checked, canonical_decimal, plain
 from trading_data.datasets.declaration import Dataset
 from trading_data_tests.rig import EARLIEST, MOMENT
@@ -54,7 +54,7 @@ def check(dataset: Dataset, entries: list[dict[str, Any]]) -> Checked:
         ("open", "-Infinity", "not finite"),
         ("open", "1e999", "not finite"),
         ("open", "1e101", "too large"),
-        ("close", "-0.01", "negative"),
+        ("volume", "-0.01", "negative"),
         ("volume", "-1", "negative"),
         ("high", "8.99", "order"),
         ("symbol", "", "empty symbol"),
@@ -65,7 +65,7 @@ def check(dataset: Dataset, entries: list[dict[str, Any]]) -> Checked:
         ("symbol", b"\xff\xfe", "not UTF-8"),
         ("source", "", "empty source"),
         ("timestamp", "yesterday", "not a time"),
-        ("timestamp", "1795186800", "not a time"),
+        ("timestamp", "1795186800", "epoch"),
         ("timestamp", "2026-11-20T15:00:00", "no zone"),
         ("timestamp", "2026-11-20", "no zone"),
         ("timestamp", "1999-12-31T23:59:59Z", "far past"),
@@ -89,7 +89,6 @@ def test_a_bad_bar_has_its_reason_and_its_neighbour_passes(field: str, value: st
         ("side", "BUY", "unknown side"),
         ("quantity", "0", "too small"),
         ("quantity", "-5", "negative"),
-        ("price", "-1", "negative"),
         ("price", "NaN", "not finite"),
         ("quantity", "1" * 21, "digits"),
         ("quantity", "0." + "1" * 19, "digits"),
@@ -160,7 +159,7 @@ def test_what_stands_beside_an_entry_does_not_matter(entries: list[dict[str, Any
             assert alone.table.to_pylist() == together.table.slice(at, 1).to_pylist()
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False, min_value=0, max_value=codec.LARGEST))
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=0, max_value=rules.LARGEST))
 def test_a_float_survives_its_text_to_the_last_bit(value: float) -> None:
     text = plain(value)
     assert "e" not in text

@@ -14,12 +14,15 @@ import pytest
 from trading_data import LiveStore
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
+from trading_data.datasets.rules import Span
 from trading_data.errors import BadInput, LiveTierError
 from trading_data.live.connection import connect
 from trading_data.live.door import checked_fields, checked_records
 from trading_data.live.wire import exchange
 from trading_data_tests.live.servers import Node, wait
-from trading_data_tests.rig import MOMENT, bar, fill, measurement
+from trading_data_tests.rig import EARLIEST, MOMENT, bar, fill, measurement
+
+SPAN = Span.at(MOMENT, EARLIEST)
 
 
 @pytest.mark.parametrize(
@@ -40,14 +43,14 @@ from trading_data_tests.rig import MOMENT, bar, fill, measurement
     ],
 )
 def test_what_a_glance_passes_is_what_the_rules_pass(dataset: Dataset, record: object) -> None:
-    assert checked_records(dataset, [record]) == [checked_fields(dataset, record, 0)]
+    assert checked_records(dataset, [record], SPAN) == [checked_fields(dataset, record, 0, SPAN)]
 
 
 @pytest.mark.parametrize(
     "changed",
     [
         {"open": float("inf")},
-        {"close": -0.5},
+        {"volume": -0.5},
         {"volume": 1e101},
         {"volume": 10**400},
         {"volume": float("nan")},
@@ -63,9 +66,9 @@ def test_what_a_glance_passes_is_what_the_rules_pass(dataset: Dataset, record: o
 )
 def test_what_the_rules_refuse_no_glance_passes(changed: dict[str, Any]) -> None:
     with pytest.raises(BadInput) as single:
-        checked_fields(PRICE, bar(**changed), 1)
+        checked_fields(PRICE, bar(**changed), 1, SPAN)
     with pytest.raises(BadInput) as among:
-        checked_records(PRICE, [bar(), bar(**changed)])
+        checked_records(PRICE, [bar(), bar(**changed)], SPAN)
     assert str(among.value) == str(single.value)
 
 
@@ -77,7 +80,7 @@ def test_a_publication_is_the_record_as_json_dumps_writes_it(store: LiveStore, s
         store.record_prices([record])
         message = pubsub.get_message(timeout=2)
     assert message is not None
-    assert message["data"].decode() == json.dumps(checked_fields(PRICE, record, 0))
+    assert message["data"].decode() == json.dumps(checked_fields(PRICE, record, 0, SPAN))
 
 
 def test_ids_are_in_the_order_of_the_records(store: LiveStore, server: Node) -> None:
