@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from psycopg2.sql import SQL, Identifier
+from psycopg2.sql import SQL, Composable, Identifier
 
 from trading_data import Bar, Fill, LiveStore, MarketData, Measurement
 from trading_data.aggregates.refresh import refresh
@@ -34,6 +34,7 @@ _BOOKS = (
     "archive_ledger",
     "archive_range",
     "archive_entry_hash",
+    "archive_subject_hash",
     "archive_acknowledged",
     "archive_quarantine",
     "archive_revision",
@@ -145,7 +146,7 @@ class Rig:
         """Entries ever added to the journals of a dataset."""
         return sum(info.added for info in inspect(self.client, find_journals(self.client, dataset)).values())
 
-    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    def query(self, statement: str | Composable, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a statement."""
         with self.archive.transaction() as cursor:
             cursor.execute(statement, values)

@@ -1,6 +1,6 @@
 -- Versions of the batch that are not shown, or no longer: each as a revision, with the batch whose version is shown instead.
 insert into archive_revision (dataset, subject, "timestamp", old, old_batch, replaced_by)
-select %(dataset)s, stage.{subject}, stage.{time}, to_jsonb(stage) - 'batch_id' - 'entry', stage.batch_id, kept.replaced_by
+select %(dataset)s, stage.{subject}, stage.{time}, {stage_row}, stage.batch_id, kept.replaced_by
 from stage
 join unnest(%(entries)s::int[], %(replaced_by)s::bigint[]) as kept (entry, replaced_by) on kept.entry = stage.entry
 order by stage.entry

@@ -1,3 +1,3 @@
 select count(*) from (
-    select from {table} where {time} >= %(start)s and {time} < %(end)s group by {subject}, {time} having count(*) > 1
+    select from {table} where {time} >= %(start)s and {time} < %(end)s group by {subject}, {named} having count(*) > 1
 ) as twice

@@ -1,8 +1,8 @@
 -- Every version of the rows of a range, of one subject or of all (null): replaced ones in the order of their replacement,
--- and the row itself, which has neither a successor nor a number.
+-- and the row itself, which has neither a successor nor a number. From low to high its row may be kept.
 select {columns}, known.batch_id, null::bigint as replaced_by, null::timestamptz as replaced_at, null::bigint as number
 from {table} as known
-where known.{time} >= %(start)s and known.{time} < %(end)s
+where known.{time} >= %(low)s and known.{time} < %(high)s and {said} >= %(start)s and {said} < %(end)s
   and (%(subject)s::text is null or known.{subject} = %(subject)s::text)
 union all
 select {old_columns}, revision.old_batch, revision.replaced_by, revision.replaced_at, revision.revision_id

@@ -1,10 +1,11 @@
--- Rows of the stage whose key the archive holds with other values (or the rows that are known to be equal), and where its row came
--- from.
-select stage.entry, known.batch_id, {known_source}, {known_identity}, coalesce(made.origin, ''),
+-- Rows of the stage of which the archive holds other values (or which are known to be equal), where its row came from, and which
+-- moment that says and is kept at.
+select stage.entry, known.batch_id, coalesce(made.origin, ''),
        coalesce((extract(epoch from made.accepted_first) * 1000000)::bigint, 0),
-       coalesce((extract(epoch from coalesce(made.accepted_last, made.drained_at)) * 1000000)::bigint, 0)
+       coalesce((extract(epoch from coalesce(made.accepted_last, made.drained_at)) * 1000000)::bigint, 0),
+       {known_source}, {known_said}, {known_stored}
 from stage
-join {table} as known on known.{subject} = stage.{subject} and known.{time} = stage.{time}
+join {table} as known on {same_row}
 left join archive_ledger as made on made.batch_id = known.batch_id
 where known.{time} between %(low)s and %(high)s and known.{subject} between %(first)s and %(last)s
   and case when %(equal)s::int[] is null then ({known_values}) is distinct from ({stage_values})

@@ -1,6 +1,4 @@
--- Which of these rows of the stage say what a revision of their key says.
+-- Which of these rows of the stage say what a revision of them says.
 select distinct stage.entry from stage
-join archive_revision as revision
-  on revision.dataset = %(dataset)s and revision.subject = stage.{subject} and revision."timestamp" = stage.{time}
- and revision.old = to_jsonb(stage) - 'batch_id' - 'entry'
+join archive_revision as revision on {of_row} and revision.old = {stage_row}
 where stage.entry = any(%(entries)s)

@@ -23,7 +23,6 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
-from psycopg2.sql import SQL
 
 from trading_data.archive.chunks import Chunk
 from trading_data.archive.database import Archive
@@ -33,7 +32,7 @@ from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.durable import sync
 from trading_data.errors import Refused
-from trading_data.reader.columns import copied, out
+from trading_data.reader.columns import columns_out, copied
 
 WINDOW = timedelta(hours=1)
 """What is read from the archive, and held in memory, at a time."""
@@ -151,8 +150,7 @@ def _write(archive: Archive, dataset: Dataset, chunk: Chunk, path: Path) -> tupl
 
 
 def _windows(cursor: Cursor, dataset: Dataset, chunk: Chunk, schema: pa.Schema) -> Iterator[pa.Table]:
-    columns = SQL(", ").join(out(column.name, column.type) for column in dataset.columns)
-    command = statement("export_rows", **{**names_of(dataset), "columns": columns})
+    command = statement("export_rows", **{**names_of(dataset), "columns": columns_out(dataset)})
     low = chunk.start
     while low < chunk.end:
         values: dict[str, Any] = {"start": low, "end": min(low + WINDOW, chunk.end)}

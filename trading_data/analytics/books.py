@@ -13,15 +13,18 @@ from typing import Any
 
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.sql import SQL
 
 from trading_data.archive.rejects import ledger_name
-from trading_data.archive.sql import identifiers, names_of, statement
+from trading_data.archive.sql import names_of, said, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId, raw
+from trading_data.reader.archived import whole_minutes
 from trading_data.times import now
 
-Key = tuple[str, datetime]
+Key = tuple[Any, ...]
+"""What names a row: subject and time, or subject and identity."""
 
 
 @dataclass(frozen=True)
@@ -123,17 +126,25 @@ def row_versions(
     """The versions of each row of [start, end), oldest first, of one subject or of all; keys in the order of time."""
     names = {
         **names_of(dataset),
-        "columns": identifiers(dataset.names, "known"),
-        "old_columns": identifiers(dataset.names, "old"),
+        "columns": SQL(", ").join(said(dataset, name, "known") for name in dataset.names),
+        "old_columns": SQL(", ").join(said(dataset, name, "old") for name in dataset.names),
+        "said": said(dataset, dataset.key[1], "known"),
     }
-    values = {"dataset": dataset.name, "start": start, "end": end, "subject": subject}
+    low, high = whole_minutes(dataset, (start, end))
+    values = {"dataset": dataset.name, "start": start, "end": end, "low": low, "high": high, "subject": subject}
     cursor.execute(statement("row_versions", **names), values)
     width = len(dataset.names)
     found: dict[Key, list[RowVersion]] = defaultdict(list)
-    for row in sorted(cursor.fetchall(), key=lambda row: (row[1], row[0], row[-1] is None, row[-1] or 0)):
+    for row in sorted(cursor.fetchall(), key=lambda row: (row[-1] is None, row[-1] or 0)):
         version = RowVersion(dict(zip(dataset.names, row[:width], strict=True)), *row[width:-1])
-        found[row[0], row[1]].append(version)
-    return dict(found)
+        found[key_of(dataset, version.values)].append(version)
+    order = (dataset.key[1], *dataset.named_by)
+    return dict(sorted(found.items(), key=lambda one: [one[1][-1].values[name] for name in order]))
+
+
+def key_of(dataset: Dataset, values: Mapping[str, Any]) -> Key:
+    """What names the row with these values."""
+    return tuple(values[name] for name in dataset.named_by)
 
 
 def readable(dataset: Dataset, payloads: Sequence[str]) -> pa.Table:
@@ -157,8 +168,8 @@ def _fields(dataset: Dataset, payload: str) -> dict[str, str | None]:
 
 def _keys(dataset: Dataset, payloads: Sequence[str]) -> list[Key | None]:
     rows = readable(dataset, payloads)
-    pairs = zip(rows[dataset.key[0]].to_pylist(), rows[dataset.key[1]].to_pylist(), strict=True)
-    return [None if subject is None or moment is None else (subject, moment) for subject, moment in pairs]
+    pairs = zip(*(rows[name].to_pylist() for name in dataset.named_by), strict=True)
+    return [None if None in pair else pair for pair in pairs]
 
 
 def _called(origin: str, entry: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.analytics.books import Books, Source, readable, row_versions
+from trading_data.analytics.books import Books, Source, key_of, readable, row_versions
 from trading_data.analytics.frames import AMOUNT, NUMBER, TEXT, TIME, frame
 from trading_data.archive.database import Archive
 from trading_data.archive.sql import statement
@@ -73,7 +73,7 @@ def compliance(archive: Archive, start: datetime | str, end: datetime | str) -> 
         books = Books(cursor, TRADE, (row["batch_id"] for row in rows))
     for row in rows:
         batch = books.batch(row["batch_id"])
-        source = row.pop(_TRACED, None) or books.source(row["batch_id"], (row["order_id"], row["timestamp"]))
+        source = row.pop(_TRACED, None) or books.source(row["batch_id"], key_of(TRADE, row))
         row.update({name: getattr(batch, name, None) for name in _BATCH})
         row.update({name: getattr(source, name) for name in _SOURCE})
     rows.sort(key=lambda row: (row["timestamp"] or _LAST, row["order_id"] or "", row["state"] not in _ROWS))

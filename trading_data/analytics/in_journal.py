@@ -70,9 +70,8 @@ def _of_batch(dataset: Dataset, versions: Sequence[RowVersion], at: int) -> list
 
 
 def _runs(client: Client, dataset: Dataset, stretch: Stretch, values: Mapping[str, Any]) -> list[Run]:
-    """The runs of equal entries with the key, the identity and the rank of `values`; entries that were rejected are none."""
+    """The runs of equal entries of the row and the rank of `values`; entries that were rejected are none."""
     subject, time = dataset.key
-    same = [name for name in (subject, time, dataset.identity) if name]
     runs: list[Run] = []
     for reading in read(client, [stretch]):
         found = [
@@ -87,7 +86,9 @@ def _runs(client: Client, dataset: Dataset, stretch: Stretch, values: Mapping[st
         table = to_table(dataset, entries, day_start(values[time].date()))
         for row in table.filter(pc.is_null(table["_kind"])).to_pylist():
             said = {name: _value(dataset, name, row[name]) for name in dataset.names}
-            alike = all(said[name] == values[name] for name in same) and _rank(dataset, said) == _rank(dataset, values)
+            same = all(said[name] == values[name] for name in dataset.named_by)
+            same = same and said[time].date() == values[time].date()  # one of another day was rejected
+            alike = same and _rank(dataset, said) == _rank(dataset, values)
             if alike and (not runs or runs[-1][1] != said):
                 runs.append((f"{row['_ms']}-{row['_seq']}", said))
     return runs

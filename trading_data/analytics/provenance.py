@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from trading_data.analytics.books import Books, row_versions
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from trading_data.analytics.books import Books, RowVersion, key_of, row_versions
 from trading_data.analytics.in_journal import find_entry
 from trading_data.archive.database import Archive
 from trading_data.datasets import dataset_named
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
 from trading_data.live.connection import Client
+from trading_data.reader.archived import whole_days
 from trading_data.times import utc
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -77,7 +80,13 @@ class Provenance:
 
 
 def provenance(
-    archive: Archive, dataset: str | Dataset, subject: str, timestamp: datetime | str, *, client: Client | None = None
+    archive: Archive,
+    dataset: str | Dataset,
+    subject: str,
+    timestamp: datetime | str,
+    *,
+    identity: str | None = None,
+    client: Client | None = None,
 ) -> Provenance:
     """The batch, the run and the journal's entry that a row of the archive came from, and those of the versions before it.
 
@@ -85,19 +94,20 @@ def provenance(
         archive: the archive tier.
         dataset: or its name.
         subject: the symbol of a bar, the order of a fill, the name of a metric.
-        timestamp: of the row; aware, or text with a zone.
+        timestamp: of the row, or of an earlier version of it; aware, or text with a zone.
+        identity: the execution id of a fill, where the order has several at that moment.
         client: from `connect_for_archiver`. With it the entry is looked for in its journal, between the first and the last
             of the batch, as long as it has not been trimmed. If older ones of these have been, it is the oldest one left
             that says what the row says.
 
     Raises:
-        BadInput: the archive has no such row.
+        BadInput: the archive has no such row, or several.
         ArchiveTierError, LiveTierError: a tier is away.
     """
     of = dataset_named(dataset) if isinstance(dataset, str) else dataset
     moment = utc(timestamp, "timestamp")
     with archive.transaction(snapshot=True) as cursor:
-        (versions,) = row_versions(cursor, of, moment, moment + _MICROSECOND, subject).values() or [[]]
+        versions = _versions(cursor, of, subject, moment, identity)
         books = Books(cursor, of, (one.batch_id for one in versions))
     if not versions:
         raise BadInput(
@@ -106,7 +116,7 @@ def provenance(
         )
     found = []
     for at, one in enumerate(versions):
-        batch, source = books.batch(one.batch_id), books.source(one.batch_id, (subject, moment))
+        batch, source = books.batch(one.batch_id), books.source(one.batch_id, key_of(of, one.values))
         if client is not None and source.entry_id is None and batch is not None and batch.origin == "journal":
             source = replace(source, entry_id=find_entry(client, of, source, versions, at))
         found.append(
@@ -120,3 +130,23 @@ def provenance(
             )
         )
     return Provenance(of.name, subject, moment, tuple(found))
+
+
+def _versions(
+    cursor: Cursor, dataset: Dataset, subject: str, moment: datetime, identity: str | None
+) -> list[RowVersion]:
+    """The versions of the one row of which one says this moment; none if there is no such row."""
+    start, end = whole_days(dataset, (moment, moment + _MICROSECOND))
+    found = row_versions(cursor, dataset, start, end, subject)
+    time = dataset.key[1]
+    there = {
+        key: versions
+        for key, versions in found.items()
+        if any(one.values[time] == moment for one in versions) and (identity is None or key[1] == identity)
+    }
+    if len(there) > 1:
+        names = ", ".join(str(name) for _, name in there)
+        raise BadInput(
+            f"the archive has {len(there)} {dataset.title} of {subject} at {moment.isoformat()}: say which as identity, of {names}"
+        )
+    return next(iter(there.values()), [])

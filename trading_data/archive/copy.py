@@ -13,7 +13,7 @@ import pyarrow.csv
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL, Identifier
 
-from trading_data.archive.sql import identifiers
+from trading_data.archive.sql import REPORTED, identifiers
 from trading_data.datasets.declaration import Dataset
 
 _BUFFER = 1 << 20
@@ -21,12 +21,25 @@ _ROWS = 10_000
 
 
 def copy_rows(
-    cursor: Cursor, dataset: Dataset, target: str, rows: pa.Table, batch_id: int, entry: pa.Array | None = None
+    cursor: Cursor,
+    dataset: Dataset,
+    target: str,
+    rows: pa.Table,
+    batch_id: int,
+    entry: pa.Array | None = None,
+    stored: pa.Array | None = None,
 ) -> None:
-    """COPY the dataset's columns of `rows`, with `batch_id` (and `entry`), into the table `target`."""
+    """COPY the dataset's columns of `rows`, with `batch_id` (and `entry`), into the table `target`.
+
+    Rows that are not kept at the moment they report are `stored` at these (int64, µs since 1970).
+    """
     if not rows.num_rows:
         return
     table = rows.select(list(dataset.names))
+    if stored is not None:
+        time = dataset.key[1]
+        table = table.append_column(REPORTED, table[time])
+        table = table.set_column(table.schema.get_field_index(time), time, stored.cast(table.schema.field(time).type))
     table = table.append_column("batch_id", pa.repeat(pa.scalar(batch_id, pa.int64()), table.num_rows))
     if entry is not None:
         table = table.append_column("entry", entry)

@@ -5,7 +5,7 @@ Belongs here: asking, and nothing that changes a row. Does not: deciding (`archi
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -125,6 +125,7 @@ def ask(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped:
     missing = free.copy()
     staged = np.flatnonzero(~free & ~replayed & ~dropped)
     held: dict[int, HeldRow] = {}
+    taken: dict[str, set[int]] = {}
     if len(staged):
         stage.add(staged)
         missing[stage.missing()] = True
@@ -133,7 +134,9 @@ def ask(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped:
             held = _held(stage, entries, acceptance)
             replayed |= _come_again(stage, entries, here, held)
             held |= _taken_over(stage, entries, acceptance, here[~replayed[here] & ~np.isin(here, list(held))])
-    return Known(replayed, dropped, missing, held)
+        if stage.dataset.identity is not None and (held or missing[staged].any()):
+            taken = stage.taken([*staged[missing[staged]].tolist(), *held])
+    return Known(replayed, dropped, missing, held, taken)
 
 
 def _come_again(stage: Stage, entries: ArchivedEntries, staged: Indices, held: Mapping[int, HeldRow]) -> Mask:
@@ -181,11 +184,13 @@ def _held(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance) -> dic
     worse = []
     if ranks is not None:
         sources = stage.rows["source"].take(pa.array(list(found), pa.int64())).to_pylist()
-        worse = [at for at, source in zip(found, sources, strict=True) if ranks.rank(source) > ranks.rank(found[at][1])]
+        worse = [
+            at for at, source in zip(found, sources, strict=True) if ranks.rank(source) > ranks.rank(found[at].source)
+        ]
     kept = stage.kept(worse)
     return {
-        at: HeldRow(row.batch_id, orders.get(at, Order.NEWER), source, identity, at in kept)
-        for at, (row, source, identity) in found.items()
+        at: HeldRow(one.row.batch_id, orders.get(at, Order.NEWER), one.source, at in kept, one.said, one.stored)
+        for at, one in found.items()
     }
 
 
@@ -194,22 +199,32 @@ def _taken_over(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, 
     behind = equal[entries.behind_gaps(stage.rows)[equal]].tolist()
     found = _origins(stage.held(behind)) if behind else {}
     return {
-        at: HeldRow(found[at][0].batch_id, Order.NEWER, *found[at][1:])
+        at: HeldRow(found[at].row.batch_id, Order.NEWER, found[at].source, False, found[at].said, found[at].stored)
         for at, (order, row) in _ordered(stage, entries, acceptance, found, closely=True).items()
         if order is Order.NEWER and may_lie_between(row, acceptance.of(at), entries.with_own(acceptance.journal_of(at)))
     }
 
 
-_Origins = Mapping[int, tuple[RowOrigin, str, str]]
-"""By position: where the archive's row in its place came from, that row's source and its identity."""
+class _Origin(NamedTuple):
+    """Where the archive's row in the place of an entry came from, its source, and the moments it says and is kept at (µs)."""
+
+    row: RowOrigin
+    source: str
+    said: int
+    stored: int
 
 
-def _origins(held: Iterable[tuple[Any, ...]]) -> _Origins:
-    return {at: (RowOrigin(batch, *of), source, identity) for at, batch, source, identity, *of in held}
+def _origins(held: Iterable[tuple[Any, ...]]) -> dict[int, _Origin]:
+    return {at: _Origin(RowOrigin(*origin), source, said, stored) for at, *origin, source, said, stored in held}
 
 
 def _ordered(
-    stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, found: _Origins, *, closely: bool = False
+    stage: Stage,
+    entries: ArchivedEntries,
+    acceptance: Acceptance,
+    found: Mapping[int, _Origin],
+    *,
+    closely: bool = False,
 ) -> dict[int, tuple[Order, Accepted]]:
     """Where rows stand to the archive's, and when and where those were accepted.
 

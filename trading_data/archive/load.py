@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.archive.acceptance import Acceptance
+from trading_data.archive.acceptance import Acceptance, moment_of
 from trading_data.archive.closed import KIND, TOO_LATE, in_closed_days
 from trading_data.archive.coverage import count_again, covered_by, note
 from trading_data.archive.database import Archive
@@ -21,7 +21,7 @@ from trading_data.archive.known import ArchivedEntries, ask
 from trading_data.archive.ledger import ranges_of
 from trading_data.archive.loaded import Loaded, from_ledger
 from trading_data.archive.locks import lock_loads
-from trading_data.archive.plan import KEY_TAKEN, Count, Plan, plan, positions
+from trading_data.archive.plan import OTHER_DAY, Count, Plan, plan, positions
 from trading_data.archive.rejects import Reject, from_batch, from_row, keep, ledger_name
 from trading_data.archive.retried import Retries
 from trading_data.archive.sources import SourceBooks
@@ -127,11 +127,11 @@ def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
     sources = SourceBooks(cursor, dataset, rows.take(pa.array(taken)))
     if len(update):
         stage.add(update)
-        stage.replace(update.tolist())
+        stage.replace(update.tolist(), decided.places)
     if decided.revise:
         stage.keep({at: batch or stage.batch_id for at, batch in decided.revise.items()})
     if len(insert):
-        stage.insert(insert)
+        stage.insert(insert, decided.places)
         note(cursor, dataset, rows, covered_by(dataset, rows, insert))
     days = microseconds(dataset, rows) // DAY_US
     for count in (Count.INSERTED, Count.REPLACED, Count.UNCHANGED):
@@ -140,23 +140,26 @@ def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
             loaded.count(count.name.lower(), day, number)
     changed = np.concatenate([insert, update])
     loaded.touch({day: (low, high) for day, (_, low, high) in per_day(dataset, rows, changed).items()})
+    loaded.touch({day: (day * DAY_US, (day + 1) * DAY_US - 1) for day in np.unique(days[decided.moves]).tolist()})
     if len(taken):
         times = pa.compute.min_max(rows[dataset.key[1]].take(pa.array(taken))).as_py()
         loaded.first, loaded.last = times["min"], times["max"]
         loaded.subjects = len(rows[dataset.subject].take(pa.array(taken)).unique())
     if loaded.replaced:
         sources.note_disagreement(stage.bounds)
-        if dataset.about not in dataset.key:
+        if dataset.about not in dataset.key or decided.moves:
             count_again(cursor, dataset, list(loaded.touched))
 
 
 def _reason(dataset: Dataset, rows: pa.Table, at: int, kind: str, said: str) -> str:
     """Why a row goes to quarantine, in words; `said` is what the plan says of it."""
-    subject, time = dataset.key
-    if kind == KEY_TAKEN:
+    if kind == OTHER_DAY:
+        subject, time = dataset.key
+        name = dataset.identity or subject
         return (
-            f"the key ({rows[subject][at]}, {rows[time][at]}) belongs to {dataset.identity} {said}; "
-            f"this is {rows[dataset.identity or subject][at]}, another one, and one key cannot hold both"
+            f"{name} {rows[name][at]} of {subject} {rows[subject][at]} is there at {moment_of(int(said)).isoformat()}, this says "
+            f"{rows[time][at].as_py().isoformat()}, and a row cannot leave its day: discard this entry if that moment is right, or "
+            f"retry it with `--set {time}=…` for a moment of that day, or with `--set {name}=…` if it is another one"
         )
     if kind == KIND:
         return said.format(table=dataset.table)

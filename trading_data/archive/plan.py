@@ -5,19 +5,21 @@
 | is archived already (same journal, same incarnation, inside an archived range; or recognised) | replayed | nothing |
 | was rejected on its way, or again now | quarantined | a quarantined entry |
 | lies on a day that retention has dropped | quarantined | a quarantined entry |
-| has the key of another execution | quarantined | a quarantined entry |
+| says another day than the version before it, in a dataset whose rows have an identity | quarantined | a quarantined entry |
 | cannot be ordered: the archive's row may be newer or not | quarantined | a quarantined entry |
-| is the first of its key | inserted | a row |
+| is the first of its row | inserted | a row, at its moment, or at a free one where the table keeps another row there |
 | says what the version before it says | unchanged | nothing |
 | says so, but entries between the two may still be on their way | replaced | a revision of that version, a row |
-| is newer than the version before it, or from a better source | replaced | a revision of that version, a row |
+| is newer than the version before it, or from a better source | replaced | a revision of that version, a row where that was, \
+or at its own moment, or a free one, if it says another moment |
 | is older than the archive's row, or from a worse source | replaced | a revision of itself |
 
+Versions of one row agree in the key; where rows have an identity, in the subject and it, and may say several moments of one day.
 Each entry has exactly one count, so a batch offers what its counts add up to. Belongs here: this table. Does not: asking the
-archive (`archive.known`) and writing (`archive.apply`).
+archive (`archive.known`), which moments are free (`archive.places`) and writing (`archive.load`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -26,10 +28,11 @@ import numpy as np
 import pyarrow as pa
 
 from trading_data.archive.order import Order
-from trading_data.archive.versions import Indices, Mask, encoded, equal_to_previous, key_order
+from trading_data.archive.places import displaced
+from trading_data.archive.versions import DAY_US, Indices, Mask, by_row, encoded, equal_to_previous, microseconds
 from trading_data.datasets.declaration import Dataset
 
-KEY_TAKEN, NOT_ORDERED = "key taken", "cannot be ordered"
+OTHER_DAY, NOT_ORDERED = "another day", "cannot be ordered"
 
 
 class Count(IntEnum):
@@ -44,21 +47,23 @@ class Count(IntEnum):
 
 @dataclass(frozen=True)
 class HeldRow:
-    """The row that the archive has for the key of an entry: with other values than the entry's, or to be replaced all the same.
+    """The row that the archive has of an entry: with other values than the entry's, or to be replaced all the same.
 
     Attributes:
         batch_id: the batch that brought it.
         order: where the entry stands to it.
         source: its source; empty for datasets without.
-        identity: its execution id; empty for datasets without.
         kept: whether the newest revision of the entry's own source says what the entry says.
+        said, stored: the moment that it reports and the one at which it is kept, in microseconds since 1970; 0 for datasets whose
+            rows have no identity, since there both are the entry's.
     """
 
     batch_id: int
     order: Order
     source: str = ""
-    identity: str = ""
     kept: bool = False
+    said: int = 0
+    stored: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,14 +73,16 @@ class Known:
     Attributes:
         replayed: which are archived already.
         dropped: which lie on a day that retention has dropped.
-        missing: which have a key that the archive does not hold.
-        held: for those whose key it holds with other values, or with the same that the entry has to replace, by position.
+        missing: of which the archive holds no version.
+        held: for those of which it holds other values, or the same that the entry has to replace, by position.
+        taken: by subject, the moments (µs since 1970) at which it keeps rows in the minutes of these, where rows have an identity.
     """
 
     replayed: Mask
     dropped: Mask
     missing: Mask
     held: Mapping[int, HeldRow] = field(default_factory=dict)
+    taken: Mapping[str, Set[int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -84,7 +91,9 @@ class Plan:
 
     Attributes:
         counts: a `Count` for each row.
-        insert, update: the rows that the archive is to show, whose key it lacks, or holds with other values.
+        insert, update: the rows that the archive is to show, which it lacks, or holds with other values.
+        moves: those of `update` that say another moment than the archive's row.
+        places: the moments (µs since 1970) at which rows are kept that are not kept at the one they report.
         revise: rows that are kept as revisions, and the batch that replaced each (0 for this one).
         reject: rows for quarantine: kind and reason.
     """
@@ -92,6 +101,8 @@ class Plan:
     counts: np.ndarray[Any, np.dtype[np.int8]]
     insert: list[int] = field(default_factory=list)
     update: list[int] = field(default_factory=list)
+    moves: list[int] = field(default_factory=list)
+    places: dict[int, int] = field(default_factory=dict)
     revise: dict[int, int] = field(default_factory=dict)
     reject: dict[int, tuple[str, str]] = field(default_factory=dict)
 
@@ -103,15 +114,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Version:
-    """One entry of a key. `held` is None if the archive lacks the key, or if it has the same values and keeps its row (`equal`)."""
+    """One entry of a row. `held` is None if the archive lacks the row, or if it has the same values and keeps its row (`equal`).
+
+    `said` is the moment that it reports (µs since 1970), where rows have an identity.
+    """
 
     at: int
     values: tuple[Any, ...]
     rank: int = 0
     source: str = ""
-    identity: str = ""
     held: HeldRow | None = None
     equal: bool = False
+    said: int = 0
 
 
 def plan(dataset: Dataset, rows: pa.Table, known: Known, day_dropped: tuple[str, str] = ("", "")) -> Plan:
@@ -130,7 +144,7 @@ def plan(dataset: Dataset, rows: pa.Table, known: Known, day_dropped: tuple[str,
     if not len(chosen):
         return out
     taken = rows if len(chosen) == rows.num_rows else rows.take(pa.array(chosen))
-    order, same_key = key_order(dataset, taken)
+    order, same_key = by_row(dataset, taken)
     hard = _hard(dataset, taken, order, same_key, chosen, known)
     easy = ~hard
     if easy.any():
@@ -138,6 +152,8 @@ def plan(dataset: Dataset, rows: pa.Table, known: Known, day_dropped: tuple[str,
     if hard.any():
         for versions in _by_key(dataset, taken, order[hard], same_key[hard], chosen, known):
             _plan_key(dataset, versions, out)
+    if dataset.identity is not None:
+        _place(dataset, rows, known, out)
     return out
 
 
@@ -192,12 +208,12 @@ def _plan_easy(
 def _by_key(
     dataset: Dataset, rows: pa.Table, order: Indices, same_key: Mask, chosen: Indices, known: Known
 ) -> Iterator[list[Version]]:
-    names = [name for name in dataset.names if name not in dataset.key]
+    names = [name for name in dataset.names if name not in dataset.named_by]
     taken = rows.take(pa.array(order))
     values = list(zip(*(taken[name].to_pylist() for name in names), strict=True))
     ranks = ranks_of(dataset, taken).tolist()
     sources = taken["source"].to_pylist() if dataset.sources else [""] * len(order)
-    identities = taken[dataset.identity].to_pylist() if dataset.identity else [""] * len(order)
+    said = microseconds(dataset, taken).tolist() if dataset.identity else [0] * len(order)
     versions: list[Version] = []
     for place, (at, again) in enumerate(zip(chosen[order].tolist(), same_key.tolist(), strict=True)):
         if versions and not again:
@@ -205,15 +221,15 @@ def _by_key(
             versions = []
         held = known.held.get(at)
         equal = held is None and not known.missing[at]
-        versions.append(Version(at, values[place], ranks[place], sources[place], identities[place], held, equal))
+        versions.append(Version(at, values[place], ranks[place], sources[place], held, equal, said[place]))
     yield versions
 
 
 def _plan_key(dataset: Dataset, versions: Sequence[Version], out: Plan) -> None:
-    """The entries of one key, in the order of their acceptance, against the row that the archive has of it."""
+    """The versions of one row, in the order of their acceptance, against the row that the archive has of it."""
     row = next((one.held for one in versions if one.held is not None), None)
     row_rank = dataset.sources.rank(row.source) if dataset.sources and row else 0
-    owner = row.identity if row else versions[0].identity
+    first = row.said if row else versions[0].said
     shown: Version | None = None
     """The version that is shown so far, if it is not the archive's row."""
     kept: dict[str, Version | HeldRow] = {}
@@ -221,8 +237,8 @@ def _plan_key(dataset: Dataset, versions: Sequence[Version], out: Plan) -> None:
     for one in versions:
         by = 0 if shown or row is None else row.batch_id
         rank = shown.rank if shown else row_rank
-        if one.identity != owner:
-            out.quarantine(one.at, KEY_TAKEN, owner)
+        if one.said // DAY_US != first // DAY_US:
+            out.quarantine(one.at, OTHER_DAY, str(first))
         elif shown is None and row is None:
             out.counts[one.at], shown = Count.INSERTED, one
         elif one.values == shown.values if shown else one.equal:
@@ -241,8 +257,31 @@ def _plan_key(dataset: Dataset, versions: Sequence[Version], out: Plan) -> None:
             elif row is not None:
                 kept[row.source] = row
             shown = one
-    if shown is not None:
-        (out.update if row else out.insert).append(shown.at)
+    if shown is not None and row is None:
+        out.insert.append(shown.at)
+    elif shown is not None and row is not None:
+        _update(shown, row, out)
+
+
+def _update(shown: Version, row: HeldRow, out: Plan) -> None:
+    """Have a version take the place of the archive's row, where that is, unless it says another moment."""
+    out.update.append(shown.at)
+    if shown.said != row.said:
+        out.moves.append(shown.at)
+    elif row.stored != row.said:
+        out.places[shown.at] = row.stored
+
+
+def _place(dataset: Dataset, rows: pa.Table, known: Known, out: Plan) -> None:
+    """Find a moment for each row that is new, or says another one than before."""
+    at = positions([*out.insert, *out.moves])
+    if not len(at):
+        return
+    subjects = encoded(rows[dataset.subject].take(pa.array(at)))
+    numbers = {subject: number for number, subject in enumerate(subjects.dictionary.to_pylist())} if known.taken else {}
+    taken = {numbers[subject]: moments for subject, moments in known.taken.items() if subject in numbers}
+    found = displaced(subjects.indices.to_numpy(), microseconds(dataset, rows)[at], taken)
+    out.places |= {int(at[place]): moment for place, moment in found.items()}
 
 
 def _is_older(one: Version, shown: Version | None) -> bool:

@@ -29,6 +29,7 @@ BOOKS: Mapping[str, tuple[str, ...]] = {
     "archive_ledger": ("insert",),
     "archive_range": ("insert", "update", "delete"),
     "archive_entry_hash": ("insert",),
+    "archive_subject_hash": ("insert", "delete"),
     "archive_acknowledged": ("insert", "update"),
     "archive_quarantine": ("insert", "update"),
     "archive_revision": ("insert",),

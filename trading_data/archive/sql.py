@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from psycopg2.sql import SQL, Composable, Composed, Identifier
+from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
 from trading_data.datasets.declaration import Dataset
+
+REPORTED = "reported"
+"""The column of a table whose rows have an identity: the moment that was reported, where the row is kept at another one."""
 
 
 @cache
@@ -48,5 +51,27 @@ def names_of(dataset: Dataset) -> dict[str, Composable]:
         "table": Identifier(dataset.table),
         "subject": Identifier(dataset.key[0]),
         "time": Identifier(dataset.key[1]),
-        "columns": identifiers([*dataset.names, "batch_id"]),
+        "named": Identifier(dataset.named_by[1]),
+        "columns": SQL(", ").join([*(said(dataset, name) for name in dataset.names), Identifier("batch_id")]),
     }
+
+
+def said(dataset: Dataset, name: str, of: str | None = None) -> Composable:
+    """A column of a dataset's table as it was reported: the time may be kept at another moment than that."""
+    column = Identifier(of, name) if of else Identifier(name)
+    if dataset.identity is None or name != dataset.key[1]:
+        return column
+    return SQL("coalesce({}, {})").format(Identifier(of, REPORTED) if of else Identifier(REPORTED), column)
+
+
+def name_in_revision(dataset: Dataset) -> Composable:
+    """What names the row, beside its subject, that a revision is an old version of."""
+    if dataset.identity is None:
+        return SQL('revision."timestamp"')
+    return SQL("(revision.old->>{})").format(Literal(dataset.identity))
+
+
+def same_row(dataset: Dataset, one: str, other: str) -> Composable:
+    """Whether two relations, by name, speak of one row."""
+    pairs = [SQL("{} = {}").format(Identifier(one, name), Identifier(other, name)) for name in dataset.named_by]
+    return SQL(" and ").join(pairs)

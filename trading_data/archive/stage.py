@@ -4,7 +4,7 @@ Every statement is bounded in time and subject by values, so that no other chunk
 here: staging rows, and the statements that compare them. Does not: what becomes of them (`archive.plan`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
-from psycopg2.sql import SQL, Composable, Identifier
+from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from trading_data.archive.copy import copy_rows
-from trading_data.archive.sql import identifiers, names_of, statement
+from trading_data.archive.sql import REPORTED, identifiers, names_of, said, same_row, statement
+from trading_data.archive.subjects import SubjectDays, pairs_of
 from trading_data.archive.versions import Indices, Mask, encoded, microseconds
 from trading_data.datasets.declaration import Dataset
+from trading_data.times import DAY, floor
 
 _LOCAL = """
     set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0;
@@ -35,20 +37,24 @@ class Stage:
     def __init__(self, cursor: Cursor, dataset: Dataset, rows: pa.Table, batch_id: int) -> None:
         """Nothing is staged yet."""
         self.cursor, self.dataset, self.rows, self.batch_id = cursor, dataset, rows, batch_id
-        self._names = names_of(dataset)
-        self._values = [name for name in dataset.names if name not in dataset.key]
+        self._names = names_of(dataset) | _names_of_rows(dataset)
+        self._values = [name for name in dataset.names if name not in dataset.named_by]
         times, subjects = pc.min_max(rows[dataset.key[1]]).as_py(), pc.min_max(rows[dataset.subject]).as_py()
         self.bounds = {"low": times["min"], "high": times["max"], "first": subjects["min"], "last": subjects["max"]}
+        self._windows = [self.bounds]
+        self._days: SubjectDays | None = None
         self._staged = np.zeros(rows.num_rows, dtype=bool)
         switch = "off" if rows.num_rows > _NESTED_LOOP_ROWS else "on"
         cursor.execute(SQL(_LOCAL).format(SQL(switch)))
 
     def free(self) -> Mask:
-        """The rows whose key the archive cannot hold, because it holds nothing in their window.
+        """The rows of which the archive can hold no version, because it holds nothing in their window.
 
         The window is the batch's; where there is something in it and the batch has many rows a subject, as when a journal was
-        cut between two batches, each subject's own.
+        cut between two batches, each subject's own. Where rows have an identity, any moment.
         """
+        if self.dataset.identity is not None:
+            return self._of_new_subjects()
         rows = self.rows.num_rows
         self.execute("window_is_empty", self.bounds)
         if (self.cursor.fetchone() or (False,))[0]:
@@ -71,6 +77,13 @@ class Stage:
         found: Mask = ~np.isin(of_row, [at for at, subject in enumerate(names) if subject in held])
         return found
 
+    def _of_new_subjects(self) -> Mask:
+        subjects = encoded(self.rows[self.dataset.subject])
+        self._days = SubjectDays(self.cursor, self.dataset, subjects.dictionary.to_pylist())
+        self._windows = [{**self.bounds, "low": low, "high": high} for low, high in self._days.spans]
+        found: Mask = ~self._days.known[subjects.indices.to_numpy()]
+        return found
+
     def add(self, positions: Indices) -> None:
         """Stage rows that are not staged yet."""
         new = positions[~self._staged[positions]]
@@ -83,25 +96,33 @@ class Stage:
             copy_rows(self.cursor, self.dataset, "stage", self.rows.take(pa.array(new)), self.batch_id, entry)
 
     def missing(self) -> Indices:
-        """The staged rows whose key the archive does not hold."""
-        self.execute("staged_missing", self.bounds)
-        return np.array((self.cursor.fetchone() or ([],))[0], dtype=np.int64)
+        """The staged rows of which the archive holds no version."""
+        missing = np.flatnonzero(self._staged)
+        for window in self._windows:
+            self.execute("staged_missing", window)
+            missing = np.intersect1d(missing, (self.cursor.fetchone() or ([],))[0])
+        return missing.astype(np.int64)
 
     def held(self, equal: Sequence[int] | None = None) -> list[tuple[Any, ...]]:
-        """The staged rows whose key it holds with other values: (position, batch, source, identity, origin, first, last µs).
+        """The staged rows of which it holds other values: (position, batch, origin, first, last µs, source, said, stored µs).
 
-        Or `equal`, positions of staged rows whose key it holds with the same values.
+        Or `equal`, positions of staged rows of which it holds the same values.
         """
-        nothing = SQL("''")
-        dataset = self.dataset
-        self.execute(
-            "staged_held",
-            {**self.bounds, "equal": equal},
-            known_source=Identifier("known", "source") if dataset.sources else nothing,
-            known_identity=Identifier("known", dataset.identity) if dataset.identity else nothing,
-            **self._compared(),
-        )
-        return self.cursor.fetchall()
+        source = Identifier("known", "source") if self.dataset.sources else SQL("''")
+        found = []
+        for window in self._windows:
+            self.execute("staged_held", {**window, "equal": equal}, known_source=source, **self._compared())
+            found += self.cursor.fetchall()
+        return found
+
+    def taken(self, positions: Sequence[int]) -> dict[str, set[int]]:
+        """By subject, the moments (µs since 1970) at which the archive keeps rows in the minutes of these staged ones."""
+        found: dict[str, set[int]] = {}
+        for window in self._windows:
+            self.execute("moments_taken", {**window, "entries": list(positions)})
+            for subject, moments in self.cursor.fetchall():
+                found.setdefault(subject, set()).update(moments)
+        return found
 
     def kept(self, positions: Sequence[int]) -> set[int]:
         """Which of these staged rows say what the newest revision of their source says."""
@@ -111,14 +132,20 @@ class Stage:
         """Which of these staged rows say what any revision of their key says."""
         return self._among("staged_revised", positions)
 
-    def replace(self, positions: Sequence[int]) -> None:
-        """Have these staged rows replace the archive's, which are kept as revisions."""
+    def replace(self, positions: Sequence[int], places: Mapping[int, int]) -> None:
+        """Have these staged rows replace the archive's, which are kept as revisions; some at another moment than they report."""
+        placed = [at for at in positions if at in places]
         self.cursor.execute("drop table if exists changed")
-        self.execute("changed", {"entries": list(positions)})
-        self.execute("keep_revision", {"dataset": self.dataset.name, "batch_id": self.batch_id, **self.bounds})
+        moments = [_moment(places[at]) for at in placed]
+        self.execute("changed", {"entries": list(positions), "placed": placed, "moments": moments})
+        for window in self._windows:
+            self.execute("keep_revision", {"dataset": self.dataset.name, "batch_id": self.batch_id, **window})
         self.execute("changed_bounds", {})
         subjects, low, high = self.cursor.fetchone() or (None, None, None)
-        self.execute("replace_changed", {"subjects": subjects, "low": low, "high": high}, assignments=self._assigned())
+        values = {"subjects": subjects, "low": low, "high": high}
+        if self.dataset.identity is not None:  # the row may be anywhere in the day that is reported
+            values |= {"low": floor(low, DAY), "high": floor(high, DAY) + DAY}
+        self.execute("replace_changed", values, assignments=self._assigned())
 
     def keep(self, replaced_by: dict[int, int]) -> None:
         """Keep rows (by position) as revisions, each replaced by a batch."""
@@ -127,9 +154,21 @@ class Stage:
         values = {"entries": at, "replaced_by": [replaced_by[one] for one in at], "dataset": self.dataset.name}
         self.execute("keep_staged", values)
 
-    def insert(self, positions: Indices) -> None:
-        """Add rows whose key the archive lacks."""
-        copy_rows(self.cursor, self.dataset, self.dataset.table, self.rows.take(pa.array(positions)), self.batch_id)
+    def insert(self, positions: Indices, places: Mapping[int, int]) -> None:
+        """Add rows that the archive lacks; some at another moment than they report."""
+        moved = np.isin(positions, list(places))
+        table = self.dataset.table
+        copy_rows(self.cursor, self.dataset, table, self.rows.take(pa.array(positions[~moved])), self.batch_id)
+        if moved.any():
+            rows = self.rows.take(pa.array(positions[moved]))
+            stored = pa.array([places[at] for at in positions[moved].tolist()], pa.int64())
+            copy_rows(self.cursor, self.dataset, table, rows, self.batch_id, stored=stored)
+        if self._days is not None:
+            self._days.keep(*self._subjects_and_days(positions))
+
+    def _subjects_and_days(self, positions: Indices) -> tuple[Indices, Indices]:
+        subjects = encoded(self.rows[self.dataset.subject]).indices.to_numpy()
+        return pairs_of(subjects[positions], microseconds(self.dataset, self.rows)[positions])
 
     def execute(self, name: str, values: dict[str, Any], **names: Composable) -> None:
         """Run a statement on the dataset's table."""
@@ -143,15 +182,49 @@ class Stage:
 
     def _compared(self) -> dict[str, Composable]:
         return {
-            "known_values": identifiers(self._values, "known"),
+            "known_values": SQL(", ").join(said(self.dataset, name, "known") for name in self._values),
             "stage_values": identifiers(self._values, "stage"),
         }
 
     def _assigned(self) -> Composable:
-        pairs = [
-            SQL("{} = changed.{}").format(Identifier(name), Identifier(name)) for name in [*self._values, "batch_id"]
-        ]
+        names = [name for name in self.dataset.names if name not in self.dataset.key]
+        pairs = [SQL("{} = changed.{}").format(Identifier(name), Identifier(name)) for name in [*names, "batch_id"]]
+        if self.dataset.identity is not None:
+            time = Identifier(self.dataset.key[1])
+            reported = SQL("{} = changed.place, {} = nullif(changed.{}, changed.place)")
+            pairs.append(reported.format(time, Identifier(REPORTED), time))
         return SQL(", ").join(pairs)
+
+
+def _names_of_rows(dataset: Dataset) -> dict[str, Composable]:
+    """What statements on the stage need, where a row is known by its key or by its identity: it is told as it was reported."""
+    time, stage = dataset.key[1], SQL("(to_jsonb(stage) - '{{batch_id,entry,{}}}'::text[])").format(SQL(REPORTED))
+    names: dict[str, Composable] = {
+        "same_row": same_row(dataset, "known", "stage"),
+        "changed_row": same_row(dataset, "known", "changed"),
+        "stage_row": stage,
+        "known_time": said(dataset, time, "known"),
+    }
+    of_row = SQL("revision.dataset = %(dataset)s and revision.subject = {}").format(
+        Identifier("stage", dataset.subject)
+    )
+    if dataset.identity is None:
+        nothing, of_time = SQL("0"), SQL('{} and revision."timestamp" = {}')
+        return names | {
+            "of_row": of_time.format(of_row, Identifier("stage", time)),
+            "known_row": SQL("to_jsonb(known) - 'batch_id'"),
+            "known_said": nothing,
+            "known_stored": nothing,
+        }
+    micro = SQL("(extract(epoch from {}) * 1000000)::bigint")
+    of_identity = SQL("{} and revision.old->>{} = {}")
+    as_said = SQL("(to_jsonb(known) - '{{batch_id,{}}}'::text[]) || jsonb_build_object({}, {})")
+    return names | {
+        "of_row": of_identity.format(of_row, Literal(dataset.identity), Identifier("stage", dataset.identity)),
+        "known_row": as_said.format(SQL(REPORTED), Literal(time), said(dataset, time, "known")),
+        "known_said": micro.format(said(dataset, time, "known")),
+        "known_stored": micro.format(Identifier("known", time)),
+    }
 
 
 def _moment(microsecond: int) -> datetime:

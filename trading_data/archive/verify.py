@@ -120,7 +120,7 @@ def _read_whole(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
 
 
 def _check_deep(archive: Archive, dataset: Dataset, day: date) -> Iterator[Finding]:
-    """One day: each aggregate equals raw where no refresh waits, and no key is there twice."""
+    """One day: each aggregate equals raw where no refresh waits, and no row is there twice."""
     bounds = {"start": day_start(day), "end": day_start(day) + DAY}
     for aggregate in dataset.aggregates:
         if _waits(archive, dataset, aggregate, day):
@@ -133,7 +133,8 @@ def _check_deep(archive: Archive, dataset: Dataset, day: date) -> Iterator[Findi
         cursor.execute(statement("keys_twice", **names_of(dataset)), bounds)
         twice = (cursor.fetchone() or (0,))[0]
     if twice:
-        said = f"{twice:,} keys of {dataset.table} are there more than once: its primary key is gone or broken"
+        names = ", ".join(dataset.named_by)
+        said = f"{twice:,} rows of {dataset.table}, named by {names}, are there more than once: its primary key is gone or broken"
         yield Finding(
             dataset.name, day, False, "keys", said, f"trading-data psql --owner -c 'reindex table {dataset.table}'"
         )

@@ -17,14 +17,25 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 DAY_US = 86_400_000_000
 
 
-def key_order(dataset: Dataset, rows: pa.Table, also: str | None = None) -> tuple[Indices, Mask]:
-    """The positions of the rows by key and then acceptance, and which of them have the key of the one before.
+def by_row(dataset: Dataset, rows: pa.Table) -> tuple[Indices, Mask]:
+    """The positions of the entries by the row they are versions of and then acceptance, and which are of the row of the one before.
 
-    `also` names a text column that is to be taken for a part of the key.
+    Rows are in the order of their keys; where they have an identity, in any.
     """
+    if dataset.identity is None:
+        return _together([microseconds(dataset, rows), codes(rows[dataset.subject])])
+    return _together([encoded(rows[name]).indices.to_numpy() for name in reversed(dataset.named_by)])
+
+
+def in_key_order(dataset: Dataset, rows: pa.Table) -> Indices:
+    """The positions of the rows by subject and time, and where they have an identity by that."""
     parts = [microseconds(dataset, rows), codes(rows[dataset.subject])]
-    if also is not None:
-        parts.insert(0, codes(rows[also]))
+    if dataset.identity is not None:
+        parts.insert(0, codes(rows[dataset.identity]))
+    return np.lexsort(parts)
+
+
+def _together(parts: list[Indices]) -> tuple[Indices, Mask]:
     order = np.lexsort(parts)
     same = np.zeros(len(order), dtype=bool)
     same[1:] = np.logical_and.reduce([part[order][1:] == part[order][:-1] for part in parts])
@@ -53,39 +64,15 @@ def encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
 
 
 def equal_to_previous(dataset: Dataset, rows: pa.Table, order: Indices) -> Mask:
-    """Which rows, in this order, have the same values (but for the key) as the one before."""
+    """Which rows, in this order, have the same values (but for what names the row) as the one before."""
     equal = np.ones(len(order), dtype=bool)
     for column in dataset.columns:
-        if column.name in dataset.key:
+        if column.name in dataset.named_by:
             continue
         values = codes(rows[column.name]) if column.type in ("text", "decimal") else rows[column.name].to_numpy()
         values = values[order]
         equal[1:] &= values[1:] == values[:-1]
     return equal
-
-
-def identity_conflicts(dataset: Dataset, rows: pa.Table, owners: dict[tuple[str, int], str]) -> list[tuple[int, str]]:
-    """Rows whose key belongs to another identity: the archive's (`owners`), or that of the key's first entry.
-
-    Returns:
-        Position of the row and the identity that has the key, for each.
-    """
-    if dataset.identity is None or not rows.num_rows:
-        return []
-    order, same_key = key_order(dataset, rows)
-    if not same_key.any() and not owners:
-        return []
-    subjects = rows[dataset.subject].to_pylist()
-    identities = rows[dataset.identity].to_pylist()
-    times = microseconds(dataset, rows)
-    found = []
-    owner = ""
-    for at, continues in zip(order.tolist(), same_key.tolist(), strict=True):
-        if not continues:
-            owner = owners.get((subjects[at], int(times[at])), identities[at])
-        if identities[at] != owner:
-            found.append((at, owner))
-    return found
 
 
 def per_day(dataset: Dataset, rows: pa.Table, positions: Indices) -> dict[int, tuple[int, int, int]]:

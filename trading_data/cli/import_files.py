@@ -13,8 +13,8 @@ import click
 
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import PLURALS, dataset_named
-from trading_data.datasets.codec import Reason
 from trading_data.datasets.declaration import Dataset
+from trading_data.datasets.rules import Reason
 from trading_data.errors import BadInput
 from trading_data.file_form import FileForm, WrongColumns, options_for
 from trading_data.file_form import command as import_command

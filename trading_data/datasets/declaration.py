@@ -93,8 +93,8 @@ class Dataset:
         latest: the hash with the newest value, for producers that do not journal; None where there is none to sample.
         columns: key columns first; exactly the fields of a journal entry plus the column that the key carries.
         key: the primary key; its last column is the time.
-        identity: a column in which two entries with one key have to agree to be versions of one another. Where they
-            differ, both are kept: the first as the row, the second in quarantine.
+        identity: a column that names a row of its subject; None where the time does. Several rows of a subject may then say one
+            moment: the table keeps those that come later at the next free microsecond, and beside it what was reported.
         ordered: pairs of columns whose first must not exceed the second.
         hot_window: how long an archived entry stays in its journal.
         segment_by, order_by: columnstore settings. The order is the key's time.
@@ -175,6 +175,11 @@ class Dataset:
     def subject(self) -> str:
         """The key column that is not the time: what the rows are about."""
         return self.key[0]
+
+    @property
+    def named_by(self) -> tuple[str, str]:
+        """The columns that name a row: entries that agree in them are versions of one another."""
+        return self.key if self.identity is None else (self.subject, self.identity)
 
     @property
     def about(self) -> str:

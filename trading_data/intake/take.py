@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from trading_data.datasets import codec
-from trading_data.datasets.codec import Reason, plain
+from trading_data.datasets.codec import plain
 from trading_data.datasets.declaration import Dataset
+from trading_data.datasets.rules import Reason
 from trading_data.intake import batch
 from trading_data.intake.batch import Batch, JournalRange
 from trading_data.intake.entries import blank_bad, sparse

@@ -4,21 +4,26 @@ Belongs here: the statements. Does not: what is not in the archive yet (`waiting
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL, Composable, Identifier
 
 from trading_data.archive.acceptance import RowOrigin
 from trading_data.archive.rejects import ledger_name
-from trading_data.archive.sql import names_of, statement
+from trading_data.archive.sql import names_of, same_row, statement
+from trading_data.archive.subjects import SubjectDays
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Aggregate, Dataset
-from trading_data.reader.columns import copied, listed, out, schema_of, time_column
+from trading_data.reader.columns import columns_out, copied, listed, out, schema_of, time_column
+from trading_data.times import DAY, ceil, floor
 
 Range = tuple[datetime, datetime]
 """Half-open, aware, UTC."""
+_SQL_TYPES = ("text", "timestamptz")
+_MINUTE, _MICROSECOND = timedelta(minutes=1), timedelta(microseconds=1)
 
 
 def read_rows(
@@ -28,12 +33,55 @@ def read_rows(
     names = {
         **names_of(dataset),
         "relation": Identifier(dataset.table),
-        "columns": SQL(", ").join(out(column.name, column.type) for column in dataset.columns),
+        "columns": columns_out(dataset),
         "filter": Identifier(dataset.about),
         "or_also": SQL("or {} = any(%(also)s)").format(Identifier(dataset.subject)) if also else SQL(""),
     }
-    values = {"start": one[0], "end": one[1], "subjects": listed(about), "also": list(also)}
-    return copied(cursor, statement("read_rows", **names), values, codec.schema(dataset))
+    start, end = whole_minutes(dataset, one)
+    values = {"start": start, "end": end, "subjects": listed(about), "also": list(also)}
+    found = copied(cursor, statement("read_rows", **names), values, codec.schema(dataset))
+    return found if (start, end) == one else inside(dataset, found, one)
+
+
+def read_versions(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> pa.Table:
+    """The archive's rows that some rows, of a dataset whose rows have an identity, are versions of, whatever moment they say."""
+    names = rows[dataset.named_by[1]].unique()
+    subjects = rows[dataset.subject].unique().to_pylist()
+    days = SubjectDays(cursor, dataset, subjects) if subjects else None
+    parts = [codec.schema(dataset).empty_table()]
+    if days is not None:
+        known = [subject for subject, there in zip(subjects, days.known.tolist(), strict=True) if there]
+        own = {**names_of(dataset), "relation": Identifier(dataset.table), "columns": columns_out(dataset)}
+        command = statement("read_rows", **own, filter=Identifier(dataset.subject), or_also=SQL(""))
+        for low, high in days.spans:
+            values = {"start": low, "end": high + _MICROSECOND, "subjects": known}
+            found = copied(cursor, command, values, codec.schema(dataset))
+            parts.append(found.filter(pc.is_in(found[dataset.named_by[1]], names)))
+    return pa.concat_tables(parts)
+
+
+def inside(dataset: Dataset, rows: pa.Table, one: Range) -> pa.Table:
+    """Of some rows those that say a moment in a range."""
+    times = rows[dataset.key[1]]
+    low, high = (pa.scalar(edge, times.type) for edge in one)
+    return rows.filter(pc.and_(pc.greater_equal(times, low), pc.less(times, high)))
+
+
+def whole_minutes(dataset: Dataset, one: Range) -> Range:
+    """Where the rows of a range may be kept: where they have an identity, anywhere in the minute that they say."""
+    return one if dataset.identity is None else (floor(one[0], _MINUTE), _upto(one[1], _MINUTE))
+
+
+def whole_days(dataset: Dataset, one: Range) -> Range:
+    """Where the rows may be kept of which a version lies in a range: where they have an identity, anywhere in its days."""
+    return one if dataset.identity is None else (floor(one[0], DAY), _upto(one[1], DAY))
+
+
+def _upto(moment: datetime, width: timedelta) -> datetime:
+    try:
+        return ceil(moment, width)
+    except OverflowError:
+        return moment
 
 
 def read_aggregate(
@@ -43,7 +91,9 @@ def read_aggregate(
     schema = schema_of(dataset, aggregate)
     names = {
         "relation": Identifier(aggregate.name),
-        "columns": SQL(", ").join(out(name, "time" if name == "bucket" else "") for name in aggregate.columns),
+        "columns": SQL(", ").join(
+            out(Identifier(name), "time" if name == "bucket" else "") for name in aggregate.columns
+        ),
         "time": Identifier("bucket"),
         "filter": Identifier(dataset.about),
         "or_also": SQL(""),
@@ -54,16 +104,21 @@ def read_aggregate(
 
 def read_newest(cursor: Cursor, dataset: Dataset, subjects: Sequence[str]) -> pa.Table:
     """The newest row of each subject that has one."""
-    found = SQL(", ").join(out(column.name, column.type, "found") for column in dataset.columns)
-    command = statement("newest_rows", **names_of(dataset), found_columns=found)
+    command = statement("newest_rows", **names_of(dataset), found_columns=columns_out(dataset, "found"))
     return copied(cursor, command, {"subjects": list(subjects)}, codec.schema(dataset))
 
 
 def row_origins(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> list[tuple[RowOrigin, str]]:
     """Where each of these rows of the archive came from, and the journal of its subject as the ledger names it."""
     subjects, times = rows[dataset.subject].to_pylist(), rows[dataset.key[1]].to_pylist()
-    values = {"subjects": subjects, "times": times, "low": min(times), "high": max(times)}
-    cursor.execute(statement("row_origins", **names_of(dataset)), values)
+    low, high = whole_minutes(dataset, (min(times), max(times) + _MICROSECOND))
+    names = rows[dataset.named_by[1]].to_pylist()
+    values = {"subjects": subjects, "names": names, "low": low, "high": high}
+    own = {
+        "same_row": same_row(dataset, "known", "asked"),
+        "named_as": SQL(_SQL_TYPES[dataset.named_by[1] in dataset.key]),
+    }
+    cursor.execute(statement("row_origins", **names_of(dataset), **own), values)
     found = {at - 1: RowOrigin(*of) for at, *of in cursor.fetchall()}
     return [(found[at], ledger_name(dataset.journal_of(subject))) for at, subject in enumerate(subjects)]
 

@@ -12,13 +12,13 @@ from datetime import datetime
 
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
-from psycopg2.sql import SQL, Identifier
+from psycopg2.sql import Identifier
 
-from trading_data.archive.sql import names_of, statement
+from trading_data.archive.sql import name_in_revision, names_of, said, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
-from trading_data.reader.archived import Range
-from trading_data.reader.columns import copied, listed, out
+from trading_data.reader.archived import Range, whole_days
+from trading_data.reader.columns import columns_out, copied, listed
 
 
 def read_as_of(cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, one: Range, as_of: datetime) -> pa.Table:
@@ -28,11 +28,16 @@ def read_as_of(cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, on
     """
     names = {
         **names_of(dataset),
-        "columns": SQL(", ").join(out(column.name, column.type, "known") for column in dataset.columns),
-        "old_columns": SQL(", ").join(out(column.name, column.type, "old") for column in dataset.columns),
+        "columns": columns_out(dataset, "known"),
+        "old_columns": columns_out(dataset, "old"),
+        "said": said(dataset, dataset.key[1], "known"),
+        "of_subject": name_in_revision(dataset),
         "filter": Identifier(dataset.about),
     }
+    low, high = whole_days(dataset, one)
     values = {
+        "low": low,
+        "high": high,
         "dataset": dataset.name,
         "start": one[0],
         "end": one[1],

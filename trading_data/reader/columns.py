@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
-from psycopg2.sql import SQL, Composable, Identifier
+from psycopg2.sql import SQL, Composable
 
+from trading_data.archive.sql import said
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Aggregate, Dataset
 
@@ -20,10 +21,14 @@ _WORTH_THREADS = 1 << 20
 """Bytes from which on handing them to threads is quicker than doing without."""
 
 
-def out(name: str, kind: str, of: str | None = None) -> Composable:
+def out(column: Composable, kind: str) -> Composable:
     """A column as a statement has to return it: a time as microseconds since 1970, anything else as it is."""
-    column = Identifier(of, name) if of else Identifier(name)
     return SQL("(extract(epoch from {}) * 1000000)::bigint").format(column) if kind == "time" else column
+
+
+def columns_out(dataset: Dataset, of: str | None = None) -> Composable:
+    """All columns of a dataset's rows, as `out` returns them and as they were reported."""
+    return SQL(", ").join(out(said(dataset, column.name, of), column.type) for column in dataset.columns)
 
 
 def listed(values: Sequence[str] | None) -> list[str] | None:

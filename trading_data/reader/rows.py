@@ -14,7 +14,16 @@ from trading_data.aggregates.refresh import merge, window
 from trading_data.archive.versions import Mask, codes, microseconds
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
-from trading_data.reader.archived import Range, occupied, read_aggregate, read_newest, read_rows
+from trading_data.reader.archived import (
+    Range,
+    inside,
+    occupied,
+    read_aggregate,
+    read_newest,
+    read_rows,
+    read_versions,
+    whole_days,
+)
 from trading_data.reader.as_of import read_as_of
 from trading_data.reader.frames import empty, in_order, made, with_tier
 from trading_data.reader.pieces import Piece
@@ -37,8 +46,10 @@ def rows(question: Question, sight: Sight, one: Range) -> pa.Table:
     if question.as_of is not None and sight.cursor is not None:
         found = sight.union(read_as_of(sight.cursor, dataset, about, one, question.as_of), [])
     else:
-        waiting = sight.pieces(one)
+        waiting = sight.pieces(one) if dataset.identity is None else _versions_in(sight.pieces(one), one)
         found = sight.union(_archived(question, sight, one, waiting), waiting)
+        if dataset.identity is not None and waiting:
+            found = inside(dataset, found, one)
     if about is not None and question.subjects is None:
         found = found.filter(pc.is_in(found[dataset.about], pa.array(about, pa.string())))
     return found if question.session is None else found.filter(in_session(question.session, found[dataset.key[1]]))
@@ -53,7 +64,7 @@ def buckets(question: Question, sight: Sight, one: Range) -> pa.Table:
         raise ValueError("a question about raw rows has no buckets")
     span = question.rows_of(one)
     waiting = sight.pieces(span)
-    touched = _touched(dataset, waiting, aggregate.width)
+    touched = _touched(dataset, waiting, max(aggregate.width, DAY) if dataset.identity else aggregate.width)
     if sight.cursor is None or sight.books is None or question.from_rows:
         chunks = occupied(sight.cursor, dataset, None, span) if sight.cursor is not None else []
         days = [made(dataset, aggregate, rows(question, sight, day)) for day in _by_day([*chunks, *touched], span)]
@@ -85,10 +96,23 @@ def _archived(question: Question, sight: Sight, one: Range, waiting: Sequence[Pi
     dataset = question.dataset
     if sight.cursor is None:
         return codec.schema(dataset).empty_table()
+    if dataset.identity is not None and waiting:
+        there = read_rows(sight.cursor, dataset, question.about, one)
+        return pa.concat_tables([there, *(read_versions(sight.cursor, dataset, piece.rows) for piece in waiting)])
     also: set[str] = set()
     if question.about is not None and question.subjects is None:
         also.update(*(piece.rows[dataset.subject].unique().to_pylist() for piece in waiting))
     return read_rows(sight.cursor, dataset, question.about, one, sorted(also))
+
+
+def _versions_in(waiting: Sequence[Piece], one: Range) -> list[Piece]:
+    """Of what waits the versions of rows that may be in a range: a row stays in its day, and each version says a moment."""
+    days = whole_days(waiting[0].held.dataset, one) if waiting else one
+    found = [inside(piece.held.dataset, piece.rows, days)[piece.held.dataset.named_by[1]] for piece in waiting]
+    names = pa.chunked_array([chunk for column in found for chunk in column.chunks], pa.string()).unique()
+    others = [pc.invert(pc.is_in(piece.rows[piece.held.dataset.named_by[1]], names)) for piece in waiting]
+    kept = [Piece(piece.held.without(other.to_numpy())) for piece, other in zip(waiting, others, strict=True)]
+    return [piece for piece in kept if piece.rows.num_rows]
 
 
 def _touched(dataset: Dataset, waiting: Sequence[Piece], width: timedelta) -> list[Range]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from trading_data.archive.order import Accepted, Order, compare
 from trading_data.archive.plan import ranks_of
 from trading_data.archive.rejects import ledger_name
-from trading_data.archive.versions import Indices, Mask, equal_to_previous, key_order
+from trading_data.archive.versions import DAY_US, Indices, Mask, by_row, equal_to_previous, in_key_order, microseconds
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.ranges import EntryRange
 from trading_data.reader.pieces import Piece
@@ -25,20 +25,17 @@ Ranges = Callable[[str], Sequence[EntryRange]]
 
 
 def union(dataset: Dataset, archived: pa.Table, waiting: Sequence[Piece], origins: Origins, ranges: Ranges) -> pa.Table:
-    """The newest accepted row of each key, sorted by key, with the column `tier` (`live` or `archive`).
+    """The newest accepted version of each row, sorted by key, with the column `tier` (`live` or `archive`).
 
-    Where a dataset has an identity, a key belongs to the identity that came first; rows of another are in quarantine or
-    on their way there, and are not shown. Nor are rows that come after one of a better source.
+    Versions that say another day than the first one, of a dataset whose rows have an identity, are in quarantine or on their way
+    there, and are not shown. Nor are those that come after one of a better source.
     """
     tables = [archived, *(piece.rows for piece in waiting)]
     whole = pa.concat_tables(tables)
     part = np.repeat(np.arange(len(tables)), [table.num_rows for table in tables])
     if whole.num_rows:
-        order, same_key = key_order(dataset, whole)
-        chosen = order
-        if same_key.any():
-            chosen = _winners(dataset, whole, (order, same_key), _Parts(part, waiting, origins), ranges)
-        if len(chosen) < len(order) or (order[1:] < order[:-1]).any():
+        chosen = _chosen(dataset, whole, _Parts(part, waiting, origins), ranges)
+        if len(chosen) < len(part) or (chosen[1:] < chosen[:-1]).any():
             whole, part = whole.take(pa.array(chosen)), part[chosen]
     return whole.append_column("tier", pa.array(_TIERS, pa.string()).take(pa.array((part > 0).astype(np.int8))))
 
@@ -63,6 +60,17 @@ class _Parts:
         return self._archived[at] if part == 0 else self._waiting[part - 1].accepted(at - int(self._starts[part]))
 
 
+def _chosen(dataset: Dataset, whole: pa.Table, parts: _Parts, ranges: Ranges) -> Indices:
+    """The positions of the rows that are shown, in the order of their keys."""
+    if dataset.identity is not None and not parts.part.any():
+        return in_key_order(dataset, whole)  # the archive alone has each row once
+    order, same_row = by_row(dataset, whole)
+    chosen = _winners(dataset, whole, (order, same_row), parts, ranges) if same_row.any() else order
+    if dataset.identity is not None:
+        chosen = chosen[in_key_order(dataset, whole.take(pa.array(chosen)))]
+    return chosen
+
+
 def _winners(dataset: Dataset, whole: pa.Table, by_key: tuple[Indices, Mask], parts: _Parts, ranges: Ranges) -> Indices:
     """The row of each key, in the order of the keys. Only keys whose rows differ are looked at one by one."""
     order, same_key = by_key
@@ -75,14 +83,14 @@ def _winners(dataset: Dataset, whole: pa.Table, by_key: tuple[Indices, Mask], pa
     parts.ask(whole, rows)
     chosen = whole.take(pa.array(rows))
     ranks = ranks_of(dataset, chosen).tolist()
-    names = [dataset.identity, dataset.subject]
-    identities, subjects = (chosen[name].to_pylist() if name else [""] * len(rows) for name in names)
+    subjects = chosen[dataset.subject].to_pylist()
+    days = [0] * len(rows) if dataset.identity is None else (microseconds(dataset, chosen) // DAY_US).tolist()
     keys = of_key[np.isin(of_key, differing)].tolist()
     shown = -1
     for place, key in enumerate(keys):
         if place == 0 or key != keys[place - 1]:
             shown = place
-        elif identities[place] == identities[shown] and ranks[place] <= ranks[shown]:
+        elif days[place] == days[shown] and ranks[place] <= ranks[shown]:
             archived = ranges(ledger_name(dataset.journal_of(subjects[place])))
             if ranks[place] < ranks[shown] or _is_newer(parts, int(rows[place]), int(rows[shown]), archived):
                 shown = place

@@ -56,7 +56,9 @@ class Held:
         return replace(self, rows=self.rows.filter(pa.array(~rows)))
 
     def of(self, one: Range) -> "Held":
-        """The same with only the rows in a range."""
+        """The same with only the rows in a range; all where rows have an identity: a version may say another moment."""
+        if self.dataset.identity is not None:
+            return self
         times = self.rows[self.dataset.key[1]]
         low, high = pa.scalar(one[0], times.type), pa.scalar(one[1], times.type)
         if not times.null_count and (not len(times) or (low.value <= self.times[0] and self.times[-1] < high.value)):
@@ -86,7 +88,7 @@ class Waiting:
             intake: where batches wait.
             dataset: what to read.
             subjects: what the rows are about, None for all; rows whose key does not tell it are all held.
-            span: the times of the rows that are held.
+            span: the times of the rows that are held; of a dataset whose rows have an identity, all are.
             earliest: start of the first day partition.
         """
         self._client, self._intake, self.dataset = client, intake, dataset

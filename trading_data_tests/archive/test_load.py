@@ -54,17 +54,20 @@ def test_a_correction_replaces_and_is_kept(rig: Rig) -> None:
     assert sorted(old) == [("11.0", 1), ("11.5", 0)] or sorted(old) == [("11", 1), ("11.5", 0)]
 
 
-def test_two_fills_with_one_key_are_both_kept(rig: Rig) -> None:
+def test_two_fills_of_one_moment_are_two_rows(rig: Rig) -> None:
     rig.store.record_trades([fill("o1", "e1"), fill("o1", "e2"), fill("o1", "e1", price=fill().price + 1)])
     (loaded,) = rig.archive_all(TRADE)
-    assert (loaded.inserted, loaded.replaced, loaded.quarantined) == (1, 1, 1)
+    assert (loaded.inserted, loaded.replaced, loaded.quarantined) == (2, 1, 0)
     rig.store.record_trades([fill("o1", "e3"), fill("o1", "e1", price=fill().price + 1)])
     (loaded,) = rig.archive_all(TRADE)
-    assert (loaded.inserted, loaded.unchanged, loaded.quarantined) == (0, 1, 1)
-    assert rig.query("select execution_id, price from trade_data") == [("e1", fill().price + 1)]
-    kept = rig.query("select kind, payload::text from archive_quarantine order by quarantine_id")
-    assert [kind for kind, _ in kept] == ["key taken", "key taken"]
-    assert [dict(json.loads(text)["fields"])["execution_id"] for _, text in kept] == ["e2", "e3"]
+    assert (loaded.inserted, loaded.unchanged, loaded.quarantined) == (1, 1, 0)
+    rows = rig.query('select execution_id, price, "timestamp", reported from trade_data order by 1')
+    microsecond = timedelta(microseconds=1)
+    assert rows == [
+        ("e1", fill().price + 1, MOMENT + microsecond, MOMENT),
+        ("e2", fill().price, MOMENT, None),
+        ("e3", fill().price, MOMENT + 2 * microsecond, MOMENT),
+    ]
 
 
 def test_a_rejected_entry_is_kept_whole(rig: Rig) -> None:

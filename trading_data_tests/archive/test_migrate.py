@@ -7,7 +7,7 @@ import pytest
 
 from trading_data.archive import migrate as migrate_module
 from trading_data.archive.migrate import check_schema, migrate
-from trading_data.archive.sql import folder
+from trading_data.archive.sql import REPORTED, folder
 from trading_data.datasets import DATASETS
 from trading_data.errors import SchemaError
 from trading_data_tests.rig import Rig
@@ -58,7 +58,7 @@ def test_a_file_that_fails_leaves_nothing(rig: Rig, copied: Path) -> None:
 def test_tables_and_views_are_as_declared(rig: Rig) -> None:
     for dataset in DATASETS.values():
         columns = rig.query("select column_name from information_schema.columns where table_name = %s", dataset.table)
-        assert {name for (name,) in columns} == {*dataset.names, "batch_id"}
+        assert {name for (name,) in columns} == {*dataset.names, "batch_id", *([REPORTED] if dataset.identity else [])}
         key = rig.query(
             """select a.attname from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
                where i.indrelid = %s::regclass and i.indisprimary order by array_position(i.indkey, a.attnum)""",

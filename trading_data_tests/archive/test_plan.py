@@ -8,10 +8,10 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_data.archive.order import Order
-from trading_data.archive.plan import Count, HeldRow, Known, plan
+from trading_data.archive.places import displaced
+from trading_data.archive.plan import Count, Known, plan
 from trading_data.archive.versions import codes
-from trading_data.datasets import METRICS, TRADE, codec
+from trading_data.datasets import METRICS, codec
 from trading_data_tests.rig import MOMENT
 
 NAMES = st.sampled_from(["a", "b", "Z", "é", "aa"])
@@ -67,19 +67,19 @@ def test_codes_order_like_the_bytes(texts: list[str]) -> None:
         assert (ranked[at] == ranked[next_at]) == (one == other)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["o1", "o2"]), st.sampled_from(["e1", "e2", "e3"])), max_size=12))
-def test_the_first_identity_has_the_key(fills: list[tuple[str, str]]) -> None:
-    columns = {name: [""] * len(fills) for name in TRADE.names}
-    columns |= {"order_id": [one[0] for one in fills], "execution_id": [one[1] for one in fills]}
-    rows = pa.table({**columns, "timestamp": [MOMENT] * len(fills)}, schema=codec.schema(TRADE))
-    holds = np.array([order == "o1" for order, _ in fills], dtype=bool)
-    others = [at for at, (order, execution) in enumerate(fills) if (order, execution) != ("o1", "e2") and order == "o1"]
-    none = np.zeros(len(fills), dtype=bool)
-    of_other = {at: HeldRow(7, Order.NEWER, identity="e2") for at in others}
-    found = plan(TRADE, rows, Known(none, none, ~holds, of_other))
-    owners = {"o1": "e2"}
-    expected = {}
-    for at, (order, execution) in enumerate(fills):
-        if owners.setdefault(order, execution) != execution:
-            expected[at] = ("key taken", owners[order])
-    assert found.reject == expected
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 2, 59_999_999, 60_000_000])), min_size=1, max_size=40),
+    st.dictionaries(st.integers(0, 2), st.sets(st.sampled_from([0, 1, 3, 59_999_998]))),
+)
+def test_each_row_has_a_moment_of_its_own_in_its_minute(
+    rows: list[tuple[int, int]], taken: dict[int, set[int]]
+) -> None:
+    subjects, times = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
+    found = displaced(subjects, times, taken)
+    kept = [(subject, found.get(at, moment)) for at, (subject, moment) in enumerate(rows)]
+    assert len(set(kept)) == len(rows)
+    assert not any(moment in taken.get(subject, ()) for subject, moment in kept)
+    assert [moment // 60_000_000 for _, moment in kept] == [moment // 60_000_000 for _, moment in rows]
+    for at, (subject, moment) in enumerate(rows):
+        first = (subject, moment) not in rows[:at] and moment not in taken.get(subject, ())
+        assert (at not in found) == first

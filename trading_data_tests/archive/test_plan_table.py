@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -50,18 +52,19 @@ def mask(length: int, positions: Sequence[int]) -> Mask:
     return found
 
 
-def check(dataset: Dataset, rows: pa.Table, case: Case) -> None:
+def check(dataset: Dataset, rows: pa.Table, case: Case, taken: Mapping[str, set[int]] = MappingProxyType({})) -> Plan:
     length = rows.num_rows
-    missing = mask(length, range(length) if case.missing else ())
-    known = Known(mask(length, case.replayed), mask(length, case.dropped), missing, case.held)
+    missing = mask(length, range(length) if case.missing else case.insert if case.counts[0] == UNCHANGED else ())
+    known = Known(mask(length, case.replayed), mask(length, case.dropped), missing, case.held, taken)
     found: Plan = plan(dataset, rows, known, ("day dropped", "too late"))
     assert [Count(one) for one in found.counts.tolist()] == list(case.counts)
     assert (sorted(found.insert), sorted(found.update)) == (list(case.insert), list(case.update))
     assert (found.revise, found.reject) == (case.revise, case.reject)
+    return found
 
 
-def held(order: Order, source: str = "", identity: str = "", *, kept: bool = False) -> HeldRow:
-    return HeldRow(ROW, order, source, identity, kept)
+def held(order: Order, source: str = "", *, kept: bool = False) -> HeldRow:
+    return HeldRow(ROW, order, source, kept)
 
 
 ONE_SOURCE = {
@@ -164,47 +167,80 @@ def test_of_several_sources_the_best_wins(case: Case) -> None:
     check(PRICE, pa.table(rows, schema=codec.schema(PRICE)), case)
 
 
-def taken(by: str) -> tuple[str, str]:
-    return "key taken", by
+AT = round(MOMENT.timestamp() * 1_000_000)
+MINUTE, DAY = 60_000_000, 86_400_000_000
+ON_ANOTHER_DAY = ("another day", str(AT))
 
 
-OF_THE_ROW = held(NEWER, identity="e1")
+def there(order: Order = NEWER, said: int = 0, stored: int = 0) -> HeldRow:
+    """The archive's row: when it says it was, and where it is kept, in microseconds after MOMENT."""
+    return HeldRow(ROW, order, said=AT + said, stored=AT + stored)
+
+
 SEVERAL_EXECUTIONS = {
-    "another one second": Case(
-        [("e1", 1), ("e2", 1)], [INSERTED, QUARANTINED], missing=True, insert=[0], reject={1: taken("e1")}
+    "two at one moment": (Case([("e1", 1, 0), ("e2", 1, 0)], [INSERTED] * 2, missing=True, insert=[0, 1]), {}, {1: 1}),
+    "three, and one really at the next": (
+        Case(
+            [(f"e{n}", 1, at) for n, at in enumerate((0, 0, 1, 0))], [INSERTED] * 4, missing=True, insert=[0, 1, 2, 3]
+        ),
+        {},
+        {1: 2, 3: 3},
     ),
-    "another one between": Case(
-        [("e1", 1), ("e2", 1), ("e1", 2)],
-        [INSERTED, QUARANTINED, REPLACED],
-        missing=True,
-        insert=[2],
-        revise={0: 0},
-        reject={1: taken("e1")},
+    "one where the archive has others": (
+        Case([("e3", 1, 0)], [INSERTED], missing=True, insert=[0]),
+        {0, 1, 3},
+        {0: 2},
     ),
-    "another one than the row's": Case([("e2", 1)], [QUARANTINED], {0: OF_THE_ROW}, reject={0: taken("e1")}),
-    "not to be ordered": Case([("e2", 1)], [QUARANTINED], {0: held(UNKNOWN, identity="e1")}, reject={0: taken("e1")}),
-    "the row's own, newer": Case([("e1", 2)], [REPLACED], {0: OF_THE_ROW}, update=[0]),
-    "as the row, and another one": Case(
-        [("e1", 1), ("e2", 1)], [UNCHANGED, QUARANTINED], {1: OF_THE_ROW}, reject={1: taken("e1")}
+    "at the end of a minute": (
+        Case([("e1", 1, MINUTE - 1), ("e2", 1, MINUTE - 1)], [INSERTED] * 2, missing=True, insert=[0, 1]),
+        {},
+        {1: MINUTE - 2},
     ),
-    "the row's own, newer, and another one": Case(
-        [("e1", 2), ("e2", 1)],
-        [REPLACED, QUARANTINED],
-        {0: OF_THE_ROW, 1: OF_THE_ROW},
-        update=[0],
-        reject={1: taken("e1")},
+    "one again": (Case([("e1", 1, 0), ("e1", 1, 0)], [INSERTED, UNCHANGED], missing=True, insert=[0]), {}, {}),
+    "one again at another moment": (
+        Case([("e1", 1, 0), ("e1", 1, 7)], [INSERTED, REPLACED], missing=True, insert=[1], revise={0: 0}),
+        {},
+        {},
     ),
+    "one again on another day": (
+        Case(
+            [("e1", 1, 0), ("e1", 1, DAY)],
+            [INSERTED, QUARANTINED],
+            missing=True,
+            insert=[0],
+            reject={1: ON_ANOTHER_DAY},
+        ),
+        {},
+        {},
+    ),
+    "the row, corrected where it is": (
+        Case([("e1", 2, 0)], [REPLACED], {0: there(stored=4)}, update=[0]),
+        {0, 4},
+        {0: 4},
+    ),
+    "the row, corrected at its moment": (Case([("e1", 2, 0)], [REPLACED], {0: there()}, update=[0]), {0, 4}, {}),
+    "the row, at a free moment": (Case([("e1", 1, 7)], [REPLACED], {0: there(stored=4)}, update=[0]), {0, 4}, {}),
+    "the row, at a moment that is taken": (Case([("e1", 1, 7)], [REPLACED], {0: there()}, update=[0]), {0, 7}, {0: 8}),
+    "the row, on another day": (
+        Case([("e1", 1, DAY)], [QUARANTINED], {0: there()}, reject={0: ON_ANOTHER_DAY}),
+        {0},
+        {},
+    ),
+    "older, at another moment": (Case([("e1", 1, 7)], [REPLACED], {0: there(OLDER)}, revise={0: ROW}), {0}, {}),
+    "the row, and another": (Case([("e1", 1, 0), ("e2", 1, 0)], [UNCHANGED, INSERTED], insert=[1]), {0}, {1: 1}),
 }
 
 
-@pytest.mark.parametrize("case", SEVERAL_EXECUTIONS.values(), ids=SEVERAL_EXECUTIONS.keys())
-def test_a_key_belongs_to_the_first_execution(case: Case) -> None:
+@pytest.mark.parametrize(("case", "taken", "places"), SEVERAL_EXECUTIONS.values(), ids=SEVERAL_EXECUTIONS.keys())
+def test_each_execution_is_a_row(case: Case, taken: set[int], places: dict[int, int]) -> None:
     length = len(case.values)
     rows: dict[str, Sequence[Any]] = {
         **{name: [""] * length for name in TRADE.names},
         "order_id": ["o"] * length,
-        "timestamp": [MOMENT] * length,
-        "execution_id": [execution for execution, _ in case.values],
-        "price": [str(price) for _, price in case.values],
+        "timestamp": [MOMENT + timedelta(microseconds=at) for *_, at in case.values],
+        "execution_id": [execution for execution, *_ in case.values],
+        "price": [str(price) for _, price, _ in case.values],
     }
-    check(TRADE, pa.table(rows, schema=codec.schema(TRADE)), case)
+    known = {"o": {AT + one for one in taken}} if taken else {}
+    found = check(TRADE, pa.table(rows, schema=codec.schema(TRADE)), case, known)
+    assert found.places == {at: AT + moment for at, moment in places.items()}

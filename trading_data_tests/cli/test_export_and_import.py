@@ -32,7 +32,10 @@ def record(rig: Rig, dataset: Dataset, part: int) -> None:
         large = {"open": 731299.99, "high": 731300.01, "low": 0.1 + 0.2, "close": 1 / 3, "volume": 0.0, **LATE}
         rig.store.record_prices([bar("SHIB", part, **small), bar('A,"B" 株', part, **large), bar("NA", part)])
     elif dataset is TRADE:
-        exact: dict[str, Any] = {"quantity": Decimal("1E-18"), "price": Decimal("12345678901234567890.123456789012345678")}
+        exact: dict[str, Any] = {
+            "quantity": Decimal("1E-18"),
+            "price": Decimal("12345678901234567890.123456789012345678"),
+        }
         rig.store.record_trades(
             [
                 fill(f"00{part}", "1e5", commission=Decimal("-0.10"), strategy="", **exact),

@@ -9,9 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 import pandas as pd
+from psycopg2.sql import SQL, Identifier
 
 from trading_data.aggregates.compare import differences
 from trading_data.aggregates.compute import compute
+from trading_data.archive.sql import said
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.keys import drained, lease
@@ -68,7 +70,7 @@ class Model:
 
     def rows(self) -> Sequence[tuple[Any, ...]]:
         """What the dataset has to hold, sorted by key, the columns in its order."""
-        return [tuple(getattr(self.known[key], name) for name in self.dataset.names) for key in sorted(self.known)]
+        return sorted(tuple(getattr(row, name) for name in self.dataset.names) for row in self.known.values())
 
     def check_rows(self) -> None:
         """One row a key, the newest."""
@@ -92,16 +94,17 @@ class Model:
         assert account.accepted == self.rig.accepted(self.dataset)
         assert account.offered == account.accepted + account.replayed
         assert account.missing == 0
-        columns = ", ".join(f'"{name}"' for name in self.dataset.names)
-        assert sorted(self.rig.query(f"select {columns} from {self.dataset.table}")) == self.rows()
+        columns = SQL(", ").join(said(self.dataset, name) for name in self.dataset.names)
+        command = SQL("select {} from {}").format(columns, Identifier(self.dataset.table))
+        assert sorted(self.rig.query(command)) == self.rows()
         for aggregate in self.dataset.aggregates:
             assert differences(self.rig.archive, self.dataset, aggregate, START, END) == []
 
     def _becomes(self, record: Any) -> str:
         """What has to become of an entry, by all that was accepted before."""
-        key = tuple(getattr(record, name) for name in self.dataset.key)
-        before, identity = self.known.get(key), self.dataset.identity
-        if before is not None and identity is not None and getattr(before, identity) != getattr(record, identity):
+        key, time = tuple(getattr(record, name) for name in self.dataset.named_by), self.dataset.key[1]
+        before = self.known.get(key)
+        if before is not None and getattr(before, time).date() != getattr(record, time).date():
             return "quarantined"
         self.known[key] = record
         return "inserted" if before is None else "unchanged" if before == record else "replaced"

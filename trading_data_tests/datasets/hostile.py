@@ -24,7 +24,7 @@ GOOD: dict[str, dict[str, Any]] = {
 }
 
 
-class Side(str, Enum):
+class Side(str, Enum):  # noqa: UP042 - its text is not its value, as callers have it
     """A text that is a member of an enumeration."""
 
     BUY = "buy"

@@ -58,18 +58,17 @@ MOMENTS = st.one_of(
 
 
 class Model:
-    """The accepted rows of one dataset: for each key the newest, but the first one's identity keeps the key."""
+    """The accepted rows of one dataset: of each the newest version that says the day of the first."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
-        self.rows: dict[tuple[str, datetime], Any] = {}
+        self.rows: dict[tuple[Any, ...], Any] = {}
 
     def write(self, record: Any) -> None:
-        subject, time = (getattr(record, name) for name in self.dataset.key)
-        held = self.rows.get((subject, time))
-        identity = self.dataset.identity
-        if held is None or identity is None or getattr(held, identity) == getattr(record, identity):
-            self.rows[subject, time] = record
+        row, time = tuple(getattr(record, name) for name in self.dataset.named_by), self.dataset.key[1]
+        held = self.rows.get(row)
+        if held is None or getattr(held, time).date() == getattr(record, time).date():
+            self.rows[row] = record
 
     def answer(self, about: list[str] | None, start: datetime, end: datetime, interval: str = "raw") -> pd.DataFrame:
         """Without `tier`."""
@@ -80,11 +79,15 @@ class Model:
         made = compute(self.dataset, aggregate, rows)
         return made[(made["bucket"] >= start) & (made["bucket"] < end)]
 
+    def _order(self, row: Any) -> list[Any]:
+        return [getattr(row, name) for name in (*self.dataset.key, *self.dataset.named_by)]
+
     def _frame(self, about: list[str] | None, start: datetime, end: datetime) -> pd.DataFrame:
         chosen = [
             row
-            for key, row in sorted(self.rows.items())
-            if start <= key[1] < end and (about is None or getattr(row, self.dataset.about) in about)
+            for row in sorted(self.rows.values(), key=self._order)
+            if start <= getattr(row, self.dataset.key[1]) < end
+            and (about is None or getattr(row, self.dataset.about) in about)
         ]
         columns = {name: [getattr(row, name) for row in chosen] for name in self.dataset.names}
         exact = {column.name: object for column in self.dataset.columns if column.type == "decimal"}

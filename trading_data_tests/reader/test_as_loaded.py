@@ -8,7 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from psycopg2.sql import SQL, Identifier
 
+from trading_data.archive.sql import said
 from trading_data.datasets import METRICS, PRICE, TRADE, codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.sample import sample
@@ -31,8 +33,9 @@ def stays(rig: Rig, dataset: Dataset, column: str, expected: list[Any]) -> None:
         assert answer(rig, dataset, column) == expected
         step(dataset)
     assert answer(rig, dataset, column) == expected
-    rows = rig.query(f"select {column} from {dataset.table} order by {', '.join(dataset.key)}")
-    assert [value for (value,) in rows] == expected
+    order = SQL(", ").join(said(dataset, name) for name in (*dataset.key, *dataset.named_by))
+    command = SQL("select {} from {} order by {}").format(said(dataset, column), Identifier(dataset.table), order)
+    assert [value for (value,) in rig.query(command)] == expected
 
 
 def write(rig: Rig, second: int, value: float, minute: int = 0) -> None:
@@ -56,14 +59,18 @@ def test_the_newest_of_one_journal(rig: Rig) -> None:
     stays(rig, METRICS, "value", [1.0])
 
 
-def test_a_key_belongs_to_the_first_execution(rig: Rig) -> None:
+def test_fills_of_one_moment_are_all_there(rig: Rig) -> None:
     rig.store.record_trades([fill("o1", "e1"), fill("o1", "e2"), fill("o1", "e1", price=Decimal(12))])
-    stays(rig, TRADE, "execution_id", ["e1"])
-    rig.store.record_trades([fill("o1", "e3"), fill("o2", "e3")])
-    stays(rig, TRADE, "execution_id", ["e1", "e3"])
-    rig.store.record_trades([fill("o2", "e4")])
-    stays(rig, TRADE, "execution_id", ["e1", "e3"])
-    assert rig.account(TRADE).quarantined == 3
+    stays(rig, TRADE, "execution_id", ["e1", "e2"])
+    stays(rig, TRADE, "price", [Decimal(12), fill().price])
+    stays(rig, TRADE, "timestamp", [MOMENT, MOMENT])
+
+
+def test_a_fill_at_another_moment_is_there_once(rig: Rig) -> None:
+    rig.store.record_trades([fill("o1", "e1"), fill("o1", "e2", 1), fill("o1", "e1", 1), fill("o1", "e2", -1500)])
+    stays(rig, TRADE, "timestamp", [MOMENT + timedelta(minutes=1)] * 2)
+    rig.store.record_trades([fill("o1", "e2", 2), fill("o1", "e2", 3000)])
+    stays(rig, TRADE, "timestamp", [MOMENT + timedelta(minutes=minute) for minute in (1, 2)])
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -50,17 +50,24 @@ def test_entries_that_come_again_do_not_undo_a_correction_which_the_journal_has_
 
 
 def test_an_entry_retried_from_quarantine_replaces_a_newer_row_never(rig: Rig) -> None:
-    """A second execution of a key waits in quarantine; corrected to be the first one's, the row it would undo is newer."""
-    rig.store.record_trades([fill("o1", "e1"), fill("o1", "e2", strategy="old"), fill("o1", "e3", strategy="old")])
+    """A fill waits in quarantine; corrected to be another execution, the row it would undo is newer."""
+    others = (fill("o1", "e1", -1500, strategy="old"), fill("o1", "e1", -1501, strategy="old"))
+    rig.store.record_trades([fill("o1", "e1"), *others])
     rig.archive_all(TRADE)
     rig.store.record_trades([fill("o1", "e1", strategy="new")])
     rig.archive_all(TRADE)
     (number,), (other,) = rig.query("select quarantine_id from archive_quarantine order by 1")
-    retry(rig.archive, rig.intake, ids=[number], earliest=EARLIEST, edits={"execution_id": "e1"})
+    retry(rig.archive, rig.intake, ids=[number], earliest=EARLIEST, edits={"timestamp": MOMENT.isoformat()})
     for _ in range(2):
         assert rig.reader.trades(None, MOMENT, END)["strategy"].tolist() == ["new"]
         rig.load(TRADE)
-    retry(rig.archive, rig.intake, ids=[other], earliest=EARLIEST, edits={"order_id": "o2"})
+    retry(
+        rig.archive,
+        rig.intake,
+        ids=[other],
+        earliest=EARLIEST,
+        edits={"order_id": "o2", "timestamp": MOMENT.isoformat()},
+    )
     for tier in ("live", "archive"):
         found = rig.reader.trades(None, MOMENT, END)
         assert found[["order_id", "strategy", "tier"]].to_numpy().tolist() == [

@@ -43,19 +43,21 @@ def test_the_range_is_half_open(rig: Rig) -> None:
     assert rig.reader.prices(["A"], MOMENT, MOMENT).empty
 
 
-def test_fills_are_exact_and_the_second_with_one_key_is_not_shown(rig: Rig) -> None:
+def test_fills_are_exact_and_each_of_one_moment_is_shown(rig: Rig) -> None:
     rig.store.record_trades([fill("o1", "e1", price=Decimal("0.1")), fill("o1", "e2"), fill("o2", "e3", side="sell")])
     daily = rig.reader.trades("AAPL", "2026-11-20", "2026-11-21", "1d")
     for _ in range(2):
         frame = rig.reader.trades(["AAPL"], MOMENT, END)
         assert frame[["order_id", "execution_id", "price"]].to_records(index=False).tolist() == [
             ("o1", "e1", Decimal("0.1")),
+            ("o1", "e2", Decimal("11.25")),
             ("o2", "e3", Decimal("11.25")),
         ]
+        assert frame["timestamp"].tolist() == [MOMENT] * 3
         rig.archive_all(TRADE)
     after = rig.reader.trades("AAPL", "2026-11-20", "2026-11-21", "1d")
     assert same(after, daily.drop(columns="tier"))
-    assert after.loc[after["side"] == "buy", "notional"].tolist() == [Decimal(1)]
+    assert after.loc[after["side"] == "buy", "notional"].tolist() == [Decimal("113.5")]
 
 
 def test_metrics_by_the_hour(rig: Rig) -> None:

@@ -127,7 +127,7 @@ def test_while_it_is_archived_every_row_comes_once(rig: Rig) -> None:
 def test_a_fill_that_a_correction_gave_to_another_symbol(rig: Rig) -> None:
     rig.store.record_trades([fill("o1", symbol="A"), fill("o2", symbol="B")])
     rig.archive_all(TRADE)
-    rig.store.record_trades([fill("o1", symbol="B"), fill("o2", "other", symbol="A")])
+    rig.store.record_trades([fill("o1", symbol="B"), fill("o2", minute=-1500, symbol="A")])
     for _ in range(2):
         found = {name: rig.reader.trades(name, START, END)["order_id"].tolist() for name in ("A", "B")}
         assert found == {"A": [], "B": ["o1", "o2"]}

@@ -1,0 +1,7 @@
+-- The moments at which the archive keeps rows of the subjects of some rows of the stage, in the minutes of these.
+select known.{subject}, array_agg((extract(epoch from known.{time}) * 1000000)::bigint)
+from {table} as known
+join (select distinct {subject}, date_trunc('minute', {time}) as minute from stage where entry = any(%(entries)s)) as wanted
+  on known.{subject} = wanted.{subject} and date_trunc('minute', known.{time}) = wanted.minute
+where known.{time} between %(low)s and %(high)s and known.{subject} between %(first)s and %(last)s
+group by known.{subject}

@@ -1,0 +1,115 @@
+"""On which days the archive may hold rows of a subject: for datasets whose rows have an identity.
+
+A fill is known by its order and its execution id, and a correction may say another moment. So it has to be found wherever it lies,
+and the table is in the order of time. Of each order that has fills on a day the archive keeps four bytes, the beginning of its
+SHA-256: read whole with a load, they cost a few milliseconds for a million orders. An order that shares them with another is looked
+for in vain, and that is all.
+
+Belongs here: asking and keeping these. Does not: rows (`archive.stage`).
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import psycopg2
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from trading_data.archive.sql import statement
+from trading_data.archive.versions import DAY_US, Indices
+from trading_data.datasets.declaration import Dataset
+
+Hashes = np.ndarray[Any, np.dtype[np.uint32]]
+Span = tuple[datetime, datetime]
+"""First and last moment, both inclusive, aware UTC."""
+
+_EPOCH_DAY = date(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOOK_UP_BITS = 22
+
+
+@dataclass(frozen=True)
+class _Kept:
+    number: int
+    day: int
+    hashes: Hashes
+
+
+class SubjectDays:
+    """Where the archive may hold rows of some subjects, as a transaction sees it."""
+
+    def __init__(self, cursor: Cursor, dataset: Dataset, subjects: Sequence[str]) -> None:
+        """Read what is kept; `subjects` are distinct."""
+        self._cursor, self._dataset = cursor, dataset
+        self._hashes = hashes_of(subjects)
+        cursor.execute(statement("subject_hashes"), {"dataset": dataset.name})
+        self._kept = [
+            _Kept(number, (day - _EPOCH_DAY).days, np.frombuffer(data, "<u4"))
+            for number, day, data in cursor.fetchall()
+        ]
+        days, self.known = set[int](), np.zeros(len(subjects), dtype=bool)
+        for one, found in self._found():
+            days.add(one.day)
+            self.known |= np.isin(self._hashes, found)
+        self.spans = list(_spans(days))
+
+    def keep(self, subjects: Indices, days: Indices) -> None:
+        """Keep that there are rows of subjects (by position) on days since 1970, pair by pair."""
+        merged: list[int] = []
+        grown: dict[int, Hashes] = {}
+        for day in np.unique(days).tolist():
+            new = np.unique(self._hashes[subjects[days == day]])
+            parts = sorted((one for one in self._kept if one.day == day), key=lambda one: len(one.hashes))
+            new = new[~np.isin(new, np.concatenate([one.hashes for one in parts]))] if parts else new
+            if not len(new):
+                continue
+            for one in parts:  # each twice as long as the one before it, so that there are few
+                if len(one.hashes) < 2 * len(new):
+                    new = np.concatenate([one.hashes, new])
+                    merged.append(one.number)
+            grown[day] = new
+        if grown:
+            values = {
+                "dataset": self._dataset.name,
+                "merged": merged,
+                "days": [_EPOCH_DAY + timedelta(days=day) for day in grown],
+                "hashes": [psycopg2.Binary(one.astype("<u4").tobytes()) for one in grown.values()],
+            }
+            self._cursor.execute(statement("keep_subject_hashes"), values)
+
+    def _found(self) -> Iterator[tuple[_Kept, Hashes]]:
+        """Of what is kept that which may be of the subjects, by the last bits first: most of it is of others."""
+        mask = np.uint32((1 << _LOOK_UP_BITS) - 1)
+        ours = np.zeros(1 << _LOOK_UP_BITS, dtype=bool)
+        ours[self._hashes & mask] = True
+        for one in self._kept:
+            alike = one.hashes[ours[one.hashes & mask]]
+            if len(alike) and np.isin(alike, self._hashes).any():
+                yield one, alike
+
+
+def hashes_of(subjects: Sequence[str]) -> Hashes:
+    """Four bytes of each subject, as the migration that made the table computes them too."""
+    sha256 = hashlib.sha256
+    return np.frombuffer(b"".join([sha256(one.encode()).digest()[:4] for one in subjects]), "<u4")
+
+
+def _spans(days: set[int]) -> Iterator[Span]:
+    """Days since 1970 as spans of days that follow one another."""
+    found = np.sort(np.fromiter(days, dtype=np.int64))
+    for part in np.split(found, np.flatnonzero(np.diff(found) > 1) + 1):
+        if len(part):
+            first, last = _EPOCH + timedelta(days=int(part[0])), _EPOCH + timedelta(days=int(part[-1]) + 1)
+            yield first, last - timedelta(microseconds=1)
+
+
+def pairs_of(subjects: Indices, times: Indices) -> tuple[Indices, Indices]:
+    """The distinct pairs of subject (a position) and day since 1970 of some rows."""
+    days = times // DAY_US
+    low = int(days.min())
+    width = int(days.max()) - low + 1
+    pairs = np.unique(subjects.astype(np.int64) * width + (days - low))
+    return pairs // width, pairs % width + low
