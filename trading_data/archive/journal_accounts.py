@@ -119,7 +119,7 @@ def _count(client: Client, sides: Sides, stretches: list[Stretch], found: Counte
 
 def _lost(dataset: Dataset, found: JournalAccount) -> Iterator[Finding]:
     """Entries that are nowhere: red until they come back, or somebody acknowledges them."""
-    later = materialize(f"{dataset.snapshot},{dataset.table}", now().date())
+    later = materialize(f"{dataset.snapshot} {dataset.table}", now().date())
     for what, said in found.lost.said():
         command = later if what == "journals" else acknowledge_command(dataset)
         yield Finding(dataset.name, None, False, what, said, command)
