@@ -1,0 +1,123 @@
+"""How wide bars are, recognised by their stamps: daily and hourly bars must not be archived as minutes and added up.
+
+A symbol's bars are taken for W wide if all its stamps lie on one grid of W, and minutes would fall so by accident with a chance
+below 2**-40. Only bars that moved (high above low) count as evidence: an illiquid symbol trades at auctions and fixings, at the
+same minutes every day, and such a minute has one price. Of daily bars those at midnight UTC count too, moved or not.
+
+Belongs here: this rule. Does not: reading files (`trading_data.bar_files`).
+"""
+
+from datetime import timedelta
+from math import log2
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+_GRIDS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 720))
+"""Widths below a day that vendors sell. Bars of 2 or 3 minutes are too close to sparse minutes."""
+_CERTAIN = 40.0
+"""Bits of evidence that are enough."""
+_US = timedelta(microseconds=1)
+_DAY_US, _HOUR_US, _HALF_US = DAY // _US, timedelta(hours=1) // _US, timedelta(hours=12) // _US
+_APART = timedelta(days=5) // _US
+"""Least distance of weekly bars: daily ones have a week-end and a holiday or two between them, not more."""
+
+
+class BarWidths:
+    """What is known of the stamps of each symbol, block by block; what it holds does not grow with the number of bars."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._symbols: dict[str, int] = {}
+        none = np.zeros(0, dtype=np.int64)
+        self._first, self._step, self._rows, self._days, self._evidence = none, none, none, none, none
+        self._low, self._high, self._apart, self._at_midnight = none, none, none, none
+
+    def add(self, symbols: pa.Array, times: Numbers, moved: Mask) -> None:
+        """Take a block of bars.
+
+        Args:
+            symbols: text, none missing.
+            times: starts of the bars, microseconds since 1970 UTC.
+            moved: which bars have a high above their low.
+        """
+        if not len(times):
+            return
+        named = symbols.dictionary_encode()
+        numbers = [self._symbols.setdefault(name, len(self._symbols)) for name in named.dictionary.to_pylist()]
+        known = len(self._first)
+        self._grow()
+        of_row = np.array(numbers, dtype=np.int64)[named.indices.to_numpy()]
+        order = np.lexsort((times, of_row))
+        of_row, times, moved = of_row[order], times[order], moved[order]
+        again = np.append(False, (of_row[1:] == of_row[:-1]) & (times[1:] == times[:-1]))
+        of_row, times, moved = of_row[~again], times[~again], moved[~again]
+        starts = np.flatnonzero(np.append(True, of_row[1:] != of_row[:-1]))
+        at = of_row[starts]
+        new = at >= known
+        self._first[at[new]] = times[starts[new]]
+        since = times - self._first[of_row]
+        # Twelve hours on, so that an hour earlier or later (summer time) is on the same day.
+        clock, day = (since + _HALF_US) % _DAY_US, (since + _HALF_US) // _DAY_US
+        gaps = np.diff(times, append=times[-1:])
+        gaps[np.append(starts[1:], len(times)) - 1] = np.iinfo(np.int64).max
+        another = np.append(True, day[1:] != day[:-1])
+        another[starts] = True
+        self._step[at] = np.gcd(self._step[at], np.gcd.reduceat(np.abs(since), starts))
+        self._rows[at] += np.add.reduceat(np.ones(len(times), dtype=np.int64), starts)
+        self._days[at] += np.add.reduceat(another.astype(np.int64), starts)
+        self._evidence[at] += np.add.reduceat(moved.astype(np.int64), starts)
+        self._at_midnight[at] += np.add.reduceat((times % _DAY_US == 0).astype(np.int64), starts)
+        self._low[at] = np.minimum(self._low[at], np.minimum.reduceat(clock, starts))
+        self._high[at] = np.maximum(self._high[at], np.maximum.reduceat(clock, starts))
+        self._apart[at] = np.minimum(self._apart[at], np.minimum.reduceat(gaps, starts))
+
+    def found(self) -> dict[str, timedelta]:
+        """Symbols whose bars are wider than a minute, and how wide: 5 minutes to 12 hours, a day, or a week and more.
+
+        What one symbol is too short to prove all of them together can, if there is none among them that speaks against it.
+        """
+        names = list(self._symbols)
+        judged = [self._judge(at) for at in range(len(names))]
+        several = [one for one, rows in zip(judged, self._rows.tolist(), strict=True) if rows > 1]
+        together = all(width is not None for width, _ in several) and sum(bits for _, bits in several) >= _CERTAIN
+        return {
+            name: width
+            for name, (width, bits) in zip(names, judged, strict=True)
+            if width is not None and (bits >= _CERTAIN or together)
+        }
+
+    def _judge(self, at: int) -> tuple[timedelta | None, float]:
+        """How wide a symbol's bars would be, and the bits of evidence for it."""
+        rows, step = int(self._rows[at]), int(self._step[at])
+        if rows < 2:
+            return None, 0.0
+        hour = self._high[at] - self._low[at] in (0, _HOUR_US) and step % _HOUR_US == 0
+        if hour and self._days[at] == rows:
+            midnights = int(self._at_midnight[at])
+            evidence = rows if midnights == rows else int(self._evidence[at])
+            return WEEK if self._apart[at] >= _APART else DAY, (evidence - 1) * log2(720)
+        for grid in reversed(_GRIDS):
+            if step % (grid // _US) == 0:
+                return grid, (int(self._evidence[at]) - 1) * log2(grid // timedelta(minutes=1))
+        return None, 0.0
+
+    def _grow(self) -> None:
+        more = len(self._symbols) - len(self._first)
+        none, most = np.zeros(more, dtype=np.int64), np.full(more, np.iinfo(np.int64).max)
+        for name in ("_first", "_step", "_rows", "_days", "_evidence", "_at_midnight", "_high"):
+            setattr(self, name, np.concatenate([getattr(self, name), none]))
+        self._low, self._apart = np.concatenate([self._low, most]), np.concatenate([self._apart, most])
+
+
+def said(width: timedelta) -> str:
+    """A width in words: `5-minute`, `1-hour`, `daily`, `weekly or longer`."""
+    if width >= DAY:
+        return "daily" if width < WEEK else "weekly or longer"
+    minutes = width // timedelta(minutes=1)
+    return f"{minutes // 60}-hour" if minutes % 60 == 0 else f"{minutes}-minute"
