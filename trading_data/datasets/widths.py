@@ -92,6 +92,10 @@ class BarWidths:
             if width is not None and (bits >= _CERTAIN or together)
         }
 
+    def several_a_day(self) -> list[str]:
+        """Symbols that have more bars than days."""
+        return [name for name, at in self._symbols.items() if self._rows[at] > self._days[at]]
+
     def _judge(self, at: int) -> tuple[timedelta | None, float]:
         """How wide a symbol's bars would be, and the bits of evidence for it."""
         rows, step = int(self._rows[at]), int(self._step[at])

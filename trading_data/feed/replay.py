@@ -12,6 +12,7 @@ from operator import attrgetter
 import numpy as np
 import pyarrow as pa
 
+from trading_data.bar_files import check_minutes
 from trading_data.datasets import PRICE
 from trading_data.datasets.codec import Checked, check
 from trading_data.datasets.records import Bar
@@ -42,13 +43,14 @@ def replay(files: Sequence[str], *, earliest: datetime = EARLIEST) -> Iterator[M
         earliest: the first moment that the archive takes (aware).
 
     Raises:
-        BadInput: there is no file, one cannot be read or has the wrong columns, or rows are bad; the message has their
-            numbers (1 is the first row of data) and reasons.
+        BadInput: there is no file, one cannot be read, has the wrong columns or bars wider than a minute, or rows are bad;
+            the message has their numbers (1 is the first row of data) and reasons.
     """
     if not files:
         raise BadInput("a replay needs at least one CSV or Parquet file of bars")
     for uri in files:
         check_columns(PRICE, uri)
+        check_minutes(uri)
     wrong: list[str] = []
     in_order = [_examine(uri, earliest, wrong) for uri in files]
     if wrong:

@@ -11,6 +11,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trading_data.bar_files import check_minutes
 from trading_data.datasets import PRICE
 from trading_data.datasets.codec import check
 from trading_data.errors import BadInput, VendorRefused
@@ -58,6 +59,7 @@ class FilesVendor:
             files = find_files(self._uri)
             for file in files:
                 check_columns(PRICE, file)
+                check_minutes(file)
             for file in files:
                 row = 0
                 for table in read_table(PRICE, file):

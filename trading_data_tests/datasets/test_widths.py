@@ -1,5 +1,6 @@
 """How wide bars are, by their stamps: hand-made files of every width, and sparse minutes that look like them."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import numpy as np
@@ -15,7 +16,9 @@ from trading_data.sessions import TradingCalendar
 NEW_YORK = "America/New_York"
 
 
-def widths(stamps: dict[str, pd.DatetimeIndex], *, moved: bool = True, rows: int = 1000) -> dict[str, timedelta]:
+def widths(
+    stamps: "Mapping[str, pd.Index[pd.Timestamp]]", *, moved: bool = True, rows: int = 1000
+) -> dict[str, timedelta]:
     found = BarWidths()
     whole = pd.concat([pd.Series(at, name="at").to_frame().assign(symbol=symbol) for symbol, at in stamps.items()])
     for start in range(0, len(whole), rows):
@@ -30,11 +33,11 @@ def widths(stamps: dict[str, pd.DatetimeIndex], *, moved: bool = True, rows: int
     return found.found()
 
 
-def days(count: int, zone: str = "UTC", hour: int = 0) -> pd.DatetimeIndex:
+def days(count: int, zone: str = "UTC", hour: int = 0) -> "pd.Index[pd.Timestamp]":
     return pd.bdate_range("2025-03-03", periods=count, tz=zone) + pd.Timedelta(hours=hour)
 
 
-def session_bars(minutes: int, count: int = 3) -> pd.DatetimeIndex:
+def session_bars(minutes: int, count: int = 3) -> "pd.Index[pd.Timestamp]":
     """Bars of that width from New York's opening on."""
     parts = [
         pd.date_range(
@@ -79,9 +82,8 @@ def test_minutes_are_minutes() -> None:
 
 def test_auctions_and_fixings_of_an_illiquid_symbol_are_minutes() -> None:
     """Twice a day, or only at the close, always at one price."""
-    fixings = (
-        days(100, "Europe/Paris", 11).append(days(100, "Europe/Paris", 16) + pd.Timedelta(minutes=30)).sort_values()
-    )
+    half_past = pd.DatetimeIndex([at + pd.Timedelta(minutes=30) for at in days(100, "Europe/Paris", 16)])
+    fixings = days(100, "Europe/Paris", 11).append(half_past).sort_values()
     assert widths({"A": fixings, "B": days(100, NEW_YORK, 16)}, moved=False) == {}
 
 
