@@ -40,10 +40,11 @@ def _differences(cursor: Cursor, dataset: Dataset) -> Iterator[str]:
         )
     cursor.execute(statement("chunk_interval"), values)
     (interval,) = cursor.fetchone() or (None,)
-    if interval != DAY:
+    if interval != dataset.chunk:
+        declared_as = ("one day", "1 day") if dataset.chunk == DAY else (_said(dataset.chunk),) * 2
         yield (
-            f"new chunks of {dataset.table} hold {_said(interval)}; declared is one day: "
-            f"`select set_chunk_time_interval('{dataset.table}', interval '1 day')`"
+            f"new chunks of {dataset.table} hold {_said(interval)}; declared is {declared_as[0]}: "
+            f"`select set_chunk_time_interval('{dataset.table}', interval '{declared_as[1]}')`"
         )
     cursor.execute(statement("real_time_aggregates"), values)
     for (view,) in cursor.fetchall():

@@ -17,7 +17,7 @@ from trading_data.archive.ledger import Account, account, archived_ranges
 from trading_data.archive.load import load_pending
 from trading_data.archive.loaded import Loaded
 from trading_data.archive.trim import Trimmed, trim_archived
-from trading_data.datasets import DATASETS
+from trading_data.datasets import DATASETS, TABLES
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.snapshot import Drained, snapshot
 from trading_data.intake.store import Intake
@@ -88,11 +88,11 @@ class Rig:
     def clean(self) -> None:
         """Empty both tiers and the intake."""
         self.client.flushdb()
-        for dataset in DATASETS.values():
+        for dataset in TABLES.values():
             for file in self.intake.pending(dataset.name):
                 self.intake.delete(file)
         views = [one.name for dataset in DATASETS.values() for one in reversed(dataset.aggregates)]
-        tables = [*(dataset.table for dataset in DATASETS.values()), *_BOOKS]
+        tables = [*(dataset.table for dataset in TABLES.values()), *_BOOKS]
         for name in [*tables, *views]:
             with self.archive.transaction() as cursor:
                 cursor.execute(SQL("truncate {}").format(Identifier(name)))

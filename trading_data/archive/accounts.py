@@ -128,7 +128,7 @@ def check_days(archive: Archive, dataset: Dataset, days: Iterable[date] | None =
     wanted = known_days(archive, dataset) if days is None else sorted(set(days))
     faults: list[Finding] = []
     rows = 0
-    for window in _windows(wanted):
+    for window in _windows(wanted, max(_WINDOW_DAYS, dataset.chunk.days)):
         chosen = set(window)
         with archive.transaction(snapshot=True) as cursor:
             start, end = day_start(window[0]), day_start(window[-1]) + DAY
@@ -145,6 +145,8 @@ def check_days(archive: Archive, dataset: Dataset, days: Iterable[date] | None =
 
 def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> list[Finding]:
     """Day by day: as many rows as the coverage says."""
+    if not dataset.has_coverage:
+        return []
     wanted = known_days(archive, dataset) if days is None else sorted(set(days))
     faults: list[Finding] = []
     rows = 0
@@ -189,10 +191,10 @@ def materialize(asset: str, day: date) -> str:
     return f"trading-data run {asset} --day {day}"
 
 
-def _windows(days: list[date]) -> Iterator[list[date]]:
+def _windows(days: list[date], most: int = _WINDOW_DAYS) -> Iterator[list[date]]:
     window: list[date] = []
     for day in days:
-        if window and (day - window[0]).days >= _WINDOW_DAYS:
+        if window and (day - window[0]).days >= most:
             yield window
             window = []
         window.append(day)

@@ -47,7 +47,7 @@ def add(one: Covered, other: Covered) -> None:
 
 def note(cursor: Cursor, dataset: Dataset, rows: pa.Table, covered: Covered) -> None:
     """Add to the coverage what was inserted; `rows` are those of the batch, from which the minutes are taken."""
-    if not covered:
+    if not covered or not dataset.has_coverage:
         return
     minutes = dict(_minutes(dataset, rows))
     days = [_EPOCH_DAY + timedelta(days=day) for _, day in covered]

@@ -17,7 +17,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.rejects import sayable
 from trading_data.archive.resend import Edits, Quarantined, check_edits, resend
 from trading_data.archive.sql import statement
-from trading_data.datasets import DATASETS
+from trading_data.datasets import TABLES
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput, Refused
 from trading_data.intake.snapshot import Drained
@@ -88,15 +88,15 @@ def retry(
             found = cursor.fetchall()
         else:
             found = _known(cursor, ids)
-    waiting = {name: [number for number, of, how in found if of == name and how is None] for name in DATASETS}
+    waiting = {name: [number for number, of, how in found if of == name and how is None] for name in TABLES}
     for name, numbers in waiting.items():
-        check_edits(DATASETS[name], edits or {}, numbers)
+        check_edits(TABLES[name], edits or {}, numbers)
     sent = [
         drained
         for name, numbers in waiting.items()
         for start in range(0, len(numbers), BATCH_ENTRIES)
         for drained in resend(
-            intake, DATASETS[name], _entries(archive, numbers[start : start + BATCH_ENTRIES]), edits or {}, earliest
+            intake, TABLES[name], _entries(archive, numbers[start : start + BATCH_ENTRIES]), edits or {}, earliest
         )
     ]
     return Retried(tuple(sent), {number: how for number, _, how in found if how is not None})

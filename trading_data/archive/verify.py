@@ -20,6 +20,7 @@ from trading_data.archive.accounts import (
     check_days,
     check_ledger,
     chunk_days,
+    known_days,
     materialize,
 )
 from trading_data.archive.closed import changed_since_closed
@@ -27,7 +28,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.journal_accounts import check_journals
 from trading_data.archive.migrate import check_schema
 from trading_data.archive.sql import names_of, statement
-from trading_data.datasets import DATASETS
+from trading_data.datasets import TABLES
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.errors import IntakeError
 from trading_data.intake import batch as batches
@@ -54,7 +55,9 @@ def verify(client: Client, archive: Archive, intake: Intake, *, deep: bool = Fal
     """
     check_schema(archive)
     findings = []
-    for dataset in DATASETS.values():
+    for dataset in TABLES.values():
+        if not dataset.journal and _never_used(archive, intake, dataset):
+            continue
         found = _look(client, archive, intake, dataset, deep)
         if not all(one.ok for one in found):
             seen = {(one.what, one.day) for one in found if not one.ok}
@@ -64,8 +67,15 @@ def verify(client: Client, archive: Archive, intake: Intake, *, deep: bool = Fal
     return findings
 
 
+def _never_used(archive: Archive, intake: Intake, dataset: Dataset) -> bool:
+    """Whether there is neither a batch nor a chunk of a dataset."""
+    return not intake.pending(dataset.name) and not known_days(archive, dataset)
+
+
 def _look(client: Client, archive: Archive, intake: Intake, dataset: Dataset, deep: bool) -> list[Finding]:
-    found = [*check_intake(intake, dataset, deep), *check_journals(client, archive, intake, dataset)]
+    found = check_intake(intake, dataset, deep)
+    if dataset.journal:
+        found += check_journals(client, archive, intake, dataset)
     found += [
         *check_ledger(archive, dataset),
         *check_books(archive, dataset),
@@ -73,7 +83,7 @@ def _look(client: Client, archive: Archive, intake: Intake, dataset: Dataset, de
         *check_coverage(archive, dataset),
     ]
     if deep:
-        for day in chunk_days(archive, dataset):
+        for day in chunk_days(archive, dataset) if dataset.aggregates else ():
             found += _check_deep(archive, dataset, day)
         found += _check_closed(archive, dataset)
     return found

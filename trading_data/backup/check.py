@@ -14,7 +14,7 @@ from trading_data.backup.listing import Backup
 from trading_data.backup.manifest import DUMP, Manifest
 from trading_data.backup.streams import fetch, identities_for
 from trading_data.backup.target import Target
-from trading_data.datasets import DATASETS
+from trading_data.datasets import TABLES
 from trading_data.errors import ArchiveTierError, Refused
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, address, live_errors
@@ -119,7 +119,7 @@ def check_live(client: Client, *, into_non_empty: bool) -> None:
 
 def check_intake(intake: Intake, *, into_non_empty: bool) -> None:
     """See that nothing waits in the intake. Raises Refused."""
-    count = sum(len(intake.pending(dataset)) for dataset in DATASETS)
+    count = sum(len(intake.pending(dataset)) for dataset in TABLES)
     if count and not into_non_empty:
         raise Refused(f"{count:,} batches wait in the intake at {intake.uri}, newer than the backup. {_TOLD_OTHERWISE}")
 

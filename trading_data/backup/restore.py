@@ -31,7 +31,7 @@ from trading_data.backup.manifest import DUMP, Manifest
 from trading_data.backup.scratch import scratch_server
 from trading_data.backup.streams import StoredFile, fetch, identities_for
 from trading_data.backup.target import Target
-from trading_data.datasets import DATASETS
+from trading_data.datasets import TABLES
 from trading_data.errors import BackupError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, live_errors
@@ -174,7 +174,7 @@ def _restore_archive(backup: Backup, manifest: Manifest, url: str) -> int:
 
 def _restore_intake(backup: Backup, manifest: Manifest, intake: Intake, *, empty_first: bool) -> int:
     if empty_first:
-        for dataset in DATASETS:
+        for dataset in TABLES:
             for batch in intake.pending(dataset):
                 intake.delete(batch)
     count = 0

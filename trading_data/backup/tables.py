@@ -15,7 +15,7 @@ from psycopg2.sql import Identifier
 from trading_data.archive.database import Archive
 from trading_data.archive.fingerprint import fingerprint_of_rows
 from trading_data.archive.sql import identifiers, statement
-from trading_data.datasets import DATASETS
+from trading_data.datasets import TABLES
 from trading_data.datasets.declaration import Aggregate
 from trading_data.times import utc
 
@@ -62,11 +62,11 @@ def account(cursor: Cursor) -> dict[str, Any]:
         `chunks`: table or aggregate → [{chunk, start, end, rows, hash}]. `tables`: schema.table → [rows, hash]. `sequences`: name →
         where it stands.
     """
-    ours = {dataset.table for dataset in DATASETS.values()}
+    ours = {dataset.table for dataset in TABLES.values()}
     cursor.execute(statement("backup_tables"))
     plain = [(schema, name) for schema, name, _ in cursor.fetchall() if name not in ours]
     chunks: dict[str, list[dict[str, Any]]] = {}
-    for dataset in DATASETS.values():
+    for dataset in TABLES.values():
         chunks[dataset.table] = [
             _chunk(name, start, end, *fingerprint_of_rows(cursor, dataset, start, end))
             for name, start, end in _ranges(cursor, dataset.table)
@@ -94,7 +94,7 @@ def account_of(archive: Archive) -> dict[str, Any]:
 
 def rows_of(given: dict[str, Any]) -> int:
     """How many rows the datasets' tables hold, by an account."""
-    return sum(one["rows"] for dataset in DATASETS.values() for one in given["chunks"].get(dataset.table, ()))
+    return sum(one["rows"] for dataset in TABLES.values() for one in given["chunks"].get(dataset.table, ()))
 
 
 def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:

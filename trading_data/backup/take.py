@@ -26,7 +26,7 @@ from trading_data.backup.rdb import Snapshot, persistence, snapshot
 from trading_data.backup.scratch import scratch_server
 from trading_data.backup.streams import Source, StoredFile, recipients_of_environment, store
 from trading_data.backup.target import Target
-from trading_data.datasets import DATASETS
+from trading_data.datasets import TABLES
 from trading_data.errors import ArchiveTierError, Refused
 from trading_data.intake.store import Intake
 from trading_data.kill_points import reached
@@ -164,7 +164,7 @@ def _intake(
     """The batches as they are, damaged ones too. One that is loaded meanwhile is in the archive, which is dumped later."""
     waiting: dict[str, list[str]] = {}
     files = []
-    for dataset in DATASETS:
+    for dataset in TABLES:
         for batch in intake.pending(dataset):
             data = intake.raw(batch)
             if data is not None:

@@ -13,12 +13,12 @@ from trading_data.archive.ledger import quarantine_waiting
 from trading_data.archive.quarantine import discard, listing, retry, show
 from trading_data.archive.resend import Quarantined
 from trading_data.cli.servers import settings_of_running
-from trading_data.datasets import DATASETS, PLURALS, dataset_named
+from trading_data.datasets import EVERY_PLURAL, TABLES, dataset_named
 from trading_data.intake.store import Intake
 from trading_data.printable import printable
 from trading_data.times import day_start
 
-_DATASETS = click.Choice(PLURALS)
+_DATASETS = click.Choice(EVERY_PLURAL)
 _ID = click.IntRange(1, 2**63 - 1)
 
 
@@ -36,7 +36,7 @@ def list_(dataset: str | None, kind: str | None, limit: int) -> None:
     archive = _archive()
     declared = dataset_named(dataset) if dataset else None
     total = 0
-    for one in [declared] if declared else DATASETS.values():
+    for one in [declared] if declared else TABLES.values():
         for found, (count, since) in quarantine_waiting(archive, one).items():
             if kind in (None, found):
                 total += count

@@ -19,7 +19,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from trading_data.cli.servers import settings_of_running
-from trading_data.datasets import PLURALS
+from trading_data.datasets import EVERY_PLURAL
 from trading_data.frame_text import frame_text
 from trading_data.reader.market_data import MarketData
 
@@ -30,7 +30,7 @@ _WIDEST, _MOST = timedelta(days=366), 200_000
 
 
 @click.command("query")
-@click.argument("dataset", type=click.Choice(PLURALS))
+@click.argument("dataset", type=click.Choice(EVERY_PLURAL))
 @click.argument("subjects", nargs=-1)
 @click.option("--start", required=True, help="ISO 8601 with a zone, or a day (midnight UTC); included.")
 @click.option("--end", required=True, help="The same; not included.")

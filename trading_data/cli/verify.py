@@ -12,7 +12,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.losses import acknowledge
 from trading_data.archive.verify import Finding, verify
 from trading_data.cli.servers import settings_of_running
-from trading_data.datasets import DATASETS, PLURALS, dataset_named
+from trading_data.datasets import PLURALS, TABLES, dataset_named
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.printable import printable
@@ -86,9 +86,11 @@ def _print(found: list[Finding]) -> None:
         if not one.ok:
             where = one.dataset if one.day is None else f"{one.dataset} {one.day}"
             click.echo(f"{where}: {one.what}: {printable(one.said)} -> {one.command}")
-    for name in DATASETS:
+    for name in TABLES:
         mine = [one for one in found if one.dataset == name]
         faults = sum(not one.ok for one in mine)
+        if not mine:
+            continue  # no file of it was ever imported
         if faults:
             click.echo(f"{name} does not balance: {faults:,} findings")
         else:

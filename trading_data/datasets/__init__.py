@@ -1,8 +1,10 @@
-"""The three datasets, each declared once. A fourth costs one declaration here and one file in `sql/incremental/`.
+"""The three datasets, each declared once, and daily history. A fourth costs one declaration here and one file in
+`sql/incremental/`.
 
 Belongs here: names, columns, rules, keys, windows and ages. Does not: anything done with them.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 from trading_data.datasets.declaration import Aggregate, Column, Dataset, Measure, Sources
@@ -142,14 +144,42 @@ DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (PRICE, TRA
 PLURALS = tuple(dataset.plural for dataset in DATASETS.values())
 """The datasets as the commands write them."""
 
+DAILY = replace(
+    PRICE,
+    name="daily",
+    title="daily bars",
+    table="daily_data",
+    journal="",
+    latest=None,
+    columns=tuple(
+        replace(column, description="The day, as its midnight UTC") if column.name == "timestamp" else column
+        for column in PRICE.columns
+    ),
+    compress_after=timedelta(days=2 * 366),
+    drop_after=None,
+    aggregates=(),
+    freshness=timedelta.max,
+    fresh_while_open=False,
+    export_before_drop=False,
+    drop_needs_backup=False,
+    chunk=timedelta(days=365),
+)
+"""Daily bars, which come from files and have no feed. No row of it is ever added to minutes: `prices(…, "1d")` shows one for a
+symbol's day that has no minutes."""
+HISTORY: dict[str, Dataset] = {PRICE.name: DAILY}
+"""By dataset the one whose rows stand for its days; loaded by the same asset."""
+TABLES: dict[str, Dataset] = DATASETS | {dataset.name: dataset for dataset in HISTORY.values()}
+"""All that has a table: what is loaded, read, verified, corrected and backed up. Those of `DATASETS` have journals, too."""
+EVERY_PLURAL = tuple(dataset.plural for dataset in TABLES.values())
+
 
 def dataset_named(name: str) -> Dataset:
-    """The dataset `name`, in the singular or as the commands write it (`prices`, `trades`, `metrics`).
+    """The dataset `name`, in the singular or as the commands write it (`prices`, `trades`, `metrics`, `daily`).
 
     Raises:
         BadInput: there is none of that name.
     """
-    for dataset in DATASETS.values():
+    for dataset in TABLES.values():
         if name in (dataset.name, dataset.plural):
             return dataset
-    raise BadInput(f"there is no dataset {name!r}; there are {', '.join(DATASETS)}")
+    raise BadInput(f"there is no dataset {name!r}; there are {', '.join(TABLES)}")

@@ -89,7 +89,8 @@ class Dataset:
     Attributes:
         name: `price`, `trade`, …; also the stem of the asset names.
         table: the hypertable.
-        journal: the stream's key; a `{placeholder}` names the key column that the stream's own key carries.
+        journal: the stream's key; a `{placeholder}` names the key column that the stream's own key carries. Empty where rows
+            come from files only.
         latest: the hash with the newest value, for producers that do not journal; None where there is none to sample.
         columns: key columns first; exactly the fields of a journal entry plus the column that the key carries.
         key: the primary key; its last column is the time.
@@ -107,6 +108,7 @@ class Dataset:
         export_before_drop: retention writes a chunk to a cold Parquet file, proven row by row, before it drops it.
         drop_needs_backup: retention drops a chunk only if a backup is known that covers it.
         drop_needs_drill: and only if that backup has been restored in a drill without a difference.
+        chunk: how much time a chunk holds; whole days. Only of chunks of a day is coverage kept, by minute.
     """
 
     name: str
@@ -130,6 +132,7 @@ class Dataset:
     export_before_drop: bool = False
     drop_needs_backup: bool = False
     drop_needs_drill: bool = False
+    chunk: timedelta = timedelta(days=1)
 
     @cached_property
     def column(self) -> Mapping[str, Column]:
@@ -162,9 +165,14 @@ class Dataset:
         return None if self.latest is None else self.latest.partition("{")[0]
 
     @property
+    def has_coverage(self) -> bool:
+        """Whether it is kept which minutes of each day have a row: of rows that are days themselves it would say nothing."""
+        return self.chunk == timedelta(days=1)
+
+    @property
     def plural(self) -> str:
-        """The name as the commands write it: `prices`, `trades`, `metrics`."""
-        return self.name if self.name.endswith("s") else f"{self.name}s"
+        """The name as the commands write it: `prices`, `trades`, `metrics`, `daily`."""
+        return self.name if self.name.endswith(("s", "y")) else f"{self.name}s"
 
     @property
     def snapshot(self) -> str:

@@ -120,11 +120,11 @@ def schema(dataset: Dataset) -> pa.Schema:
 
 
 def cut_by_days(dataset: Dataset, table: pa.Table, most: int = MOST_DAYS) -> list[tuple[int, int]]:
-    """Cut a batch's table into consecutive slices (start, stop) of at most `most` UTC days each.
+    """Cut a batch's table into consecutive slices (start, stop) of at most `most` chunks (UTC days, if not declared otherwise).
 
     A transaction takes locks on every chunk it touches, and the server has room for some thousands.
     """
-    days = pc.fill_null(table[dataset.key[1]].cast(pa.int64()), -1).to_numpy() // _DAY_US
+    days = pc.fill_null(table[dataset.key[1]].cast(pa.int64()), -1).to_numpy() // (_DAY_US * dataset.chunk.days)
     if len(np.unique(days)) <= most:
         return [(0, table.num_rows)]
     cuts, start, seen = [], 0, set[int]()

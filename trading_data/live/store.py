@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.records import Bar, Fill, Measurement
+from trading_data.errors import BadInput
 from trading_data.live.cache import Cached, cached
 from trading_data.live.channels import EVERY_BAR
 from trading_data.live.connection import Client, connect
@@ -87,7 +88,9 @@ class LiveStore(State, Moves):
         return self.record(METRICS, measurements)
 
     def record(self, dataset: Dataset, records: Iterable[Any]) -> list[str]:
-        """The writer behind the three above, for any declared dataset."""
+        """The writer behind the three above, for any declared dataset that has a journal."""
+        if not dataset.journal:
+            raise BadInput(f"{dataset.title} come from files: `trading-data import {dataset.plural} FILE`")
         return self._recorder.write(dataset, checked_records(dataset, records, self._span()))
 
     def subscribe(

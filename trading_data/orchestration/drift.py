@@ -12,6 +12,7 @@ import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
 from trading_data.archive.database import Archive
+from trading_data.datasets import HISTORY
 from trading_data.datasets.declaration import Dataset
 from trading_data.drift import archive_drift
 from trading_data.errors import ServerError
@@ -30,7 +31,8 @@ def check_spec(dataset: Dataset) -> dg.AssetCheckSpec:
 
 def check_drift(archive: Archive, instance: dg.DagsterInstance, dataset: Dataset) -> dg.AssetCheckEvaluation:
     """The check, evaluated: what a dataset's tables have otherwise than declared, and what is switched otherwise."""
-    found = [*archive_drift(archive, [dataset]), *switched_otherwise(instance)]
+    tables = [dataset, HISTORY[dataset.name]] if dataset.name in HISTORY else [dataset]
+    found = [*archive_drift(archive, tables), *switched_otherwise(instance)]
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(dataset.table),
         check_name=CHECK,

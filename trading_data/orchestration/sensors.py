@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 
 from trading_data.aggregates.refresh import waiting
-from trading_data.datasets import DATASETS
+from trading_data.datasets import DATASETS, TABLES
 from trading_data.live.memory import read_memory
 from trading_data.orchestration.alerting import run_failure_sensor
 from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
@@ -62,7 +62,7 @@ def pending_intake_sensor(context: dg.SensorEvaluationContext, intake: IntakeSto
     """One run of today's partition while batches wait."""
     now = time.time()
     store = intake.open()
-    files = [file for name in DATASETS for file in store.pending(name)]
+    files = [file for name in TABLES for file in store.pending(name)]
     if not files:
         return dg.SkipReason("no batch waits in the intake")
     age = now - min(file.turn for file in files) / 1e9

@@ -35,22 +35,23 @@ _STEP = Decimal(1).scaleb(-rules.SCALE)
 _CONTEXT = Context(prec=rules.DIGITS, rounding=ROUND_HALF_EVEN)
 
 
-def answer(question: Question, table: pa.Table, missing: Missing) -> Frame:
-    """A table of the reader in the format that was asked for.
+def answer(question: Question, table: pa.Table, missing: Missing, also: tuple[str, ...] = ()) -> Frame:
+    """A table of the reader in the format that was asked for; `also` are notes besides those of a session filter.
 
     Raises:
         BadInput: an exact number has too many digits for Arrow (only sums of very large ones have).
     """
     dataset, aggregate = question.dataset, question.aggregate
+    said = (*notes(question, table), *also)
     if question.format == "arrow":
-        metadata = {b"missing": json.dumps(missing).encode(), b"notes": json.dumps(notes(question, table)).encode()}
+        metadata = {b"missing": json.dumps(missing).encode(), b"notes": json.dumps(said).encode()}
         columns = [
             _decimals(name, table[name]) if pa.types.is_decimal(kind) else table[name]
             for name, kind in zip(table.column_names, arrow_schema(dataset, aggregate).types, strict=True)
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema(dataset, aggregate).with_metadata(metadata))
     frame = _pandas(table, exact_columns(dataset, aggregate))
-    frame.attrs |= {"missing": missing, "notes": notes(question, table)}
+    frame.attrs |= {"missing": missing, "notes": said}
     return frame
 
 

@@ -15,12 +15,12 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, connect_for_archiver
 from trading_data.reader.frames import answer
+from trading_data.reader.history import read_all, read_parts
 from trading_data.reader.newest import latest
 from trading_data.reader.options import About, Arrow, Either, Format, Frame, Pandas, Times
 from trading_data.reader.question import ALWAYS, Question, ask, subjects_of
-from trading_data.reader.rows import look_for
-from trading_data.reader.stream import Windows, stream
-from trading_data.reader.tiers import Tiers, View
+from trading_data.reader.stream import Windows
+from trading_data.reader.tiers import Tiers
 from trading_data.settings import Settings
 from trading_data.times import DAY, day_start
 
@@ -42,8 +42,8 @@ class MarketData:
     A tier that is away is an error, for an answer without it would not be the truth. With `partial=True` it is none: then
     `frame.attrs["missing"]` is a tuple of texts, each beginning with `archive:`, `live:` or `intake:` and saying what cannot
     be in the answer; `()` when nothing is missing. `frame.attrs["notes"]` is a tuple of texts about rows that are in the
-    answer: those that `session` did not filter because the exchange's calendar does not know their day. In Arrow both are
-    JSON lists in the schema's metadata, `missing` and `notes`.
+    answer: those that `session` did not filter because the exchange's calendar does not know their day, and days that are
+    bars of daily history. In Arrow both are JSON lists in the schema's metadata, `missing` and `notes`.
     """
 
     def __init__(self, client: Client, archive: Archive, intake: Intake, earliest: datetime) -> None:
@@ -102,7 +102,8 @@ class MarketData:
 
         Returns:
             `raw`: symbol, timestamp, open, high, low, close, volume, source, tier. `5m`, `1h`, `1d`: symbol, bucket, open,
-            high, low, close, volume, tier, for the buckets that begin in the range.
+            high, low, close, volume, tier, for the buckets that begin in the range. A symbol's day that has no minutes is
+            in `1d` as its bar of daily history, if there is one (not with `session`); `notes` says so.
 
         Raises:
             BadInput: the range, the interval, the exchange or the format makes no sense.
@@ -251,7 +252,7 @@ class MarketData:
         """
         windows = Windows(chunk, rows)
         question = ask(dataset, subjects, start, end, interval, **options)
-        return (answer(question, *part) for part in stream(View(self._tiers, question), windows))
+        return (answer(question, *part) for part in read_parts(self._tiers, question, windows))
 
     @overload
     def latest(
@@ -277,5 +278,4 @@ class MarketData:
         return answer(question, *latest(self._tiers, question))
 
     def _read(self, question: Question) -> Frame:
-        whole = (question.start, question.end)
-        return answer(question, *View(self._tiers, question).look(lambda sight: look_for(question, sight, whole)))
+        return answer(question, *read_all(self._tiers, question))

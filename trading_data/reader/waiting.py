@@ -157,6 +157,8 @@ class Waiting:
 
     def _read_journals(self, archived: Callable[[], ArchivedRanges]) -> None:
         dataset = self.dataset
+        if not dataset.journal:
+            return
         if dataset.carried and self._subjects is not None:
             names = [dataset.journal_of(subject) for subject in self._subjects]
         else:

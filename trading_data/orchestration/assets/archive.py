@@ -11,12 +11,13 @@ from trading_data.archive.accounts import balance_after_load
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import quarantine_waiting
 from trading_data.archive.load import load_pending
-from trading_data.archive.loaded import Loaded
+from trading_data.archive.loaded import COUNTS, Loaded
 from trading_data.archive.losses import confirmed_lost
 from trading_data.archive.lost import Lost, acknowledge_command
 from trading_data.archive.trim import trim_archived
-from trading_data.datasets import DATASETS
+from trading_data.datasets import DATASETS, HISTORY
 from trading_data.datasets.declaration import Dataset
+from trading_data.intake.store import Intake
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.day_metadata import day_metadata
 from trading_data.orchestration.drift import check_drift, check_spec
@@ -77,6 +78,7 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
                 removed += trim_archived(client, database, dataset, hot_window=hot_window).removed
             if not loaded:  # what has left the hot window since the last load
                 removed = trim_archived(client, database, dataset, hot_window=hot_window).removed
+            of_days = _load_history(database, intake.open(), dataset, context.run.run_id)
             others = sorted({day for one in loaded for day in one.touched} - set(own))
             days = day_metadata(database, dataset, [*own, *others])
             checks = [
@@ -89,12 +91,24 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
         for day in others:
             figures = days[day] | load_metadata(loaded, day)
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=str(day), metadata=figures))
-        figures = load_metadata(loaded) | {"trimmed": removed}
+        figures = load_metadata(loaded) | {"trimmed": removed} | of_days
         for day in own:
             context.add_asset_metadata(days[day] | figures, partition_key=str(day))
         return dg.MaterializeResult(check_results=checks)
 
     return archive_asset
+
+
+def _load_history(database: Archive, intake: Intake, dataset: Dataset, run_id: str) -> dict[str, int]:
+    """Load the rows that stand for days of a dataset, as a file brought them; the figures of it, if there were any.
+
+    They are no partitions of the asset: a file has thousands of days, and none of them is a day of this table.
+    """
+    history = HISTORY.get(dataset.name)
+    loaded = list(load_pending(database, intake, history, run_id=run_id)) if history else []
+    return {
+        f"{history.title}: {name}": sum(getattr(one, name) for one in loaded) for name in COUNTS if history and loaded
+    }
 
 
 def _accounts_balance(
