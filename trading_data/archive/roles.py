@@ -21,7 +21,7 @@ from psycopg2.sql import SQL, Identifier, Literal
 
 from trading_data.archive.database import Archive, create_database, parts_of, session_parameters
 from trading_data.archive.sql import script, statement
-from trading_data.datasets import DATASETS, HISTORY
+from trading_data.datasets import DATASETS, TABLES
 from trading_data.errors import ArchiveTierError, SettingError
 from trading_data.settings import without_password
 
@@ -40,7 +40,6 @@ BOOKS: Mapping[str, tuple[str, ...]] = {
     "archive_asked": ("insert", "update"),
     "archive_dropped": (),
     "archive_migration": (),
-    **{one.table: ("insert", "update") for one in HISTORY.values()},
 }
 """What the writer may do to each book besides reading it. A table that is named nowhere can be read, and that is all."""
 LOGINS = ("owner", "writer", "reader", "dagster")
@@ -154,7 +153,7 @@ def grant(archive: Archive, roles: Roles) -> list[str]:
 
 def _wanted(roles: Roles, names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Table, role and right: everything is read by all; what is declared is written by the writer."""
-    changed = {**BOOKS, **{one.table: _ROWS for one in DATASETS.values()}}
+    changed = {**BOOKS, **{one.table: _ROWS for one in TABLES.values()}}
     for name in names:
         yield from ((name, role, "select") for role in (roles.writer, roles.reader))
         yield from ((name, roles.writer, right) for right in changed.get(name, ()))

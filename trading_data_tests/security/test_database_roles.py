@@ -20,7 +20,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.migrate import migrate, migrations
 from trading_data.archive.roles import BOOKS, LOGINS, Roles, grant, make_roles
 from trading_data.archive.verify import verify
-from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
+from trading_data.datasets import DATASETS, METRICS, PRICE, TABLES, TRADE
 from trading_data.errors import SettingError
 from trading_data.settings import OWNER_URL, TIMESCALE_URL, Settings
 from trading_data.status import gather
@@ -191,11 +191,11 @@ def test_a_role_without_a_password_is_refused(books: Place) -> None:
 @needs_url
 def test_every_table_of_the_archive_is_declared(archive: Place) -> None:
     names = {name for (name,) in archive.run("admin", "select tablename from pg_tables where schemaname = 'public'")}
-    assert names == set(BOOKS) | {one.table for one in DATASETS.values()}, "say in archive.roles who may write it"
+    assert names == set(BOOKS) | {one.table for one in TABLES.values()}, "say in archive.roles who may write it"
 
 
 @needs_url
-@pytest.mark.parametrize("table", [one.table for one in DATASETS.values()])
+@pytest.mark.parametrize("table", [one.table for one in TABLES.values()])
 def test_rows_are_removed_by_the_owner_alone(archive: Place, table: str) -> None:
     for statement in (f"delete from {table}", f"truncate {table}", f"drop table {table}", f"alter table {table} add x int",
                       f"select drop_chunks('{table}', now())", f"create index on {table} (batch_id)"):  # fmt: skip
