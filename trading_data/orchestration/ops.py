@@ -18,7 +18,7 @@ from trading_data.aging.leftovers import leftovers
 from trading_data.aging.retention import plan, retain
 from trading_data.archive.chunks import chunks
 from trading_data.backup.covering import covered_by_backups
-from trading_data.datasets import DATASETS
+from trading_data.datasets import DATASETS, HISTORY
 from trading_data.datasets.declaration import Dataset
 from trading_data.orchestration.drift import check_drift
 from trading_data.orchestration.old_runs import OPERATIONS, old_runs
@@ -68,6 +68,12 @@ def compress_op(dataset: Dataset) -> dg.OpDefinition:
                         _observe(context, dataset, str(one.chunk.day), chunk_figures(one))
                 done += some
             every = chunks(database, dataset)
+            if dataset.name in HISTORY:
+                of_days = list(compress_aged(database, HISTORY[dataset.name], moment))
+                context.log.info(
+                    "\n".join(map(compressed_line, of_days)) or f"{HISTORY[dataset.name].table}: nothing to do"
+                )
+                done += of_days
         figures = {**table_figures(every), **compression_metadata(done, every)}
         _observe(context, dataset, str(moment.date()), figures)
         context.add_output_metadata(figures)

@@ -17,6 +17,7 @@ from trading_data.datasets import DAILY, PRICE
 from trading_data.drift import archive_drift
 from trading_data.errors import BadInput
 from trading_data.intake.take import take
+from trading_data.orchestration.build import build_defs
 from trading_data.reader.history import NOTE
 from trading_data_tests.orchestration.ticks import materializations, run_archive, tick, today
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar
@@ -181,6 +182,19 @@ def test_twenty_years_are_as_many_chunks_and_no_coverage(rows: Rig) -> None:
     assert rows.query("select count(*) from archive_coverage where dataset = 'daily'") == [(0,)]
     assert rows.query("select count(*) from archive_ledger where dataset = 'daily'") == [(1,)]
     assert archive_drift(rows.archive, [DAILY]) == []
+
+
+def test_years_that_are_over_are_compressed_and_can_be_corrected(rig: Rig, instance: dg.DagsterInstance) -> None:
+    bring(rig, daily(DAYS, "A", "B"))
+    before = rig.reader.prices(None, START, END, "1d")
+    assert build_defs().resolve_job_def("compression_job").execute_in_process(instance=instance).success
+    ((packed,),) = rig.query(
+        "select count(*) from timescaledb_information.chunks where hypertable_name = 'daily_data' and is_compressed"
+    )
+    assert packed >= 15
+    pd.testing.assert_frame_equal(rig.reader.prices(None, START, END, "1d"), before)
+    bring(rig, daily(DAYS[:1], close=55.0))
+    assert rig.reader.prices("A", START, "2006-01-04", "1d")["close"].tolist() == [55.0, 50.0]
 
 
 def test_a_producer_is_told_that_days_come_from_files(rig: Rig) -> None:
