@@ -37,6 +37,7 @@ class FilesVendor:
     def __init__(self, uri: str) -> None:
         """`uri` is one file, a folder (all CSV and Parquet files below it) or a glob; it is opened by `bars`."""
         self._uri = uri
+        self._minutes: set[str] = set()
 
     def __repr__(self) -> str:
         """Without a password."""
@@ -59,7 +60,9 @@ class FilesVendor:
             files = find_files(self._uri)
             for file in files:
                 check_columns(PRICE, file)
-                check_minutes(file)
+                if file not in self._minutes:
+                    check_minutes(file)
+                    self._minutes.add(file)
             for file in files:
                 row = 0
                 for table in read_table(PRICE, file):

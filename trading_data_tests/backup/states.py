@@ -11,14 +11,17 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
+import pyarrow as pa
+
 from trading_data.aging.compression import compress_aged
 from trading_data.archive.verify import verify
 from trading_data.backup.listing import Backup, chosen
 from trading_data.backup.restore import Restored, restore
 from trading_data.backup.take import take_backup
-from trading_data.datasets import METRICS, PRICE, TRADE
+from trading_data.datasets import DAILY, METRICS, PRICE, TRADE
+from trading_data.intake.take import take
 from trading_data.times import now
-from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
+from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
 
 DELAY = "repl-diskless-sync-delay"
 
@@ -50,6 +53,11 @@ def fill_everything(rig: Rig, days: tuple[int, ...] = (0, 3, 12, 15), minutes: i
         list(compress_aged(rig.archive, dataset, MOMENT))
     rig.store.record_prices([bar("A", 1, close=10.5), bar("C", 2)])
     rig.archive_all(PRICE)
+    names = ("open", "high", "low", "close", "volume")
+    stamps = {"symbol": ["A", "B", "A"], "timestamp": [f"{year}-01-04T00:00:00Z" for year in (2010, 2010, 2026)]}
+    table = pa.table({**stamps, **{name: [2.0] * 3 for name in names}, "source": ["file"] * 3})
+    list(take(rig.intake, DAILY, "days.csv", [table], origin="file", earliest=EARLIEST))
+    rig.load(DAILY)
     state: Any = rig.client
     state.sadd("watchlist:current", "A", b"\xff\x00")
     state.zadd("candidates:ranked", {"A": 0.1, "B": -1e300, "C": 3})
