@@ -5,7 +5,7 @@ Belongs here: what a file of bars may hold, and days as files write them. Does n
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trading_data.datasets import PRICE
+from trading_data.datasets import DAILY, PRICE
 from trading_data.datasets.codec import check
 from trading_data.datasets.widths import DAY, WEEK, BarWidths, said
 from trading_data.errors import BadInput
+from trading_data.file_form import AS_EXPORTED, FileForm, command
 from trading_data.files import read_table
 from trading_data.settings import without_password
 from trading_data.times import now
@@ -28,13 +29,15 @@ _MIDNIGHT = r"^\d{4}-\d\d-\d\d([T ]00:00(:00(\.0+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$"
 _PLACE = "The archive holds one-minute bars, of which 5m, 1h and 1d are made, and daily history: there is no place for others"
 
 
-def check_minutes(uri: str) -> None:
+def check_minutes(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] = ()) -> None:
     """See that the bars of a file are one-minute bars, as `price_data` holds them; reads the whole file.
+
+    `form` is how the file writes them, and `given` the options of `import` that say so, for the commands that are advised.
 
     Raises:
         BadInput: bars of some symbols are wider, so that aggregates would add them up as minutes; as `read_table`.
     """
-    wide = _widths(read_table(PRICE, uri)).found()
+    wide = _widths(read_table(PRICE, uri, form)).found()
     if not wide:
         return
     shown = without_password(uri)
@@ -42,39 +45,41 @@ def check_minutes(uri: str) -> None:
     of = _named([name for name, width in wide.items() if width == widest])
     wrong = f"{shown} has {said(widest)} bars of {of}, and `prices` are one-minute bars, which aggregates add up. "
     if widest == DAY:
-        raise BadInput(f"{wrong}Take the file as daily history: `trading-data import daily {shown}`")
+        raise BadInput(f"{wrong}Take the file as daily history: `{command(DAILY, [shown], given)}`")
     raise BadInput(
         f"{wrong}{_PLACE}. Import a file of minutes or of days; if these are one-minute bars of a market that trades at such "
-        f"moments only, `trading-data import prices --minutes {shown}`"
+        f"moments only, `{command(PRICE, [shown], [*given, '--minutes'])}`"
     )
 
 
-def check_days(uri: str, zone: str | None = None) -> None:
+def check_days(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] = ()) -> None:
     """See that the bars of a file are daily, one a symbol and day, and that each stamp says which day; reads the whole file.
 
+    `form` and `given` are as for `check_minutes`. The zone of the form is the one by which moments are days.
+
     Raises:
-        BadInput: there is no such zone, a symbol has several bars on a day, bars are weekly or longer, or a stamp is no
+        BadInput: a symbol has several bars on a day, bars are weekly or longer, or a stamp is no
             midnight and no zone was given; as `read_table`.
     """
     shown = without_password(uri)
     row = 0
-    for table in read_table(PRICE, uri):
-        days = as_days(table["timestamp"].combine_chunks(), zone)
+    for table in read_table(PRICE, uri, form):
+        days = as_days(table["timestamp"].combine_chunks(), form.zone)
         odd = _not_days(days)
         if len(odd):
             at = int(odd[0])
             raise BadInput(
                 f"{shown}: row {row + at + 1} is stamped {table['timestamp'][at]}, and a daily bar is stamped with its day, "
                 "such as 2026-11-20. Where stamps are moments of the day, name the exchange's zone: "
-                f"`trading-data import daily --zone America/New_York {shown}`"
+                f"`{command(DAILY, [shown], [*given, '--zone', 'America/New_York'])}`"
             )
         row += table.num_rows
-    widths = _widths(read_table(PRICE, uri))
+    widths = _widths(read_table(PRICE, uri, form))
     several = widths.several_a_day()
     if several:
         raise BadInput(
             f"{shown} has several bars a day of {_named(several)}, and daily history holds one. Take minutes by "
-            f"`trading-data import prices {shown}`. {_PLACE}"
+            f"`{command(PRICE, [shown], given)}`. {_PLACE}"
         )
     longer = [name for name, width in widths.found().items() if width == WEEK]
     if longer:

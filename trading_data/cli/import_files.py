@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from trading_data.bar_files import check_days, check_minutes, days_table
 from trading_data.cli.servers import settings_of_running
-from trading_data.datasets import PLURALS, dataset_named
+from trading_data.datasets import DAILY, EVERY_PLURAL, PRICE, dataset_named
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.rules import Reason
 from trading_data.errors import BadInput
@@ -55,7 +56,7 @@ def _zone(_: click.Context, param: click.Parameter, value: str | None) -> str | 
 
 
 @click.command("import")
-@click.argument("dataset", type=click.Choice(PLURALS))
+@click.argument("dataset", type=click.Choice(EVERY_PLURAL))
 @click.argument("files", nargs=-1, required=True)
 @click.option(
     "--column",
@@ -81,28 +82,41 @@ def _zone(_: click.Context, param: click.Parameter, value: str | None) -> str | 
 )
 @click.option("--thousands", default="", callback=_letter, metavar="LETTER", help="Between thousands; is taken out.")
 @click.option("--epoch", type=click.Choice(["s", "ms", "us", "ns"]), help="Times are numbers: these since 1970, UTC.")
-@click.option("--zone", callback=_zone, metavar="NAME", help="Zone of times without one, such as America/New_York.")
+@click.option(
+    "--zone", callback=_zone, metavar="NAME", help="Zone of times without one, and of days: America/New_York."
+)
 @click.option("--time-format", metavar="FORMAT", help="How times are written, as in strptime: '%d.%m.%Y %H:%M'.")
+@click.option("--minutes", is_flag=True, help="Prices are one-minute bars, whatever their stamps look like.")
 def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
     """Take CSV or Parquet FILES (paths or fsspec URIs) into the intake.
 
     The columns have to be the dataset's, or the options say which are; an export of `query` is taken as it is. All files are
     looked at before any is taken. A row that breaks a rule goes to quarantine with the reason, which is said at once, with
     the option that reads it where there is one. Exit code 1 if no row was good.
+
+    Prices are one-minute bars: a file of wider bars is refused, with what to do instead. Daily bars go to `daily`, one a symbol
+    and day: `query prices … --interval 1d` shows them where there are no minutes.
     """
     declared = dataset_named(dataset)
     form = _form(declared, options)
     settings = settings_of_running()
-    said = _Said(declared, form, _given(click.get_current_context()))
+    given = _given(click.get_current_context())
+    said = _Said(declared, form, given)
     for file in files:
         try:
             check_columns(declared, file, form)
         except WrongColumns as error:
             raise BadInput(f"{error}{said.advice([file], options_for(declared, form, error.names))}") from error
+        if declared is PRICE and not options["minutes"]:
+            check_minutes(file, form, given)
+        elif declared is DAILY:
+            check_days(file, form, given)
     intake, earliest, rows, rejected = Intake(settings.intake_uri), day_start(settings.start), 0, 0
     for file in files:
         said.file, shown = file, without_password(file)
         tables = read_table(declared, file, form)
+        if declared is DAILY:
+            tables = (days_table(table, form.zone) for table in tables)
         try:
             for done in take(intake, declared, file, tables, origin="file", earliest=earliest, on_reject=said.reject):
                 rows, rejected = rows + done.rows, rejected + done.rejected
@@ -162,9 +176,12 @@ def _given(ctx: click.Context) -> list[str]:
     out: list[str] = []
     for param in ctx.command.params:
         name = param.name or ""
-        if not isinstance(param, click.Option) or ctx.params[name] in (None, param.default, ()):
+        if not isinstance(param, click.Option) or ctx.params[name] in (None, param.default, (), False):
             continue
         value = ctx.params[name]
+        if param.is_flag:
+            out.append(param.opts[0])
+            continue
         for one in value if param.multiple else [value]:
             out += [param.opts[0], "=".join(one) if isinstance(one, tuple) else str(one)]
     return out
