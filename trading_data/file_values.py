@@ -19,7 +19,9 @@ from trading_data.datasets.declaration import Column
 from trading_data.file_form import FileForm
 
 _SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_TIME_KINDS = ("epoch", "not a time", "far past", "future", "out of range")
+_FIRST, _LAST, _BEYOND = 94_694_400, 7_258_118_400, 253_402_300_800
+"""Seconds since 1970 at which the years 1973, 2200 and 10,000 begin."""
+_TIME_KINDS = ("epoch", "not a time", "no zone", "far past", "future", "out of range")
 _COUNT = re.compile(r"[+-]?\d{1,19}(\.\d{0,9})?")
 _GROUPED, _COMMA = (
     re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"),
@@ -61,10 +63,10 @@ def typed_column(form: FileForm, column: Column, parts: Sequence[pa.Array]) -> p
 def option_for(kind: str, value: object, form: FileForm) -> list[str]:
     """The option of `trading-data import` that reads a value which was rejected; none where none is known."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else plain(value)
+    if kind in _TIME_KINDS and (unit := _unit_of(text)) not in (None, form.epoch):
+        return ["--epoch", str(unit)]
     if kind == "no zone" and form.zone is None:
         return ["--zone", "UTC"]
-    if kind in _TIME_KINDS and form.epoch is None and (unit := _unit_of(text)) is not None:
-        return ["--epoch", unit]
     if kind == "not a time" and form.time_format is None:
         found = next((one for one in _FORMATS if _parsed(text, one) is not None), None)
         return [] if found is None else ["--time-format", found]
@@ -81,7 +83,7 @@ def _unit_of(text: str) -> str | None:
     if not _COUNT.fullmatch(text):
         return None
     count = Decimal(text)
-    return next((unit for unit, parts in _SECOND.items() if 94_694_400 <= count / parts < 7_258_118_400), None)
+    return next((unit for unit, parts in _SECOND.items() if _FIRST <= count / parts < _LAST), None)
 
 
 def _text(values: pa.Array) -> pa.Array:
@@ -134,11 +136,14 @@ def _moments(form: FileForm, values: pa.Array) -> pa.Array:
 
 
 def _counts(values: pa.Array, unit: str) -> pa.Array:
-    """Numbers since 1970 as times; texts that are no number stay."""
+    """Numbers since 1970 as times; texts that are no number, and numbers that make sense in another unit alone, stay."""
     try:
-        return values.cast(pa.int64()).cast(pa.timestamp(unit, "UTC"))
+        counts = values.cast(pa.int64())
     except pa.ArrowInvalid:
-        return _each(values, lambda text: _moment(text, unit))
+        counts = None
+    if counts is not None and _all_within(counts, _SECOND[unit]):
+        return counts.cast(pa.timestamp(unit, "UTC"))
+    return _each(values, lambda text: _moment(text, unit) if _unit_of(text) in (None, unit) else None)
 
 
 def _moment(text: str, unit: str) -> str | None:
@@ -177,9 +182,16 @@ def _with_zone(text: str, zone: ZoneInfo) -> str | None:
     return naive.replace(tzinfo=zone).isoformat() if len(offsets) == 1 else None
 
 
+def _all_within(counts: pa.Array, second: int) -> bool:
+    """Whether all counts are moments of the years 1973 to 2199."""
+    ends = pc.min_max(counts).as_py()
+    return ends["min"] is not None and _FIRST * second <= ends["min"] and ends["max"] < _LAST * second
+
+
 def _utc(values: pa.Array) -> pa.Array:
     kind = values.type
-    if kind.tz is None:
+    latest = pc.max(values.cast(pa.int64())).as_py()
+    if kind.tz is None or (latest is not None and latest >= _BEYOND * _SECOND[kind.unit]):
         return values.cast(pa.string())
     try:
         return values.cast(pa.timestamp("us", "UTC"))

@@ -319,6 +319,29 @@ def test_what_was_taken_before_the_damage_is_said(rig: Rig, tmp_path: Path) -> N
     assert in_the_archive(rig) == BOTH
 
 
+def test_a_file_in_two_units_is_read_by_two_commands(rig: Rig, tmp_path: Path) -> None:
+    first, second = (str(at) for at in (SECONDS[0] * 1000, SECONDS[1] * 1_000_000))
+    file = tmp_path / "KDR.csv"
+    file.write_text(f"{HEADER}\n{LINES.format(first, second)}")
+    code, said = run(["import", "prices", str(file)])
+    assert code == 1
+    for advice in re.findall(r"try `trading-data ([^`]+)`", said):
+        code, said = run(shlex.split(advice))
+        assert code == 0
+        assert "1 rows and 1 rejected ones wait in the intake" in said
+    assert in_the_archive(rig) == BOTH
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_times_beyond_all_years_are_rejected_rows(unit: str, rig: Rig, tmp_path: Path) -> None:
+    file = tmp_path / "KDR.parquet"
+    late = {"s": 1, "ms": 10**3, "us": 10**6}[unit] * 300_000_000_000
+    file.write_bytes(parquet(timestamp=pa.array([late, late], pa.timestamp(unit, "UTC"))))
+    code, said = run(["import", "prices", str(file)])
+    assert code == 1
+    assert "all 2 rows were rejected" in said
+
+
 def test_one_file_a_symbol(rig: Rig, tmp_path: Path) -> None:
     for symbol in ("AAPL", "BRK.B"):
         (tmp_path / f"{symbol}.csv").write_text(
