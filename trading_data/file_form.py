@@ -111,6 +111,11 @@ def layout(dataset: Dataset, form: FileForm, names: Sequence[str], shown: str) -
             f"{shown} holds an aggregate, whose buckets are no {dataset.title}: export {dataset.title} themselves, with "
             f"`trading-data query {dataset.plural} … --interval raw`"
         )
+    if {"open", "high", "low", "close"} <= {*wrong["missing"]} and "price" in map(_plain, names):
+        raise BadInput(
+            f"{shown} holds single trades or quotes, with one price a row, and {dataset.title} are what is kept: make bars of a "
+            'minute first, such as with `frame.resample("1min").ohlc()` of pandas'
+        )
     if any(wrong.values()):
         listed = "; ".join(f"{what}: {', '.join(map(repr, some))}" for what, some in wrong.items() if some)
         raise WrongColumns(
