@@ -359,3 +359,26 @@ def test_a_frame_of_pandas_in_every_form(rig: Rig, tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "bars.parquet", index=False)
     assert run(["import", "prices", str(tmp_path / "bars.parquet")])[0] == 0
     assert in_the_archive(rig) == BOTH
+
+
+def test_the_commands_of_the_readme_read_what_they_say(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    local = AT - timedelta(hours=5)
+    files = {
+        "AAPL.csv": f"Date,Time,Open,High,Low,Close,Adj Close,Vol\n{local:%Y-%m-%d,%H:%M},1,2,0.5,1.5,1.4,100\n",
+        "PEPE.csv": f"{SECONDS[0] * 1000},0.00000812,0.00000899,0.00000801,0.00000888,123456789012345\n",
+        "kurse.csv": f"{HEADER.replace(',', ';')}\nSAP;{AT + timedelta(hours=1):%d.%m.%Y %H:%M};1.010,5;1.012;999,5;1.000;7;x\n",
+    }
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    for name, text in files.items():
+        Path(name).write_text(text)
+        (command,) = re.findall(rf"^trading-data (import prices {name} [^#\n]+)", readme, re.MULTILINE)
+        code, said = run(shlex.split(command))
+        assert code == 0, said
+    assert in_the_archive(rig) == [
+        ("AAPL", AT, 1.0, 2.0, 0.5, 1.5, 100.0, "vendor"),
+        ("PEPE", AT, 0.00000812, 0.00000899, 0.00000801, 0.00000888, 123456789012345.0, "exchange"),
+        ("SAP", AT, 1010.5, 1012.0, 999.5, 1000.0, 7.0, "x"),
+    ]
