@@ -22,7 +22,7 @@ import pytest
 from click.testing import CliRunner
 
 from trading_data.cli.main import group
-from trading_data.datasets import PRICE
+from trading_data.datasets import METRICS, PRICE
 from trading_data_tests.rig import Rig
 
 AT = datetime(2026, 11, 20, 15, tzinfo=UTC)
@@ -306,17 +306,18 @@ def test_nothing_good_is_a_failure_and_loses_nothing(rig: Rig, tmp_path: Path) -
 
 
 def test_what_was_taken_before_the_damage_is_said(rig: Rig, tmp_path: Path) -> None:
-    file = tmp_path / "KDR.csv"
-    many = HEADER + "\n" + LINES.format(*(f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in TIMES)) * 100_000
-    file.write_text(f"{many}KDR,1\n")
-    code, said = run(["import", "prices", str(file)])
+    file = tmp_path / "figures.csv"
+    many = "metric_name,timestamp,value,unit\n" + "latency,2026-11-20T15:00:00Z,1.5,ms\n" * 200_000
+    file.write_text(f"{many}latency,1\n")
+    code, said = run(["import", "metrics", str(file)])
     assert code == 1
-    found = re.search(r"Expected 8 columns, got 2: KDR,1; the ([\d,]+) rows before it wait: correct it", said)
+    found = re.search(r"Expected 4 columns, got 2: latency,1; the ([\d,]+) rows before it wait: correct it", said)
     assert found is not None
     assert 0 < int(found[1].replace(",", "")) < 200_000
     file.write_text(many)
-    assert run(["import", "prices", str(file)])[0] == 0
-    assert in_the_archive(rig) == BOTH
+    assert run(["import", "metrics", str(file)])[0] == 0
+    rig.load(METRICS)
+    assert rig.query("select count(*), min(value) from metrics_data") == [(1, 1.5)]
 
 
 def test_a_file_in_two_units_is_read_by_two_commands(rig: Rig, tmp_path: Path) -> None:
