@@ -6,16 +6,21 @@ Belongs here: asking, at a cost that does not depend on the number of rows. Does
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
+import numpy as np
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from trading_data.archive.coverage import MINUTES
 from trading_data.archive.database import Archive
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Dataset
 from trading_data.times import DAY, day_start
 
+_GRIDS = {5: 10, 15: 7, 30: 6, 60: 5}
+"""Minutes of a grid, and how many rows of a day have to lie on it: by accident they would once in a million."""
 _DAYS_AT_ONCE = 50
 """A subject's day becomes 96 rows within the statement: of 1,000 days of 500 subjects they no longer fit into memory."""
 
@@ -83,6 +88,33 @@ def disagreements(archive: Archive, dataset: Dataset, first: date, last: date) -
     """Where sources disagreed from `first` to `last`, both included, by day and pair."""
     with archive.transaction(snapshot=True) as cursor:
         return _disagreements(cursor, dataset, first, last)
+
+
+def wide_bars(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, dict[str, timedelta]]:
+    """By day the subjects whose rows look like bars wider than a minute, and how wide; days without any are left out.
+
+    A single bar does not say how wide it is, but a day of them does: all on one grid of five minutes or more, or one alone at
+    midnight UTC.
+    """
+    values = {"dataset": dataset.name, "days": list(days), "most": MINUTES // min(_GRIDS), **_grids()}
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute(statement("wide_bars"), values)
+        found: dict[date, dict[str, timedelta]] = {}
+        for day, subject, width in cursor.fetchall():
+            found.setdefault(day, {})[subject] = timedelta(minutes=width)
+    return found
+
+
+@cache
+def _grids() -> dict[str, list[Any]]:
+    """Every grid of each width: its minutes as the coverage writes them, and from how many rows on it is no accident."""
+    grids = [(width, least, phase) for width, least in _GRIDS.items() for phase in range(width)] + [(MINUTES, 1, 0)]
+    bits = np.zeros((len(grids), MINUTES), dtype=np.uint8)
+    for at, (width, _, phase) in enumerate(grids):
+        bits[at, phase::width] = 1
+    widths, leasts, _ = zip(*grids, strict=True)
+    minutes = [row.tobytes().hex() for row in np.packbits(bits, axis=1)]
+    return {"widths": list(widths), "leasts": list(leasts), "grids": minutes}
 
 
 def _disagreements(cursor: Cursor, dataset: Dataset, first: date, last: date) -> list[Disagreement]:

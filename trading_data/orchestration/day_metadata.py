@@ -10,8 +10,9 @@ from typing import Any
 import dagster as dg
 
 from trading_data.archive.database import Archive
-from trading_data.archive.days import Held, held
+from trading_data.archive.days import Held, held, wide_bars
 from trading_data.datasets.declaration import Dataset
+from trading_data.datasets.widths import said
 from trading_data.history.states import MISSING, NO_CALENDAR, day_states
 from trading_data.orchestration.metadata import SHOWN, when
 from trading_data.orchestration.plots import bars
@@ -22,9 +23,24 @@ from trading_data.times import DAY, now
 
 def day_metadata(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, dict[str, Any]]:
     """What the archive holds of each day: rows, subjects, coverage, bytes before and after compression, a small chart."""
-    covered = _coverage(archive, dataset, [day for day in days if day < now().date()])
+    over = [day for day in days if day < now().date()]
+    covered, wide = _coverage(archive, dataset, over), _wide_bars(archive, dataset, over)
     return {
-        day: _held_metadata(dataset, one) | covered.get(day, {}) for day, one in held(archive, dataset, days).items()
+        day: _held_metadata(dataset, one) | covered.get(day, {}) | wide.get(day, {})
+        for day, one in held(archive, dataset, days).items()
+    }
+
+
+def _wide_bars(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, dict[str, Any]]:
+    """Of days that are over, and on which bars look wider than a minute: of how many symbols, and of which."""
+    if dataset.sources is None or not days:
+        return {}
+    return {
+        day: {
+            f"{dataset.about}s with bars wider than a minute": len(widths),
+            "wider than a minute": ", ".join(f"{name}: {said(width)}" for name, width in list(widths.items())[:SHOWN]),
+        }
+        for day, widths in wide_bars(archive, dataset, days).items()
     }
 
 

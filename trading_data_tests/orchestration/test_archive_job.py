@@ -196,3 +196,24 @@ def test_a_run_that_finds_nothing_says_so(rig: Rig, instance: dg.DagsterInstance
     for dataset in DATASETS.values():
         assert materializations(result, dataset.table)[today()]["offered"] == 0
     assert rig.account(TRADE).batches == 0
+
+
+def test_a_day_names_symbols_whose_bars_look_wider_than_a_minute(rig: Rig, instance: dg.DagsterInstance) -> None:
+    """Hours and days that a producer sends; minutes, fixings and five bars on a grid of five minutes are nobody's."""
+    midnight = datetime(2026, 11, 20, tzinfo=UTC)
+    sent = {
+        "HOURS": [midnight.replace(hour=hour, minute=30) for hour in range(14, 21)],
+        "FIVES": [midnight.replace(hour=15, minute=5 * at) for at in range(12)],
+        "DAY": [midnight],
+        "MINUTES": [midnight.replace(hour=15, minute=at) for at in range(30)],
+        "FIXINGS": [midnight.replace(hour=hour, minute=30) for hour in (10, 15)],
+        "FEW": [midnight.replace(hour=15, minute=5 * at) for at in range(5)],
+        "CLOSE": [midnight.replace(hour=21)],
+    }
+    rig.store.record_prices([bar(symbol, timestamp=at) for symbol, times in sent.items() for at in times])
+    shown = materializations(run_archive(instance, "2026-11-20"), "price_data")["2026-11-20"]
+    assert shown["symbols with bars wider than a minute"] == 3
+    assert shown["wider than a minute"] == "DAY: daily, FIVES: 5-minute, HOURS: 1-hour"
+    rig.store.record_prices([bar("MINUTES", timestamp=midnight + timedelta(days=-1, minutes=at)) for at in range(3)])
+    later = materializations(run_archive(instance, "2026-11-19"), "price_data")["2026-11-19"]
+    assert "wider than a minute" not in later
