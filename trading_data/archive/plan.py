@@ -277,10 +277,14 @@ def _place(dataset: Dataset, rows: pa.Table, known: Known, out: Plan) -> None:
     at = positions([*out.insert, *out.moves])
     if not len(at):
         return
+    times = microseconds(dataset, rows)[at]
+    moments = np.sort(times)
+    if not known.taken and (moments[1:] != moments[:-1]).all():
+        return
     subjects = encoded(rows[dataset.subject].take(pa.array(at)))
     numbers = {subject: number for number, subject in enumerate(subjects.dictionary.to_pylist())} if known.taken else {}
     taken = {numbers[subject]: moments for subject, moments in known.taken.items() if subject in numbers}
-    found = displaced(subjects.indices.to_numpy(), microseconds(dataset, rows)[at], taken)
+    found = displaced(subjects.indices.to_numpy(), times, taken)
     out.places |= {int(at[place]): moment for place, moment in found.items()}
 
 

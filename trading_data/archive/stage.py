@@ -43,6 +43,7 @@ class Stage:
         self.bounds = {"low": times["min"], "high": times["max"], "first": subjects["min"], "last": subjects["max"]}
         self._windows = [self.bounds]
         self._days: SubjectDays | None = None
+        self._subjects = np.zeros(0, dtype=np.int64)
         self._staged = np.zeros(rows.num_rows, dtype=bool)
         switch = "off" if rows.num_rows > _NESTED_LOOP_ROWS else "on"
         cursor.execute(SQL(_LOCAL).format(SQL(switch)))
@@ -79,9 +80,10 @@ class Stage:
 
     def _of_new_subjects(self) -> Mask:
         subjects = encoded(self.rows[self.dataset.subject])
+        self._subjects = subjects.indices.to_numpy()
         self._days = SubjectDays(self.cursor, self.dataset, subjects.dictionary.to_pylist())
         self._windows = [{**self.bounds, "low": low, "high": high} for low, high in self._days.spans]
-        found: Mask = ~self._days.known[subjects.indices.to_numpy()]
+        found: Mask = ~self._days.known[self._subjects]
         return found
 
     def add(self, positions: Indices) -> None:
@@ -164,11 +166,8 @@ class Stage:
             stored = pa.array([places[at] for at in positions[moved].tolist()], pa.int64())
             copy_rows(self.cursor, self.dataset, table, rows, self.batch_id, stored=stored)
         if self._days is not None:
-            self._days.keep(*self._subjects_and_days(positions))
-
-    def _subjects_and_days(self, positions: Indices) -> tuple[Indices, Indices]:
-        subjects = encoded(self.rows[self.dataset.subject]).indices.to_numpy()
-        return pairs_of(subjects[positions], microseconds(self.dataset, self.rows)[positions])
+            times = microseconds(self.dataset, self.rows)[positions]
+            self._days.keep(*pairs_of(self._subjects[positions], times))
 
     def execute(self, name: str, values: dict[str, Any], **names: Composable) -> None:
         """Run a statement on the dataset's table."""

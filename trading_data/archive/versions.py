@@ -24,7 +24,10 @@ def by_row(dataset: Dataset, rows: pa.Table) -> tuple[Indices, Mask]:
     """
     if dataset.identity is None:
         return _together([microseconds(dataset, rows), codes(rows[dataset.subject])])
-    return _together([encoded(rows[name]).indices.to_numpy() for name in reversed(dataset.named_by)])
+    identities = encoded(rows[dataset.identity])
+    if len(identities.dictionary) == rows.num_rows:
+        return np.arange(rows.num_rows), np.zeros(rows.num_rows, dtype=bool)
+    return _together([identities.indices.to_numpy(), encoded(rows[dataset.subject]).indices.to_numpy()])
 
 
 def in_key_order(dataset: Dataset, rows: pa.Table) -> Indices:
