@@ -25,6 +25,8 @@ from trading_data.intake.store import Intake
 
 BATCH_ENTRIES = 5_000
 """Entries a batch at most; the ledger names each of them."""
+NO_REASONS = ("key taken",)
+"""Kinds that are refused no more: a second fill of an order and moment, until 0.1.0."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,19 @@ def retry(
         )
     ]
     return Retried(tuple(sent), {number: how for number, _, how in found if how is not None})
+
+
+def retry_what_is_taken_now(archive: Archive, intake: Intake, dataset: Dataset, *, earliest: datetime) -> Retried:
+    """Send the entries through the door again that an earlier release refused for a reason that this one has no more.
+
+    Args:
+        archive: where they wait.
+        intake: where their batches go.
+        dataset: whose.
+        earliest: start of the first day partition.
+    """
+    found = [retry(archive, intake, dataset=dataset, kind=kind, earliest=earliest) for kind in NO_REASONS]
+    return Retried(tuple(sent for one in found for sent in one.batches), {})
 
 
 def discard(archive: Archive, ids: Sequence[int], reason: str) -> list[int]:

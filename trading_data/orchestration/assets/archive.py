@@ -14,6 +14,7 @@ from trading_data.archive.load import load_pending
 from trading_data.archive.loaded import COUNTS, Loaded
 from trading_data.archive.losses import confirmed_lost
 from trading_data.archive.lost import Lost, acknowledge_command
+from trading_data.archive.quarantine import retry_what_is_taken_now
 from trading_data.archive.trim import trim_archived
 from trading_data.datasets import DATASETS, HISTORY
 from trading_data.datasets.declaration import Dataset
@@ -24,7 +25,7 @@ from trading_data.orchestration.drift import check_drift, check_spec
 from trading_data.orchestration.health_checks import fresh_result, fresh_spec
 from trading_data.orchestration.metadata import load_metadata, table_metadata
 from trading_data.orchestration.partitions import daily
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, earliest, one_clear_line
 from trading_data.times import now
 
 TRIGGER = "trading_data/trigger"
@@ -73,6 +74,7 @@ def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
         own = [date.fromisoformat(key) for key in context.partition_keys]
         with one_clear_line(), archive.connect() as database, live.for_archiver() as client:
             loaded, removed = [], 0
+            retry_what_is_taken_now(database, intake.open(), dataset, earliest=earliest())
             for one in load_pending(database, intake.open(), dataset, run_id=context.run.run_id):
                 loaded.append(one)
                 removed += trim_archived(client, database, dataset, hot_window=hot_window).removed

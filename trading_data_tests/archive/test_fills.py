@@ -1,0 +1,240 @@
+"""Fills: one row an order and execution, whatever moment each reports, through every door and in any order."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from itertools import permutations
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trading_data import Fill
+from trading_data.aggregates.compare import differences
+from trading_data.aging.compression import compress_aged
+from trading_data.analytics.provenance import provenance
+from trading_data.archive.quarantine import retry, retry_what_is_taken_now
+from trading_data.archive.verify import verify
+from trading_data.datasets import TRADE
+from trading_data.datasets.codec import plain
+from trading_data.errors import BadInput
+from trading_data.intake.take import take
+from trading_data.times import DAY, day_start
+from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill
+
+START, END = day_start(MOMENT.date()) - DAY, day_start(MOMENT.date()) + 3 * DAY
+MICROSECOND = timedelta(microseconds=1)
+MIDNIGHT = day_start(MOMENT.date()) + DAY
+Facts = set[tuple[Any, ...]]
+
+
+def of(execution: str, order: str = "o1", after: timedelta = timedelta(0), **values: Any) -> Fill:
+    """A fill so long after MOMENT."""
+    return fill(order, execution, timestamp=MOMENT + after, **values)
+
+
+def facts(fills: Sequence[Fill]) -> Facts:
+    return {(one.order_id, one.execution_id, one.timestamp, one.price) for one in fills}
+
+
+def shown(rig: Rig, start: Any = START, end: Any = END) -> Facts:
+    frame = rig.reader.trades(None, start, end)
+    found = [tuple(row) for row in frame[["order_id", "execution_id", "timestamp", "price"]].itertuples(index=False)]
+    assert len(set(found)) == len(found)
+    return set(found)
+
+
+def by_file(rig: Rig, *fills: Fill) -> None:
+    """Import a file, after what the journals hold."""
+    rig.snapshot(TRADE)
+    table = pa.table({name: [getattr(one, name) for one in fills] for name in TRADE.names})
+    list(take(rig.intake, TRADE, "fills.csv", [table], origin="file", earliest=EARLIEST))
+
+
+def by_journal(rig: Rig, *fills: Fill) -> None:
+    rig.store.record_trades(fills)
+
+
+def by_retry(rig: Rig, *fills: Fill) -> None:
+    """As an earlier release had refused them."""
+    refuse(rig, *fills)
+    retry_what_is_taken_now(rig.archive, rig.intake, TRADE, earliest=EARLIEST)
+
+
+def refuse(rig: Rig, *fills: Fill) -> None:
+    for one in fills:
+        rig.entry("journal:trade", {name: plain(getattr(one, name)) for name in TRADE.names} | {"side": "later"})
+    rig.archive_all(TRADE)
+    rig.query("""
+        update archive_quarantine as known set kind = 'key taken', payload = said::json,
+               digest = encode(sha256(convert_to(said, 'UTF8')), 'hex')
+        from (select quarantine_id, replace(payload::text, '"later"', '"buy"') as said from archive_quarantine) as one
+        where known.quarantine_id = one.quarantine_id and kind = 'unknown side' returning 1
+    """)
+
+
+def settled(rig: Rig) -> None:
+    """All is archived: nothing waits or is wrong, and the aggregate is what the rows give."""
+    rig.archive_all(TRADE)
+    assert [one.said for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok] == []
+    assert differences(rig.archive, TRADE, TRADE.aggregates[0], START, END) == []
+
+
+def compress(rig: Rig) -> None:
+    list(compress_aged(rig.archive, TRADE, MOMENT + 100 * DAY))
+
+
+def test_forty_fills_of_one_millisecond_and_two_orders(rig: Rig) -> None:
+    fills = [of(f"e{at}", order, quantity=Decimal(at + 1)) for at in range(40) for order in ("o1", "o2")]
+    by_journal(rig, *fills[:30])
+    rig.snapshot(TRADE)
+    assert shown(rig) == facts(fills[:30])
+    rig.load(TRADE)
+    by_journal(rig, *fills[20:70])
+    rig.snapshot(TRADE)
+    by_journal(rig, *fills[60:])
+    for _ in range(2):
+        assert shown(rig) == facts(fills)
+        daily = rig.reader.trades(None, START, END, "1d")
+        assert (daily["fills"].tolist(), daily["quantity"].tolist()) == ([80], [Decimal(2 * 820)])
+        settled(rig)
+    assert rig.query("select count(distinct timestamp), count(reported) from trade_data where order_id = 'o1'") == [
+        (40, 39)
+    ]
+    assert rig.account(TRADE).quarantined == 0
+
+
+@pytest.mark.parametrize("doors", list(permutations((by_journal, by_file, by_retry))))
+def test_every_door_in_every_order(rig: Rig, doors: Sequence[Any]) -> None:
+    parts = {
+        by_journal: [of("a"), of("b")],
+        by_file: [of("c"), of("d", after=MICROSECOND)],
+        by_retry: [of("e"), of("f")],
+    }
+    brought: list[Fill] = []
+    for door in doors:
+        door(rig, *parts[door])
+        brought += parts[door]
+        assert shown(rig) == facts(brought)
+        settled(rig)
+        assert shown(rig) == facts(brought)
+    assert rig.query("select count(*) from archive_quarantine where settled is null") == [(0,)]
+    for door in doors:
+        if door is not by_retry:
+            door(rig, *parts[door])
+    settled(rig)
+    assert shown(rig) == facts(brought)
+
+
+def test_at_the_end_of_a_day_and_of_a_range(rig: Rig) -> None:
+    last = MIDNIGHT - MOMENT - MICROSECOND
+    fills = [of(name, after=last) for name in "abc"] + [
+        of("d", after=last - MICROSECOND),
+        of("e", after=last + MICROSECOND),
+    ]
+    by_journal(rig, *fills[:2])
+    settled(rig)
+    by_journal(rig, *fills[2:])
+    for _ in range(2):
+        assert shown(rig, MIDNIGHT - MICROSECOND, MIDNIGHT) == facts(fills[:3])
+        assert shown(rig, START, MIDNIGHT - MICROSECOND) == facts(fills[3:4])
+        assert shown(rig, MIDNIGHT, END) == facts(fills[4:])
+        assert rig.reader.trades(None, START, END, "1d")["fills"].tolist() == [4, 1]
+        streamed = rig.reader.stream("trades", None, START, END, rows=1)
+        assert sorted(name for part in streamed for name in part["execution_id"]) == list("abcde")
+        settled(rig)
+
+
+def test_a_correction_of_the_moment_moves_the_row(rig: Rig) -> None:
+    by_journal(rig, of("a"), of("b"), of("c", after=timedelta(minutes=5)))
+    settled(rig)
+    before = rig.query("select max(archived_at) from archive_ledger")[0][0]
+    corrected = [of("b", after=timedelta(minutes=5)), of("a", price=Decimal(7)), of("c", after=timedelta(minutes=6))]
+    by_journal(rig, *corrected)
+    for _ in range(2):
+        assert shown(rig) == facts(corrected)
+        assert shown(rig, MOMENT, MOMENT + MICROSECOND) == facts(corrected[1:2])
+        settled(rig)
+    assert rig.account(TRADE).replaced == 3
+    known = rig.reader.read(TRADE, None, START, END, as_of=before)
+    assert known["timestamp"].tolist() == [MOMENT, MOMENT, MOMENT + timedelta(minutes=5)]
+    assert known["execution_id"].tolist() == ["a", "b", "c"]
+    versions = provenance(rig.archive, TRADE, "o1", MOMENT, identity="b").versions
+    assert [one.values["timestamp"] for one in versions] == [MOMENT, MOMENT + timedelta(minutes=5)]
+    with pytest.raises(BadInput, match=r"has 2 fills of o1 at 2026-11-20T15:00:00.*identity, of a, b"):
+        provenance(rig.archive, TRADE, "o1", MOMENT)
+
+
+def test_an_execution_on_another_day_is_no_second_fill(rig: Rig) -> None:
+    by_journal(rig, of("a"))
+    settled(rig)
+    compress(rig)
+    by_journal(rig, of("a", after=DAY), of("a", after=timedelta(minutes=1)))
+    for _ in range(2):
+        assert shown(rig) == facts([of("a", after=timedelta(minutes=1))])
+        settled(rig)
+    ((kind, reason),) = rig.query("select kind, reason from archive_quarantine")
+    assert (kind, f"a of order_id o1 is there at {MOMENT.isoformat()}" in reason) == ("another day", True)
+
+
+def test_what_an_earlier_release_refused_is_taken(rig: Rig) -> None:
+    by_journal(rig, of("a"))
+    settled(rig)
+    refuse(rig, of("b"))
+    ((number,),) = rig.query("select quarantine_id from archive_quarantine")
+    retry(rig.archive, rig.intake, ids=[number], earliest=EARLIEST)
+    assert len(retry_what_is_taken_now(rig.archive, rig.intake, TRADE, earliest=EARLIEST).batches) == 1
+    settled(rig)
+    assert shown(rig) == facts([of("a"), of("b")])
+    assert retry_what_is_taken_now(rig.archive, rig.intake, TRADE, earliest=EARLIEST).batches == ()
+
+
+ENTRIES = st.lists(
+    st.tuples(
+        st.sampled_from(["o1", "o2"]),
+        st.sampled_from("abc"),
+        st.sampled_from([-1, 0, 1, 2, 60_000_000, round(DAY / MICROSECOND)]),
+        st.sampled_from([1, 2]),
+    ),
+    min_size=1,
+    max_size=5,
+)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["journal", "file", "snapshot", "archive", "compress", "load"]), ENTRIES), max_size=8
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+def test_as_a_plain_dict(rig: Rig, steps: list[tuple[str, list[Any]]]) -> None:
+    """The newest values of each order and execution; what says another day than the first is no version of it."""
+    rig.clean()
+    known: dict[tuple[str, str], Fill] = {}
+    for step, entries in steps:
+        fills = [of(name, order, after * MICROSECOND, price=Decimal(price)) for order, name, after, price in entries]
+        if step in ("journal", "file"):
+            {"journal": by_journal, "file": by_file}[step](rig, *fills)
+            for one in fills:
+                first = known.setdefault((one.order_id, one.execution_id), one)
+                if first.timestamp.date() == one.timestamp.date():
+                    known[one.order_id, one.execution_id] = one
+        else:
+            _do(rig, step)
+        assert shown(rig) == facts(list(known.values()))
+        low = MOMENT + MICROSECOND
+        assert shown(rig, low, END) == {one for one in facts(list(known.values())) if one[2] >= low}
+    settled(rig)
+    assert shown(rig) == facts(list(known.values()))
+
+
+def _do(rig: Rig, step: str) -> None:
+    if step == "snapshot":
+        rig.snapshot(TRADE)
+    elif step == "load":
+        rig.load(TRADE)
+    elif step == "archive":
+        settled(rig)
+    else:
+        compress(rig)
