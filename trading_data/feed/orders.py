@@ -25,7 +25,7 @@ def fills(symbols: Sequence[str], step: Step, start: datetime, seed: int, per_mi
     """The fills of the minute that begins at `start`, in time: `per_minute` of them on average, one to four an order.
 
     Order ids name seed, day, minute and number, so two runs of one seed tell of the same orders. No two fills have one
-    timestamp, because an order's fills are told apart by it.
+    timestamp.
     """
     draw = generator(seed, Stream.ORDER, start.date(), step.minute)
     count = int(draw.poisson(per_minute))
