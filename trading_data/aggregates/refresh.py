@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 
 import psycopg2.errors
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.sql import Identifier
 
 from trading_data.archive.database import Archive
 from trading_data.archive.sql import statement
@@ -72,6 +73,12 @@ def waiting(archive: Archive) -> dict[str, list[date]]:
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute("select aggregate, array_agg(distinct day order by day) from archive_refresh group by aggregate")
         return dict(cursor.fetchall())
+
+
+def days_with_buckets(archive: Archive, aggregate: Aggregate, days: Iterable[date]) -> set[date]:
+    """Those of `days` of which the aggregate holds a bucket."""
+    wanted = {"days": sorted(set(days))}
+    return {day for (day,) in archive.ask(statement("days_with_buckets", view=Identifier(aggregate.name)), wanted)}
 
 
 def window(aggregate: Aggregate, low: datetime, high: datetime) -> tuple[datetime, datetime]:

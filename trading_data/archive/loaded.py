@@ -48,6 +48,13 @@ class Loaded:
         """Entries that no batch before had brought."""
         return self.inserted + self.replaced + self.unchanged + self.quarantined
 
+    @property
+    def days_with_rows(self) -> set[date]:
+        """The days of which it brought rows, whether these were new or there already."""
+        return {
+            day for day, counts in self.days.items() if counts["inserted"] + counts["replaced"] + counts["unchanged"]
+        }
+
     def count(self, what: str, day: int, number: int = 1) -> None:
         """Add to a count, in all and on the day (days since 1970)."""
         setattr(self, what, getattr(self, what) + number)

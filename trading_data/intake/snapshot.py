@@ -7,7 +7,7 @@ Belongs here: what to read, and the order of these steps. Does not: what is acco
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,7 +40,10 @@ BATCH_ENTRIES = 200_000
 
 @dataclass(frozen=True)
 class Drained:
-    """What a snapshot wrote: a file, its ranges, and how many of its entries were good and were rejected."""
+    """What a snapshot wrote: a file, its ranges, and how many of its entries were good and were rejected.
+
+    `days` counts the good ones by UTC day.
+    """
 
     file: BatchFile
     journals: tuple[JournalRange, ...]
@@ -48,6 +51,7 @@ class Drained:
     rejected: int
     first: datetime | None
     last: datetime | None
+    days: dict[date, int]
 
 
 def snapshot(
@@ -116,7 +120,9 @@ def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> Drained:
     """The figures of a batch that was just written."""
     times = batch.table[dataset.key[1]].filter(pc.is_null(batch.table["_kind"]))
     ends = pc.min_max(times).as_py()
-    return Drained(file, batch.journals, len(times), batch.table.num_rows - len(times), ends["min"], ends["max"])
+    days = {one["values"]: one["counts"] for one in pc.value_counts(times.cast(pa.date32())).to_pylist()}
+    rejected = batch.table.num_rows - len(times)
+    return Drained(file, batch.journals, len(times), rejected, ends["min"], ends["max"], days)
 
 
 @dataclass(frozen=True)

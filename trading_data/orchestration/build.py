@@ -8,14 +8,13 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from trading_data.orchestration.assets.aggregates import aggregate_assets
-from trading_data.orchestration.assets.archive import archive_assets
 from trading_data.orchestration.assets.backups import backup_assets
+from trading_data.orchestration.assets.datasets import dataset_assets
 from trading_data.orchestration.assets.health import health_assets
 from trading_data.orchestration.assets.history import history_assets
-from trading_data.orchestration.assets.snapshots import snapshot_assets
 from trading_data.orchestration.assets.sources import source_specs
 from trading_data.orchestration.assets.state import state_assets
+from trading_data.orchestration.checks import dataset_checks
 from trading_data.orchestration.jobs import jobs
 from trading_data.orchestration.links import linked
 from trading_data.orchestration.resources import resources
@@ -30,17 +29,16 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         assets = linked(
             [
                 *source_specs(),
-                *snapshot_assets(),
                 *state_assets(),
                 *history_assets(),
-                *archive_assets(),
-                *aggregate_assets(),
+                *dataset_assets(),
                 *health_assets(),
                 *backup_assets(),
             ]
         )
     return dg.Definitions(
         assets=assets,
+        asset_checks=dataset_checks(),
         jobs=jobs,
         schedules=schedules,
         sensors=sensors,

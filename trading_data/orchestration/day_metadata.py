@@ -3,14 +3,14 @@
 Belongs here: a day as metadata. Does not: what a run did (`metadata`), and the books it is asked from (`archive.days`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import dagster as dg
 
 from trading_data.archive.database import Archive
-from trading_data.archive.days import Held, held, wide_bars
+from trading_data.archive.days import Held, wide_bars
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.widths import said
 from trading_data.history.states import MISSING, NO_CALENDAR, day_states
@@ -21,14 +21,16 @@ from trading_data.settings import Settings
 from trading_data.times import DAY, now
 
 
-def day_metadata(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, dict[str, Any]]:
-    """What the archive holds of each day: rows, subjects, coverage, bytes before and after compression, a small chart."""
-    over = [day for day in days if day < now().date()]
+def day_figures(one: Held) -> dict[str, Any]:
+    """The numbers of a day that change while it lasts; Dagster plots them by partition."""
+    return {"dagster/partition_row_count": one.rows, "last timestamp": when([one.last], max)}
+
+
+def day_page(archive: Archive, dataset: Dataset, found: Mapping[date, Held]) -> dict[date, dict[str, Any]]:
+    """What else there is to know of each day: subjects, coverage, bytes before and after compression, a small chart."""
+    over = [day for day in found if day < now().date()]
     covered, wide = _coverage(archive, dataset, over), _wide_bars(archive, dataset, over)
-    return {
-        day: _held_metadata(dataset, one) | covered.get(day, {}) | wide.get(day, {})
-        for day, one in held(archive, dataset, days).items()
-    }
+    return {day: _held_metadata(dataset, one) | covered.get(day, {}) | wide.get(day, {}) for day, one in found.items()}
 
 
 def _wide_bars(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, dict[str, Any]]:
@@ -65,10 +67,8 @@ def _coverage(archive: Archive, dataset: Dataset, over: Sequence[date]) -> dict[
 def _held_metadata(dataset: Dataset, one: Held) -> dict[str, Any]:
     """A day as metadata; numbers, so that Dagster plots them by partition."""
     figures: dict[str, Any] = {
-        "dagster/partition_row_count": one.rows,
         f"{dataset.about}s": one.subjects,
         "first timestamp": when([one.first], min),
-        "last timestamp": when([one.last], max),
         "minutes with a row": sum(one.quarters),
         "bytes before compression": one.bytes_before,
         "bytes after compression": one.bytes_after,

@@ -23,18 +23,12 @@ LOCATION = "trading_data"
 CHECK = "declared_is_actual"
 
 
-def check_spec(dataset: Dataset) -> dg.AssetCheckSpec:
-    """The check on an archive asset."""
-    said = "Policy jobs, columnstore, chunk interval, schedules and sensors are as declared."
-    return dg.AssetCheckSpec(CHECK, asset=dataset.table, description=said)
-
-
-def check_drift(archive: Archive, instance: dg.DagsterInstance, dataset: Dataset) -> dg.AssetCheckEvaluation:
+def check_drift(archive: Archive, instance: dg.DagsterInstance, dataset: Dataset) -> dg.AssetCheckResult:
     """The check, evaluated: what a dataset's tables have otherwise than declared, and what is switched otherwise."""
     tables = [dataset, HISTORY[dataset.name]] if dataset.name in HISTORY else [dataset]
     found = [*archive_drift(archive, tables), *switched_otherwise(instance)]
-    return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(dataset.table),
+    return dg.AssetCheckResult(
+        asset_key=dataset.table,
         check_name=CHECK,
         passed=not found,
         severity=dg.AssetCheckSeverity.ERROR,

@@ -12,7 +12,6 @@ import dagster as dg
 from trading_data.archive.loaded import COUNTS, Loaded
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.intake.snapshot import Drained
-from trading_data.live.strange import WrongType
 
 SHOWN = 20
 """Rows, files and keys shown at most."""
@@ -58,40 +57,29 @@ def aggregate_metadata(dataset: Dataset, aggregate: Aggregate) -> dict[str, Any]
     }
 
 
-def snapshot_metadata(drained: Sequence[Drained]) -> dict[str, Any]:
-    """What a snapshot wrote into the intake."""
-    ranges = [found for one in drained for found in one.journals]
+def snapshot_figures(drained: Sequence[Drained], day: date) -> dict[str, Any]:
+    """What a snapshot wrote into the intake of one day."""
+    of_day = [one for one in drained if day in one.days]
+    ranges = [found for one in of_day for found in one.journals]
     return {
-        "offered": sum(one.rows + one.rejected for one in drained),
-        "rejected": sum(one.rejected for one in drained),
-        "missing": sum(found.missing for found in ranges),
-        "batches": len(drained),
-        "first timestamp": when([one.first for one in drained], min),
-        "last timestamp": when([one.last for one in drained], max),
+        "offered": sum(one.days[day] for one in of_day),
+        "batches": len(of_day),
         "journals": journal_table([vars(found) for found in ranges]),
-        "files": dg.MetadataValue.md("\n".join(f"- `{one.file.name}`" for one in drained[:SHOWN]) or "none"),
+        "files": dg.MetadataValue.md("\n".join(f"- `{one.file.name}`" for one in of_day[:SHOWN]) or "none"),
     }
 
 
-def strange_metadata(strange: Sequence[WrongType]) -> dict[str, Any]:
-    """Keys that bear a name of the dataset and are of another type."""
-    listed = "\n".join(f"- {one.said}" for one in strange[:SHOWN])
-    return {"keys of another type": dg.MetadataValue.md(listed or "none")}
-
-
-def load_metadata(loaded: Sequence[Loaded], day: date | None = None) -> dict[str, Any]:
-    """What loads did, in all or (with `day`) to the rows of one day."""
+def load_figures(loaded: Sequence[Loaded], day: date) -> dict[str, Any]:
+    """What loads did to the rows of one day."""
     fresh = [one for one in loaded if not one.already]
-    if day is None:
-        figures = {
-            name: sum(getattr(one, name) for one in fresh) for name in ("offered", *COUNTS, "replayed", "missing")
-        }
-    else:
-        figures = {name: sum(one.days.get(day, {}).get(name, 0) for one in fresh) for name in COUNTS}
-        figures = {"offered": sum(figures.values()), **figures}
-        fresh = [one for one in fresh if day in one.days]
+    figures = {name: sum(one.days.get(day, {}).get(name, 0) for one in fresh) for name in COUNTS}
+    return {"offered": sum(figures.values()), **figures}
+
+
+def load_page(loaded: Sequence[Loaded], day: date) -> dict[str, Any]:
+    """Which batches brought rows of one day, and which ranges of which journals these were."""
+    fresh = [one for one in loaded if not one.already and day in one.days]
     return {
-        **figures,
         "batches": ", ".join(str(one.batch_id) for one in fresh[:SHOWN]) or "none",
         "journals": journal_table([found for one in fresh for found in one.journals]),
     }

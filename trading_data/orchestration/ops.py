@@ -32,6 +32,7 @@ from trading_data.orchestration.ops_metadata import (
     table_figures,
 )
 from trading_data.orchestration.pods import AS_OWNER
+from trading_data.orchestration.reports import as_evaluation
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, one_clear_line
 from trading_data.settings import Settings
 from trading_data.times import now
@@ -87,12 +88,12 @@ def compress_op(dataset: Dataset) -> dg.OpDefinition:
 
 
 def retain_op(dataset: Dataset) -> dg.OpDefinition:
-    """The op that drops what has had its time of one dataset. It shares the pool of the dataset's refreshes."""
+    """The op that drops what has had its time of one dataset. It shares the pool of the dataset."""
 
     @dg.op(
         name=f"retain_{dataset.name}",
         out=_NOTHING,
-        pool=f"refresh_{dataset.name}",
+        pool=dataset.name,
         description=f"Drop the chunks of `{dataset.table}` that are older than declared and for which everything is proven.",
     )
     def keep_or_drop(
@@ -147,7 +148,7 @@ def see_drift(context: dg.OpExecutionContext, archive: ArchiveTier) -> None:
             found = check_drift(database, context.instance, dataset)
             if not found.passed:
                 context.log.warning(f"{dataset.table}: {found.description}")
-            context.instance.report_runless_asset_event(found)
+            context.instance.report_runless_asset_event(as_evaluation(found))
 
 
 @dg.config_mapping(

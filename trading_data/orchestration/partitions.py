@@ -8,11 +8,19 @@ from datetime import date, timedelta
 import dagster as dg
 
 from trading_data.settings import Settings
+from trading_data.times import now
 
 
 def daily() -> dg.DailyPartitionsDefinition:
     """UTC days from `TRADING_DATA_START` up to and with today."""
     return dg.DailyPartitionsDefinition(start_date=Settings.from_env().start.isoformat(), timezone="UTC", end_offset=1)
+
+
+def run_days(context: dg.AssetExecutionContext) -> list[date]:
+    """The days of a run: those of its partitions, or today if it was started without any."""
+    if context.has_partition_key or context.has_partition_key_range:
+        return [date.fromisoformat(key) for key in context.partition_keys]
+    return [now().date()]
 
 
 def range_tags(first: date, last: date) -> dict[str, str]:

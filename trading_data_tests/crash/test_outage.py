@@ -68,8 +68,8 @@ def lengths(rig: Rig) -> dict[str, int]:
 
 def trimmed_to_the_intake(result: dg.ExecuteInProcessResult) -> dict[str, int]:
     """What a run that found no archive says that its snapshots have trimmed."""
-    found = {name: materializations(result, one.snapshot)[str(THE_DAY)] for name, one in DATASETS.items()}
-    return {name: one["trimmed to the intake"] for name, one in found.items()}
+    found = {name: materializations(result, one.snapshot).get(str(THE_DAY), {}) for name, one in DATASETS.items()}
+    return {name: one.get("trimmed to the intake", 0) for name, one in found.items()}
 
 
 def warnings(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> str:

@@ -65,14 +65,24 @@ def test_descriptions_link_the_assets_they_name(defs: dg.Definitions) -> None:
     found = specs(defs)
     links = {name: re.findall(r"\]\(/assets/(\S+?)\)", spec.description or "") for name, spec in found.items()}
     assert {target for some in links.values() for target in some} <= set(found)
-    assert links["price_data"] == ["price_snapshot", "price_history", "price_5m"]
+    assert links["price_data"] == ["price_snapshot", "price_5m"]
     assert links["price_1d"] == ["price_1h"]
     assert links["redis/journal_price"] == ["price_snapshot", "price_data"]
 
 
+def test_bars_come_from_a_vendor_only_where_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = dg.AssetKey("price_history")
+    for vendor, expected in (("", False), ("alpaca", True)):
+        monkeypatch.setenv("TRADING_DATA_VENDOR", vendor)
+        spec = specs(build_defs())["price_data"]
+        assert (history in {dep.asset_key for dep in spec.deps}) == expected
+        assert ("price_history" in (spec.description or "")) == expected
+
+
 def test_partitions_are_utc_days_up_to_today_and_backfills_are_one_run(defs: dg.Definitions) -> None:
     for asset in defs.resolve_asset_graph().assets_defs if hasattr(defs, "resolve_asset_graph") else []:
-        if not asset.is_executable or asset.key.to_user_string() in {"state_snapshot", *GROUPS["operations"]}:
+        names = {key.to_user_string() for key in asset.keys}
+        if not asset.is_executable or names <= {"state_snapshot", *GROUPS["operations"]}:
             continue
         assert isinstance(asset.partitions_def, dg.DailyPartitionsDefinition)
         assert asset.partitions_def.timezone == "UTC"

@@ -1,74 +1,87 @@
 """Group `aggregates`: one asset a continuous aggregate, finest first.
 
-Belongs here: the assets. Does not: refreshing (`aggregates.refresh`).
+Belongs here: the assets, refreshing a run's days, and what is told of them. Does not: refreshing (`aggregates.refresh`), and the
+step (`datasets`).
 """
 
+from collections.abc import Iterable, Iterator
 from datetime import date
+from typing import Any
 
 import dagster as dg
 
 from trading_data.aggregates.compare import differences
-from trading_data.aggregates.refresh import refresh
-from trading_data.datasets import DATASETS
+from trading_data.aggregates.refresh import Refreshed, days_with_buckets, refresh, waiting
+from trading_data.archive.accounts import chunk_days
+from trading_data.archive.database import Archive
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.metadata import aggregate_metadata
 from trading_data.orchestration.partitions import daily
-from trading_data.orchestration.resources import ArchiveTier, one_clear_line
+from trading_data.orchestration.reports import Event, Reports, handled, news
+from trading_data.orchestration.verdicts import equals_raw
 
 _SHOWN = 10
 
 
-def aggregate_assets() -> list[dg.AssetsDefinition]:
-    """One asset a continuous aggregate."""
-    return [_aggregate_asset(dataset, one) for dataset in DATASETS.values() for one in dataset.aggregates]
-
-
-def _aggregate_asset(dataset: Dataset, aggregate: Aggregate) -> dg.AssetsDefinition:
-    @dg.asset(
-        name=aggregate.name,
-        group_name="aggregates",
-        deps=[aggregate.source],
-        partitions_def=daily(),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=f"refresh_{dataset.name}",
-        kinds={"timescaledb", "postgres"},
-        owners=[OWNER],
-        metadata=aggregate_metadata(dataset, aggregate),
-        check_specs=[
-            dg.AssetCheckSpec(
-                "equals_raw", asset=aggregate.name, description="The refreshed ranges equal the raw rows."
-            )
-        ],
-        description=f"The continuous aggregate `{aggregate.name}`: {dataset.title} by {', '.join(aggregate.group_by)} and "
-        f"{aggregate.interval}, built on `{aggregate.source}`. Refreshes exactly the ranges that loads have changed.",
-    )
-    def aggregate_asset(context: dg.AssetExecutionContext, archive: ArchiveTier) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        days = [date.fromisoformat(key) for key in context.partition_keys]
-        with one_clear_line(), archive.connect() as database:
-            done = refresh(database, dataset, aggregate, days)
-            wrong = [
-                line
-                for windows in done.windows.values()
-                for low, high in windows
-                for line in differences(database, dataset, aggregate, low, high)
-            ]
-        for day in days:
-            windows = done.windows.get(day, [])
-            shown = "\n".join(f"- {low:%H:%M} to {high:%H:%M}" for low, high in windows[:_SHOWN])
-            figures = {
-                "refreshed windows": len(windows),
-                "windows (UTC)": dg.MetadataValue.md(shown or "nothing to do"),
-            }
-            context.add_asset_metadata(figures, partition_key=str(day))
-        check = dg.AssetCheckResult(
-            check_name="equals_raw",
-            passed=not wrong,
-            description=f"{len(wrong)} buckets differ from the raw rows: {'; '.join(wrong[:_SHOWN])}"
-            if wrong
-            else "The refreshed ranges equal the raw rows.",
-            metadata={"differing buckets": len(wrong)},
+def aggregate_specs(dataset: Dataset) -> list[dg.AssetSpec]:
+    """The assets of a dataset's continuous aggregates."""
+    return [
+        dg.AssetSpec(
+            one.name,
+            group_name="aggregates",
+            deps=[one.source],
+            partitions_def=daily(),
+            kinds={"timescaledb", "postgres"},
+            owners=[OWNER],
+            skippable=True,
+            metadata=aggregate_metadata(dataset, one),
+            description=f"The continuous aggregate `{one.name}`: {dataset.title} by {', '.join(one.group_by)} and "
+            f"{one.interval}, built on `{one.source}`. Refreshes exactly the ranges that loads have changed. A day is green when "
+            "it has a bucket and nothing of it waits to be refreshed.",
         )
-        return dg.MaterializeResult(check_results=[check])
+        for one in dataset.aggregates
+    ]
 
-    return aggregate_asset
+
+def refresh_days(
+    instance: dg.DagsterInstance,
+    reports: Reports,
+    database: Archive,
+    dataset: Dataset,
+    aggregates: Iterable[Aggregate],
+) -> Iterator[Event]:
+    """Refresh the run's days of these aggregates, finest first, and tell which of their days are right."""
+    there = chunk_days(database, dataset)
+    for aggregate in aggregates:
+        done = refresh(database, dataset, aggregate, reports.days)
+        wrong = {day: _differences(database, dataset, aggregate, done, day) for day in done.windows}
+        if done.windows:
+            yield from news(instance, [equals_raw(aggregate, [line for lines in wrong.values() for line in lines])])
+        late = set(waiting(database).get(aggregate.name, []))
+        days = {*reports.days, *(reports.never_told(aggregate.name, there) - late)}
+        full, untold = days_with_buckets(database, aggregate, days), reports.untold(aggregate.name, days)
+        for day in sorted(days):
+            if reason := _not_right(day in full, day in late, wrong.get(day, [])):
+                yield from reports.not_handled(aggregate.name, day, reason)
+            elif reports.is_due(aggregate.name, day, untold):
+                yield handled(aggregate.name, day, _figures(done, day))
+
+
+def _differences(archive: Archive, dataset: Dataset, aggregate: Aggregate, done: Refreshed, day: date) -> list[str]:
+    return [line for low, high in done.windows[day] for line in differences(archive, dataset, aggregate, low, high)]
+
+
+def _not_right(bucket: bool, late: bool, wrong: list[str]) -> str:
+    """Why a day of an aggregate is not right; empty if it is."""
+    if wrong:
+        return f"{len(wrong)} buckets differ from the raw rows: {'; '.join(wrong[:_SHOWN])}"
+    if late:
+        return "a load has changed rows of it that are yet to be refreshed"
+    return "" if bucket else "no row"
+
+
+def _figures(done: Refreshed, day: date) -> dict[str, Any]:
+    windows = done.windows.get(day, [])
+    shown = "\n".join(f"- {low:%H:%M} to {high:%H:%M}" for low, high in windows[:_SHOWN])
+    return {"refreshed windows": len(windows), "windows (UTC)": dg.MetadataValue.md(shown or "nothing to do")}

@@ -1,163 +1,135 @@
 """Group `archive`: from the intake into the hypertables, one asset a dataset; a partition is a chunk.
 
-Belongs here: the assets and their checks' results. Does not: loading (`archive.load`) and trimming (`archive.trim`).
+Belongs here: the asset, loading what waits, and what is told of it. Does not: loading (`archive.load`), trimming
+(`archive.trim`), and the step (`datasets`).
 """
 
+import os
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
 import dagster as dg
 
-from trading_data.archive.accounts import balance_after_load
+from trading_data.archive.accounts import chunk_days
 from trading_data.archive.database import Archive
-from trading_data.archive.ledger import quarantine_waiting
+from trading_data.archive.days import Held, held
+from trading_data.archive.handled import Handled, handled_days
 from trading_data.archive.load import load_pending
 from trading_data.archive.loaded import COUNTS, Loaded
 from trading_data.archive.losses import confirmed_lost
-from trading_data.archive.lost import Lost, acknowledge_command
 from trading_data.archive.quarantine import retry_what_is_taken_now
 from trading_data.archive.trim import trim_archived
-from trading_data.datasets import DATASETS, HISTORY
+from trading_data.datasets import HISTORY
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.store import Intake
+from trading_data.live.connection import Client
 from trading_data.orchestration.assets.sources import OWNER
-from trading_data.orchestration.day_metadata import day_metadata
-from trading_data.orchestration.drift import check_drift, check_spec
-from trading_data.orchestration.health_checks import fresh_result, fresh_spec
-from trading_data.orchestration.metadata import load_metadata, table_metadata
+from trading_data.orchestration.day_metadata import day_figures, day_page
+from trading_data.orchestration.drift import check_drift
+from trading_data.orchestration.health_checks import fresh_result
+from trading_data.orchestration.metadata import load_figures, load_page, table_metadata
 from trading_data.orchestration.partitions import daily
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, earliest, one_clear_line
+from trading_data.orchestration.reports import Event, Reports, handled, news
+from trading_data.orchestration.resources import earliest
+from trading_data.orchestration.verdicts import (
+    accounts_balance,
+    balance_of,
+    nothing_missing,
+    nothing_quarantined,
+)
 from trading_data.times import now
+from trading_data.vendors.choose import VENDOR
 
 TRIGGER = "trading_data/trigger"
 MEMORY_PRESSURE = "memory_pressure"
 
 
-def archive_assets() -> list[dg.AssetsDefinition]:
-    """One archive asset a dataset."""
-    return [_archive_asset(dataset) for dataset in DATASETS.values()]
-
-
-def _archive_asset(dataset: Dataset) -> dg.AssetsDefinition:
-    @dg.asset(
-        name=dataset.table,
+def table_spec(dataset: Dataset) -> dg.AssetSpec:
+    """The asset of a dataset's hypertable. Rows come from a vendor only where the environment names one."""
+    history = [f"{dataset.name}_history"] if dataset.sources and os.environ.get(VENDOR) else []
+    return dg.AssetSpec(
+        dataset.table,
         group_name="archive",
-        deps=[dataset.snapshot, *([f"{dataset.name}_history"] if dataset.sources else [])],
+        deps=[dataset.snapshot, *history],
         partitions_def=daily(),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=f"load_{dataset.name}",
         kinds={"timescaledb", "postgres"},
         owners=[OWNER],
+        skippable=True,
         metadata=table_metadata(dataset),
-        check_specs=[
-            dg.AssetCheckSpec("nothing_quarantined", asset=dataset.table, description="No rejected entry waits."),
-            dg.AssetCheckSpec(
-                "nothing_missing",
-                asset=dataset.table,
-                description="Every entry of the journals is archived, in the intake, in its journal, or acknowledged as lost.",
-            ),
-            dg.AssetCheckSpec("accounts_balance", asset=dataset.table, description="Ledger, rows and books agree."),
-            check_spec(dataset),
-            fresh_spec(dataset),
-        ],
-        description=f"The hypertable `{dataset.table}`: {dataset.title}, one UTC day a chunk. Loads the batches that wait in "
-        f"the intake, each in one transaction with its ledger row and archived ranges, then trims the journals. "
-        f"Comes from `{dataset.snapshot}`"
-        + (f" and `{dataset.name}_history`" if dataset.sources else "")
+        description=f"The hypertable `{dataset.table}`: {dataset.title}, one UTC day a chunk. A day is green when everything "
+        "accepted for it so far is in the table, its account balances, and it has a row. A run drains and loads whatever waits, "
+        "of all days, each batch in one transaction with its ledger row and archived ranges; then it trims the journals and "
+        f"refreshes the aggregates of its own day. Comes from `{dataset.snapshot}`"
+        + "".join(f" and `{name}`" for name in history)
         + "".join(f"; feeds `{one.name}`" for one in dataset.aggregates[:1])
         + ".",
     )
-    def archive_asset(
-        context: dg.AssetExecutionContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        pressed = context.run.tags.get(TRIGGER) == MEMORY_PRESSURE
-        hot_window = timedelta(0) if pressed else dataset.hot_window
-        own = [date.fromisoformat(key) for key in context.partition_keys]
-        with one_clear_line(), archive.connect() as database, live.for_archiver() as client:
-            loaded, removed = [], 0
-            retry_what_is_taken_now(database, intake.open(), dataset, earliest=earliest())
-            for one in load_pending(database, intake.open(), dataset, run_id=context.run.run_id):
-                loaded.append(one)
-                removed += trim_archived(client, database, dataset, hot_window=hot_window).removed
-            if not loaded:  # what has left the hot window since the last load
-                removed = trim_archived(client, database, dataset, hot_window=hot_window).removed
-            of_days = _load_history(database, intake.open(), dataset, context.run.run_id)
-            others = sorted({day for one in loaded for day in one.touched} - set(own))
-            days = day_metadata(database, dataset, [*own, *others])
-            checks = [
-                _nothing_quarantined(database, dataset),
-                _nothing_missing(dataset, confirmed_lost(client, database, intake.open(), dataset)),
-                _accounts_balance(database, dataset, [*own, *others], loaded),
-                _declared_is_actual(check_drift(database, context.instance, dataset)),
-                fresh_result(database, dataset, now()),
-            ]
-        for day in others:
-            figures = days[day] | load_metadata(loaded, day)
-            context.log_event(dg.AssetMaterialization(context.asset_key, partition=str(day), metadata=figures))
-        figures = load_metadata(loaded) | {"trimmed": removed} | of_days
-        for day in own:
-            context.add_asset_metadata(days[day] | figures, partition_key=str(day))
-        return dg.MaterializeResult(check_results=checks)
-
-    return archive_asset
 
 
-def _load_history(database: Archive, intake: Intake, dataset: Dataset, run_id: str) -> dict[str, int]:
-    """Load the rows that stand for days of a dataset, as a file brought them; the figures of it, if there were any.
+def load(
+    context: dg.AssetExecutionContext,
+    reports: Reports,
+    client: Client,
+    database: Archive,
+    store: Intake,
+    dataset: Dataset,
+) -> Iterator[Event]:
+    """Load what waits, trim the journals, and tell which days were handled, and the verdicts of the checks."""
+    pressed = context.run.tags.get(TRIGGER) == MEMORY_PRESSURE
+    hot_window = timedelta(0) if pressed else dataset.hot_window
+    loaded: list[Loaded] = []
+    retry_what_is_taken_now(database, store, dataset, earliest=earliest())
+    for one in load_pending(database, store, dataset, run_id=context.run.run_id):
+        loaded.append(one)
+        trim_archived(client, database, dataset, hot_window=hot_window)
+    if not loaded:  # what has left the hot window since the last load
+        trim_archived(client, database, dataset, hot_window=hot_window)
+    _load_history(context, database, store, dataset)
+    brought = {day for one in loaded for day in one.days_with_rows}
+    days = {*reports.days, *brought, *reports.never_told(dataset.table, chunk_days(database, dataset))}
+    found = held(database, dataset, sorted(days))
+    verdicts = handled_days(database, dataset, found, now().date(), [one.batch_id for one in loaded])
+    yield from _days(reports, database, dataset, loaded, found, verdicts)
+    yield from news(
+        context.instance,
+        [
+            nothing_quarantined(database, dataset),
+            nothing_missing(dataset, confirmed_lost(client, database, store, dataset)),
+            accounts_balance(dataset, balance_of(dataset, verdicts)),
+            check_drift(database, context.instance, dataset),
+            fresh_result(database, dataset, now()),
+        ],
+    )
+
+
+def _load_history(context: dg.AssetExecutionContext, database: Archive, store: Intake, dataset: Dataset) -> None:
+    """Load the rows that stand for days of a dataset, as a file brought them, and say how many.
 
     They are no partitions of the asset: a file has thousands of days, and none of them is a day of this table.
     """
     history = HISTORY.get(dataset.name)
-    loaded = list(load_pending(database, intake, history, run_id=run_id)) if history else []
-    return {
-        f"{history.title}: {name}": sum(getattr(one, name) for one in loaded) for name in COUNTS if history and loaded
-    }
+    loaded = list(load_pending(database, store, history, run_id=context.run.run_id)) if history else []
+    if history and loaded:
+        counts = ", ".join(f"{sum(getattr(one, name) for one in loaded):,} {name}" for name in COUNTS)
+        context.log.info(f"{history.title}: {counts}")
 
 
-def _accounts_balance(
-    database: Archive, dataset: Dataset, days: list[date], loaded: list[Loaded]
-) -> dg.AssetCheckResult:
-    finding = balance_after_load(database, dataset, days, [one.batch_id for one in loaded])
-    return dg.AssetCheckResult(
-        check_name="accounts_balance",
-        passed=finding.ok,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=finding.said if finding.ok else f"{finding.said}. Run `trading-data verify`",
-    )
-
-
-def _declared_is_actual(found: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=found.check_name,
-        passed=found.passed,
-        severity=found.severity,
-        description=found.description,
-        metadata=found.metadata,
-    )
-
-
-def _nothing_quarantined(database: Archive, dataset: Dataset) -> dg.AssetCheckResult:
-    kinds = quarantine_waiting(database, dataset)
-    total = sum(count for count, _ in kinds.values())
-    said = ", ".join(f"{count} {kind} since {since:%Y-%m-%d %H:%M}Z" for kind, (count, since) in kinds.items())
-    return dg.AssetCheckResult(
-        check_name="nothing_quarantined",
-        passed=total == 0,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{total} entries wait in quarantine: {said}. Run `trading-data quarantine list {dataset.name}`"
-        if total
-        else "No entry waits in quarantine.",
-        metadata={"waiting": total, **{kind: count for kind, (count, _) in kinds.items()}},
-    )
-
-
-def _nothing_missing(dataset: Dataset, lost: Lost) -> dg.AssetCheckResult:
-    said = ". ".join(said for _, said in lost.said())
-    return dg.AssetCheckResult(
-        check_name="nothing_missing",
-        passed=not lost,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{said}. It stays red until they are back, or until you run `{acknowledge_command(dataset)}`"
-        if lost
-        else "Every entry that was added to the journals is archived, in the intake or in its journal, or is acknowledged.",
-        metadata={"missing": lost.least, "journals": len(lost.journals)},
-    )
+def _days(
+    reports: Reports,
+    database: Archive,
+    dataset: Dataset,
+    loaded: list[Loaded],
+    found: Mapping[date, Held],
+    verdicts: Mapping[date, Handled],
+) -> Iterator[Event]:
+    """What to tell of each day: a page of a day that is over or was not told in the last hour, else the numbers that change."""
+    asset, today = dataset.table, now().date()
+    untold = reports.untold(asset, found)
+    in_full = {day: found[day] for day, one in verdicts.items() if one and (day in untold or day < today)}
+    pages = day_page(database, dataset, in_full)
+    for day, verdict in verdicts.items():
+        if not verdict:
+            yield from reports.not_handled(asset, day, verdict.said)
+            continue
+        figures = {**day_figures(found[day]), **load_figures(loaded, day)}
+        yield handled(asset, day, {**figures, **pages[day], **load_page(loaded, day)} if day in pages else figures)

@@ -1,14 +1,15 @@
 """Group `live`: from the journals into the intake, one asset a dataset.
 
-Belongs here: the assets. Does not: draining (`intake.snapshot`).
+Belongs here: the asset, draining, and what is told of it. Does not: draining (`intake.snapshot`), and the step (`datasets`).
 """
+
+from collections.abc import Iterator
 
 import dagster as dg
 
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import archived_ranges
 from trading_data.archive.trim import trim_drained
-from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import ArchiveTierError
 from trading_data.intake.accounted import Ranges
@@ -18,78 +19,60 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.journal import find_journals
 from trading_data.live.memory import read_memory
-from trading_data.live.strange import WrongType, keys_of, wrong_types
+from trading_data.live.strange import keys_of, wrong_types
 from trading_data.orchestration.assets.sources import OWNER, journal_key, latest_key
-from trading_data.orchestration.metadata import SHOWN, snapshot_metadata, strange_metadata
+from trading_data.orchestration.metadata import snapshot_figures
 from trading_data.orchestration.partitions import daily
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, earliest, one_clear_line
+from trading_data.orchestration.reports import Event, Reports, handled, news
+from trading_data.orchestration.resources import earliest
+from trading_data.orchestration.verdicts import keys_as_declared
 from trading_data.times import now
 
 EMERGENCY_RATIO = 0.9
 """Share of the memory limit above which, and only while the archive is away, journals are trimmed up to the intake."""
 
 
-def snapshot_assets() -> list[dg.AssetsDefinition]:
-    """One snapshot asset a dataset."""
-    return [_snapshot_asset(dataset) for dataset in DATASETS.values()]
-
-
-def _snapshot_asset(dataset: Dataset) -> dg.AssetsDefinition:
-    @dg.asset(
-        name=dataset.snapshot,
+def snapshot_spec(dataset: Dataset) -> dg.AssetSpec:
+    """The asset of a dataset's journals on their way."""
+    return dg.AssetSpec(
+        dataset.snapshot,
         group_name="live",
         deps=[journal_key(dataset), *([latest_key(dataset)] if dataset.latest else [])],
         partitions_def=daily(),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=f"drain_{dataset.name}",
         kinds={"redis", "parquet"},
         owners=[OWNER],
-        check_specs=[
-            dg.AssetCheckSpec(
-                "keys_as_declared",
-                asset=dataset.snapshot,
-                description="No key with a name of the journals or latest values is of another type than theirs.",
-            )
-        ],
-        description=f"Drains `{dataset.journal}` into the intake, durably, and only then notes how far. "
-        f"Next: `{dataset.table}` loads what is there.",
+        skippable=True,
+        description=f"Drains `{dataset.journal}` into the intake, durably, and only then notes how far. A run drains all that "
+        f"waits; its partitions are the days that it found there. Next: `{dataset.table}` loads what is there.",
     )
-    def snapshot_asset(
-        context: dg.AssetExecutionContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        with one_clear_line(), live.for_archiver() as client, archive.connect() as database:
-            archived = _archived(context, client, database, dataset)
-            store, first = intake.open(), earliest()
-            drained = list(
-                snapshot(client, store, dataset, earliest=first, archived=archived, run_id=context.run.run_id)
-            )
-            sampled = sample(client, store, dataset, earliest=first, run_id=context.run.run_id)
-            strange = wrong_types(client, keys_of(dataset))
-            figures = snapshot_metadata([*drained, *([sampled] if sampled else [])]) | strange_metadata(strange)
-            if archived is None:
-                figures["trimmed to the intake"] = _emergency(context, client, store, dataset)
-        for key in context.partition_keys:
-            context.add_asset_metadata(figures, partition_key=key)
-        checked = _keys_as_declared(strange)
-        if not checked.passed:
-            context.log.warning(checked.description)
-        return dg.MaterializeResult(check_results=[checked])
-
-    return snapshot_asset
 
 
-def _keys_as_declared(strange: list[WrongType]) -> dg.AssetCheckResult:
-    said = "; ".join(one.said for one in strange[:SHOWN]) + ("; …" if len(strange) > SHOWN else "")
-    return dg.AssetCheckResult(
-        check_name="keys_as_declared",
-        passed=not strange,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(strange)} keys have names of ours and are not archived: {said}. Somebody else writes them: find "
-        "out who (`trading-data redis-cli MONITOR`, `ACL LOG`), then RENAME the keys or DEL them"
-        if strange
-        else "Every key with a name of ours is of its type.",
-        metadata={"keys": len(strange)},
-    )
+def drain(
+    context: dg.AssetExecutionContext,
+    reports: Reports,
+    client: Client,
+    database: Archive,
+    store: Intake,
+    dataset: Dataset,
+) -> Iterator[Event]:
+    """Drain what waits and sample what was only set, and tell the days that were found."""
+    first, run_id = earliest(), context.run.run_id
+    archived = _archived(context, client, database, dataset)
+    drained = list(snapshot(client, store, dataset, earliest=first, archived=archived, run_id=run_id))
+    if sampled := sample(client, store, dataset, earliest=first, run_id=run_id):
+        drained.append(sampled)
+    checked = keys_as_declared(dataset, wrong_types(client, keys_of(dataset)))
+    if not checked.passed:
+        context.log.warning(checked.description)
+    yield from news(context.instance, [checked])
+    emergency = {"trimmed to the intake": _emergency(context, client, store, dataset)} if archived is None else {}
+    found = {day for one in drained for day in one.days}
+    untold = reports.untold(dataset.snapshot, found)
+    for day in sorted(found):
+        if emergency or reports.is_due(dataset.snapshot, day, untold):
+            yield handled(dataset.snapshot, day, snapshot_figures(drained, day) | emergency)
+    for day in sorted(set(reports.days) - found):
+        yield from reports.not_handled(dataset.snapshot, day, "no row of it waited in the journals")
 
 
 def _archived(context: dg.AssetExecutionContext, client: Client, database: Archive, dataset: Dataset) -> Ranges | None:

@@ -3,12 +3,15 @@
 Belongs here: the asset, its check and its tables. Does not: taking a state (`trading_data.state`).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from trading_data.orchestration.assets.sources import OWNER, state_keys
+from trading_data.orchestration.reports import Event, news
 from trading_data.orchestration.resources import IntakeStore, LiveTier, one_clear_line
+from trading_data.orchestration.verdicts import DECLARED_KEYS
 from trading_data.state.document import State
 from trading_data.state.files import StateFile, put_state
 from trading_data.state.tables import Table, said, tables
@@ -30,20 +33,17 @@ def state_assets() -> list[dg.AssetsDefinition]:
     deps=list(state_keys().values()),
     kinds={"redis", "json"},
     owners=[OWNER],
-    check_specs=[
-        dg.AssetCheckSpec(
-            "keys_as_declared", asset=STATE, description="Every key of the state is of its declared type."
-        )
-    ],
+    output_required=False,  # an output would hold the tables a second time
     description="Positions, signals, watchlist, candidates and system state, whole, as one dated document in the intake. "
     "`trading-data state show --at TIME` gives the newest before a moment.",
 )
-def state_snapshot(context: dg.AssetExecutionContext, live: LiveTier, intake: IntakeStore) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def state_snapshot(context: dg.AssetExecutionContext, live: LiveTier, intake: IntakeStore) -> Iterator[Event]:
     """Take the state and write it."""
     with one_clear_line(), live.for_archiver() as client:
         state = take_state(client, run_id=context.run.run_id)
         file = put_state(intake.open(), state)
-    return dg.MaterializeResult(metadata=_metadata(state, file), check_results=[_keys_as_declared(state)])
+    yield from news(context.instance, [state_as_declared(state)])
+    yield dg.AssetMaterialization(STATE, metadata=_metadata(state, file))
 
 
 def _metadata(state: State, file: StateFile) -> dict[str, Any]:
@@ -69,10 +69,12 @@ def _shown(table: Table) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name) for name in columns]))
 
 
-def _keys_as_declared(state: State) -> dg.AssetCheckResult:
+def state_as_declared(state: State) -> dg.AssetCheckResult:
+    """Whether every key is of its declared type."""
     named = "; ".join(map(said, state.problems[:5]))
     return dg.AssetCheckResult(
-        check_name="keys_as_declared",
+        asset_key=STATE,
+        check_name=DECLARED_KEYS,
         passed=not state.problems,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{len(state.problems)} keys are not in the document: {named}. Correct their producer and delete them"

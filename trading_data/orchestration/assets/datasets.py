@@ -1,0 +1,52 @@
+"""One step a dataset: drain its journals, load what waits, refresh the aggregates of the run's days.
+
+A run handles whatever waits, of all days. What turns green are days, each by what is there: a day of a table when its account
+balances and it has a row, whichever run brought the rows. So no asset yields an output, which would turn all days of the run
+green; it yields events, a day each. And a step does no more than it was asked for: of the aggregates alone, it only refreshes.
+
+Belongs here: the step. Does not: what is done in it (`snapshots`, `archive`, `aggregates`), and what is said of it (`reports`).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from trading_data.datasets import DATASETS
+from trading_data.datasets.declaration import Dataset
+from trading_data.orchestration.assets.aggregates import aggregate_specs, refresh_days
+from trading_data.orchestration.assets.archive import load, table_spec
+from trading_data.orchestration.assets.snapshots import drain, snapshot_spec
+from trading_data.orchestration.partitions import run_days
+from trading_data.orchestration.reports import Event, Reports
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
+
+
+def dataset_assets() -> list[dg.AssetsDefinition]:
+    """One multi-asset a dataset: its snapshot, its table, its aggregates."""
+    return [_dataset_assets(dataset) for dataset in DATASETS.values()]
+
+
+def _dataset_assets(dataset: Dataset) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=dataset.table,
+        specs=[snapshot_spec(dataset), table_spec(dataset), *aggregate_specs(dataset)],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=dataset.name,
+    )
+    def dataset_step(
+        context: dg.AssetExecutionContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
+    ) -> Iterator[Event]:
+        days, asked = run_days(context), {key.to_user_string() for key in context.selected_asset_keys}
+        reports = Reports(context.instance, asked, days)
+        with one_clear_line(), archive.connect() as database:
+            if asked & {dataset.snapshot, dataset.table}:
+                with live.for_archiver() as client:
+                    yield from drain(context, reports, client, database, intake.open(), dataset)
+                    if dataset.table in asked:
+                        yield from load(context, reports, client, database, intake.open(), dataset)
+            aggregates = [one for one in dataset.aggregates if asked & {one.name, dataset.table}]
+            if aggregates:
+                yield from refresh_days(context.instance, reports, database, dataset, aggregates)
+
+    return dataset_step

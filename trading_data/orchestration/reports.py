@@ -1,0 +1,108 @@
+"""What a step tells Dagster: days that were handled, own days that were not and why, and verdicts of checks.
+
+An event costs one to four kilobytes in Dagster's storage for ever. So what says nothing new is told once an hour.
+
+Belongs here: when something is told. Does not: whether a day was handled (`archive.handled`), and figures (`metadata`).
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from trading_data.times import now
+
+ANEW_AFTER = timedelta(hours=1)
+"""How long a day that was told, or a verdict, is not told again if nothing is new."""
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+
+
+class Reports:
+    """The days of one run, and what was told of them before."""
+
+    def __init__(self, instance: dg.DagsterInstance, asked: Collection[str], days: Sequence[date]) -> None:
+        """`asked` are the assets that the run was asked for, and `days` those of its partitions."""
+        self.days = list(days)
+        self._instance, self._asked = instance, set(asked)
+
+    def untold(self, asset: str, days: Iterable[date]) -> set[date]:
+        """Those of `days` that were not told in the last hour as handled."""
+        wanted = sorted(set(days))
+        if not wanted:
+            return set()
+        chosen = dg.AssetRecordsFilter(
+            dg.AssetKey(asset),
+            asset_partitions=list(map(str, wanted)),
+            after_timestamp=(now() - ANEW_AFTER).timestamp(),
+        )
+        told: set[str | None] = set()
+        cursor = None
+        while True:
+            page = self._instance.fetch_materializations(chosen, limit=1000, cursor=cursor)
+            told |= {record.partition_key for record in page.records}
+            cursor = page.cursor
+            if not page.has_more:
+                return {day for day in wanted if str(day) not in told}
+
+    def never_told(self, asset: str, days: Iterable[date]) -> set[date]:
+        """Those of `days` that are not green: of before an upgrade, or of a run that died before it told them."""
+        green = self._instance.get_materialized_partitions(dg.AssetKey(asset))
+        return {day for day in days if str(day) not in green}
+
+    def is_due(self, asset: str, day: date, untold: Collection[date]) -> bool:
+        """Whether a day that was handled is told: it is one that the run was asked for, or there is news."""
+        return day in untold or (asset in self._asked and day in self.days)
+
+    def not_handled(self, asset: str, day: date, said: str) -> Iterator[dg.AssetObservation]:
+        """Say why a day is not green, if the run was asked for it."""
+        if asset in self._asked and day in self.days:
+            yield dg.AssetObservation(asset, partition=str(day), description=f"{day} is not green: {said}")
+
+
+def handled(asset: str, day: date, figures: Mapping[str, Any]) -> dg.AssetMaterialization:
+    """What turns a day green."""
+    return dg.AssetMaterialization(asset, partition=str(day), metadata=figures)
+
+
+def news(instance: dg.DagsterInstance, results: Iterable[dg.AssetCheckResult]) -> list[dg.AssetCheckEvaluation]:
+    """Those verdicts of checks that are news, and those that were told an hour ago."""
+    return new_verdicts(instance, map(as_evaluation, results), now())
+
+
+def new_verdicts(
+    instance: dg.DagsterInstance, found: Iterable[dg.AssetCheckEvaluation], moment: datetime
+) -> list[dg.AssetCheckEvaluation]:
+    """Those of `found` that differ from the last evaluation, or whose last one is an hour old.
+
+    A verdict that stays red is news when its description changes.
+    """
+    given = {dg.AssetCheckKey(one.asset_key, one.check_name): one for one in found}
+    known = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(given))
+    changed = []
+    for key, one in given.items():
+        record = known.get(key)
+        last = record.evaluation if record is not None else None  # None of one that is only planned
+        if record is None or not isinstance(last, dg.AssetCheckEvaluation):
+            changed.append(one)
+            continue
+        same = (last.passed, last.severity) == (one.passed, one.severity)
+        same = same and (one.passed or last.description == one.description)
+        if not same or moment.timestamp() - record.create_timestamp >= ANEW_AFTER.total_seconds():
+            changed.append(one)
+    return changed
+
+
+def as_evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    """A check's result as the event that tells it; the result names its asset and its check."""
+    if result.asset_key is None or result.check_name is None:
+        raise ValueError("a verdict that is told names its asset and its check")
+    return dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        severity=result.severity,
+        description=result.description,
+        metadata=result.metadata,
+        blocking=False,
+    )

@@ -1,0 +1,173 @@
+"""Which partitions are green: those whose day is in the table, with rows and an account that balances, and no other."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+
+from trading_data.datasets import METRICS, PRICE
+from trading_data.orchestration.build import build_defs
+from trading_data.times import day_start
+from trading_data_tests.orchestration.ticks import checks, failure, materializations, run_archive, run_assets, today
+from trading_data_tests.rig import Rig, bar, fill
+
+FIRST = date(2026, 9, 1)
+DAYS = [FIRST + timedelta(days=at) for at in range(60)]
+WITH_ROWS = DAYS[::3]
+PRICES = ["price_snapshot", "price_data", "price_5m", "price_1h", "price_1d"]
+
+
+def green(instance: dg.DagsterInstance, asset: str) -> set[str]:
+    """The partitions that Dagster shows green."""
+    return set(instance.get_materialized_partitions(dg.AssetKey(asset)))
+
+
+def said(instance: dg.DagsterInstance, asset: str, day: date) -> str:
+    """What the newest observation of a partition says."""
+    chosen = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[str(day)])
+    (record, *_) = instance.fetch_observations(chosen, limit=1).records
+    assert record.asset_observation is not None
+    return record.asset_observation.description or ""
+
+
+def noon(day: date) -> datetime:
+    return day_start(day) + timedelta(hours=12)
+
+
+def test_a_backfill_of_sixty_days_with_rows_on_twenty(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_prices([bar("A", timestamp=noon(day)) for day in WITH_ROWS])
+    result = run_assets(instance, PRICES, str(DAYS[0]), last=str(DAYS[-1]))
+    assert result.success
+    for asset in PRICES:
+        assert green(instance, asset) == set(map(str, WITH_ROWS)), asset
+    for asset in ("price_data", "price_5m", "price_1d"):
+        assert said(instance, asset, DAYS[1]) == f"{DAYS[1]} is not green: no row"
+    rows = {one["dagster/partition_row_count"] for one in materializations(result, "price_data").values()}
+    assert rows == {1}
+    again = run_assets(instance, PRICES, str(DAYS[0]), last=str(DAYS[-1]))
+    assert again.success
+    assert green(instance, "price_data") == green(instance, "price_5m") == set(map(str, WITH_ROWS))
+
+
+def test_a_run_for_last_friday_counts_what_is_of_friday(rig: Rig, instance: dg.DagsterInstance) -> None:
+    friday = date(2026, 11, 20)
+    rig.store.record_prices([bar("A", timestamp=day_start(date.fromisoformat(today()))) for _ in range(3)])
+    result = run_archive(instance, str(friday))
+    assert result.success
+    assert green(instance, "price_data") == {today()}
+    assert said(instance, "price_data", friday) == "2026-11-20 is not green: no row"
+    assert materializations(result, "price_data")[today()]["inserted"] == 1
+    rig.store.record_prices([bar("A", timestamp=noon(friday)), bar("B", timestamp=noon(friday))])
+    shown = materializations(run_archive(instance, str(friday)), "price_data")
+    assert set(shown) == {str(friday)}
+    assert (shown[str(friday)]["offered"], shown[str(friday)]["dagster/partition_row_count"]) == (2, 2)
+
+
+def test_a_table_by_itself_drains_before_it_says_that_everything_is_there(
+    rig: Rig, instance: dg.DagsterInstance
+) -> None:
+    rig.store.record_prices([bar("A", timestamp=noon(FIRST))])
+    rig.archive_all(PRICE)
+    rig.store.record_prices([bar("B", timestamp=noon(FIRST))])
+    result = run_assets(instance, ["price_data"], str(FIRST))
+    assert materializations(result, "price_data")[str(FIRST)]["dagster/partition_row_count"] == 2
+
+
+def test_an_aggregate_by_itself_does_no_more_than_refresh(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_prices([bar("A", timestamp=noon(FIRST))])
+    rig.snapshot(PRICE)
+    rig.load(PRICE)
+    rig.store.record_prices([bar("B", timestamp=noon(FIRST))])
+    assert run_assets(instance, ["price_5m"], str(FIRST)).success
+    assert green(instance, "price_5m") == {str(FIRST)}
+    assert green(instance, "price_data") == green(instance, "price_1h") == set()
+    assert rig.query("select count(*) from price_data") == [(1,)]
+
+
+def test_a_day_whose_account_does_not_balance_is_not_green(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_prices([bar(name, timestamp=noon(day)) for name in "AB" for day in DAYS[:2]])
+    rig.archive_all(PRICE)
+    rig.query("delete from price_data where symbol = 'B' and timestamp < %s returning 1", day_start(DAYS[1]))
+    result = run_assets(instance, PRICES, str(DAYS[0]), last=str(DAYS[1]))
+    assert green(instance, "price_data") == {str(DAYS[1])}
+    assert "the account does not balance: price_data holds 1 rows" in said(instance, "price_data", DAYS[0])
+    passed, description = checks(result)["price_data", "accounts_balance"]
+    assert not passed
+    assert "trading-data verify" in str(description)
+
+
+def test_what_was_archived_before_dagster_knew_turns_green_with_the_next_run(
+    rig: Rig, instance: dg.DagsterInstance
+) -> None:
+    rig.store.record_prices([bar("A", timestamp=noon(day)) for day in DAYS[:5]])
+    rig.archive_all(PRICE)
+    assert run_archive(instance).success
+    for asset in ("price_data", "price_5m", "price_1h", "price_1d"):
+        assert green(instance, asset) == set(map(str, DAYS[:5])), asset
+
+
+def test_a_late_row_makes_its_day_green_but_not_its_aggregates_before_they_are_refreshed(
+    rig: Rig, instance: dg.DagsterInstance
+) -> None:
+    rig.store.record_prices([bar("A", timestamp=noon(FIRST))])
+    assert run_archive(instance).success
+    assert green(instance, "price_data") == {str(FIRST)}
+    assert green(instance, "price_5m") == set()
+    assert run_assets(instance, ["price_5m", "price_1h", "price_1d"], str(FIRST)).success
+    assert green(instance, "price_5m") == green(instance, "price_1d") == {str(FIRST)}
+
+
+def test_today_is_told_every_time_and_what_else_it_says_once_an_hour(rig: Rig, instance: dg.DagsterInstance) -> None:
+    moment = datetime.now(UTC)
+    rig.store.record_prices([bar("A", timestamp=day_start(moment.date()))])
+    first = run_archive(instance)
+    rig.store.record_prices([bar("B", timestamp=day_start(moment.date()))])
+    second = run_archive(instance)
+    full, light = (materializations(one, "price_data")[today()] for one in (first, second))
+    assert "day" in full
+    assert "day" not in light
+    assert light["dagster/partition_row_count"] == 2
+    assert materializations(first, "price_5m")
+    assert not materializations(second, "price_5m")
+    told = {name for (asset, name), _ in checks(first).items() if asset == "price_data"}
+    assert told >= {"nothing_quarantined", "nothing_missing", "accounts_balance", "declared_is_actual"}
+    assert not [one for one in checks(second) if one[0] == "price_data"]
+
+
+def test_a_verdict_that_changes_is_told_at_once(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_trades([fill("o1", "e1", timestamp=datetime.now(UTC))])
+    assert checks(run_archive(instance))["trade_data", "nothing_quarantined"][0]
+    rig.entry("journal:trade", {"order_id": "x"})
+    assert not checks(run_archive(instance))["trade_data", "nothing_quarantined"][0]
+    assert ("trade_data", "nothing_quarantined") not in checks(run_archive(instance))
+    rig.entry("journal:trade", {"order_id": "y"})
+    assert "2 entries wait" in str(checks(run_archive(instance))["trade_data", "nothing_quarantined"][1])
+
+
+def test_each_check_runs_by_itself(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_prices([bar("A", timestamp=noon(FIRST))])
+    rig.archive_all(PRICE)
+    defs = build_defs()
+    wanted = [
+        one.key
+        for assets in defs.asset_checks or []
+        if isinstance(assets, dg.AssetChecksDefinition)
+        for one in assets.check_specs
+    ]
+    assert len(wanted) == 3 * 5 + 5 + 3 + 1
+    job = dg.define_asset_job("only_checks", selection=dg.AssetSelection.checks(*wanted))
+    with_job = dg.Definitions.merge(defs, dg.Definitions(jobs=[job]))
+    result = with_job.resolve_job_def("only_checks").execute_in_process(instance=instance, raise_on_error=False)
+    assert result.success
+    assert len(result.get_asset_check_evaluations()) == len(wanted)
+    assert not result.get_asset_materialization_events()
+
+
+def test_without_a_partition_a_run_takes_today(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_metrics([])
+    rig.store.record_trades([fill("o1", "e1", timestamp=datetime.now(UTC))])
+    job = build_defs().resolve_job_def("archive_job")
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert failure(result, "trade_data") == ""
+    assert result.success
+    assert green(instance, "trade_data") == green(instance, "trade_1d") == {today()}
+    assert green(instance, METRICS.table) == set()
