@@ -28,9 +28,9 @@ ADMIN_URL = "TRADING_DATA_TIMESCALE_ADMIN_URL"
 DRILL_URL = "TRADING_DATA_DRILL_URL"
 REDIS_BACKUP_URL = "TRADING_DATA_REDIS_BACKUP_URL"
 ARCHIVE_CRON = "TRADING_DATA_ARCHIVE_CRON"
-"""Set by `trading-data up`, which archives every minute so that one sees something."""
+"""When `archive_schedule` looks for something to archive; every five minutes if it is not set."""
 HEALTH_SCHEDULE = "TRADING_DATA_HEALTH_SCHEDULE"
-"""`off` keeps `health_schedule` from running: for programs that count what they themselves wrote, such as the demo."""
+"""`off` keeps `health_sensor` from running: for programs that count what they themselves wrote, such as the demo."""
 SECRETS = (REDIS_URL, REDIS_BACKUP_URL, TIMESCALE_URL, OWNER_URL, ADMIN_URL, DRILL_URL, DAGSTER_URL)
 """Variables whose values may come from files: `NAME_FILE` has the URL, or `…_PASSWORD_FILE` the password of the URL."""
 

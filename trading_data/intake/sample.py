@@ -40,6 +40,8 @@ _NEWEST = 16
 _LOOKED = "looked_at"
 """The field in which the moment of the last look is noted: milliseconds of the server's clock. No key of a value is called so."""
 
+_Values = dict[str, Mapping[bytes, bytes]]
+
 
 def sample(client: Client, intake: Intake, dataset: Dataset, *, earliest: datetime, run_id: str = "") -> Drained | None:
     """Write into the intake the latest values that changed since the last call and that no journal entry explains.
@@ -52,13 +54,7 @@ def sample(client: Client, intake: Intake, dataset: Dataset, *, earliest: dateti
     if dataset.latest_prefix is None:
         return None
     looking = server_ms(client)
-    values = _read(client, find_keys(client, dataset.latest_prefix, "hash"))
-    with live_errors(client):
-        kept = cast(dict[bytes, bytes], client.hgetall(keys.sampled(dataset.name)))
-    seen = {text(name): digest for name, digest in kept.items()}
-    changed = {key: fields for key, fields in values.items() if seen.get(key) != _digest(fields)}
-    looked = int(seen.get(_LOOKED, b"0"))
-    strange = _without_journal(client, dataset, changed, EntryId(looked, 0))
+    values, changed, strange, looked = _look(client, dataset)
     drained = None
     if strange:
         accepted = f"{server_ms(client)}-0".encode()
@@ -75,6 +71,22 @@ def sample(client: Client, intake: Intake, dataset: Dataset, *, earliest: dateti
         digests = {key: _digest(fields) for key, fields in changed.items()}
         spared.set_fields(client, keys.sampled(dataset.name), {**digests, _LOOKED: str(looking)})
     return drained
+
+
+def values_left(client: Client, dataset: Dataset) -> int:
+    """How many values `sample` would write now."""
+    return 0 if dataset.latest_prefix is None else len(_look(client, dataset)[2])
+
+
+def _look(client: Client, dataset: Dataset) -> tuple[_Values, _Values, _Values, int]:
+    """The latest values, those that changed since the last look, those of them that no entry explains; and when that was."""
+    values = _read(client, find_keys(client, dataset.latest_prefix or "", "hash"))
+    with live_errors(client):
+        kept = cast(dict[bytes, bytes], client.hgetall(keys.sampled(dataset.name)))
+    seen = {text(name): digest for name, digest in kept.items()}
+    changed = {key: fields for key, fields in values.items() if seen.get(key) != _digest(fields)}
+    looked = int(seen.get(_LOOKED, b"0"))
+    return values, changed, _without_journal(client, dataset, changed, EntryId(looked, 0)), looked
 
 
 def _read(client: Client, names: Sequence[str]) -> dict[str, Mapping[bytes, bytes]]:

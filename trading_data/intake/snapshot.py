@@ -27,6 +27,7 @@ from trading_data.live.journal import (
     Stretch,
     entry_digest,
     find_journals,
+    first_entries,
     inspect,
     server_ms,
 )
@@ -114,6 +115,18 @@ def snapshot(
                 yield from under_way.pop().result()
         if vanished := tuple(reading.vanished(durable)):
             yield write(vanished, to_table(dataset, Entries(), earliest))
+
+
+def entries_left(client: Client, intake: Intake, dataset: Dataset, archived: Ranges | None) -> int:
+    """About how many entries a snapshot would take now; 0 only if it would write nothing. Arguments and errors as for it."""
+    infos = inspect(client, find_journals(client, dataset))
+    reading = _Reading(client, accounted_for(client, intake, dataset, archived), infos)
+    left = sum(1 for _ in reading.vanished(reading.covered))
+    while stretches := reading.left():
+        there = first_entries(client, stretches)
+        left += sum(max(one.expected, 1) for one in stretches if one.journal in there)
+        reading.pass_over(stretches)
+    return left
 
 
 def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> Drained:

@@ -182,6 +182,18 @@ def read(client: Client, stretches: Sequence[Stretch], rows: int = ROWS_PER_PIPE
         waiting.extendleft(reversed(unfinished))
 
 
+def first_entries(client: Client, stretches: Sequence[Stretch]) -> set[str]:
+    """The journals of which a stretch has an entry."""
+    found: set[str] = set()
+    for start in range(0, len(stretches), ROWS_PER_PIPELINE):
+        block = stretches[start : start + ROWS_PER_PIPELINE]
+        pipeline = client.pipeline(transaction=False)
+        for one in block:
+            pipeline.xrange(cast(str, raw(one.journal)), f"({one.after}", str(one.upto), 1)
+        found |= {one.journal for one, got in zip(block, execute(client, pipeline, []), strict=True) if got}
+    return found
+
+
 def take_page(waiting: deque[Stretch], rows: int) -> list[tuple[Stretch, int]]:
     """Take stretches from the head of `waiting` until `rows` entries are asked for: each with how many at most."""
     asked: list[tuple[Stretch, int]] = []

@@ -71,11 +71,11 @@ def news(instance: dg.DagsterInstance, results: Iterable[dg.AssetCheckResult]) -
 
 
 def new_verdicts(
-    instance: dg.DagsterInstance, found: Iterable[dg.AssetCheckEvaluation], moment: datetime
+    instance: dg.DagsterInstance, found: Iterable[dg.AssetCheckEvaluation], moment: datetime, *, words: bool = True
 ) -> list[dg.AssetCheckEvaluation]:
     """Those of `found` that differ from the last evaluation, or whose last one is an hour old.
 
-    A verdict that stays red is news when its description changes.
+    A verdict that stays red is news when its description changes, unless `words` is False: for descriptions with ages in them.
     """
     given = {dg.AssetCheckKey(one.asset_key, one.check_name): one for one in found}
     known = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(given))
@@ -87,7 +87,7 @@ def new_verdicts(
             changed.append(one)
             continue
         same = (last.passed, last.severity) == (one.passed, one.severity)
-        same = same and (one.passed or last.description == one.description)
+        same = same and (one.passed or not words or last.description == one.description)
         if not same or moment.timestamp() - record.create_timestamp >= ANEW_AFTER.total_seconds():
             changed.append(one)
     return changed

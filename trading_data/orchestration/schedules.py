@@ -5,7 +5,7 @@ Belongs here: schedules. Does not: reactions to a state (`sensors`).
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import dagster as dg
@@ -17,13 +17,15 @@ from trading_data.history.states import MISSING, NO_CALENDAR, day_states, to_fil
 from trading_data.orchestration.assets.archive import TRIGGER
 from trading_data.orchestration.assets.state import STATE
 from trading_data.orchestration.drill import restore_drill_job
-from trading_data.orchestration.jobs import ARCHIVE_SELECTION, archive_job, backfill_job, backup_job, health_job
+from trading_data.orchestration.jobs import ARCHIVE_SELECTION, archive_job, backfill_job, backup_job
+from trading_data.orchestration.left import APART, PENDING, all_left
 from trading_data.orchestration.ops import compression_job, retention_job
 from trading_data.orchestration.partitions import range_tags
-from trading_data.orchestration.resources import ArchiveTier
-from trading_data.orchestration.runs import active_run, materialized_since
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
+from trading_data.orchestration.runs import active_run, materialized_since, newest_run
 from trading_data.sessions import TradingCalendar
-from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, Settings, without_password
+from trading_data.settings import ARCHIVE_CRON, Settings, without_password
+from trading_data.state.files import state_changed
 from trading_data.times import floor
 from trading_data.vendors.choose import VENDOR
 
@@ -41,28 +43,39 @@ STATE_EVERY = timedelta(minutes=15)
     cron_schedule=os.environ.get(ARCHIVE_CRON) or "*/5 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Archive what was accepted since the last time, into today's partition; every quarter of an hour with the "
+    description="Archive what was accepted since the last time, if there is anything; every quarter of an hour with the "
     "live tier's state.",
 )
-def archive_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run of today's partition, unless one is under way."""
+def archive_schedule(
+    context: dg.ScheduleEvaluationContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
+) -> dg.RunRequest | dg.SkipReason:
+    """One run of today's partition, unless one is under way or there is nothing to do."""
     under_way = active_run(context.instance, archive_job.name)
     if under_way:
         return dg.SkipReason(
             f"archive run {under_way[:8]} is queued or under way; the next tick takes what comes meanwhile"
         )
     moment = context.scheduled_execution_time.astimezone(UTC)
+    asked = newest_run(context.instance, archive_job.name, **{TRIGGER: PENDING})
+    if asked is not None and 0 <= moment.timestamp() - asked < APART.total_seconds():
+        return dg.SkipReason(
+            f"an archive run was asked for {moment.timestamp() - asked:.0f} s ago, and one in five minutes is enough"
+        )
+    state_is_due = not materialized_since(context.instance, STATE, floor(moment, STATE_EVERY))
+    store = intake.open()
+    with live.for_sensor() as client, archive.for_sensor() as database:
+        left = all_left(client, store, database)
+        if not left and not (state_is_due and state_changed(client, store)):
+            return dg.SkipReason("nothing waits: every entry and value that was accepted is archived")
     return dg.RunRequest(
         run_key=moment.isoformat(),
         partition_key=f"{moment:%Y-%m-%d}",
-        asset_selection=_without_fresh_state(context, moment),
+        asset_selection=None if state_is_due else _without_state(context),
     )
 
 
-def _without_fresh_state(context: dg.ScheduleEvaluationContext, moment: datetime) -> Sequence[dg.AssetKey] | None:
-    """What the run shall materialize: all of the job (None), or all but the state if this quarter of an hour has one."""
-    if not materialized_since(context.instance, STATE, floor(moment, STATE_EVERY)):
-        return None
+def _without_state(context: dg.ScheduleEvaluationContext) -> Sequence[dg.AssetKey]:
+    """All that the job materializes but the state: this quarter of an hour has one."""
     return sorted((ARCHIVE_SELECTION - dg.AssetSelection.assets(STATE)).resolve(context.repository_def.asset_graph))
 
 
@@ -138,23 +151,6 @@ retention_schedule = _nightly(
 )
 
 
-@dg.schedule(
-    job=health_job,
-    cron_schedule="* * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.STOPPED
-    if os.environ.get(HEALTH_SCHEDULE) == "off"
-    else dg.DefaultScheduleStatus.RUNNING,
-    description="Measure how well both tiers are.",
-)
-def health_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run a minute, unless one is under way."""
-    under_way = active_run(context.instance, health_job.name)
-    if under_way:
-        return dg.SkipReason(f"health run {under_way[:8]} is queued or under way; the next minute has its own")
-    return dg.RunRequest(run_key=context.scheduled_execution_time.astimezone(UTC).isoformat())
-
-
 backup_schedule = _nightly(
     "backup_schedule",
     backup_job,
@@ -194,7 +190,6 @@ schedules: list[dg.ScheduleDefinition] = [
     gap_backfill_schedule,
     compression_schedule,
     retention_schedule,
-    health_schedule,
     backup_schedule,
     restore_drill_schedule,
 ]

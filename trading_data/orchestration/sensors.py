@@ -17,11 +17,13 @@ from trading_data.datasets import DATASETS, TABLES
 from trading_data.live.memory import read_memory
 from trading_data.orchestration.alerting import run_failure_sensor
 from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
+from trading_data.orchestration.health_sensor import health_sensor
 from trading_data.orchestration.jobs import archive_job
+from trading_data.orchestration.left import PAUSE, PENDING, all_left, counted, left_line
 from trading_data.orchestration.partitions import range_tags, ranges
 from trading_data.orchestration.pressure import PressureState, judge
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
-from trading_data.orchestration.runs import active_run
+from trading_data.orchestration.runs import active_run, newest_run
 
 LATE = "trading_data/late"
 _PENDING_SECONDS = 30.0
@@ -56,28 +58,37 @@ def memory_pressure_sensor(context: dg.SensorEvaluationContext, live: LiveTier) 
     job=archive_job,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Load what waits in the intake when no archive run is about to: imports, and batches left by an outage.",
+    description="Archive what waits when no archive run is about to: imports, batches left by an outage, and what was accepted "
+    "while nothing ran, such as before a start.",
 )
-def pending_intake_sensor(context: dg.SensorEvaluationContext, intake: IntakeStore) -> dg.SensorResult | dg.SkipReason:
-    """One run of today's partition while batches wait."""
+def pending_intake_sensor(
+    context: dg.SensorEvaluationContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
+) -> dg.SensorResult | dg.SkipReason:
+    """One run of today's partition while batches wait, or entries after a pause."""
     now = time.time()
     store = intake.open()
     files = [file for name in TABLES for file in store.pending(name)]
-    if not files:
+    newest = newest_run(context.instance, archive_job.name)
+    if files:
+        age = now - min(file.turn for file in files) / 1e9
+        said, waits = f"{counted(len(files), 'batch', 'batches')} wait in the intake, the oldest for {age:.0f} s", age
+    elif newest is not None and now - newest < PAUSE.total_seconds():
         return dg.SkipReason("no batch waits in the intake")
-    age = now - min(file.turn for file in files) / 1e9
-    said = f"{len(files)} batches wait in the intake, the oldest for {age:.0f} s"
+    else:
+        with live.for_sensor() as client, archive.for_sensor() as database:
+            left = all_left(client, store, database)
+        if not left:
+            return dg.SkipReason("no batch waits in the intake, and nothing that was accepted")
+        said, waits = f"{left_line(left)}, and no archive run has begun for {PAUSE.total_seconds() / 60:.0f} min", now
     under_way = active_run(context.instance, archive_job.name)
     if under_way:
         return dg.SkipReason(f"{said}; archive run {under_way[:8]} is queued or under way")
     last = float(context.cursor or 0)
-    if age < _PENDING_SECONDS or now - last < _AGAIN_SECONDS:
+    if waits < _PENDING_SECONDS or now - last < _AGAIN_SECONDS:
         return dg.SkipReason(
             f"{said}; asked for a run {now - last:.0f} s ago" if last else f"{said}; not long enough yet"
         )
-    request = dg.RunRequest(
-        run_key=f"pending-intake-{now:.3f}", partition_key=_today(now), tags={TRIGGER: "pending_intake"}
-    )
+    request = dg.RunRequest(run_key=f"pending-intake-{now:.3f}", partition_key=_today(now), tags={TRIGGER: PENDING})
     return dg.SensorResult(run_requests=[request], cursor=str(now))
 
 
@@ -129,5 +140,6 @@ sensors: list[dg.SensorDefinition] = [
     memory_pressure_sensor,
     pending_intake_sensor,
     late_data_sensor,
+    health_sensor,
     run_failure_sensor,
 ]

@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 
 from trading_data.errors import IntakeError
 from trading_data.intake.store import Intake
-from trading_data.state.document import State, decode, encode
+from trading_data.live.connection import Client
+from trading_data.state.document import State, Value, decode, encode
+from trading_data.state.take import take_state
 
 _FOLDER = "state"
 _MOMENT = "%Y-%m-%dT%H-%M-%S.%fZ"
@@ -107,3 +109,18 @@ def _parsed(path: str) -> StateFile | None:
     except ValueError:
         return None
     return StateFile(ended, found[2], path)
+
+
+def state_changed(client: Client, intake: Intake) -> bool:
+    """Whether the live tier's state is another one than the newest document has; how long keys have left to live is no change.
+
+    Raises:
+        LiveTierError: the live tier is away.
+        IntakeError: the intake cannot be listed.
+    """
+    kept, present = newest_state(intake), take_state(client)
+    return _content(present) != ({} if kept is None else _content(kept))
+
+
+def _content(state: State) -> dict[tuple[str, str], Value]:
+    return {(kind.name, one.key): one.value for kind in state.kinds for one in kind.keys}

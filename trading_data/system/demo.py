@@ -39,6 +39,8 @@ SYMBOLS = 250
 PACE = 480.0
 LIMIT_BYTES = 14_000_000
 _SETTLE_SECONDS = 240
+EVERY_MINUTE = "* * * * *"
+"""When the demo archives: two minutes are all of its day."""
 
 
 @dataclass
@@ -73,7 +75,9 @@ class Demo:
         """Starts nothing."""
         home = settings.home / "demo"
         given = replace(settings, home=home, intake_uri=str(home / "intake"), backup_uri=str(home / "backups"))
-        self._system = System(given, port=port, feed=None, redis_maxmemory=str(LIMIT_BYTES), health=False)
+        self._system = System(
+            given, port=port, feed=None, redis_maxmemory=str(LIMIT_BYTES), health=False, archive_cron=EVERY_MINUTE
+        )
         self._given, self._say = given, say
         self._report = Report()
 

@@ -19,8 +19,6 @@ from trading_data.services.stack import Service, Stack
 from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, INTAKE_URI, Settings, without_secrets
 from trading_data.system.processes import LOCATION, CodeServer, Daemon, Feed, Webserver
 
-EVERY_MINUTE = "* * * * *"
-
 
 class System:
     """Servers, Dagster and a feed in one home."""
@@ -33,6 +31,7 @@ class System:
         feed: Sequence[str] | None,
         redis_maxmemory: str = "2gb",
         health: bool = True,
+        archive_cron: str | None = None,
     ) -> None:
         """Starts nothing.
 
@@ -42,10 +41,11 @@ class System:
             feed: options of `python -m trading_data.feed`, or None for no feed.
             redis_maxmemory: memory limit of the embedded live tier.
             health: whether both tiers are measured every minute, which adds measurements to the journal.
+            archive_cron: when `archive_schedule` looks; None for what the environment says.
         """
         self.settings = settings
         self.stack = Stack(settings, redis_maxmemory=redis_maxmemory)
-        self._port, self._feed, self._health = port, feed, health
+        self._port, self._feed, self._health, self._cron = port, feed, health, archive_cron
         self._processes: list[ServerProcess] = []
         self._claim: int | None = None
 
@@ -138,8 +138,8 @@ class System:
             **self.stack.env(),
             INTAKE_URI: self.settings.intake_uri,
             "TRADING_DATA_START": self.settings.start.isoformat(),
-            ARCHIVE_CRON: os.environ.get(ARCHIVE_CRON) or EVERY_MINUTE,
             **({} if self._health else {HEALTH_SCHEDULE: "off"}),
+            **({ARCHIVE_CRON: self._cron} if self._cron else {}),
             "DAGSTER_HOME": str(self.dagster_home),
             "PYTHONUNBUFFERED": "1",
         }

@@ -98,7 +98,6 @@ def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
         ("gap_backfill_schedule", "30 1 * * *", "UTC"),
         ("compression_schedule", "10 3 * * *", "UTC"),
         ("retention_schedule", "10 4 * * *", "UTC"),
-        ("health_schedule", "* * * * *", "UTC"),
         ("backup_schedule", "20 2 * * *", "UTC"),
         ("restore_drill_schedule", "20 5 * * 0", "UTC"),
     }
@@ -106,6 +105,7 @@ def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
         "memory_pressure_sensor",
         "pending_intake_sensor",
         "late_data_sensor",
+        "health_sensor",
         "run_failure_sensor",
     }
 

@@ -1,30 +1,25 @@
 """The health assets, their checks and their schedule, on a real instance."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from trading_data.datasets import METRICS, PRICE, TRADE
+from trading_data.errors import TradingDataError
 from trading_data.health.declared import OF_REDIS, OF_TIMESCALE
-from trading_data.orchestration import old_runs
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.health_checks import FRESH, report_freshness
-from trading_data.orchestration.old_runs import forget
 from trading_data.times import now
 from trading_data_tests.orchestration.ticks import (
     checks,
-    end_run,
     failure,
     materializations,
     run_archive,
-    schedule_tick,
-    started_run,
+    tick,
 )
 from trading_data_tests.rig import MOMENT, Rig, bar, measurement
-
-MIDDAY = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 
 
 def run_health(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -136,31 +131,57 @@ def test_a_full_live_tier_does_not_hide_what_is_wrong(rig: Rig, instance: dg.Dag
     assert checks(run_health(instance))["redis_health", "memory"][0]
 
 
-def test_every_minute_unless_one_is_under_way(rig: Rig, instance: dg.DagsterInstance) -> None:
-    (request,) = schedule_tick("health_schedule", instance, MIDDAY).run_requests
-    assert request.run_key == MIDDAY.isoformat()
-    assert request.partition_key is None
-    run = started_run(instance, "health_job")
-    skipped = schedule_tick("health_schedule", instance, MIDDAY)
-    assert skipped.run_requests == []
-    assert skipped.skip_message == (f"health run {run.run_id[:8]} is queued or under way; the next minute has its own")
-    end_run(instance, run, dg.DagsterRunStatus.FAILURE)
-    assert schedule_tick("health_schedule", instance, MIDDAY).run_requests
+def told(instance: dg.DagsterInstance, asset: str) -> int:
+    return len(instance.fetch_materializations(dg.AssetKey(asset), limit=50).records)
 
 
-def test_runs_of_the_day_before_are_forgotten_and_what_the_newest_said_is_kept(
+def test_the_sensor_tells_what_changes_and_asks_for_no_run(rig: Rig, instance: dg.DagsterInstance) -> None:
+    first = tick("health_sensor", instance)
+    assert first.run_requests == []
+    assert "none recorded: nobody has sent anything since the last look" in first.skip_message
+    assert (told(instance, "redis_health"), told(instance, "timescale_health")) == (1, 1)
+    again = tick("health_sensor", instance, first.cursor)
+    assert told(instance, "redis_health") == 1, "no verdict changed"
+    rig.entry("journal:trade", {"order_id": "o1", "timestamp": "no time"})
+    rig.archive_all(TRADE)
+    turned = tick("health_sensor", instance, again.cursor)
+    assert "rejected is not well" in turned.skip_message
+    assert told(instance, "timescale_health") == 2
+    key = dg.AssetCheckKey(dg.AssetKey("timescale_health"), "rejected")
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    assert record.evaluation is not None
+    assert not record.evaluation.passed
+    assert instance.get_runs_count() == 0
+
+
+def test_figures_are_recorded_while_others_send_and_at_rest_the_journals_do_not_grow(
     rig: Rig, instance: dg.DagsterInstance
 ) -> None:
-    first = run_health(instance).run_id
-    archived = run_archive(instance).run_id
-    second = run_health(instance).run_id
-    under_way = started_run(instance, "health_job").run_id
-    assert forget(instance, "health_job", now() + timedelta(hours=23)) == 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(old_runs, "_AT_ONCE", 1)
-        assert forget(instance, "health_job", now() + timedelta(hours=25)) == 1
-    assert {run.run_id for run in instance.get_runs()} == {archived, second, under_way}
-    assert first not in {archived, second}
-    newest = instance.get_latest_materialization_event(dg.AssetKey("redis_health"))
-    assert newest is not None
-    assert newest.run_id == second
+    cursor = tick("health_sensor", instance).cursor
+    rig.store.record_prices([bar()])
+    busy = tick("health_sensor", instance, cursor)
+    assert busy.skip_message.split("; ")[0].endswith(" recorded")
+    length = rig.client.xlen("journal:metrics")
+    assert length > 20
+    for _ in range(2):
+        busy = tick("health_sensor", instance, busy.cursor)
+        assert "none recorded" in busy.skip_message
+    assert rig.client.xlen("journal:metrics") == length
+    rig.store.record_metrics([measurement()])
+    assert "none recorded" not in tick("health_sensor", instance, busy.cursor).skip_message
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "other"),
+    [
+        ("TRADING_DATA_REDIS_URL", "redis://127.0.0.1:1/0", "timescale_health"),
+        ("TRADING_DATA_TIMESCALE_URL", "postgresql://nobody@127.0.0.1:1/none", "redis_health"),
+    ],
+)
+def test_a_tier_that_is_away_fails_the_tick_after_the_other_was_told(
+    rig: Rig, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, variable: str, url: str, other: str
+) -> None:
+    monkeypatch.setenv(variable, url)
+    with pytest.raises(TradingDataError, match="does not answer"):
+        tick("health_sensor", instance)
+    assert told(instance, other) == 1

@@ -155,6 +155,8 @@ def test_the_schedule_takes_the_state_once_a_quarter_of_an_hour(rig: Rig, instan
     assert not materializations(without, "state_snapshot")
     assert materializations(without, "metrics_data")
     assert {name for name, _ in checks(without)} >= {dataset.table for dataset in DATASETS.values()}
+    assert schedule_tick("archive_schedule", instance, moment + STATE_EVERY).run_requests == []
+    rig.client.sadd("watchlist:current", "AAPL")
     (third,) = schedule_tick("archive_schedule", instance, moment + STATE_EVERY).run_requests
     assert third.asset_selection is None
     assert len(state_files(rig.intake)) == 1
@@ -162,6 +164,7 @@ def test_the_schedule_takes_the_state_once_a_quarter_of_an_hour(rig: Rig, instan
 
 def test_a_state_that_could_not_be_taken_is_due_at_the_next_tick(rig: Rig, instance: dg.DagsterInstance) -> None:
     moment = now()
+    rig.client.sadd("watchlist:current", "AAPL")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRADING_DATA_REDIS_URL", "redis://127.0.0.1:1/0")
         assert not run_of(instance, STATE).success

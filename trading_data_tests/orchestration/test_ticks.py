@@ -1,7 +1,9 @@
 """Sensors and schedules, one tick at a time on a real instance, with their reasons to skip."""
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -125,6 +127,8 @@ def test_a_server_that_is_away_fails_the_tick_and_is_no_reason_to_skip(
 
 
 def test_pending_intake(rig: Rig, instance: dg.DagsterInstance) -> None:
+    started_run(instance, "archive_job")
+    end_run(instance, instance.get_runs()[0], dg.DagsterRunStatus.SUCCESS)
     assert tick("pending_intake_sensor", instance).skip_message == "no batch waits in the intake"
     rig.store.record_metrics([measurement()])
     (drained,) = rig.snapshot(METRICS)
@@ -158,7 +162,10 @@ def test_late_data_asks_once_a_range_and_again_when_it_failed(rig: Rig, instance
     assert len(tick("late_data_sensor", instance, "{}").run_requests) == 2
 
 
-def test_the_archive_schedule_runs_todays_partition_unless_one_is_under_way(instance: dg.DagsterInstance) -> None:
+def test_the_archive_schedule_runs_todays_partition_unless_one_is_under_way(
+    rig: Rig, instance: dg.DagsterInstance
+) -> None:
+    rig.store.record_metrics([measurement()])
     moment = datetime(2026, 11, 20, 23, 55, tzinfo=UTC)
     (request,) = schedule_tick("archive_schedule", instance, moment).run_requests
     assert request.partition_key == "2026-11-20"
@@ -168,6 +175,67 @@ def test_the_archive_schedule_runs_todays_partition_unless_one_is_under_way(inst
     )
     end_run(instance, run, dg.DagsterRunStatus.SUCCESS)
     assert schedule_tick("archive_schedule", instance, moment).run_requests
+
+
+HASH: dict[Any, Any] = {
+    "timestamp": "2026-11-20T15:30:00+00:00",
+    "open": "1",
+    "high": "1",
+    "low": "1",
+    "close": "1",
+    "volume": "1",
+    "source": "other",
+}
+NOTHING = "nothing waits: every entry and value that was accepted is archived"
+
+
+def test_at_rest_nothing_is_asked_for(rig: Rig, instance: dg.DagsterInstance) -> None:
+    moment = datetime.now(UTC)
+    assert schedule_tick("archive_schedule", instance, moment).skip_message == NOTHING
+    assert tick("pending_intake_sensor", instance).skip_message == (
+        "no batch waits in the intake, and nothing that was accepted"
+    )
+    ways: dict[str, Callable[[], object]] = {
+        "an entry": lambda: rig.store.record_prices([bar("A")]),
+        "an entry in a journal that was drained before": lambda: rig.store.record_prices([bar("A", 1)]),
+        "a rejected entry": lambda: rig.entry("journal:trade", {"order_id": "x"}),
+        "a value without an entry": lambda: rig.client.hset("stocks:price:B", mapping=HASH),
+        "a batch": lambda: (rig.store.record_metrics([measurement()]), rig.snapshot(METRICS)),
+        "state": lambda: rig.client.hset("positions:active:A", mapping={"quantity": "1"}),
+    }
+    for name, accept in ways.items():
+        accept()
+        assert schedule_tick("archive_schedule", instance, moment + timedelta(hours=1)).run_requests, name
+        assert run_archive(instance).success
+        skipped = schedule_tick("archive_schedule", instance, moment + timedelta(hours=1))
+        assert (skipped.run_requests, skipped.skip_message) == ([], NOTHING), name
+
+
+def test_a_hole_that_nothing_can_fill_asks_for_no_run(rig: Rig, instance: dg.DagsterInstance) -> None:
+    ids = rig.store.record_metrics([measurement(minute=at) for at in range(6)])
+    assert run_archive(instance).success
+    rig.query("delete from archive_range where dataset = 'metrics' returning 1")
+    rig.client.xdel("journal:metrics", *ids[1:3])
+    assert schedule_tick("archive_schedule", instance, datetime.now(UTC)).run_requests
+    assert run_archive(instance).success
+    rig.client.xdel("journal:metrics", ids[4])
+    assert schedule_tick("archive_schedule", instance, datetime.now(UTC)).skip_message == NOTHING
+
+
+def test_what_was_accepted_before_a_start_is_asked_for_at_once_and_the_schedule_keeps_its_distance(
+    rig: Rig, instance: dg.DagsterInstance
+) -> None:
+    rig.store.record_prices([bar("A")])
+    (request,) = tick("pending_intake_sensor", instance).run_requests
+    assert request.partition_key == today()
+    run = started_run(instance, **request.tags)
+    end_run(instance, run, dg.DagsterRunStatus.SUCCESS)
+    assert tick("pending_intake_sensor", instance).skip_message == "no batch waits in the intake"
+    moment = datetime.now(UTC)
+    soon = schedule_tick("archive_schedule", instance, moment + timedelta(minutes=2)).skip_message
+    assert soon is not None
+    assert soon.endswith("and one in five minutes is enough")
+    assert schedule_tick("archive_schedule", instance, moment + timedelta(minutes=5)).run_requests
 
 
 def test_days_as_ranges() -> None:

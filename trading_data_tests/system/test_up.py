@@ -26,7 +26,16 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.live.journal import find_journals, inspect
 from trading_data.services.stack import Stack
-from trading_data.settings import DAGSTER_URL, HEALTH_SCHEDULE, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
+from trading_data.settings import (
+    ARCHIVE_CRON,
+    DAGSTER_URL,
+    HEALTH_SCHEDULE,
+    HOME,
+    INTAKE_URI,
+    REDIS_URL,
+    TIMESCALE_URL,
+    Settings,
+)
 from trading_data.status import gather
 
 PROGRAM = "from trading_data.cli.main import main; main()"
@@ -39,6 +48,7 @@ class Up:
         self.home = home
         given = {REDIS_URL, TIMESCALE_URL, DAGSTER_URL, INTAKE_URI}
         self.env = {name: value for name, value in os.environ.items() if name not in given} | {HOME: str(home)}
+        self.env[ARCHIVE_CRON] = "* * * * *"
         self.env[HEALTH_SCHEDULE] = "off"  # the entries are counted, and so must come to an end
         with closing(socket.socket()) as one:
             one.bind(("127.0.0.1", 0))

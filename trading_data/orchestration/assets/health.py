@@ -1,10 +1,11 @@
-"""Group `operations`: how well both tiers are, every minute, as figures, plots and checks.
+"""Group `operations`: how well both tiers are, as figures, plots and checks.
 
 Belongs here: the two assets. Does not: measuring and limits (`trading_data.health`), and checks (`orchestration.health_checks`).
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
@@ -21,15 +22,15 @@ from trading_data.live.connection import Client
 from trading_data.live.store import LiveStore
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.health_checks import figures_metadata, report_freshness, results, specs
-from trading_data.orchestration.old_runs import forget
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, earliest, one_clear_line
 from trading_data.reader.market_data import MarketData
 from trading_data.times import now
 
-HEALTH_JOB = "health_job"
 REDIS_HEALTH, TIMESCALE_HEALTH = "redis_health", "timescale_health"
-_REDIS_PLOTS = ("redis.memory.used", "redis.round_trip", "redis.clients")
-_TIMESCALE_PLOTS = ("timescale.database.bytes", "flow.journal.oldest.price", "flow.journal.oldest.trade")
+_PLOTS: dict[str, Sequence[str]] = {
+    REDIS_HEALTH: ("redis.memory.used", "redis.round_trip", "redis.clients"),
+    TIMESCALE_HEALTH: ("timescale.database.bytes", "flow.journal.oldest.price", "flow.journal.oldest.trade"),
+}
 
 
 def health_assets() -> list[dg.AssetsDefinition]:
@@ -50,12 +51,11 @@ def redis_health(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> d
     """Measure, record, judge."""
     moment = now()
     with one_clear_line(), live.for_archiver() as client, archive.connect() as database:
-        measured, forecast = measure_redis(client), memory_forecast(client)
-        figures = Figures((*measured, *forecast), measured.texts)
-        recorded = _recorded(client, figures, moment)
-        plots = _plots(client, database, intake.open(), _REDIS_PLOTS, moment)
+        figures = redis_figures(client)
+        recorded = recorded_line(client, figures, moment)
+        page = health_page(REDIS_HEALTH, client, database, intake.open(), figures, moment)
     return dg.MaterializeResult(
-        metadata={"recorded": recorded, **figures_metadata(figures, plots)},
+        metadata={"recorded": recorded, **page},
         check_results=results(REDIS_HEALTH, OF_REDIS, figures),
     )
 
@@ -75,24 +75,34 @@ def timescale_health(
     """Measure, record, judge; look at every archive asset's freshness."""
     moment, store = now(), intake.open()
     with one_clear_line(), live.for_archiver() as client, archive.connect() as database:
-        measured = measure_timescale(database)
-        try:
-            flow = measure_flow(client, database, store, moment)
-        except LiveTierError:  # `redis_health` fails with it
-            flow = measure_flow(client, database, store, moment, away=("redis",))
-        figures = Figures((*measured, *(one for one in flow if one.name != "flow.memory.full_in")), measured.texts)
-        recorded = _recorded(client, figures, moment)
-        plots = _plots(client, database, store, _TIMESCALE_PLOTS, moment)
+        figures = timescale_figures(client, database, store, moment)
+        recorded = recorded_line(client, figures, moment)
+        page = health_page(TIMESCALE_HEALTH, client, database, store, figures, moment)
         for one in report_freshness(context.instance, database, moment):
             context.log.info(f"{one.asset_key.to_user_string()}: {one.description}")
-    forget(context.instance, HEALTH_JOB, moment)
     return dg.MaterializeResult(
-        metadata={"recorded": recorded, **figures_metadata(figures, plots)},
+        metadata={"recorded": recorded, **page},
         check_results=results(TIMESCALE_HEALTH, OF_TIMESCALE, figures),
     )
 
 
-def _recorded(client: Client, figures: Figures, moment: datetime) -> str:
+def redis_figures(client: Client) -> Figures:
+    """What `redis_health` measures; raises LiveTierError while the tier is away."""
+    measured, forecast = measure_redis(client), memory_forecast(client)
+    return Figures((*measured, *forecast), measured.texts)
+
+
+def timescale_figures(client: Client, database: Archive, store: Intake, moment: datetime) -> Figures:
+    """What `timescale_health` measures; raises ArchiveTierError while the tier is away."""
+    measured = measure_timescale(database)
+    try:
+        flow = measure_flow(client, database, store, moment)
+    except LiveTierError:  # `redis_health` fails with it
+        flow = measure_flow(client, database, store, moment, away=("redis",))
+    return Figures((*measured, *(one for one in flow if one.name != "flow.memory.full_in")), measured.texts)
+
+
+def recorded_line(client: Client, figures: Figures, moment: datetime) -> str:
     """How many figures went into `metrics_data`, or why none did: a tier that is full or away must not hide the others'."""
     try:
         return f"{record(LiveStore(client), figures, moment)} measurements"
@@ -100,7 +110,9 @@ def _recorded(client: Client, figures: Figures, moment: datetime) -> str:
         return f"nothing: {error}"
 
 
-def _plots(
-    client: Client, database: Archive, intake: Intake, metrics: Sequence[str], moment: datetime
-) -> dict[str, list[float]]:
-    return last_day_of(MarketData(client, database, intake, earliest()), metrics, moment)
+def health_page(
+    asset: str, client: Client, database: Archive, intake: Intake, figures: Figures, moment: datetime
+) -> dict[str, Any]:
+    """The figures, and the last day of some of them."""
+    market = MarketData(client, database, intake, earliest())
+    return figures_metadata(figures, last_day_of(market, _PLOTS[asset], moment))

@@ -1,0 +1,54 @@
+"""What is left to archive, for schedules and sensors: asked from both tiers and the intake, and said.
+
+Belongs here: asking for all datasets, and the words. Does not: counting (`intake.left`).
+"""
+
+from datetime import timedelta
+
+from trading_data.archive.database import Archive
+from trading_data.archive.ledger import archived_ranges
+from trading_data.datasets import DATASETS
+from trading_data.errors import ArchiveTierError
+from trading_data.intake.left import Left, what_is_left
+from trading_data.intake.store import Intake
+from trading_data.live.connection import Client
+from trading_data.live.journal import find_journals
+
+PENDING = "pending_intake"
+"""The trigger of runs that `pending_intake_sensor` asks for."""
+PAUSE = timedelta(minutes=6)
+"""No archive run has begun for so long only where there was nothing to archive, or the system was down."""
+APART = timedelta(minutes=4, seconds=30)
+"""A scheduled run does not follow one of that sensor sooner, so that together they are at most one in five minutes."""
+
+
+def all_left(client: Client, store: Intake, archive: Archive) -> Left:
+    """What an archive run would take now, of all datasets. While the archive is away the notes in Redis stand in for it.
+
+    Raises:
+        LiveTierError: the live tier is away.
+        IntakeError: the intake cannot be listed, or a batch is damaged.
+    """
+    found = Left()
+    for dataset in DATASETS.values():
+        try:
+            archived = archived_ranges(archive, dataset, find_journals(client, dataset))
+        except ArchiveTierError:
+            archived = None
+        found += what_is_left(client, store, dataset, archived)
+    return found
+
+
+def left_line(left: Left) -> str:
+    """What is left, in words."""
+    parts = [
+        counted(left.entries, "entry", "entries") if left.entries else "",
+        counted(left.values, "value without an entry", "values without an entry") if left.values else "",
+        counted(left.batches, "batch", "batches") if left.batches else "",
+    ]
+    return " and ".join(part for part in parts if part) + " wait"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number of things."""
+    return f"{number:,} {one if number == 1 else many}"
