@@ -20,7 +20,7 @@ from trading_data.alerts.tell import Round, tell
 from trading_data.alerts.watch import Watched, blind, watch
 from trading_data.errors import SettingError, TradingDataError
 from trading_data.health.thresholds import ERROR, Finding, in_order
-from trading_data.orchestration.findings import failed_runs, job_names, red_checks, stuck_runs, switched
+from trading_data.orchestration.findings import failed_runs, job_names, large_storage, red_checks, stuck_runs, switched
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.settings import Settings
 
@@ -100,6 +100,7 @@ def _of_dagster(
         *red_checks(instance, checks),
         *stuck_runs(instance, moment),
         *switched(instance),
+        *large_storage(instance),
     ]
 
 

@@ -18,6 +18,7 @@ from trading_data.orchestration.findings import (
     declared_checks,
     failed_runs,
     job_names,
+    large_storage,
     red_checks,
     silent_daemons,
     stuck_runs,
@@ -55,6 +56,7 @@ def _ask(instance: dg.DagsterInstance, now: datetime) -> tuple[list[Finding], li
         *stuck_runs(instance, now),
         *red_checks(instance, checks),
         *switched(instance),
+        *large_storage(instance),
         *undelivered(Book.load(StorageMemory(instance.daemon_cursor_storage).load())),
     ]
     beats = [] if daemon else ["Dagster's daemon beats"]

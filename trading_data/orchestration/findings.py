@@ -17,6 +17,7 @@ from trading_data.health.thresholds import ERROR, WARN, Finding
 from trading_data.orchestration.drift import LOCATION, switched_otherwise
 
 RUN_FAILURE, CHECK, STUCK_RUN, DAEMON, SWITCHED = "run_failure", "check", "stuck_run", "daemon", "switched"
+STORAGE_SIZE, STORAGE_BYTES = "dagster_storage", 2e9
 ASSET_JOB = "__ASSET_JOB"
 """Runs of assets that were asked for without naming a job, by a sensor or a person."""
 ASSET_RUNS_FOR = timedelta(days=1)
@@ -148,6 +149,28 @@ def switched(instance: dg.DagsterInstance) -> list[Finding]:
             limit=0.0,
             unit="count",
             harm=600,
+        )
+    ]
+
+
+def large_storage(instance: dg.DagsterInstance) -> list[Finding]:
+    """One finding if Dagster's own database is larger than a system of this kind ever needs."""
+    from trading_data.orchestration.old_events import storage_bytes
+
+    size = storage_bytes(instance)
+    if size is None or size <= STORAGE_BYTES:
+        return []
+    return [
+        Finding(
+            key=STORAGE_SIZE,
+            severity=WARN,
+            message=f"Dagster's own database takes {size / 1e9:,.1f} GB, and more than {STORAGE_BYTES / 1e9:g} GB means that "
+            "nothing prunes it: `retention_job` does, every night",
+            command="dagster job execute -m trading_data.definitions -j retention_job",
+            value=float(size),
+            limit=STORAGE_BYTES,
+            unit="bytes",
+            harm=280,
         )
     ]
 

@@ -30,6 +30,7 @@ from trading_data.orchestration.assets.health import (
     health_page,
     redis_figures,
     timescale_figures,
+    with_storage,
 )
 from trading_data.orchestration.health_checks import report_freshness, results
 from trading_data.orchestration.reports import as_evaluation, new_verdicts
@@ -62,7 +63,7 @@ def health_sensor(
                 measured[asset] = (
                     redis_figures(client)
                     if asset == REDIS_HEALTH
-                    else timescale_figures(client, database, store, moment)
+                    else with_storage(context.instance, timescale_figures(client, database, store, moment))
                 )
                 said += _report(context.instance, client, database, store, asset, measured[asset], moment)
             except TradingDataError as error:

@@ -21,7 +21,8 @@ from trading_data.backup.covering import covered_by_backups
 from trading_data.datasets import DATASETS, HISTORY
 from trading_data.datasets.declaration import Dataset
 from trading_data.orchestration.drift import check_drift
-from trading_data.orchestration.old_runs import OPERATIONS, old_runs
+from trading_data.orchestration.findings import job_names
+from trading_data.orchestration.old_runs import old_runs
 from trading_data.orchestration.ops_metadata import (
     chunk_figures,
     compressed_line,
@@ -120,21 +121,36 @@ def retain_op(dataset: Dataset) -> dg.OpDefinition:
 
 @dg.op(
     out=_NOTHING,
-    description="Remove files that a killed writer left, old states of the live tier, and old runs of jobs without assets.",
+    description="Remove files that a killed writer left, old states of the live tier, and of Dagster's own storage what has had "
+    "its time: events that say nothing of a status, superseded ones, and runs of which nothing is left to know.",
 )
 def clear_leftovers(context: dg.OpExecutionContext, config: RetentionConfig, intake: IntakeStore) -> None:
-    """Old things that are no chunks."""
+    """Old things that are no chunks; Dagster's own events first, for a run goes when none of an asset is left of it."""
+    from trading_data.orchestration.old_events import prune_events, storage_bytes
+
+    instance, before = context.instance, storage_bytes(context.instance)
+    pruned = prune_events(instance, now(), dry_run=config.dry_run)
     with one_clear_line():
         found = [
             *leftovers(intake.open(), Settings.from_env().backup_uri, now()),
-            *old_runs(context.instance, OPERATIONS, now()),
+            *old_runs(instance, job_names(), now()),
         ]
         for one in found:
             if one.goes:
                 context.log.info(f"{one.kind} {one.name} goes: {one.reason}")
             if one.goes and not config.dry_run:
                 one.remove()
-    context.add_output_metadata(leftover_metadata(found, config.dry_run))
+    context.add_output_metadata(
+        {
+            **leftover_metadata(found, config.dry_run),
+            **{f"Dagster: {kind}": count for kind, count in pruned.items()},
+            **(
+                {}
+                if before is None
+                else {"Dagster: bytes before": before, "Dagster: bytes": storage_bytes(instance) or 0}
+            ),
+        }
+    )
 
 
 @dg.op(

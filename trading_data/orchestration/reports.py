@@ -65,9 +65,11 @@ def handled(asset: str, day: date, figures: Mapping[str, Any]) -> dg.AssetMateri
     return dg.AssetMaterialization(asset, partition=str(day), metadata=figures)
 
 
-def news(instance: dg.DagsterInstance, results: Iterable[dg.AssetCheckResult]) -> list[dg.AssetCheckEvaluation]:
-    """Those verdicts of checks that are news, and those that were told an hour ago."""
-    return new_verdicts(instance, map(as_evaluation, results), now())
+def news(
+    instance: dg.DagsterInstance, results: Iterable[dg.AssetCheckResult], *, words: bool = True
+) -> list[dg.AssetCheckEvaluation]:
+    """Those verdicts of checks that are news, and those that were told an hour ago; `words` as for `new_verdicts`."""
+    return new_verdicts(instance, map(as_evaluation, results), now(), words=words)
 
 
 def new_verdicts(

@@ -97,9 +97,9 @@ def load(
             nothing_missing(dataset, confirmed_lost(client, database, store, dataset)),
             accounts_balance(dataset, balance_of(dataset, verdicts)),
             check_drift(database, context.instance, dataset),
-            fresh_result(database, dataset, now()),
         ],
     )
+    yield from news(context.instance, [fresh_result(database, dataset, now())], words=False)
 
 
 def _load_history(context: dg.AssetExecutionContext, database: Archive, store: Intake, dataset: Dataset) -> None:

@@ -12,7 +12,7 @@ import dagster as dg
 from trading_data.archive.database import Archive
 from trading_data.errors import LiveTierError
 from trading_data.health.declared import OF_REDIS, OF_TIMESCALE
-from trading_data.health.figures import Figures
+from trading_data.health.figures import Figure, Figures
 from trading_data.health.flow import measure_flow, memory_forecast
 from trading_data.health.record import last_day_of, record
 from trading_data.health.redis import measure_redis
@@ -75,7 +75,7 @@ def timescale_health(
     """Measure, record, judge; look at every archive asset's freshness."""
     moment, store = now(), intake.open()
     with one_clear_line(), live.for_archiver() as client, archive.connect() as database:
-        figures = timescale_figures(client, database, store, moment)
+        figures = with_storage(context.instance, timescale_figures(client, database, store, moment))
         recorded = recorded_line(client, figures, moment)
         page = health_page(TIMESCALE_HEALTH, client, database, store, figures, moment)
         for one in report_freshness(context.instance, database, moment):
@@ -100,6 +100,16 @@ def timescale_figures(client: Client, database: Archive, store: Intake, moment: 
     except LiveTierError:  # `redis_health` fails with it
         flow = measure_flow(client, database, store, moment, away=("redis",))
     return Figures((*measured, *(one for one in flow if one.name != "flow.memory.full_in")), measured.texts)
+
+
+def with_storage(instance: dg.DagsterInstance, figures: Figures) -> Figures:
+    """These figures and the size of Dagster's own database."""
+    from trading_data.orchestration.old_events import storage_bytes
+
+    size = storage_bytes(instance)
+    why = "" if size is not None else "Dagster's storage is no PostgreSQL"
+    one = Figure("dagster.storage.bytes", None if size is None else float(size), "bytes", not_offered=why)
+    return Figures((*figures, one), figures.texts)
 
 
 def recorded_line(client: Client, figures: Figures, moment: datetime) -> str:
