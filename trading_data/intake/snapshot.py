@@ -183,12 +183,21 @@ class _Reading:
         start = 0
         for name, count in zip(block.journals, block.counts, strict=True):
             end = self._end(name)
+            if end.added is not None and end.added + count > self.infos[name].added:
+                first = EntryId.parse(block.id(start)).preceding()
+                end = self._begin_anew(name, began.pop(name).after if name in began else first)
             began.setdefault(name, end)
             last = EntryId.parse(block.id(start + count - 1))
             one = EntryRange(end.incarnation, end.after, last, "", _added(end, last, count, self.infos[name]))
             self.covered[name] = joined([*self.covered.get(name, []), one])
             start += count
         return began
+
+    def _begin_anew(self, name: str, after: EntryId) -> _End:
+        """Take a journal for another incarnation after all: it had more entries to read than were ever added behind its ranges."""
+        self._incarnation[name] = next_incarnation(self.covered.pop(name), 0)
+        self._empty.pop(name, None)
+        return _End(self._incarnation[name], after, None)
 
     def vanished(self, durable: Ranges) -> Iterator[JournalRange]:
         """The ends of journals that somebody else removed before they were drained: nothing to read, but to be told.

@@ -50,13 +50,15 @@ BEGINNING = EntryId(0, 0)
 class JournalInfo:
     """What XINFO says of a stream: its newest id ever, entries in it now, entries ever added to it, and its first entry's id.
 
-    `first` is None where the stream is empty.
+    `first` is None where the stream is empty. `deleted` is the largest id that XDEL removed; it and `added` outlive XTRIM, and
+    begin anew with DEL.
     """
 
     last: EntryId
     length: int
     added: int
     first: EntryId | None = None
+    deleted: EntryId = BEGINNING
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def inspect(client: Client, journals: Sequence[str]) -> dict[str, JournalInfo]:
                     int(reply["length"]),
                     int(reply["entries-added"]),
                     EntryId.parse(first[0]) if first else None,
+                    EntryId.parse(reply["max-deleted-entry-id"]),
                 )
     return found
 

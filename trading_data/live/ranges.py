@@ -61,20 +61,31 @@ def goes_on(end: EntryRange, info: JournalInfo, found: str | None) -> bool:
     """Whether a journal is still the incarnation whose last known range is `end`.
 
     It is if the entry at the end of that range stands there with the same content, or if the journal begins after it (what
-    came before was trimmed). How many entries were ever added has to agree with that.
+    came before was trimmed). How many entries were ever added has to agree with that, as far as XINFO tells. What it does not
+    tell: as many entries as before were sent again up to the same last one, and one of those before it is another.
 
     Args:
         end: the last range of the newest known incarnation.
         info: what the journal says of itself.
         found: digest of the journal's entry `end.last`, None if it has no such entry.
     """
-    added = info.added if end.added is None else end.added
-    if info.last < end.last or added > info.added or (info.last == end.last and added < info.added):
+    if info.last < end.last:
         return False
-    if found is not None:
-        return end.anchor in ("", found)
-    trimmed = info.first is None or info.first > end.last
-    return trimmed and (end.added is None or end.added <= info.added - info.length)
+    if found is None:
+        trimmed = info.first is None or info.first > end.last
+        return trimmed and (end.added is None or end.added <= info.added - info.length)
+    return end.anchor in ("", found) and (end.added is None or _agrees(end, info, info.added - end.added))
+
+
+def _agrees(end: EntryRange, info: JournalInfo, behind: int) -> bool:
+    """Whether so many entries can have been added to a journal behind its entry `end.last`."""
+    if info.last == end.last:
+        return behind == 0
+    begins_there = info.first == end.last
+    most = info.length - (1 if begins_there else 2)  # stand behind it: not it itself, nor the first entry
+    if begins_there and behind < most:
+        return False
+    return 0 <= behind <= most or (behind > most and info.deleted > end.last)
 
 
 def next_incarnation(ranges: Iterable[EntryRange], clock_ms: int) -> int:

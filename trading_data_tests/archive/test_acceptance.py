@@ -172,7 +172,7 @@ def test_what_a_journal_says_again_does_not_stop_its_corrections(rig: Rig, tmp_p
     rig.archive_all(METRICS)
     rig.entry_at(JOURNAL, "2000-0", measurement(minute=0, value=2.0))
     path, back = away(rig, tmp_path)
-    rig.client.xtrim(JOURNAL, maxlen=0)
+    rig.client.xtrim(JOURNAL, maxlen=0, approximate=False)
     rig.entry_at(JOURNAL, "3000-0", measurement(minute=1, value=1.0))
     rig.archive_all(METRICS)
     path.rename(back)

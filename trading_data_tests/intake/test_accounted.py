@@ -118,6 +118,25 @@ def test_a_journal_that_only_grows_stays_one_incarnation(rig: Rig) -> None:
     assert (account.offered, account.replayed, account.missing) == (3, 0, 0)
 
 
+@pytest.mark.parametrize("trimmed", [True, False])
+def test_a_journal_made_anew_that_has_the_same_entry_at_the_end_of_the_range(rig: Rig, trimmed: bool) -> None:
+    """Entries 2 to 5 instead of 1 to 3, and what is behind the third one is more than could have been added."""
+    write(rig, 1, 2, 3)
+    rig.archive_all(METRICS)
+    rig.client.delete(JOURNAL)
+    write(rig, 2, value=7.0)
+    write(rig, 3)
+    write(rig, 4, 5, value=7.0)
+    if trimmed:
+        rig.client.xtrim(JOURNAL, maxlen=3, approximate=False)
+    rig.archive_all(METRICS)
+    values = [1.0, 1.0 if trimmed else 7.0, 1.0, 7.0, 7.0]
+    assert [value for (value,) in rig.query("select value from metrics_data order by timestamp")] == values
+    assert len(rig.query("select distinct incarnation from archive_range")) == 2
+    assert rig.account(METRICS).quarantined == 0
+    assert rig.snapshot(METRICS) == []
+
+
 @pytest.mark.parametrize("last", [2, 3])
 def test_another_entry_at_the_end_of_the_range_is_another_journal(rig: Rig, last: int) -> None:
     """Deleted and made anew, with ids that were drained already; it need not be longer than before."""

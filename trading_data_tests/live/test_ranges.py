@@ -142,6 +142,29 @@ def test_a_journal_that_begins_after_its_range_was_trimmed_only_if_so_many_are_g
 
 
 @pytest.mark.parametrize(
+    ("journal", "expected"),
+    [
+        (JournalInfo(at(4), 1, 4, at(4)), True),
+        (JournalInfo(at(4), 4, 4, at(1)), True),
+        (JournalInfo(at(9), 1, 4, at(4)), True),  # XSETID
+        (JournalInfo(at(9), 3, 6, at(4)), True),
+        (JournalInfo(at(9), 3, 5, at(4)), False),  # of three entries only one was added behind it
+        (JournalInfo(at(9), 3, 7, at(4)), False),  # one of those behind it is gone
+        (JournalInfo(at(9), 3, 7, at(4), at(3)), False),
+        (JournalInfo(at(9), 3, 7, at(4), at(5)), True),  # somebody has removed it
+        (JournalInfo(at(9), 3, 5, at(4), at(5)), False),
+        (JournalInfo(at(9), 6, 6, at(1)), True),
+        (JournalInfo(at(9), 4, 6, at(2)), True),
+        (JournalInfo(at(9), 3, 6, at(3)), False),  # the first one, it, and two behind it are four
+        (JournalInfo(at(9), 3, 6, at(3), at(5)), True),
+        (JournalInfo(at(9), 3, 3, at(3)), False),
+    ],
+)
+def test_how_many_entries_were_added_behind_the_range_has_to_agree(journal: JournalInfo, expected: bool) -> None:
+    assert goes_on(part(0, 4, anchor="same", added=4), journal, "same") is expected
+
+
+@pytest.mark.parametrize(
     ("ranges", "journal", "expected"),
     [
         ([], JournalInfo(at(9), 5, 5, at(5)), False),

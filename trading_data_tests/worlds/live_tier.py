@@ -142,6 +142,7 @@ class _Server:
             "first-entry": (str(journal.first), []) if journal.entries else None,
             "length": len(journal.entries),
             "entries-added": journal.added,
+            "max-deleted-entry-id": "0-0",
         }
         self._replies.append(reply)
 
