@@ -5,20 +5,21 @@ value, and by which batch. Belongs here: one batch into one archive. Does not: w
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from trading_data.archive.acceptance import Acceptance, RowOrigin, _accepted, bounds_of, microseconds_of
 from trading_data.archive.ledger import ArchivedRange
-from trading_data.archive.order import Order, compare
+from trading_data.archive.order import Accepted, Order, compare, is_whole, may_lie_between
 from trading_data.archive.plan import Count, HeldRow, Plan, Version, _plan_key
 from trading_data.archive.write_books import range_changes
 from trading_data.datasets import METRICS
 from trading_data.live.journal import EntryId
-from trading_data.live.ranges import EntryRange
+from trading_data.live.ranges import EntryRange, joined
 from trading_data_tests.worlds.parts import JOURNAL_OF_KEY, Archive, Batch, Entry, Origin, Row
 
 BY_RANGE = "an entry inside an archived range of its incarnation is a repetition, whatever it says"
@@ -26,6 +27,8 @@ NOT_CONFIRMED = "an entry that says what the row says does not make the row newe
 QUARANTINE_UNKNOWN = "an entry that waits in quarantine is not recognised"
 Faults = frozenset[str]
 """Which of these three faults the load path of a world has."""
+STILL_THERE: Faults = frozenset([BY_RANGE])
+"""Those that the load path itself still has. Worlds are explored without them, for what else there may be."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BATCH = 1
@@ -55,7 +58,6 @@ class _Load:
         self.rows, self.revisions = list(archive.rows), list(archive.revisions)
         self.quarantine = set(archive.quarantine)
         self.counts = [Count.REPLAYED] * len(batch.rows)
-        self._acceptance: Acceptance | None = None
 
     def run(self) -> Loaded:
         """Decide on every entry, key by key, and write."""
@@ -108,39 +110,50 @@ class _Load:
         for at in [*plan.update, *plan.insert]:
             if row is not None:
                 self.revisions[key] |= {row.value}
-            self.rows[key] = Row(entries[at].value, frozenset([_origin(self.batch, JOURNAL_OF_KEY[key])]))
+            self.rows[key] = Row(entries[at].value, _origin(self.batch, JOURNAL_OF_KEY[key]))
         self.revisions[key] |= {entries[at].value for at in plan.revise}
         self.quarantine |= {entries[at] for at in plan.reject}
         for at in places:
             self.counts[at] = Count(int(plan.counts[at]))
-        confirmed = row is not None and row is self.rows[key] and NOT_CONFIRMED not in self.faults
-        said_again = (entries[at].value == row.value and self.counts[at] == Count.UNCHANGED for at in places if row)
-        if confirmed and row is not None and any(said_again):
-            self.rows[key] = Row(row.value, row.said | {_origin(self.batch, JOURNAL_OF_KEY[key])})
+        after = self.rows[key]
+        if row is not None and after is row and any(self.counts[at] == Count.UNCHANGED for at in places):
+            last = _origin(self.batch, JOURNAL_OF_KEY[key]).batch.last_us
+            others = -1 if self.batch.origin == "journal" else last
+            self.rows[key] = replace(row, again=(max(row.again[0], others), max(row.again[1], last)))
 
     def _version(self, at: int, entry: Entry, row: Row | None) -> Version:
         if row is None:
             return Version(at, (entry.value,))
-        if row.value == entry.value:
+        order = self._order(at, entry, row)
+        if row.value == entry.value and not (order is Order.NEWER and self._takes_over(at, entry, row)):
             return Version(at, (entry.value,), equal=True)
-        return Version(at, (entry.value,), held=HeldRow(_BATCH, self._order(at, entry, row)))
+        return Version(at, (entry.value,), held=HeldRow(_BATCH, order))
+
+    def _takes_over(self, at: int, entry: Entry, row: Row) -> bool:
+        """Whether an entry that says what the row says takes its place, as `archive.known` decides."""
+        if self.batch.origin != "journal" or NOT_CONFIRMED in self.faults:
+            return False
+        journal = str(JOURNAL_OF_KEY[entry.key])
+        own = next(one for number, one in self.batch.ranges if str(number) == journal)
+        ranges = joined([own, *(one for one in self._ranges_of(journal) if one.incarnation == own.incarnation)])
+        return not is_whole(ranges) and may_lie_between(self._row(row, journal), self._accepted.of(at), ranges)
 
     def _order(self, at: int, entry: Entry, row: Row) -> Order:
-        """Where an entry stands to all that said what the row says."""
-        orders = {self._order_to(at, entry, one) for one in row.said}
-        if orders == {Order.NEWER}:
-            return Order.NEWER
-        return Order.OLDER if Order.OLDER in orders else Order.UNKNOWN
-
-    def _order_to(self, at: int, entry: Entry, said: Origin) -> Order:
         """As `archive.known` asks for it."""
-        if self._acceptance is None:
-            batch = _as_batch(self.batch)
-            self._acceptance = Acceptance(METRICS, batch, batch.table, self._ranges_of)
-        if self._acceptance.surely_after(at, said.batch.last_us):
+        again = row.again[self.batch.origin != "journal"]
+        if self._accepted.surely_after(at, max(row.origin.batch.last_us, again)):
             return Order.NEWER
         journal = str(JOURNAL_OF_KEY[entry.key])
-        return compare(self._acceptance.of(at), _accepted(said.batch, journal, said.part), self._ranges_of(journal))
+        said = replace(self._row(row, journal), again_us=again)
+        return compare(self._accepted.of(at), said, self._ranges_of(journal))
+
+    def _row(self, row: Row, journal: str) -> Accepted:
+        return _accepted(row.origin.batch, journal, row.origin.part)
+
+    @cached_property
+    def _accepted(self) -> Acceptance:
+        batch = _as_batch(self.batch)
+        return Acceptance(METRICS, batch, batch.table, self._ranges_of)
 
     def _ranges_of(self, journal: str) -> Sequence[EntryRange]:
         return [one.entries for one in self.archive.ranges[int(journal)]] if journal.isdigit() else []

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from trading_data.archive.plan import Count
+from trading_data.live.ranges import EntryRange, joined
 from trading_data_tests.worlds.archive_tier import Loaded, load
 from trading_data_tests.worlds.live_tier import Drained, Known, Trimmed, Written, drain, trim
 from trading_data_tests.worlds.parts import EMPTY, JOURNALS, Archive, Batch, Entries, Live
@@ -15,6 +16,7 @@ from trading_data_tests.worlds.world import (
     Broken,
     End,
     File,
+    Outside,
     Rules,
     Slow,
     Step,
@@ -22,7 +24,9 @@ from trading_data_tests.worlds.world import (
     World,
     archived,
     before,
+    cannot_be_told,
     check_relied,
+    in_files,
     in_journals,
     names,
     waiting,
@@ -53,11 +57,12 @@ def snapshot_slowly(world: World, rules: Rules) -> Steps:
         yield "B asks the archive", world._replace(slow=slow)
     if slow.stage == "asked":
         slow = Slow("inspected", slow.archived, waiting(world), world.live, world.now)
-        if "B reads late" in rules.steps:
+        if rules.reads_late:
             yield "B inspects the journals", world._replace(slow=slow)
     if slow.stage == "inspected":
         found = drain(slow.live, world.live, slow.archived, slow.waiting, slow.clock, world.now, "B")
         check_relied(world, slow.live, found.relied)
+        _check_read(world, found)
         reading = Slow("read", live=world.live, written=found.written) if found.written else None
         yield "B reads the journals", world._replace(slow=reading)
     elif slow.stage == "read":
@@ -110,6 +115,19 @@ def trim_journals(world: World, rules: Rules) -> Steps:
         yield "trim", after
 
 
+def trim_in_need(world: World, rules: Rules) -> Steps:
+    """The archive is away and memory is full: the journals are trimmed of all that is durable, in the intake or by the note."""
+    found: list[list[EntryRange]] = [list(ranges) for ranges in world.live.note]
+    for batch in waiting(world):
+        for journal, one in batch.ranges:
+            found[journal].append(one)
+    trimmed = trim(world.live, world.live, tuple(map(tuple, found)))
+    check_relied(world, world.live, trimmed.relied)
+    after = _after_trim(world, rules, trimmed.live, world.archive.counted | in_files(world.files))
+    if after is not world:
+        yield "trim of what is durable", after
+
+
 def trim_slowly(world: World, rules: Rules) -> Steps:
     """B looks what to trim, stands still, and trims."""
     slow = world.slow
@@ -119,6 +137,7 @@ def trim_slowly(world: World, rules: Rules) -> Steps:
     elif slow.stage == "trim":
         trimmed = trim(slow.live, world.live, slow.archived)
         check_relied(world, slow.live, trimmed.relied)
+        _check_first(slow.live, world.live)
         yield "B trims", _after_trim(world, rules, trimmed.live, slow.counted)._replace(slow=None)
 
 
@@ -171,7 +190,8 @@ def moved(world: World, at: int, file: File) -> World:
 def put(world: World, rules: Rules, written: Written, read: Live) -> World:
     """The world after a batch became durable, whose entries were read of a live tier."""
     batch = written.batch
-    if rules.nothing_goes_back and (wrong := [one for one in batch.parts if one.missing]):
+    told = rules.nothing_goes_back and batch.who != "B"  # who knows what was archived when it looked at the journals
+    if told and (wrong := [one for one in batch.parts if one.missing]):
         raise Broken(f"{wrong[0].missing} entries of journal {wrong[0].journal} are said to be missing, and are not")
     ends = (
         End(journal, one.incarnation, one.last, (read.journals[journal] or EMPTY).past_upto(one.last))
@@ -208,17 +228,50 @@ def _noted(world: World, written: Written) -> World:
     return world._replace(live=world.live.having(note=note))
 
 
-def _unordered(world: World, batch: Batch, read: Live) -> Iterator[int]:
-    """Journals that went back while a batch was away which alone knew what they had had, or of their incarnation.
+def _check_read(world: World, found: Drained) -> None:
+    """Look whether a journal was made anew between the look at it and the reading, with as many entries and the same ids.
 
-    What comes later is numbered before what that batch holds.
+    Raises:
+        Outside: so it was.
     """
-    others = [file.batch for file in world.files if file.away]
+    relied = dict(found.relied)
+    for journal, one in (pair for written in found.written for pair in written.batch.ranges):
+        now, end = world.live.journals[journal], relied.get(journal)
+        if now is None or end is None:
+            continue
+        known = End(journal, end.incarnation, end.last, now.past_upto(end.last)) in world.ends
+        if not known and cannot_be_told(now, one):
+            raise Outside
+
+
+def _check_first(looked: Live, now: Live) -> None:
+    """Look whether journals went back, between a trim's look at them and its cut, to what they had been before another trim.
+
+    Raises:
+        Outside: so they did.
+    """
+    for before_cut, journal in zip(looked.journals, now.journals, strict=True):
+        if before_cut and journal and journal.first and before_cut.first and journal.first < before_cut.first:
+            raise Outside
+
+
+def _unordered(world: World, batch: Batch, read: Live) -> Iterator[int]:
+    """Journals that went back without the knowledge of who wrote a batch, which is numbered before what they had had, or as that.
+
+    Only a batch that was away knew, or one that somebody held at the same time, or B had looked at the journals before.
+    """
+    late = batch.who == "B"
+    others = [file.batch for file in world.files if file.away or late]
     others += [one.batch for one in world.slow.written] if world.slow else []
-    for journal, unknown in (pair for other in others for pair in other.ranges):
-        past = (read.journals[journal] or EMPTY).past
-        lost = any(entry.journal == journal and entry not in past for other in others for entry in other.rows)
-        if lost and any(at == journal and one.incarnation <= unknown.incarnation for at, one in batch.ranges):
+    unknown = [(journal, one.incarnation) for other in others for journal, one in other.ranges]
+    entries = {entry for other in others for entry in other.rows}
+    if late:
+        unknown += [(at, one.incarnation) for at, ranges in enumerate(archived(world.archive)) for one in ranges]
+        entries |= world.archive.counted
+    for journal, number in unknown:
+        past = {*(read.journals[journal] or EMPTY).past, *(world.live.journals[journal] or EMPTY).past}
+        lost = any(entry.journal == journal and entry not in past for entry in entries)
+        if lost and any(at == journal and one.incarnation <= number for at, one in batch.ranges):
             yield journal
 
 
@@ -239,6 +292,9 @@ def _check_loaded(earlier: Archive, batch: Batch, loaded: Loaded) -> None:
             raise Broken(f"{entry} is neither the row nor a revision nor in quarantine")
     if sum(one.count for ranges in after.ranges for one in ranges) < sum(one.journal >= 0 for one in after.counted):
         raise Broken("the archived ranges count fewer entries than the ledger")
+    for ranges in archived(after):
+        if joined(ranges) != list(ranges):
+            raise Broken("the archived ranges are not joined")
 
 
 @cache

@@ -123,7 +123,7 @@ class Batch:
 
 
 class Origin(NamedTuple):
-    """A batch that said a row's value; of the key's journal its part, if from one, and that part's first entry."""
+    """The batch of a row; of the key's journal its part, if from one, and that part's first entry."""
 
     batch: RowOrigin
     part: tuple[EntryRange, EntryId] | None
@@ -131,10 +131,14 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """The row of a key: its value, and which batches said so."""
+    """The row of a key: its value, the batch that it came from, and when it was said again, at last.
+
+    `again` are microseconds: through another door than journals, and through any.
+    """
 
     value: int
-    said: frozenset[Origin]
+    origin: Origin
+    again: tuple[int, int] = (-1, -1)
 
 
 @dataclass(frozen=True, eq=False)

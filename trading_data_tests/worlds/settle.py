@@ -38,6 +38,11 @@ def check_end(world: World, rules: Rules) -> bool:
     return not any(end.archive.quarantine for end in ends)
 
 
+def forget_ends() -> None:
+    """Make room."""
+    _ends.clear()
+
+
 def _all_home(world: World) -> World:
     if not any(file.away or file.late for file in world.files):
         return world

@@ -10,9 +10,10 @@ from functools import cache
 from typing import NamedTuple
 
 from trading_data.live.journal import EntryId
+from trading_data.live.ranges import EntryRange
 from trading_data_tests.worlds.archive_tier import Faults
 from trading_data_tests.worlds.live_tier import Known, Relied, Written
-from trading_data_tests.worlds.parts import EMPTY, FIRST_MS, VALUES, Archive, Batch, Entries, Entry, Live, the
+from trading_data_tests.worlds.parts import EMPTY, FIRST_MS, VALUES, Archive, Batch, Entries, Entry, Journal, Live, the
 
 
 class Broken(AssertionError):
@@ -97,6 +98,7 @@ class Rules:
         back: how many states each tier can go back.
         events: how many entries are accepted at most.
         values: how many values a key can have.
+        reads_late: whether something can happen between B's look at the journals and its reading of them.
         note: whether the note in Redis is kept. It counts only while the archive cannot be asked.
         faults: which faults the load path has.
     """
@@ -108,13 +110,14 @@ class Rules:
     back: int = 1
     events: int = 4
     values: int = VALUES
+    reads_late: bool = False
     note: bool = False
     faults: Faults = frozenset()
 
     @property
     def nothing_goes_back(self) -> bool:
-        """Whether no entry can be missing."""
-        return not {"archive back", "live back", "anew"} & set(self.steps)
+        """Whether nothing can be missing, and everything can be ordered."""
+        return not {"away", "archive back", "live back", "anew"} & set(self.steps)
 
 
 Step = tuple[str, World]
@@ -164,15 +167,30 @@ def accepted(lies: tuple[tuple[Entry, int, int], ...]) -> dict[Entry, tuple[int,
 
 
 def check_relied(world: World, live: Live, relied: Relied) -> None:
-    """Look whether journals are those that they were taken for.
+    """Look whether journals are those that they were taken for; one that anybody can tell from it goes on, and breaks something.
 
     Raises:
-        Outside: one is another.
+        Outside: one is another, and that cannot be told.
     """
     for at, end in relied:
-        past = (live.journals[at] or EMPTY).past_upto(end.last)
-        if End(at, end.incarnation, end.last, past) not in world.ends:
+        journal = live.journals[at] or EMPTY
+        known = End(at, end.incarnation, end.last, journal.past_upto(end.last)) in world.ends
+        if not known and cannot_be_told(journal, end):
             raise Outside
+
+
+def cannot_be_told(journal: Journal, end: EntryRange) -> bool:
+    """Whether a journal looks like the one that a range is about: by the entry at its end, and by how many were ever added.
+
+    How many is not known of a range that was drained later than one behind it.
+    """
+    anchor = next((one for one in journal.entries if one.id == end.last), None)
+    if anchor is None:
+        trimmed = journal.first is None or journal.first > end.last
+        return trimmed and (end.added or 0) <= journal.added - len(journal.entries)
+    if end.added is None or journal.last > end.last:
+        return anchor.digest == end.anchor and (end.added or 0) < journal.added
+    return anchor.digest == end.anchor and end.added == journal.added
 
 
 def names(entries: Entries) -> str:
