@@ -17,7 +17,8 @@ from trading_data.archive.ledger import Account, account, archived_ranges
 from trading_data.archive.load import load_pending
 from trading_data.archive.loaded import Loaded
 from trading_data.archive.trim import Trimmed, trim_archived
-from trading_data.datasets import DATASETS, TABLES
+from trading_data.datasets import DATASETS, TABLES, TRADE
+from trading_data.datasets.codec import plain
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.snapshot import Drained, snapshot
 from trading_data.intake.store import Intake
@@ -156,3 +157,16 @@ class Rig:
 def today() -> datetime:
     """Midnight UTC of today."""
     return day_start(now().date())
+
+
+def refuse(rig: Rig, *fills: Fill) -> None:
+    """Leave fills in quarantine as a release before 009_fills.sql refused them, for having the moment of another."""
+    for one in fills:
+        rig.entry("journal:trade", {name: plain(getattr(one, name)) for name in TRADE.names} | {"side": "later"})
+    rig.archive_all(TRADE)
+    rig.query("""
+        update archive_quarantine as known set kind = 'key taken', payload = said::json,
+               digest = encode(sha256(convert_to(said, 'UTF8')), 'hex')
+        from (select quarantine_id, replace(payload::text, '"later"', '"buy"') as said from archive_quarantine) as one
+        where known.quarantine_id = one.quarantine_id and kind = 'unknown side' returning 1
+    """)

@@ -1,9 +1,9 @@
 -- Rows of the stage of which the archive holds other values (or which are known to be equal), where its row came from, and which
--- moment that says and is kept at.
+-- moment that says.
 select stage.entry, known.batch_id, coalesce(made.origin, ''),
        coalesce((extract(epoch from made.accepted_first) * 1000000)::bigint, 0),
        coalesce((extract(epoch from coalesce(made.accepted_last, made.drained_at)) * 1000000)::bigint, 0),
-       {known_source}, {known_said}, {known_stored}
+       {known_source}, {known_said}
 from stage
 join {table} as known on {same_row}
 left join archive_ledger as made on made.batch_id = known.batch_id

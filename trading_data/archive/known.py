@@ -189,7 +189,7 @@ def _held(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance) -> dic
         ]
     kept = stage.kept(worse)
     return {
-        at: HeldRow(one.row.batch_id, orders.get(at, Order.NEWER), one.source, at in kept, one.said, one.stored)
+        at: HeldRow(one.row.batch_id, orders.get(at, Order.NEWER), one.source, at in kept, one.said)
         for at, one in found.items()
     }
 
@@ -199,23 +199,22 @@ def _taken_over(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, 
     behind = equal[entries.behind_gaps(stage.rows)[equal]].tolist()
     found = _origins(stage.held(behind)) if behind else {}
     return {
-        at: HeldRow(found[at].row.batch_id, Order.NEWER, found[at].source, False, found[at].said, found[at].stored)
+        at: HeldRow(found[at].row.batch_id, Order.NEWER, found[at].source, False, found[at].said)
         for at, (order, row) in _ordered(stage, entries, acceptance, found, closely=True).items()
         if order is Order.NEWER and may_lie_between(row, acceptance.of(at), entries.with_own(acceptance.journal_of(at)))
     }
 
 
 class _Origin(NamedTuple):
-    """Where the archive's row in the place of an entry came from, its source, and the moments it says and is kept at (µs)."""
+    """Where the archive's row in the place of an entry came from, its source, and the moment that it says (µs)."""
 
     row: RowOrigin
     source: str
     said: int
-    stored: int
 
 
 def _origins(held: Iterable[tuple[Any, ...]]) -> dict[int, _Origin]:
-    return {at: _Origin(RowOrigin(*origin), source, said, stored) for at, *origin, source, said, stored in held}
+    return {at: _Origin(RowOrigin(*origin), source, said) for at, *origin, source, said in held}
 
 
 def _ordered(

@@ -127,11 +127,12 @@ def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
     sources = SourceBooks(cursor, dataset, rows.take(pa.array(taken)))
     if len(update):
         stage.add(update)
-        stage.replace(update.tolist(), decided.places)
+        stage.replace(update.tolist(), decided.moves)
     if decided.revise:
         stage.keep({at: batch or stage.batch_id for at, batch in decided.revise.items()})
+    if len(insert) or decided.moves:
+        stage.insert(positions([*decided.insert, *decided.moves]), decided.places)
     if len(insert):
-        stage.insert(insert, decided.places)
         note(cursor, dataset, rows, covered_by(dataset, rows, insert))
     days = microseconds(dataset, rows) // DAY_US
     for count in (Count.INSERTED, Count.REPLACED, Count.UNCHANGED):

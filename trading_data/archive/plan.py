@@ -54,8 +54,8 @@ class HeldRow:
         order: where the entry stands to it.
         source: its source; empty for datasets without.
         kept: whether the newest revision of the entry's own source says what the entry says.
-        said, stored: the moment that it reports and the one at which it is kept, in microseconds since 1970; 0 for datasets whose
-            rows have no identity, since there both are the entry's.
+        said: the moment that it reports, in microseconds since 1970; 0 for datasets whose rows have no identity, since there it
+            is the entry's.
     """
 
     batch_id: int
@@ -63,7 +63,6 @@ class HeldRow:
     source: str = ""
     kept: bool = False
     said: int = 0
-    stored: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Plan:
         counts: a `Count` for each row.
         insert, update: the rows that the archive is to show, which it lacks, or holds with other values.
         moves: those of `update` that say another moment than the archive's row.
-        places: the moments (µs since 1970) at which rows are kept that are not kept at the one they report.
+        places: the moments (µs since 1970) at which rows of both are put that cannot have the one they report.
         revise: rows that are kept as revisions, and the batch that replaced each (0 for this one).
         reject: rows for quarantine: kind and reason.
     """
@@ -257,19 +256,18 @@ def _plan_key(dataset: Dataset, versions: Sequence[Version], out: Plan) -> None:
             elif row is not None:
                 kept[row.source] = row
             shown = one
-    if shown is not None and row is None:
+    if shown is not None:
+        _show(shown, row, out)
+
+
+def _show(shown: Version, row: HeldRow | None, out: Plan) -> None:
+    """Have a version shown, in the place of the archive's row where there is one."""
+    if row is None:
         out.insert.append(shown.at)
-    elif shown is not None and row is not None:
-        _update(shown, row, out)
-
-
-def _update(shown: Version, row: HeldRow, out: Plan) -> None:
-    """Have a version take the place of the archive's row, where that is, unless it says another moment."""
-    out.update.append(shown.at)
-    if shown.said != row.said:
-        out.moves.append(shown.at)
-    elif row.stored != row.said:
-        out.places[shown.at] = row.stored
+    else:
+        out.update.append(shown.at)
+        if shown.said != row.said:
+            out.moves.append(shown.at)
 
 
 def _place(dataset: Dataset, rows: pa.Table, known: Known, out: Plan) -> None:

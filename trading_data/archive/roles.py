@@ -2,7 +2,7 @@
 
     {prefix}_owner       owns tables and books: migrations, compression, retention
     {prefix}_aggregates  owns the aggregates, cannot log in; the writer inherits from it so that it may refresh them
-    {prefix}_writer      drains, loads, refreshes, reads: adds rows and corrects them, never removes any
+    {prefix}_writer      drains, loads, refreshes, reads: adds rows and corrects them, removes none but to move it
     {prefix}_reader      reads, in read-only transactions
     {prefix}_dagster     owns Dagster's own database, and cannot connect to the archive
 
@@ -45,6 +45,8 @@ BOOKS: Mapping[str, tuple[str, ...]] = {
 LOGINS = ("owner", "writer", "reader", "dagster")
 """The roles that log in, each with a password of its own."""
 _ROWS = ("insert", "update")
+_MOVED_ROWS = (*_ROWS, "delete")
+"""Where rows have an identity, one whose moment is corrected is put elsewhere; what it said is a revision."""
 _EXTENSIONS = ("timescaledb", "pg_stat_statements")
 
 
@@ -153,7 +155,7 @@ def grant(archive: Archive, roles: Roles) -> list[str]:
 
 def _wanted(roles: Roles, names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Table, role and right: everything is read by all; what is declared is written by the writer."""
-    changed = {**BOOKS, **{one.table: _ROWS for one in TABLES.values()}}
+    changed = {**BOOKS, **{one.table: _ROWS if one.identity is None else _MOVED_ROWS for one in TABLES.values()}}
     for name in names:
         yield from ((name, role, "select") for role in (roles.writer, roles.reader))
         yield from ((name, roles.writer, right) for right in changed.get(name, ()))

@@ -106,7 +106,7 @@ class Stage:
         return missing.astype(np.int64)
 
     def held(self, equal: Sequence[int] | None = None) -> list[tuple[Any, ...]]:
-        """The staged rows of which it holds other values: (position, batch, origin, first, last µs, source, said, stored µs).
+        """The staged rows of which it holds other values: (position, batch, origin, first, last µs, source, said µs).
 
         Or `equal`, positions of staged rows of which it holds the same values.
         """
@@ -134,12 +134,10 @@ class Stage:
         """Which of these staged rows say what any revision of their key says."""
         return self._among("staged_revised", positions)
 
-    def replace(self, positions: Sequence[int], places: Mapping[int, int]) -> None:
-        """Have these staged rows replace the archive's, which are kept as revisions; some at another moment than they report."""
-        placed = [at for at in positions if at in places]
+    def replace(self, positions: Sequence[int], moved: Sequence[int] = ()) -> None:
+        """Have these staged rows replace the archive's, which are kept as revisions; those `moved` are yet to be inserted."""
         self.cursor.execute("drop table if exists changed")
-        moments = [_moment(places[at]) for at in placed]
-        self.execute("changed", {"entries": list(positions), "placed": placed, "moments": moments})
+        self.execute("changed", {"entries": list(positions)})
         for window in self._windows:
             self.execute("keep_revision", {"dataset": self.dataset.name, "batch_id": self.batch_id, **window})
         self.execute("changed_bounds", {})
@@ -147,6 +145,8 @@ class Stage:
         values = {"subjects": subjects, "low": low, "high": high}
         if self.dataset.identity is not None:  # the row may be anywhere in the day that is reported
             values |= {"low": floor(low, DAY), "high": floor(high, DAY) + DAY}
+        if moved:
+            self.execute("remove_moved", {**values, "moved": list(moved)})
         self.execute("replace_changed", values, assignments=self._assigned())
 
     def keep(self, replaced_by: dict[int, int]) -> None:
@@ -188,10 +188,6 @@ class Stage:
     def _assigned(self) -> Composable:
         names = [name for name in self.dataset.names if name not in self.dataset.key]
         pairs = [SQL("{} = changed.{}").format(Identifier(name), Identifier(name)) for name in [*names, "batch_id"]]
-        if self.dataset.identity is not None:
-            time = Identifier(self.dataset.key[1])
-            reported = SQL("{} = changed.place, {} = nullif(changed.{}, changed.place)")
-            pairs.append(reported.format(time, Identifier(REPORTED), time))
         return SQL(", ").join(pairs)
 
 
@@ -208,12 +204,11 @@ def _names_of_rows(dataset: Dataset) -> dict[str, Composable]:
         Identifier("stage", dataset.subject)
     )
     if dataset.identity is None:
-        nothing, of_time = SQL("0"), SQL('{} and revision."timestamp" = {}')
+        of_time = SQL('{} and revision."timestamp" = {}')
         return names | {
             "of_row": of_time.format(of_row, Identifier("stage", time)),
             "known_row": SQL("to_jsonb(known) - 'batch_id'"),
-            "known_said": nothing,
-            "known_stored": nothing,
+            "known_said": SQL("0"),
         }
     micro = SQL("(extract(epoch from {}) * 1000000)::bigint")
     of_identity = SQL("{} and revision.old->>{} = {}")
@@ -222,7 +217,6 @@ def _names_of_rows(dataset: Dataset) -> dict[str, Composable]:
         "of_row": of_identity.format(of_row, Literal(dataset.identity), Identifier("stage", dataset.identity)),
         "known_row": as_said.format(SQL(REPORTED), Literal(time), said(dataset, time, "known")),
         "known_said": micro.format(said(dataset, time, "known")),
-        "known_stored": micro.format(Identifier("known", time)),
     }
 
 

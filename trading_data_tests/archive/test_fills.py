@@ -18,11 +18,10 @@ from trading_data.analytics.provenance import provenance
 from trading_data.archive.quarantine import retry, retry_what_is_taken_now
 from trading_data.archive.verify import verify
 from trading_data.datasets import TRADE
-from trading_data.datasets.codec import plain
 from trading_data.errors import BadInput
 from trading_data.intake.take import take
 from trading_data.times import DAY, day_start
-from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill
+from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill, refuse
 
 START, END = day_start(MOMENT.date()) - DAY, day_start(MOMENT.date()) + 3 * DAY
 MICROSECOND = timedelta(microseconds=1)
@@ -61,18 +60,6 @@ def by_retry(rig: Rig, *fills: Fill) -> None:
     """As an earlier release had refused them."""
     refuse(rig, *fills)
     retry_what_is_taken_now(rig.archive, rig.intake, TRADE, earliest=EARLIEST)
-
-
-def refuse(rig: Rig, *fills: Fill) -> None:
-    for one in fills:
-        rig.entry("journal:trade", {name: plain(getattr(one, name)) for name in TRADE.names} | {"side": "later"})
-    rig.archive_all(TRADE)
-    rig.query("""
-        update archive_quarantine as known set kind = 'key taken', payload = said::json,
-               digest = encode(sha256(convert_to(said, 'UTF8')), 'hex')
-        from (select quarantine_id, replace(payload::text, '"later"', '"buy"') as said from archive_quarantine) as one
-        where known.quarantine_id = one.quarantine_id and kind = 'unknown side' returning 1
-    """)
 
 
 def settled(rig: Rig) -> None:

@@ -172,9 +172,9 @@ MINUTE, DAY = 60_000_000, 86_400_000_000
 ON_ANOTHER_DAY = ("another day", str(AT))
 
 
-def there(order: Order = NEWER, said: int = 0, stored: int = 0) -> HeldRow:
-    """The archive's row: when it says it was, and where it is kept, in microseconds after MOMENT."""
-    return HeldRow(ROW, order, said=AT + said, stored=AT + stored)
+def there(order: Order = NEWER) -> HeldRow:
+    """The archive's row, which says MOMENT."""
+    return HeldRow(ROW, order, said=AT)
 
 
 SEVERAL_EXECUTIONS = {
@@ -213,13 +213,8 @@ SEVERAL_EXECUTIONS = {
         {},
         {},
     ),
-    "the row, corrected where it is": (
-        Case([("e1", 2, 0)], [REPLACED], {0: there(stored=4)}, update=[0]),
-        {0, 4},
-        {0: 4},
-    ),
     "the row, corrected at its moment": (Case([("e1", 2, 0)], [REPLACED], {0: there()}, update=[0]), {0, 4}, {}),
-    "the row, at a free moment": (Case([("e1", 1, 7)], [REPLACED], {0: there(stored=4)}, update=[0]), {0, 4}, {}),
+    "the row, at a free moment": (Case([("e1", 1, 7)], [REPLACED], {0: there()}, update=[0]), {0, 4}, {}),
     "the row, at a moment that is taken": (Case([("e1", 1, 7)], [REPLACED], {0: there()}, update=[0]), {0, 7}, {0: 8}),
     "the row, on another day": (
         Case([("e1", 1, DAY)], [QUARANTINED], {0: there()}, reject={0: ON_ANOTHER_DAY}),

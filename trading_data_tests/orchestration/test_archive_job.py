@@ -15,7 +15,7 @@ from trading_data.datasets import DATASETS, PRICE, TRADE
 from trading_data.orchestration.health_checks import FRESH
 from trading_data.times import day_start, now
 from trading_data_tests.orchestration.ticks import checks, failure, materializations, run_archive, tick, today
-from trading_data_tests.rig import Rig, bar, fill, measurement
+from trading_data_tests.rig import Rig, bar, fill, measurement, refuse
 
 DAYS = 30 if os.environ.get("TRADING_DATA_TEST_FULL") else 8
 
@@ -92,7 +92,7 @@ def test_a_day_that_is_over_shows_its_coverage_its_chart_and_where_sources_disag
 def test_rejected_entries_turn_a_check_yellow_and_the_rest_passes(rig: Rig, instance: dg.DagsterInstance) -> None:
     rig.store.record_prices(bars_of_today(2))
     rig.entry("journal:price:A", {"timestamp": "x"})
-    rig.store.record_trades([fill("o1", "e1"), fill("o1", "e2")])
+    rig.store.record_trades([fill("o1", "e1"), fill("o1", "e1", 1500)])
     result = run_archive(instance)
     assert result.success
     found = checks(result)
@@ -102,7 +102,14 @@ def test_rejected_entries_turn_a_check_yellow_and_the_rest_passes(rig: Rig, inst
     assert "trading-data quarantine list price" in str(said)
     passed, said = found["trade_data", "nothing_quarantined"]
     assert not passed
-    assert "1 key taken" in str(said)
+    assert "1 another day" in str(said)
+
+
+def test_what_an_earlier_release_refused_is_loaded(rig: Rig, instance: dg.DagsterInstance) -> None:
+    rig.store.record_trades([fill("o1", "e1")])
+    refuse(rig, fill("o1", "e2"))
+    assert checks(run_archive(instance))["trade_data", "nothing_quarantined"][0]
+    assert rig.query("select execution_id from trade_data order by 1") == [("e1",), ("e2",)]
 
 
 def test_lost_entries_keep_a_check_red_until_they_are_acknowledged(rig: Rig, instance: dg.DagsterInstance) -> None:

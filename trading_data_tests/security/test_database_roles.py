@@ -92,7 +92,13 @@ def books(servers: Settings) -> Iterator[Place]:
         else:
             texts = {one.name: one.text for one in migrations()}
             place.run("owner", texts["001_bookkeeping.sql"] + texts["006_retention.sql"] + texts["007_ranges.sql"])
-            for name in ("archive_coverage", "archive_source", "archive_disagreement", "archive_asked"):
+            for name in (
+                "archive_coverage",
+                "archive_source",
+                "archive_disagreement",
+                "archive_asked",
+                "archive_subject_hash",
+            ):
                 place.run("owner", f"create table {name} (dataset text)")
             place.run("owner", "create table archive_migration (name text)")
         grant(Archive(place.admin_url()), ROLES)
