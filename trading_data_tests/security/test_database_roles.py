@@ -203,9 +203,11 @@ def test_every_table_of_the_archive_is_declared(archive: Place) -> None:
 @needs_url
 @pytest.mark.parametrize("table", [one.table for one in TABLES.values()])
 def test_rows_are_removed_by_the_owner_alone(archive: Place, table: str) -> None:
+    """But fills, which the writer puts elsewhere when their moment is corrected."""
+    moved = {one.table for one in DATASETS.values() if one.identity}
     for statement in (f"delete from {table}", f"truncate {table}", f"drop table {table}", f"alter table {table} add x int",
                       f"select drop_chunks('{table}', now())", f"create index on {table} (batch_id)"):  # fmt: skip
-        assert archive.refused("writer", statement), statement
+        assert archive.refused("writer", statement) or (table in moved and statement.startswith("delete")), statement
         assert archive.refused("reader", f"{_WRITE}; {statement}"), statement
     assert archive.refused("reader", f"{_WRITE}; insert into {table} select * from {table}")
 
