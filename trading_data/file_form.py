@@ -111,7 +111,7 @@ def layout(dataset: Dataset, form: FileForm, names: Sequence[str], shown: str) -
             f"{shown} holds an aggregate, whose buckets are no {dataset.title}: export {dataset.title} themselves, with "
             f"`trading-data query {dataset.plural} … --interval raw`"
         )
-    if {"open", "high", "low", "close"} <= {*wrong["missing"]} and "price" in map(_plain, names):
+    if {"open", "high", "low", "close"} <= {*wrong["missing"]} and _holds_ticks(names):
         raise BadInput(
             f"{shown} holds single trades or quotes, with one price a row, and {dataset.title} are what is kept: make bars of a "
             'minute first, such as with `frame.resample("1min").ohlc()` of pandas'
@@ -137,6 +137,12 @@ def _found(form: FileForm, column: str, names: Sequence[str]) -> tuple[str, ...]
     taken = {name for ours in form.columns.values() for name in ours} | form.ignored
     alike = [name for name in dict.fromkeys(names) if _plain(name) == column and name not in taken]
     return (alike[0],) if len(alike) == 1 else None
+
+
+def _holds_ticks(names: Sequence[str]) -> bool:
+    """Whether a file without bars has moments with one price each."""
+    plain = {*map(_plain, names)}
+    return "price" in plain and ("timestamp" in plain or bool(_like("timestamp", names)))
 
 
 def _plain(name: str) -> str:
