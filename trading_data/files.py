@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from trading_data.datasets.codec import type_fault
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
 from trading_data.file_form import AS_EXPORTED, STEM, FileForm, layout
@@ -37,7 +38,7 @@ def check_columns(dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED) -> N
     `form` says how the file writes what the dataset wants; the columns that an export adds to rows are passed over.
 
     Raises:
-        BadInput: there is no such file, it is damaged or empty, its suffix is not known, or columns are nested.
+        BadInput: there is no such file, it is damaged or empty, its suffix is not known, or columns are nested or of another type.
         WrongColumns: columns are missing, unknown or doubled; the message names the file and the columns.
     """
     with _readable(uri):
@@ -112,6 +113,13 @@ def _layout(dataset: Dataset, uri: str, form: FileForm) -> dict[str, tuple[str, 
             ]
             if nested:
                 raise BadInput(f"{shown}: {dataset.title} have one value a column, not {', '.join(nested)}")
+            wrong = [
+                reason.text
+                for name, (one, *others) in found.items()
+                if not others and (reason := type_fault(dataset.column[name], schema.field(one).type))
+            ]
+            if wrong:
+                raise BadInput(f"{shown}: {'; '.join(wrong)}")
             return found
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise BadInput(f"{shown} is UTF-16: save it as UTF-8, such as with `iconv -f UTF-16 -t UTF-8`")

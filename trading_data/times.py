@@ -141,7 +141,9 @@ def _in_utc(value: datetime, what: str) -> datetime:
         if value.utcoffset() is None:
             shown = value.replace(tzinfo=None).isoformat()
             raise BadTime("no zone", f"{what} {shown} has no time zone: write {shown}Z for UTC")
-        return datetime.fromisoformat(value.isoformat()).astimezone(UTC)  # never a subclass, such as a Timestamp
+        if type(value) is not datetime:  # a Timestamp is no plain one, and would be written in another way
+            value = datetime.fromisoformat(value.isoformat())
+        return value.astimezone(UTC)
     except (OverflowError, ValueError):
         raise BadTime(
             "out of range", f"{what} {value.isoformat()} is outside the years 1 to 9999 in UTC: correct it"

@@ -54,6 +54,7 @@ PRICE = Dataset(
     ),
     export_before_drop=True,
     drop_needs_backup=True,
+    odd_values=True,
 )
 
 TRADE = Dataset(

@@ -109,6 +109,7 @@ class Dataset:
         drop_needs_backup: retention drops a chunk only if a backup is known that covers it.
         drop_needs_drill: and only if that backup has been restored in a drill without a difference.
         chunk: how much time a chunk holds; whole days. Only of chunks of a day is coverage kept, by minute.
+        odd_values: rows are bars, and those that look wrong rather than are wrong are told (`archive.odd_values`).
     """
 
     name: str
@@ -133,6 +134,7 @@ class Dataset:
     drop_needs_backup: bool = False
     drop_needs_drill: bool = False
     chunk: timedelta = timedelta(days=1)
+    odd_values: bool = False
 
     @cached_property
     def column(self) -> Mapping[str, Column]:

@@ -11,6 +11,7 @@ from trading_data.aggregates.compare import differences
 from trading_data.aggregates.refresh import waiting
 from trading_data.archive import accounts
 from trading_data.archive.losses import confirmed_lost
+from trading_data.archive.odd_values import odd_values
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.live.strange import keys_of, wrong_types
@@ -23,12 +24,14 @@ from trading_data.orchestration.verdicts import (
     DECLARED_KEYS,
     EQUAL,
     MISSING,
+    PLAUSIBLE,
     QUARANTINED,
     accounts_balance,
     equals_raw,
     keys_as_declared,
     nothing_missing,
     nothing_quarantined,
+    values_are_plausible,
 )
 from trading_data.state.take import take_state
 from trading_data.times import DAY, day_start, now
@@ -80,7 +83,23 @@ def _of_table(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
         with one_clear_line(), archive.connect() as database:
             return fresh_result(database, dataset, now())
 
-    return [quarantined, missing, balance, declared, fresh]
+    return [quarantined, missing, balance, declared, fresh, *([_plausible(dataset)] if dataset.odd_values else [])]
+
+
+def _plausible(dataset: Dataset) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=dataset.table,
+        name=PLAUSIBLE,
+        description="No row of the days of a run, or of the last seven days, looks wrong: open or close outside high and low, "
+        "a price many times its neighbour's, and so on.",
+    )
+    def plausible(archive: ArchiveTier) -> dg.AssetCheckResult:
+        today = now().date()
+        with one_clear_line(), archive.connect() as database:
+            days = [today - at * DAY for at in range(_COMPARED_DAYS)]
+            return values_are_plausible(dataset, odd_values(database, dataset, days))
+
+    return plausible
 
 
 def _equals(dataset: Dataset, aggregate: Aggregate) -> dg.AssetChecksDefinition:

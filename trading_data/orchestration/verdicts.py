@@ -3,7 +3,7 @@
 Belongs here: results. Does not: the checks that ask for them one at a time (`checks`), and when they are told (`reports`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import dagster as dg
@@ -13,12 +13,13 @@ from trading_data.archive.database import Archive
 from trading_data.archive.handled import Handled
 from trading_data.archive.ledger import quarantine_waiting
 from trading_data.archive.lost import Lost, acknowledge_command
+from trading_data.archive.odd_values import OddValues
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.live.strange import WrongType
 from trading_data.orchestration.metadata import SHOWN
 
 QUARANTINED, MISSING, BALANCE = "nothing_quarantined", "nothing_missing", "accounts_balance"
-EQUAL, DECLARED_KEYS = "equals_raw", "keys_as_declared"
+EQUAL, DECLARED_KEYS, PLAUSIBLE = "equals_raw", "keys_as_declared", "values_are_plausible"
 _DIFFERENCES = 10
 
 
@@ -62,6 +63,21 @@ def accounts_balance(dataset: Dataset, finding: Finding) -> dg.AssetCheckResult:
         passed=finding.ok,
         severity=dg.AssetCheckSeverity.ERROR,
         description=finding.said if finding.ok else f"{finding.said}. Run `trading-data verify`",
+    )
+
+
+def values_are_plausible(dataset: Dataset, found: Sequence[OddValues]) -> dg.AssetCheckResult:
+    """Whether rows look wrong that break no rule."""
+    said = "; ".join(one.said() for one in found)
+    return dg.AssetCheckResult(
+        asset_key=dataset.table,
+        check_name=PLAUSIBLE,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{said}. They are archived as they came: if they are wrong, import right ones, which take their place"
+        if found
+        else "No row looks wrong.",
+        metadata={one.kind: one.rows for one in found},
     )
 
 

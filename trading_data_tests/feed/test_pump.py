@@ -4,13 +4,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
 import pytest
 
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
-from trading_data.datasets.codec import plain
+from trading_data.datasets.codec import canonical_decimal, plain
 from trading_data.datasets.records import Bar
 from trading_data.errors import BadInput, LiveTierFull
 from trading_data.feed import FeedCounts, Minute, SimulatedMarket, live_minutes, pump
@@ -45,12 +46,17 @@ class ImpatientClock(RealClock):
         return stop.wait(seconds / 50)
 
 
+def written(value: object) -> str:
+    """A value as the door writes it into a journal."""
+    return str(canonical_decimal(plain(value))) if isinstance(value, Decimal) else plain(value)
+
+
 def entries(minutes: Iterable[Minute]) -> dict[str, list[Entry]]:
     """What should be in the journals, by dataset, in the order sent."""
     out: dict[str, list[Entry]] = {name: [] for name in DATASETS}
     for minute in minutes:
         for dataset, records in ((PRICE, minute.bars), (TRADE, minute.fills), (METRICS, minute.measurements)):
-            out[dataset.name] += [{name: plain(value) for name, value in asdict(one).items()} for one in records]
+            out[dataset.name] += [{name: written(value) for name, value in asdict(one).items()} for one in records]
     return out
 
 

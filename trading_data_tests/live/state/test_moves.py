@@ -106,7 +106,7 @@ def test_a_short_position_is_bought_back(either: Tier) -> None:
         (
             lambda store: store.open_position(position("MSFT"), fill("", symbol="MSFT")),
             BadInput,
-            r"order_id must be a text",
+            r"order_id '' is empty",
         ),
         (lambda store: store.open_position(position(""), fill()), BadInput, "symbol must be a text"),
         (lambda store: store.open_position({"symbol": "MSFT"}, fill()), BadInput, "position is a dict, not a Position"),

@@ -1,0 +1,19 @@
+-- Bars that look wrong rather than are wrong, by kind: how many, and the first of each. The neighbour is the bar before it of
+-- the same symbol; a ratio says something only of prices above zero.
+with seen as (
+    select {subject} as subject, {time} as moment, open, high, low, close, volume, batch_id,
+           lag(close) over (partition by {subject} order by {time}) as before
+    from {table}
+    where {time} >= %(start)s and {time} < %(end)s
+)
+select kind, count(*), min(moment), (array_agg(subject order by moment, subject))[1]
+from seen
+cross join lateral (values
+    ('open or close outside high and low', open not between low and high or close not between low and high),
+    ('a price many times its neighbour''s', least(close, before, low, high) > 0
+        and (greatest(close, before) > %(times)s * least(close, before) or high > %(times)s * low)),
+    ('volume 0 and yet a range', volume = 0 and high > low)
+) as judged (kind, odd)
+where odd and (%(batches)s::bigint[] is null or batch_id = any(%(batches)s::bigint[]))
+group by kind
+order by kind

@@ -1,0 +1,87 @@
+"""What looks wrong rather than is wrong is archived as it came, and told; prices below zero are facts."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from trading_data.archive.odd_values import odd_values
+from trading_data.archive.quarantine import retry
+from trading_data.datasets import METRICS, PRICE, TRADE
+from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill
+
+DAYS = [MOMENT.date()]
+
+
+def test_prices_below_zero_are_archived_and_look_right(rig: Rig) -> None:
+    future = {"open": -10.5, "high": 1.25, "low": -40.32, "close": -37.63}
+    rig.store.record_prices(
+        [bar("CL", **future), bar("CL", 1, **future), bar("SPREAD", open=-1.25, high=-1, low=-1.5, close=-1.1)]
+    )
+    rig.store.record_trades([fill(symbol="CL", price=Decimal("-37.63"))])
+    rig.archive_all(PRICE)
+    rig.archive_all(TRADE)
+    assert rig.query("select close from price_data order by 1") == [(-37.63,), (-37.63,), (-1.1,)]
+    assert rig.query("select price from trade_data") == [(Decimal("-37.63"),)]
+    assert rig.query("select low, close from price_1d where symbol = 'CL'") == [(-40.32, -37.63)]
+    assert rig.query("select vwap, notional from trade_1d") == [(Decimal("-37.63"), Decimal("-376.30"))]
+    assert odd_values(rig.archive, PRICE, DAYS) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind"),
+    [
+        ({"open": 13.0}, "open or close outside high and low"),
+        ({"close": 8.0}, "open or close outside high and low"),
+        ({"open": 600.0, "high": 600.0, "low": 600.0, "close": 600.0}, "a price many times its neighbour's"),
+        ({"open": 0.1, "high": 0.1, "low": 0.1, "close": 0.1}, "a price many times its neighbour's"),
+        ({"high": 1200.0}, "a price many times its neighbour's"),
+        ({"volume": 0.0}, "volume 0 and yet a range"),
+    ],
+)
+def test_what_looks_wrong_is_archived_and_told(rig: Rig, changed: dict[str, float], kind: str) -> None:
+    rig.store.record_prices([bar("A"), bar("A", 1, **changed), bar("B"), bar("B", 1)])
+    loaded = rig.archive_all(PRICE)
+    assert rig.query("select count(*) from price_data") == [(4,)]
+    (found,) = odd_values(rig.archive, PRICE, DAYS, [one.batch_id for one in loaded])
+    assert (found.kind, found.rows, found.subject, found.moment) == (kind, 1, "A", MOMENT + timedelta(minutes=1))
+    assert "`trading-data query prices A --start 2026-11-20 --end 2026-11-21`" in found.said()
+    assert odd_values(rig.archive, PRICE, DAYS, [-1]) == odd_values(rig.archive, METRICS, DAYS) == []
+    far = [*DAYS, MOMENT.date() - timedelta(days=9)]
+    assert odd_values(rig.archive, PRICE, far) == [found]
+
+
+def test_a_price_that_an_earlier_release_rejected_is_retried(rig: Rig) -> None:
+    rig.store.record_prices([bar("CL", open=-1, high=-1, low=-2, close=-2)])
+    rig.snapshot(PRICE)
+    rig.load(PRICE)
+    rig.query("delete from price_data returning symbol")
+    fields = {
+        "timestamp": MOMENT.isoformat(),
+        "open": "-1",
+        "high": "-1",
+        "low": "-2",
+        "close": "-2",
+        "volume": "-5",
+        "source": "t",
+    }
+    rig.entry("journal:price:OLD", fields)
+    rig.snapshot(PRICE)
+    rig.load(PRICE)
+    payload = (
+        "replace(payload::text, '\"-5\"', '\"5\"')::json"
+        if _is_json(rig)
+        else "replace(payload::text, '\"-5\"', '\"5\"')"
+    )
+    rig.query(f"update archive_quarantine set payload = {payload}, kind = 'negative' returning quarantine_id")
+    ((number,),) = rig.query("select quarantine_id from archive_quarantine")
+    retry(rig.archive, rig.intake, ids=[number], earliest=EARLIEST)
+    rig.load(PRICE)
+    assert rig.query("select symbol, close, volume from price_data") == [("OLD", -2.0, 5.0)]
+
+
+def _is_json(rig: Rig) -> bool:
+    found = rig.query(
+        "select data_type from information_schema.columns where table_name = 'archive_quarantine' and column_name = 'payload'"
+    )
+    return bool(found[0][0].startswith("json"))
