@@ -79,7 +79,10 @@ def test_bad_rows_are_named_before_anything_is_sent(tmp_path: Path) -> None:
         "bad.csv has 2 bad of 4 rows (row 2: high '' is not a number: write it in plain decimal, such as 1234.5; row 4: timestamp"
         in message
     )
-    assert "many.csv has 1,234 bad of 1,234 rows (row 1: symbol is empty; row 2" in message
+    assert (
+        "many.csv has 1,234 bad of 1,234 rows (row 1: symbol '' is empty: give the text by which it is known; row 2"
+        in message
+    )
     assert "and 1,224 more" in message
 
 
