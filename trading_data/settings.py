@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from trading_data.errors import SettingError
+from trading_data.first_day import first_day
 from trading_data.live.urls import parse
 from trading_data.live.urls import without_password as without_password
 
@@ -44,6 +45,7 @@ class Settings:
     `postgresql://` for psycopg 3. `calendar` names the exchange whose sessions say which bars there should be.
     `redis_backup_url` is the live tier for the user that may copy it whole and do nothing else.
     `owner_url` is the archive for what only the owner of its tables may do: migrations, compression, retention.
+    `start` is the first day of which rows are accepted; what Dagster shows may begin later, see `first_shown`.
     `drill_url` is a server for restore drills: only a superuser can restore, and production's should not be known here.
     """
 
@@ -106,6 +108,13 @@ def first_partition(env: Mapping[str, str] | None = None) -> date:
         SettingError: it is no day.
     """
     return _day(os.environ if env is None else env, START, date(2000, 1, 1))
+
+
+def first_shown(env: Mapping[str, str] | None = None) -> date:
+    """The first day that Dagster shows: the one that `TRADING_DATA_START` names, else where the data of this home begin."""
+    given = os.environ if env is None else env
+    settings = Settings.from_env(given)
+    return settings.start if given.get(START) else first_day(settings.home) or settings.start
 
 
 def password_file(name: str) -> str:

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 
 from trading_data.archive.database import Archive
 from trading_data.archive.sql import names_of, statement
+from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.times import DAY, day_start
 
@@ -184,6 +185,11 @@ def chunk_days(archive: Archive, dataset: Dataset) -> list[date]:
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("chunk_days"), {"table": dataset.table, "low": _EVER[0], "high": _EVER[1]})
         return sorted(day for (day,) in cursor.fetchall())
+
+
+def days_with_chunks(archive: Archive) -> set[date]:
+    """The days of which any dataset has a chunk."""
+    return {day for dataset in DATASETS.values() for day in chunk_days(archive, dataset)}
 
 
 def materialize(asset: str, day: date) -> str:

@@ -16,9 +16,9 @@ from trading_data.live.journal import find_journals
 
 PENDING = "pending_intake"
 """The trigger of runs that `pending_intake_sensor` asks for."""
-PAUSE = timedelta(minutes=6)
+PAUSE = timedelta(minutes=10)
 """No archive run has begun for so long only where there was nothing to archive, or the system was down."""
-APART = timedelta(minutes=4, seconds=30)
+APART = timedelta(minutes=5)
 """A scheduled run does not follow one of that sensor sooner, so that together they are at most one in five minutes."""
 
 

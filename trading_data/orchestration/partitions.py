@@ -7,20 +7,37 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from trading_data.settings import Settings
+from trading_data.settings import first_shown
 from trading_data.times import now
+
+DAYS = "trading_data/days"
+"""The tag with days that are no partitions yet, as `first/last,first/last`: older than those that the code location shows."""
+_MOST_RANGES = 20
 
 
 def daily() -> dg.DailyPartitionsDefinition:
-    """UTC days from `TRADING_DATA_START` up to and with today."""
-    return dg.DailyPartitionsDefinition(start_date=Settings.from_env().start.isoformat(), timezone="UTC", end_offset=1)
+    """UTC days from `TRADING_DATA_START`, or where the home's data begin, up to and with today."""
+    first = min(first_shown(), now().date())
+    return dg.DailyPartitionsDefinition(start_date=first.isoformat(), timezone="UTC", end_offset=1)
 
 
 def run_days(context: dg.AssetExecutionContext) -> list[date]:
-    """The days of a run: those of its partitions, or today if it was started without any."""
+    """The days of a run: those that a tag names, else those of its partitions, or today if it was started without any."""
+    if named := context.run.tags.get(DAYS):
+        return [day for pair in named.split(",") for day in _between(*pair.split("/"))]
     if context.has_partition_key or context.has_partition_key_range:
         return [date.fromisoformat(key) for key in context.partition_keys]
     return [now().date()]
+
+
+def days_tag(days: list[date]) -> dict[str, str]:
+    """The tag of one run for days that are no partitions; those of the first twenty ranges, for the tag is stored with the run."""
+    return {DAYS: ",".join(f"{first}/{last}" for first, last in ranges(days)[:_MOST_RANGES])}
+
+
+def _between(first: str, last: str) -> list[date]:
+    low, high = date.fromisoformat(first), date.fromisoformat(last)
+    return [low + timedelta(days=at) for at in range((high - low).days + 1)]
 
 
 def range_tags(first: date, last: date) -> dict[str, str]:

@@ -20,7 +20,7 @@ from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
 from trading_data.orchestration.health_sensor import health_sensor
 from trading_data.orchestration.jobs import archive_job
 from trading_data.orchestration.left import PAUSE, PENDING, all_left, counted, left_line
-from trading_data.orchestration.partitions import range_tags, ranges
+from trading_data.orchestration.partitions import daily, days_tag, range_tags, ranges
 from trading_data.orchestration.pressure import PressureState, judge
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.orchestration.runs import active_run, newest_run
@@ -107,7 +107,8 @@ def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) 
         key: at for key, at in json.loads(context.cursor or "{}").items() if now - at < _AGAIN_SECONDS
     }
     requests, held = [], []
-    for key, dataset_name, first, last in _late_ranges(stale, date.fromisoformat(_today(now))):
+    shown = date.fromisoformat(daily().get_first_partition_key() or _today(now))
+    for key, dataset_name, first, last in _late_ranges(stale, shown, date.fromisoformat(_today(now))):
         under_way = active_run(context.instance, None, **{LATE: key})
         if under_way or key in asked:
             held.append(f"{key} ({'run ' + under_way[:8] + ' under way' if under_way else 'asked for just now'})")
@@ -120,14 +121,34 @@ def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) 
                 tags={**range_tags(first, last), LATE: key, TRIGGER: "late_data"},
             )
         )
+    for key, dataset_name, days in _older_days(stale, shown):
+        if active_run(context.instance, None, **{LATE: key}) or key in asked:
+            held.append(key)
+            continue
+        asked[key] = now
+        requests.append(
+            dg.RunRequest(
+                run_key=f"late-{key}-{now:.3f}",
+                partition_key=_today(now),
+                asset_selection=[dg.AssetKey(one.name) for one in DATASETS[dataset_name].aggregates],
+                tags={**days_tag(days), LATE: key, TRIGGER: "late_data"},
+            )
+        )
     if requests:
         return dg.SensorResult(run_requests=requests, cursor=json.dumps(asked))
     return dg.SkipReason(f"waiting for {'; '.join(held[:5])}" if held else "no day but today waits for its aggregates")
 
 
-def _late_ranges(stale: dict[str, list[date]], today: date) -> Iterator[tuple[str, str, date, date]]:
+def _older_days(stale: dict[str, list[date]], shown: date) -> Iterator[tuple[str, str, list[date]]]:
+    """Late days before the first partition, by dataset."""
     for name, dataset in DATASETS.items():
-        days = {day for one in dataset.aggregates for day in stale.get(one.name, []) if day != today}
+        if days := sorted({day for one in dataset.aggregates for day in stale.get(one.name, []) if day < shown}):
+            yield f"{name}_before_{shown}", name, days
+
+
+def _late_ranges(stale: dict[str, list[date]], shown: date, today: date) -> Iterator[tuple[str, str, date, date]]:
+    for name, dataset in DATASETS.items():
+        days = {day for one in dataset.aggregates for day in stale.get(one.name, []) if shown <= day != today}
         for first, last in ranges(sorted(days)):
             yield f"{name}_{first}_{last}", name, first, last
 

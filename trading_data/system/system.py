@@ -9,15 +9,18 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from trading_data.archive.accounts import days_with_chunks
 from trading_data.archive.database import Archive
 from trading_data.archive.migrate import migrate
 from trading_data.archive.sql import folder as sql_folder
 from trading_data.errors import ServerError
+from trading_data.first_day import settle
 from trading_data.services.process import ServerProcess
 from trading_data.services.record import try_lock
 from trading_data.services.stack import Service, Stack
-from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, INTAKE_URI, Settings, without_secrets
+from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, INTAKE_URI, START, Settings, without_secrets
 from trading_data.system.processes import LOCATION, CodeServer, Daemon, Feed, Webserver
+from trading_data.times import now
 
 
 class System:
@@ -71,7 +74,10 @@ class System:
             raise
         try:
             self.settings = self.stack.start(progress)
-            migrate(Archive(self.settings.require_timescale_url()), progress)
+            archive = Archive(self.settings.require_timescale_url())
+            migrate(archive, progress)
+            if not os.environ.get(START):
+                settle(self.settings.home, days_with_chunks(archive), now().date())
             self._start_dagster(progress)
             if self._feed is not None:
                 self._start(Feed(self._folder("feed"), self.env(), options=self._feed), progress)
@@ -137,7 +143,6 @@ class System:
             **without_secrets(os.environ),
             **self.stack.env(),
             INTAKE_URI: self.settings.intake_uri,
-            "TRADING_DATA_START": self.settings.start.isoformat(),
             **({} if self._health else {HEALTH_SCHEDULE: "off"}),
             **({ARCHIVE_CRON: self._cron} if self._cron else {}),
             "DAGSTER_HOME": str(self.dagster_home),

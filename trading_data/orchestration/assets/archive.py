@@ -22,6 +22,7 @@ from trading_data.archive.quarantine import retry_what_is_taken_now
 from trading_data.archive.trim import trim_archived
 from trading_data.datasets import HISTORY
 from trading_data.datasets.declaration import Dataset
+from trading_data.first_day import move_back
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.orchestration.assets.sources import OWNER
@@ -39,6 +40,7 @@ from trading_data.orchestration.verdicts import (
     nothing_quarantined,
     values_are_plausible,
 )
+from trading_data.settings import Settings
 from trading_data.times import now
 from trading_data.vendors.choose import VENDOR
 
@@ -88,6 +90,9 @@ def load(
         trim_archived(client, database, dataset, hot_window=hot_window)
     _load_history(context, database, store, dataset)
     brought = {day for one in loaded for day in one.days_with_rows}
+    settings = Settings.from_env()
+    if brought and move_back(settings.home, min(brought)):
+        context.log.info(f"partitions begin on {min(brought)} from the next start of the code location on")
     days = {*reports.days, *brought, *reports.never_told(dataset.table, chunk_days(database, dataset))}
     found = held(database, dataset, sorted(days))
     verdicts = handled_days(database, dataset, found, now().date(), [one.batch_id for one in loaded])
