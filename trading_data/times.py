@@ -13,6 +13,8 @@ from trading_data.errors import BadTime
 
 DAY = timedelta(days=1)
 EpochUnit = Literal["s", "ms", "us", "ns"]
+EPOCH = "epoch"
+"""The kind of fault of a time that is a count."""
 EPOCH_UNITS: dict[EpochUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Units in which programs count the time since 1970, and how many of them make a second."""
 
@@ -176,11 +178,11 @@ def _count(text: str, what: str) -> BadTime:
     except ArithmeticError:  # no number after all, such as a complex one
         unit = None
     if unit is None:
-        return BadTime("epoch", f"{what} {text:.{_SHOWN}} is a number, not a time: write ISO 8601, such as {_EXAMPLE}")
+        return BadTime(EPOCH, f"{what} {text:.{_SHOWN}} is a number, not a time: write ISO 8601, such as {_EXAMPLE}")
     micros = int(count * 1_000_000 / EPOCH_UNITS[unit])
     shown = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)).isoformat()
     return BadTime(
-        "epoch",
+        EPOCH,
         f"{what} {text} is a number, not a time: if it counts {unit} since 1970, write {shown}; "
         f"`trading-data import … --epoch {unit}` reads a file of such numbers",
     )

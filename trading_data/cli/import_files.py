@@ -25,7 +25,7 @@ from trading_data.intake.store import Intake
 from trading_data.intake.take import take
 from trading_data.printable import printable
 from trading_data.settings import without_password
-from trading_data.times import day_start
+from trading_data.times import EPOCH, day_start
 
 
 class _Pair(click.ParamType[Any]):
@@ -92,7 +92,7 @@ def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
 
     The columns have to be the dataset's, or the options say which are; an export of `query` is taken as it is. All files are
     looked at before any is taken. A row that breaks a rule goes to quarantine with the reason, which is said at once, with
-    the option that reads it where there is one. Exit code 1 if no row was good.
+    the option that reads it where there is one. Exit code 1 if no row was good, unless only the unit of their times is open.
 
     Prices are one-minute bars: a file of wider bars is refused, with what to do instead. Daily bars go to `daily`, one a symbol
     and day: `query prices … --interval 1d` shows them where there are no minutes.
@@ -125,9 +125,11 @@ def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
             said.print()
             raise BadInput(f"{error}; the {rows:,} rows before it wait: correct it, and import it again") from error
     said.print()
-    if not rows:
+    if not rows and not said.only_units_are_open():
         what = f"all {rejected:,} rows were rejected, see above" if rejected else "there is no row in them"
         raise BadInput(f"nothing of {', '.join(map(without_password, files))} was good: {what}")
+    if not rows:
+        click.echo("no row was good: each is kept, whole, and waits for its unit, see above")
     click.echo(f"{rows:,} rows and {rejected:,} rejected ones wait in the intake; the next archive run loads them")
 
 
@@ -165,6 +167,10 @@ class _Said:
         """Say it."""
         for (kind, _), found in self.kinds.items():
             click.echo(f"rejected, {kind}: {found.count:,}, the first in {found.first}")
+
+    def only_units_are_open(self) -> bool:
+        """Whether all that was rejected are times that are counts: they wait, whole, for the unit that was proposed."""
+        return bool(self.kinds) and all(kind == EPOCH and found.option for (kind, _), found in self.kinds.items())
 
     def advice(self, files: Sequence[str], options: Sequence[str]) -> str:
         """The command that reads these files with more options; empty where none is known."""

@@ -234,7 +234,7 @@ def test_the_command_that_is_proposed_reads_the_file(name: str, rig: Rig, tmp_pa
     arguments = ["import", "prices", written(tmp_path, case), *case.options]
     for text in case.said:
         code, said = run(arguments)
-        assert code == 1, said
+        assert code == (0 if "rejected, epoch" in said else 1), said
         assert re.search(text, said), said
         (advice,) = set(re.findall(r"try `trading-data ([^`]+)`", said))
         arguments = shlex.split(advice)
@@ -297,7 +297,7 @@ def test_counts_by_reason_with_the_first_of_each(rig: Rig, tmp_path: Path) -> No
 
 def test_nothing_good_is_a_failure_and_loses_nothing(rig: Rig, tmp_path: Path) -> None:
     file = tmp_path / "bars.csv"
-    file.write_text(lines(lambda at: round(at.timestamp()) * 1000))
+    file.write_text(lines("%d.%m.%Y %H:%M"))
     code, said = run(["import", "prices", str(file)])
     assert code == 1
     assert "all 2 rows were rejected" in said
@@ -325,7 +325,7 @@ def test_a_file_in_two_units_is_read_by_two_commands(rig: Rig, tmp_path: Path) -
     file = tmp_path / "KDR.csv"
     file.write_text(f"{HEADER}\n{LINES.format(first, second)}")
     code, said = run(["import", "prices", str(file)])
-    assert code == 1
+    assert (code, "each is kept, whole, and waits for its unit" in said) == (0, True)
     for advice in re.findall(r"try `trading-data ([^`]+)`", said):
         code, said = run(shlex.split(advice))
         assert code == 0
