@@ -16,7 +16,7 @@ from trading_data.alerts.channels import Channel, NotDelivered
 from trading_data.alerts.memory import Memory
 from trading_data.alerts.message import Message
 from trading_data.alerts.state import State, step
-from trading_data.health.thresholds import WARN, Finding
+from trading_data.health.thresholds import WARN, Finding, in_order
 
 UNDELIVERED = "alerts_undelivered"
 _log = logging.getLogger(__name__)
@@ -55,6 +55,11 @@ class Book:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             _log.warning("what was told of alerts cannot be read (%s): everything is told anew", error)
             return cls()
+
+    def standing(self) -> list[str]:
+        """The keys of what is known to be wrong and not known to be over, the most harmful first."""
+        known = [one.finding for state in self.states.values() for one in state.known.values() if one.ended is None]
+        return list(dict.fromkeys(one.key for one in in_order(known)))
 
     def state_of(self, channel: str) -> State:
         """The state of a channel; one that was never used knows since when everything is, and was told nothing."""

@@ -16,10 +16,10 @@ import dagster as dg
 from trading_data.alerts.channels import LogChannel, channels
 from trading_data.alerts.memory import StorageMemory
 from trading_data.alerts.settings import AlertSettings, wrong_settings
-from trading_data.alerts.tell import Round, tell
+from trading_data.alerts.tell import Book, Round, tell
 from trading_data.alerts.watch import Watched, blind, watch
 from trading_data.errors import SettingError, TradingDataError
-from trading_data.health.thresholds import ERROR, Finding, in_order
+from trading_data.health.thresholds import ERROR, Finding
 from trading_data.orchestration.findings import failed_runs, job_names, large_storage, red_checks, stuck_runs, switched
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.settings import Settings
@@ -38,7 +38,7 @@ _DEFAULT_EVERY = 1800.0
     description="Tell webhook, e-mail and log what is wrong, and when it is over: failed and stuck runs, red checks, "
     "thresholds crossed, a tier that is away.",
 )
-def run_failure_sensor(
+def alert_sensor(
     context: dg.SensorEvaluationContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
 ) -> dg.SensorResult:
     """One look and one round of telling; asks for no run."""
@@ -46,7 +46,9 @@ def run_failure_sensor(
     remembered: dict[str, float] = json.loads(context.cursor or "{}")
     ago = now - remembered.get("looked", 0.0)
     if 0 <= ago < LOOK_EVERY:
-        return dg.SensorResult(skip_reason=f"looked {ago:.0f} s ago, once a minute is enough", cursor=context.cursor)
+        stands = _standing(Book.load(StorageMemory(context.instance.daemon_cursor_storage).load()))
+        said = f"{stands}; looked {ago:.0f} s ago, once a minute is enough"
+        return dg.SensorResult(skip_reason=said, cursor=context.cursor)
     checks = [] if context.repository_def is None else context.repository_def.asset_graph.asset_check_keys
     watched = _look(live, archive, intake)
     looked_at_backups = remembered.get("backups", 0.0)
@@ -61,11 +63,11 @@ def run_failure_sensor(
         of_unseen = key.startswith("backup_") and not backups_seen
         return watched.unknown(key) or (of_unseen and all(one.key != key for one in of_backups))
 
-    done, wrong = _tell(context, found, now, unknown)
+    done = _tell(context, found, now, unknown)
     # While a channel does not deliver, a failure that a later success has hidden is kept for it.
     since = remembered.get("failures_since", now) if done.failed else now
     cursor = json.dumps({"looked": now, "failures_since": since, "backups": looked_at_backups})
-    return dg.SensorResult(skip_reason=_said(wrong, done), cursor=cursor)
+    return dg.SensorResult(skip_reason=_said(done), cursor=cursor)
 
 
 def _look(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> Watched:
@@ -106,7 +108,7 @@ def _of_dagster(
 
 def _tell(
     context: dg.SensorEvaluationContext, found: list[Finding], now: float, unknown: Callable[[str], bool]
-) -> tuple[Round, list[Finding]]:
+) -> Round:
     """One round; settings of a wrong form leave the log, and are a finding."""
     try:
         settings = AlertSettings.from_env()
@@ -115,15 +117,18 @@ def _tell(
         ways, every = [LogChannel(context.log)], _DEFAULT_EVERY
         found = [*found, wrong_settings(error)]
     memory = StorageMemory(context.instance.daemon_cursor_storage)
-    return tell(memory, ways, found, now, every, unknown, context.log), in_order(found)
+    return tell(memory, ways, found, now, every, unknown, context.log)
 
 
-def _said(wrong: list[Finding], done: Round) -> str:
-    if not wrong:
-        said = "nothing is wrong"
-    else:
-        names = [one.key for one in wrong]
-        said = f"{len(names)} wrong: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
+def _standing(book: Book) -> str:
+    """What stands, whether it was told in this tick, earlier, or cannot be judged now."""
+    names = book.standing()
+    return (
+        f"{len(names)} wrong: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else "nothing is wrong"
+    )
+
+
+def _said(done: Round) -> str:
     told = [f"{count} by {name}" for name, count in done.delivered.items()]
     failed = [f"not by {name} ({why})" for name, why in done.failed.items()]
-    return "; ".join([said, *([f"told {', '.join(told)}"] if told else []), *failed])[:1000]
+    return "; ".join([_standing(done.book), *([f"told {', '.join(told)}"] if told else []), *failed])[:1000]

@@ -3,6 +3,7 @@
 Belongs here: asking the instance. Does not: the tiers (`health`), and telling (`alerting`).
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -15,11 +16,14 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 from trading_data.alerts.message import dataset_of, span
 from trading_data.health.thresholds import ERROR, WARN, Finding
 from trading_data.orchestration.drift import LOCATION, switched_otherwise
+from trading_data.settings import UI_URL
 
 RUN_FAILURE, CHECK, STUCK_RUN, DAEMON, SWITCHED = "run_failure", "check", "stuck_run", "daemon", "switched"
 STORAGE_SIZE, STORAGE_BYTES = "dagster_storage", 2e9
 ASSET_JOB = "__ASSET_JOB"
 """Runs of assets that were asked for without naming a job, by a sensor or a person."""
+OF_PARTITIONS = (ASSET_JOB, "backfill_job")
+"""Runs of which each has days of its own: the failure of one is over when its own days are right."""
 ASSET_RUNS_FOR = timedelta(days=1)
 """How long the failure of such a run is told: nobody need ever ask for these assets again."""
 LOOKED_AT = frozenset(
@@ -36,9 +40,15 @@ _PAGE = 20
 
 
 def failed_runs(
-    instance: dg.DagsterInstance, jobs: Iterable[str], now: datetime, since: datetime | None = None
+    instance: dg.DagsterInstance,
+    jobs: Iterable[str],
+    now: datetime,
+    since: datetime | None = None,
+    of_partitions: Sequence[str] = OF_PARTITIONS,
 ) -> list[Finding]:
     """A finding for each job whose newest ended run failed, or of which any run failed after `since`.
+
+    A failed run of a job in `of_partitions` counts until what it was to materialize has been since, for a day at most.
 
     A run that is about to be tried again, and one that somebody cancelled, is no failure.
     """
@@ -46,11 +56,15 @@ def failed_runs(
     for job in jobs:
         ended = [one for one in _records(instance, job, _ENDED, _PAGE) if not _retried(one.dagster_run)]
         failed = ended[:1] if ended and _failed(ended[0]) else []
+        newer: list[dg.RunRecord] = []
         if since is not None:
-            newer = _records(instance, job, [dg.DagsterRunStatus.FAILURE], _PAGE, updated_after=since)
-            failed += [one for one in newer if not _retried(one.dagster_run)]
-        if job == ASSET_JOB:
-            failed = [one for one in failed if now - one.create_timestamp < ASSET_RUNS_FOR]
+            seen = _records(instance, job, [dg.DagsterRunStatus.FAILURE], _PAGE, updated_after=since)
+            newer = [one for one in seen if not _retried(one.dagster_run)]
+            failed += newer
+        if job in of_partitions:  # another run's success says nothing of these days
+            recent = _records(instance, job, [dg.DagsterRunStatus.FAILURE], _PAGE, created_after=now - ASSET_RUNS_FOR)
+            standing = [one for one in recent if not _retried(one.dagster_run) and _stands(instance, one)]
+            failed = standing or [one for one in newer if now - one.create_timestamp < ASSET_RUNS_FOR]
         if failed:
             found.append(_run_failure(instance, failed[0].dagster_run))
     return found
@@ -91,10 +105,10 @@ def stuck_runs(instance: dg.DagsterInstance, now: datetime) -> list[Finding]:
                     key=f"{STUCK_RUN}.{run.job_name}",
                     severity=WARN,
                     message=f"run {run.run_id[:8]} of {run.job_name} is {word} for {span(seconds)}, and holds up those "
-                    f"after it: /runs/{run.run_id}",
+                    f"after it: {page_of(run)}",
                     command="trading-data doctor"
                     if word == "queued"
-                    else f"open /runs/{run.run_id} in Dagster and terminate it",
+                    else f"open {page_of(run)} in Dagster and terminate it",
                     of=run.job_name,
                     value=seconds,
                     limit=limit.total_seconds(),
@@ -222,7 +236,7 @@ def _run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Finding:
     return Finding(
         key=f"{RUN_FAILURE}.{job}",
         severity=ERROR,
-        message=f"run {run.run_id[:8]} of {job}{_days(run)} failed: {first_line(instance, run)}. It is at /runs/{run.run_id}",
+        message=f"run {run.run_id[:8]} of {job}{_days(run)} failed: {first_line(instance, run)}. It is at {page_of(run)}",
         command=_again(run),
         of=job,
         harm=650,
@@ -235,12 +249,42 @@ def _again(run: dg.DagsterRun) -> str:
     if run.job_name == ASSET_JOB:
         names = sorted(key.to_user_string() for key in run.asset_selection or ())
         if not names:
-            return f"open /runs/{run.run_id} in Dagster and re-execute it"
+            return f"open {page_of(run)} in Dagster and re-execute it"
     days = sorted(value for name, value in run.tags.items() if _is_partition(name))
     if len(days) > 1:
         end = date.fromisoformat(days[-1]) + timedelta(days=1)
         return f"trading-data run {' '.join(names)} --start {days[0]} --end {end}"
     return f"trading-data run {' '.join(names)}" + (f" --day {days[0]}" if days else "")
+
+
+def page_of(run: dg.DagsterRun) -> str:
+    """Where a run's page is: the whole link where TRADING_DATA_UI_URL says where people reach Dagster, else its path."""
+    return f"{os.environ.get(UI_URL, '').rstrip('/')}/runs/{run.run_id}"
+
+
+def _stands(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    """Whether something that a failed run was to materialize has not been since, in whichever run."""
+    run = record.dagster_run
+    planned = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    keys = {one.asset_key for one in (entry.dagster_event for entry in planned) if one is not None and one.asset_key}
+    days = _partitions(run)
+    for key in keys | set(run.asset_selection or ()):
+        chosen = dg.AssetRecordsFilter(
+            key, asset_partitions=days or None, after_timestamp=record.end_time or record.create_timestamp.timestamp()
+        )
+        found = instance.fetch_materializations(chosen, limit=max(1, 20 * len(days))).records
+        if not found or set(days) - {one.partition_key for one in found}:
+            return True
+    return not keys
+
+
+def _partitions(run: dg.DagsterRun) -> list[str]:
+    """The days of a run, each by its key; none for a run without."""
+    named = sorted(value for name, value in run.tags.items() if _is_partition(name))
+    if len(named) < 2:
+        return named
+    first, last = date.fromisoformat(named[0]), date.fromisoformat(named[-1])
+    return [str(first + timedelta(days=number)) for number in range((last - first).days + 1)]
 
 
 def _days(run: dg.DagsterRun) -> str:

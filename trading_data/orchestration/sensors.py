@@ -15,7 +15,7 @@ import dagster as dg
 from trading_data.aggregates.refresh import waiting
 from trading_data.datasets import DATASETS, TABLES
 from trading_data.live.memory import read_memory
-from trading_data.orchestration.alerting import run_failure_sensor
+from trading_data.orchestration.alerting import alert_sensor
 from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
 from trading_data.orchestration.health_sensor import health_sensor
 from trading_data.orchestration.jobs import archive_job
@@ -162,5 +162,5 @@ sensors: list[dg.SensorDefinition] = [
     pending_intake_sensor,
     late_data_sensor,
     health_sensor,
-    run_failure_sensor,
+    alert_sensor,
 ]

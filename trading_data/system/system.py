@@ -18,7 +18,7 @@ from trading_data.first_day import settle
 from trading_data.services.process import ServerProcess
 from trading_data.services.record import try_lock
 from trading_data.services.stack import Service, Stack
-from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, INTAKE_URI, START, Settings, without_secrets
+from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, INTAKE_URI, START, UI_URL, Settings, without_secrets
 from trading_data.system.processes import LOCATION, CodeServer, Daemon, Feed, Webserver
 from trading_data.times import now
 
@@ -143,6 +143,7 @@ class System:
             **without_secrets(os.environ),
             **self.stack.env(),
             INTAKE_URI: self.settings.intake_uri,
+            UI_URL: os.environ.get(UI_URL) or f"http://127.0.0.1:{self._port}",
             **({} if self._health else {HEALTH_SCHEDULE: "off"}),
             **({ARCHIVE_CRON: self._cron} if self._cron else {}),
             "DAGSTER_HOME": str(self.dagster_home),

@@ -1,4 +1,4 @@
-"""`run_failure_sensor` on a real instance: failed runs, red checks, tiers away, thresholds crossed, told and cleared."""
+"""`alert_sensor` on a real instance: failed runs, red checks, tiers away, thresholds crossed, told and cleared."""
 
 import json
 import shutil
@@ -68,7 +68,7 @@ class Watch:
         """A tick a minute after the last: its words."""
         if self.cursor:
             self.cursor = json.dumps({**json.loads(self.cursor), "looked": 0.0})
-        done = tick("run_failure_sensor", self.instance, self.cursor or None)
+        done = tick("alert_sensor", self.instance, self.cursor or None)
         assert done.run_requests in (None, [])
         self.cursor = done.cursor
         return str(done.skip_message)
@@ -221,7 +221,7 @@ def test_both_tiers_away_and_no_address_are_findings_too(
     assert "2 wrong: redis_away, timescale_away" in watch.tick()
     assert new(told) == [("new", "redis_away"), ("new", "timescale_away")]
     monkeypatch.delenv("TRADING_DATA_REDIS_URL")
-    assert "1 wrong: look" in watch.tick()
+    assert "3 wrong: redis_away, look, timescale_away" in watch.tick()
     assert new(told) == [("new", "look")]  # nobody knows whether they are back
 
 
@@ -252,7 +252,7 @@ def test_a_webhook_that_fails_is_said_and_tried_again(
 
 def test_one_look_a_minute(instance: dg.DagsterInstance) -> None:
     cursor = json.dumps({"looked": datetime.now(UTC).timestamp() - 20})
-    done = tick("run_failure_sensor", instance, cursor)
+    done = tick("alert_sensor", instance, cursor)
     assert "once a minute is enough" in done.skip_message
     assert done.cursor == cursor
 
@@ -329,3 +329,38 @@ def test_a_missing_backup_is_told_and_looked_for_again_after_ten_minutes(
     watch.cursor = json.dumps({**json.loads(watch.cursor), "backups": 0.0})
     watch.tick()
     assert sorted(new(told, "backup")) == [("cleared", "backup_missing.backup"), ("cleared", "backup_unknown")]
+
+
+def test_a_failed_run_of_assets_is_over_when_its_own_days_are_right(instance: dg.DagsterInstance) -> None:
+    @dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-11-01"))
+    def fails_when_told(context: dg.AssetExecutionContext) -> None:
+        if context.run.tags.get("fail"):
+            raise ValueError("as told")
+
+    def run_of(day: str, **tags: str) -> None:
+        dg.materialize([fails_when_told], instance=instance, partition_key=day, tags=tags, raise_on_error=False)
+
+    run_of("2026-11-02", fail="yes")
+    run_of("2026-11-03")  # another day, the newest run and a success
+    (found,) = failed_runs(instance, ["__ephemeral_asset_job__"], now(), of_partitions=("__ephemeral_asset_job__",))
+    assert "2026-11-02" in found.message
+    run_of("2026-11-02")
+    assert failed_runs(instance, ["__ephemeral_asset_job__"], now(), of_partitions=("__ephemeral_asset_job__",)) == []
+
+
+def test_a_link_is_whole_where_people_reach_the_page(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started_run(instance)
+    end_run(instance, run, FAILURE)
+    monkeypatch.setenv("TRADING_DATA_UI_URL", "https://dagster.example.com/")
+    (found,) = failed_runs(instance, ["archive_job"], now())
+    assert f"https://dagster.example.com/runs/{run.run_id}" in found.message
+
+
+def test_a_tick_says_what_stands_also_when_it_does_not_look(rig: Rig, instance: dg.DagsterInstance, told: Hook) -> None:
+    end_run(instance, started_run(instance), FAILURE)
+    watch = Watch(instance)
+    assert "1 wrong: run_failure.archive_job" in watch.tick()
+    done = tick("alert_sensor", instance, watch.cursor)
+    assert "1 wrong: run_failure.archive_job; looked" in str(done.skip_message)

@@ -7,6 +7,7 @@ import sys
 from io import BytesIO, StringIO
 from pathlib import Path
 
+import click
 import pandas as pd
 import pytest
 
@@ -130,5 +131,20 @@ def test_help_is_quick_to_import() -> None:
     program = (
         "import sys; from click.testing import CliRunner; from trading_data.cli.main import group; "
         "assert CliRunner().invoke(group, ['--version']).exit_code == 0; assert not {'dagster', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_list_of_commands_says_what_each_command_says_and_imports_none() -> None:
+    from trading_data.cli.main import _COMMANDS, group
+
+    for name, (_, said) in _COMMANDS.items():
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        assert command.get_short_help_str(200).rstrip(".") == said
+    program = (
+        "import sys; from click.testing import CliRunner; from trading_data.cli.main import group; "
+        "assert 'archive' in CliRunner().invoke(group, ['--help']).output; "
+        "assert not {'numpy', 'redis', 'psycopg2', 'sqlalchemy', 'pyarrow', 'rich', 'dagster'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -106,7 +106,7 @@ def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
         "pending_intake_sensor",
         "late_data_sensor",
         "health_sensor",
-        "run_failure_sensor",
+        "alert_sensor",
     }
 
 
