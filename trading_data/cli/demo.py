@@ -5,14 +5,13 @@ Belongs here: printing and the exit code. Does not: the demo (`system.demo`).
 
 import json
 import signal
-import socket
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import click
 
 from trading_data.errors import ServerError
+from trading_data.services.process import free_port
 from trading_data.settings import Settings
 from trading_data.system.demo import Demo, Report
 
@@ -27,7 +26,7 @@ def command(file: Path | None) -> None:
     Exits 0 only if nothing was lost.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything it started is stopped then, too
-    report = Demo(Settings.from_env(), click.echo, port=_free_port()).run()
+    report = Demo(Settings.from_env(), click.echo, port=free_port()).run()
     _print(report)
     if file is not None:
         file.write_text(json.dumps(report.as_json(), indent=2) + "\n")
@@ -48,9 +47,3 @@ def _print(report: Report) -> None:
         f"compression {report.compression_ratio} : 1; {report.seconds:.0f} s"
     )
     click.echo("; ".join(f"{name} {version}" for name, version in report.versions.items()))
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as attempt:
-        attempt.bind(("127.0.0.1", 0))
-        return int(attempt.getsockname()[1])

@@ -3,6 +3,7 @@
 Belongs here: options, the table, watching and stopping. Does not: starting (`trading_data.system`).
 """
 
+import shlex
 import signal
 import threading
 import time
@@ -16,8 +17,10 @@ from rich.table import Table
 from trading_data.errors import ServerError
 from trading_data.exporter.server import Exporter
 from trading_data.feed import symbols_of
-from trading_data.settings import Settings
+from trading_data.settings import HOME, Settings
+from trading_data.system.minute import Minute
 from trading_data.system.system import System
+from trading_data.times import DAY, now
 from trading_data.vendors.alpaca_account import AlpacaAccount
 
 _REST = 60.0
@@ -27,7 +30,9 @@ _FEEDS = ("simulated", "replay", "alpaca", "none")
 
 @click.command("up")
 @click.option("--feed", type=click.Choice(_FEEDS), default="simulated", show_default=True, help="What sends bars.")
-@click.option("--port", default=3000, show_default=True, help="Port of the web server, on loopback.")
+@click.option(
+    "--port", default=3000, show_default=True, help="Port of the web server, on loopback; 0 for any that is free."
+)
 @click.option("--home", type=click.Path(path_type=Path), help="Folder for everything. [default: $TRADING_DATA_HOME]")
 @click.option(
     "--symbols", help="How many, for simulated, or which: AAPL,MSFT. [default: 50; alpaca: watchlist:current]"
@@ -56,6 +61,7 @@ def command(
     try:
         exporter = Exporter(system.settings, other=True)
         _print_table(system, exporter, console)
+        _print_next(system, console)
         console.print("Press Ctrl-C to stop.")
         _watch(system, stop, console)
     finally:
@@ -66,9 +72,10 @@ def command(
 
 
 def _watch(system: System, stop: threading.Event, console: Console) -> None:
-    """Until Ctrl-C. A server that dies is started again; if it dies once more soon, or a part of Dagster does, all ends."""
+    """Until Ctrl-C. A server, or a part of Dagster, that dies is started again; if it dies once more soon, all ends."""
     feed_told = False
     revived: dict[str, float] = {}
+    minute = Minute(system.settings.require_timescale_url())
     while not stop.wait(0.5):
         servers, dead = system.dead_servers(), system.dead()
         moment = time.monotonic()
@@ -82,9 +89,28 @@ def _watch(system: System, stop: threading.Event, console: Console) -> None:
             raise ServerError(
                 f"{name} died; the end of its log is above. Start again: nothing that was accepted is lost"
             )
+        if said := minute.said():
+            console.print(said)
         if not feed_told and system.feed_ended():
             console.print("the feed has come to its end; everything else stays up")
             feed_told = True
+
+
+def _print_next(system: System, console: Console) -> None:
+    """The three things to do next."""
+    home = (
+        "" if system.settings.home == Settings.from_env().home else f"{HOME}={shlex.quote(str(system.settings.home))} "
+    )
+    console.print("next, in another shell (commands are in .venv/bin):", markup=False)
+    for what, command in (
+        ("look at runs and lineage", system.page),
+        (
+            "read bars, live and archived",
+            f"{home}trading-data query prices --start {now():%Y-%m-%d} --end {now() + DAY:%Y-%m-%d}",
+        ),
+        ("see that all is well", f"{home}trading-data doctor"),
+    ):
+        console.print(f"  {what:<30}{command}", markup=False, soft_wrap=True)
 
 
 def _print_table(system: System, exporter: Exporter, console: Console) -> None:

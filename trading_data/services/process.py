@@ -122,6 +122,11 @@ class ServerProcess(ABC):
         record = Record.load(self._state)
         return self.address(record.port) if record and record.process() else None
 
+    def last_address(self) -> str | None:
+        """Its address when it was started last, whether it runs or not."""
+        record = Record.load(self._state)
+        return self.address(record.port) if record else None
+
     def log_end(self, lines: int = 12) -> str:
         """The last lines of its log."""
         try:
@@ -170,7 +175,7 @@ class ServerProcess(ABC):
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT:
             self.log.replace(self.log.with_name("log.1"))
         for attempt in range(_PORT_ATTEMPTS):
-            port = last_port if attempt == 0 and last_port and _is_free(last_port) else _free_port()
+            port = last_port if attempt == 0 and last_port and _is_free(last_port) else free_port()
             process, log_start = self._spawn(lock, port)
             if self._wait_ready(process, port, log_start):
                 self._process = process
@@ -226,7 +231,8 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
     with closing(socket.socket()) as attempt:
         attempt.bind(("127.0.0.1", 0))
         return int(attempt.getsockname()[1])

@@ -9,14 +9,18 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from trading_data.services.process import Progress, ServerProcess
+from trading_data.services.record import Record
 
 LOCATION = "trading_data"
 MODULE = "trading_data.definitions"
+_CHILDREN_SECONDS = 2
+"""What a run's worker has to end by itself; what it had not committed is done by the next run."""
 
 
 class _Process(ServerProcess):
@@ -29,6 +33,23 @@ class _Process(ServerProcess):
         """Clear what a killed run left, then start."""
         self.stop()
         return super().start(progress)
+
+    def stop(self) -> bool:
+        """Stop it and what it started: a run's worker would go on for a while."""
+        record = Record.load(self._state)
+        process = record.process() if record else None
+        children: list[psutil.Process] = []
+        if process is not None:
+            with suppress(psutil.NoSuchProcess):
+                children = process.children(recursive=True)
+        stopped = super().stop()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.terminate()
+        for child in psutil.wait_procs(children, timeout=_CHILDREN_SECONDS)[1]:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        return stopped
 
     def ping(self, port: int, pid: int) -> bool:
         """Whether it still runs once it has said that it is ready."""
@@ -44,7 +65,7 @@ class CodeServer(_Process):
 
     name, title, variable = "code", "code location", "TRADING_DATA_HOME"
     ready_words = "Started Dagster code server"
-    stop_seconds = 20
+    stop_seconds = 4
 
     def command(self, port: int) -> list[str]:
         """The gRPC server with this package's definitions."""
@@ -61,7 +82,7 @@ class Webserver(_Process):
 
     name, title, variable = "web", "Dagster web server", "TRADING_DATA_HOME"
     ready_words = "Serving dagster-webserver"
-    stop_seconds = 15
+    stop_seconds = 3
 
     def __init__(self, folder: Path, env: Mapping[str, str], *, port: int, workspace: Path) -> None:
         """`workspace` is the file that names the code location."""
@@ -92,7 +113,7 @@ class Daemon(_Process):
 
     name, title, variable = "daemon", "Dagster daemon", "TRADING_DATA_HOME"
     ready_words = "Instance is configured with the following daemons"
-    stop_seconds = 20
+    stop_seconds = 4
 
     def __init__(self, folder: Path, env: Mapping[str, str], *, workspace: Path) -> None:
         """`workspace` is the file that names the code location."""
@@ -110,7 +131,7 @@ class Feed(_Process):
     name, title, variable = "feed", "feed", "TRADING_DATA_HOME"
     ready_words = "begins"
     stop_signal = signal.SIGTERM
-    stop_seconds = 15
+    stop_seconds = 3
 
     def __init__(self, folder: Path, env: Mapping[str, str], *, options: Sequence[str]) -> None:
         """`options` are those of `python -m trading_data.feed`."""

@@ -6,6 +6,7 @@ Belongs here: order, environment and the files that Dagster reads. Does not: pri
 import os
 import socket
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from trading_data.archive.migrate import migrate
 from trading_data.archive.sql import folder as sql_folder
 from trading_data.errors import ServerError
 from trading_data.first_day import settle
-from trading_data.services.process import ServerProcess
+from trading_data.services.process import ServerProcess, free_port
 from trading_data.services.record import try_lock
 from trading_data.services.stack import Service, Stack
 from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, INTAKE_URI, START, UI_URL, Settings, without_secrets
@@ -40,7 +41,7 @@ class System:
 
         Args:
             settings: where things are; what no URL points at is embedded.
-            port: of the web server.
+            port: of the web server; 0 for any that is free.
             feed: options of `python -m trading_data.feed`, or None for no feed.
             redis_maxmemory: memory limit of the embedded live tier.
             health: whether both tiers are measured every minute, which adds measurements to the journal.
@@ -48,9 +49,14 @@ class System:
         """
         self.settings = settings
         self.stack = Stack(settings, redis_maxmemory=redis_maxmemory)
-        self._port, self._feed, self._health, self._cron = port, feed, health, archive_cron
+        self._port, self._feed, self._health, self._cron = port or free_port(), feed, health, archive_cron
         self._processes: list[ServerProcess] = []
         self._claim: int | None = None
+
+    @property
+    def page(self) -> str:
+        """Where Dagster's web server is."""
+        return f"http://127.0.0.1:{self._port}"
 
     @property
     def dagster_home(self) -> Path:
@@ -87,11 +93,13 @@ class System:
         return self.settings
 
     def stop(self) -> None:
-        """Stop everything of this home, the feed first and the servers last; nothing if `start` was refused."""
+        """Stop everything of this home, the servers last; nothing if `start` was refused."""
         if self._claim is None:
             return
-        for process in reversed(self._processes):
-            process.stop()
+        if self._processes:  # all at once: what each of them had not done is done when they are back
+            with ThreadPoolExecutor(len(self._processes)) as pool:
+                for done in [pool.submit(process.stop) for process in self._processes]:
+                    done.result()
         self._processes = []
         self.stack.stop()
         self._give_up()
@@ -107,11 +115,14 @@ class System:
         return [*self.stack.dead(), *(one for one in ended if one[0] != Feed.title)]
 
     def dead_servers(self) -> list[str]:
-        """Names of the servers that have ended by themselves; cheap."""
-        return [name for name, _ in self.stack.dead()]
+        """Names of the servers and processes that have ended by themselves, but for the feed; cheap."""
+        ours = [one.name for one in self._processes if one.died() and not isinstance(one, Feed)]
+        return [*(name for name, _ in self.stack.dead()), *ours]
 
     def revive(self, progress: Callable[[str], None]) -> None:
-        """Start the servers that died again, at the same addresses; one that somebody else has started is taken over.
+        """Start the servers and processes that died again, at the same addresses.
+
+        A server that somebody else has started is taken over.
 
         Raises:
             ServerError: one could not be started, or only at another address than everybody else has.
@@ -120,6 +131,12 @@ class System:
         found = self.stack.start(progress)
         if (found.redis_url, found.timescale_url, found.dagster_url) != known:
             raise ServerError("a server came back at another address, for its port was taken: start again")
+        for process in self._processes:
+            if process.died() and not isinstance(process, Feed):
+                before = process.last_address()
+                process.start(progress)
+                if process.url() != before:
+                    raise ServerError(f"{process.title} came back at another address: start again")
 
     def feed_ended(self) -> bool:
         """Whether the feed has come to its end."""
@@ -127,9 +144,7 @@ class System:
 
     def services(self) -> list[Service]:
         """One row a thing, for the table."""
-        rows = [
-            Service("dagster ui", "runs, lineage, partitions", f"http://127.0.0.1:{self._port}", ours=True, log=None)
-        ]
+        rows = [Service("dagster ui", "runs, lineage, partitions", self.page, ours=True, log=None)]
         rows += self.stack.services()
         return rows + [
             Service(process.name, process.title, process.url() or "", ours=True, log=process.log)
@@ -143,7 +158,7 @@ class System:
             **without_secrets(os.environ),
             **self.stack.env(),
             INTAKE_URI: self.settings.intake_uri,
-            UI_URL: os.environ.get(UI_URL) or f"http://127.0.0.1:{self._port}",
+            UI_URL: os.environ.get(UI_URL) or self.page,
             **({} if self._health else {HEALTH_SCHEDULE: "off"}),
             **({ARCHIVE_CRON: self._cron} if self._cron else {}),
             "DAGSTER_HOME": str(self.dagster_home),

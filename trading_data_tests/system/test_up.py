@@ -162,6 +162,30 @@ def test_killed_and_started_again_the_counts_add_up(up: Up) -> None:
     assert up.pids() == {}
 
 
+def test_any_free_port_a_daemon_that_dies_and_an_end_that_leaves_nobody(up: Up) -> None:
+    up.port = 0
+    up.start("--symbols", "5")
+    assert "trading-data doctor" in up.said()
+    (page,) = set(re.findall(r"http://127\.0\.0\.1:[1-9]\d*(?=\n)", up.said())) - set(
+        re.findall(r"metrics .*", up.said())
+    )
+    with urllib.request.urlopen(f"{page}/server_info", timeout=30) as reply:
+        assert reply.status == 200
+    assert up.process is not None
+    everybody = psutil.Process(up.process.pid)
+    for name in ("daemon", "web", "code"):
+        first = up.pids()[name]
+        os.kill(first, signal.SIGKILL)
+        until(lambda name=name, first=first: up.pids().get(name, first) != first)  # type: ignore[misc]
+    until(lambda: "code died, and is started again" in up.said())
+    assert everybody.is_running()
+    pids = set(up.pids().values())
+    families = [one for pid in pids for one in psutil.Process(pid).children(recursive=True)]
+    assert up.stop() == 0
+    assert up.pids() == {}
+    assert not [one for one in families if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
 def test_a_server_that_dies_is_started_again_and_if_it_dies_again_is_named_with_the_end_of_its_log(up: Up) -> None:
     up.start("--feed", "none")
     first = up.pids()["redis"]
