@@ -5,9 +5,11 @@ Belongs here: printing. Does not: the figures (`trading_data.status`).
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import click
+import psycopg2
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +40,7 @@ def command(as_json: bool) -> None:
 def _switched(settings: Settings) -> list[str]:
     """Schedules and sensors that are not switched as declared, where there is an instance of Dagster at hand."""
     home = dagster_home(settings)
-    if home is None:
+    if home is None or not _somebody_switched(settings.dagster_url):
         return []
     from trading_data.orchestration.drift import instance_of, switched_otherwise
 
@@ -47,6 +49,27 @@ def _switched(settings: Settings) -> list[str]:
             return switched_otherwise(instance)
     except ServerError as error:
         return [str(error)]
+
+
+def _somebody_switched(url: str | None) -> bool:
+    """Whether Dagster's storage has a schedule or sensor that was ever switched by hand; also where it cannot be asked.
+
+    Dagster's own library takes two seconds to import, so it is asked only then.
+    """
+    if url is None:
+        return True
+    asked = "select exists (select from instigators where status <> 'DECLARED_IN_CODE')"
+    try:
+        with (
+            closing(
+                psycopg2.connect(url.replace("postgresql+psycopg2", "postgresql", 1), connect_timeout=5)
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(asked)
+            return bool((cursor.fetchone() or (True,))[0])
+    except psycopg2.Error:
+        return True
 
 
 def _print(found: Status) -> None:

@@ -26,6 +26,10 @@ from trading_data.times import day_start
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_Bars = Bar | Mapping[str, object] | Iterable[Bar | Mapping[str, object]]
+_Fills = Fill | Mapping[str, object] | Iterable[Fill | Mapping[str, object]]
+_Measurements = Measurement | Mapping[str, object] | Iterable[Measurement | Mapping[str, object]]
+
 
 class LiveStore(State, Moves):
     """The live tier, for producers and strategies.
@@ -64,8 +68,8 @@ class LiveStore(State, Moves):
         """Close the connections."""
         self._client.close()
 
-    def record_prices(self, bars: Iterable[Bar | Mapping[str, object]]) -> list[str]:
-        """Journal bars, set each symbol's latest value, publish them.
+    def record_prices(self, bars: _Bars) -> list[str]:
+        """Journal bars, or one bar, set each symbol's latest value, publish them.
 
         The latest value of a symbol is its newest bar: a late bar is journalled and published, and leaves it alone.
 
@@ -79,19 +83,20 @@ class LiveStore(State, Moves):
         """
         return self.record(PRICE, bars)
 
-    def record_trades(self, fills: Iterable[Fill | Mapping[str, object]]) -> list[str]:
+    def record_trades(self, fills: _Fills) -> list[str]:
         """Journal fills and publish them on `journal:trade`; returns and raises as `record_prices`."""
         return self.record(TRADE, fills)
 
-    def record_metrics(self, measurements: Iterable[Measurement | Mapping[str, object]]) -> list[str]:
+    def record_metrics(self, measurements: _Measurements) -> list[str]:
         """Journal measurements, set `metrics:performance`, publish them; returns and raises as `record_prices`."""
         return self.record(METRICS, measurements)
 
-    def record(self, dataset: Dataset, records: Iterable[Any]) -> list[str]:
-        """The writer behind the three above, for any declared dataset that has a journal."""
+    def record(self, dataset: Dataset, records: Any) -> list[str]:
+        """The writer behind the three above, for any declared dataset that has a journal: one record, or an iterable of them."""
         if not dataset.journal:
             raise BadInput(f"{dataset.title} come from files: `trading-data import {dataset.plural} FILE`")
-        return self._recorder.write(dataset, checked_records(dataset, records, self._span()))
+        several = [records] if isinstance(records, Bar | Fill | Measurement | Mapping) else records
+        return self._recorder.write(dataset, checked_records(dataset, several, self._span()))
 
     def subscribe(
         self,

@@ -114,8 +114,8 @@ def test_schedules_and_sensors_that_somebody_switched(rig: Rig, instance: dg.Dag
     switch(instance, "retention_schedule", InstigatorStatus.STOPPED)
     switch(instance, "late_data_sensor", InstigatorStatus.STOPPED, InstigatorType.SENSOR)
     expected = [
-        "schedule retention_schedule is switched off; declared is on: `dagster schedule start retention_schedule`",
-        "sensor late_data_sensor is switched off; declared is on: `dagster sensor start late_data_sensor`",
+        "schedule retention_schedule is switched off; declared is on: `trading-data dagster schedule start retention_schedule`",
+        "sensor late_data_sensor is switched off; declared is on: `trading-data dagster sensor start late_data_sensor`",
     ]
     assert switched_otherwise(instance) == expected
     home = Path(instance.root_directory)

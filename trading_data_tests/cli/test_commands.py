@@ -4,15 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from io import BytesIO, StringIO
 from pathlib import Path
 
 import click
 import pandas as pd
+import psycopg2
 import pytest
+from sqlalchemy import make_url
 
 from trading_data import __version__
 from trading_data.datasets import PRICE
+from trading_data.settings import Settings
 from trading_data_tests.rig import Rig, bar, fill, measurement
 
 RANGE = ["--start", "2026-11-20", "--end", "2026-11-21"]
@@ -148,3 +152,28 @@ def test_the_list_of_commands_says_what_each_command_says_and_imports_none() -> 
         "assert not {'numpy', 'redis', 'psycopg2', 'sqlalchemy', 'pyarrow', 'rich', 'dagster'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_dagsters_library_is_asked_only_when_somebody_has_switched_something(servers: Settings) -> None:
+    from trading_data.cli.status import _somebody_switched
+
+    url = make_url(str(servers.dagster_url))
+    own = url.set(database="switched").render_as_string(hide_password=False)
+    with (
+        closing(psycopg2.connect(str(servers.dagster_url).replace("+psycopg2", ""))) as admin,
+        admin.cursor() as cursor,
+    ):
+        admin.autocommit = True
+        cursor.execute("create database switched")
+        try:
+            assert _somebody_switched(own)  # nothing of Dagster's is there, so it cannot be told
+            with closing(psycopg2.connect(own.replace("+psycopg2", ""))) as made, made.cursor() as inside:
+                made.autocommit = True
+                inside.execute("create table instigators (status text)")
+                inside.execute("insert into instigators values ('DECLARED_IN_CODE')")
+                assert not _somebody_switched(own)
+                inside.execute("insert into instigators values ('STOPPED')")
+            assert _somebody_switched(own)
+        finally:
+            cursor.execute("drop database switched with (force)")
+    assert _somebody_switched(None)

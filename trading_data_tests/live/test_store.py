@@ -108,3 +108,10 @@ def test_channels_of_the_other_datasets(rig: Rig) -> None:
 def test_latest_is_the_newest_by_its_own_time(rig: Rig) -> None:
     rig.store.record_prices([bar("AAPL", timestamp=MOMENT.astimezone(UTC) + timedelta(seconds=1)), bar("AAPL")])
     assert rig.store.latest_bars(["AAPL"])["AAPL"].timestamp == MOMENT + timedelta(seconds=1)
+
+
+def test_one_record_is_taken_as_several_are(rig: Rig) -> None:
+    assert len(rig.store.record_prices(bar("A"))) == 1
+    assert len(rig.store.record_prices({name: getattr(bar("A", 1), name) for name in PRICE.names})) == 1
+    assert len(rig.store.record_trades(fill())) == 1
+    assert len(rig.store.record_metrics(measurement())) == 1

@@ -127,7 +127,7 @@ def test_a_full_live_tier_does_not_hide_what_is_wrong(rig: Rig, instance: dg.Dag
     assert shown(result, "redis_health")["recorded"].startswith("nothing: the live tier is full")
     passed, said = checks(result)["redis_health", "memory"]
     assert not passed
-    assert "dagster asset materialize" in str(said)
+    assert "trading-data archive" in str(said)
     assert checks(run_health(instance))["redis_health", "memory"][0]
 
 
