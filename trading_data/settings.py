@@ -48,6 +48,7 @@ class Settings:
     `redis_backup_url` is the live tier for the user that may copy it whole and do nothing else.
     `owner_url` is the archive for what only the owner of its tables may do: migrations, compression, retention.
     `start` is the first day of which rows are accepted; what Dagster shows may begin later, see `first_shown`.
+    `ui_url` is where people reach Dagster's page, without a slash at its end; empty where nobody said so.
     `drill_url` is a server for restore drills: only a superuser can restore, and production's should not be known here.
     """
 
@@ -62,6 +63,7 @@ class Settings:
     owner_url: str | None = field(default=None, repr=False)
     redis_backup_url: str | None = field(default=None, repr=False)
     drill_url: str | None = field(default=None, repr=False)
+    ui_url: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
@@ -84,6 +86,7 @@ class Settings:
             owner_url=postgres_url(env, OWNER_URL),
             redis_backup_url=_redis_url(env, REDIS_BACKUP_URL),
             drill_url=postgres_url(env, DRILL_URL),
+            ui_url=(env.get(UI_URL) or "").rstrip("/"),
         )
 
     def require_redis_url(self) -> str:
