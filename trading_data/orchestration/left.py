@@ -19,7 +19,9 @@ PENDING = "pending_intake"
 PAUSE = timedelta(minutes=10)
 """No archive run has begun for so long only where there was nothing to archive, or the system was down."""
 APART = timedelta(minutes=5)
-"""A scheduled run does not follow one of that sensor sooner, so that together they are at most one in five minutes."""
+"""A scheduled run does not follow one of that sensor sooner, so that together they are at most one in five minutes, unless
+`TRADING_DATA_ARCHIVE_CRON` sets another pace.
+"""
 
 
 def all_left(client: Client, store: Intake, archive: Archive) -> Left:
