@@ -4,7 +4,7 @@ Belongs here: writing, reading and settling. Does not: who archives meanwhile, a
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -90,7 +90,10 @@ class Model:
         """Archive all; then the tables, the counts and the aggregates are what they have to be."""
         self.rig.archive_all(self.dataset)
         account = self.rig.account(self.dataset)
-        assert {one: getattr(account, one) for one in COUNTS} == {one: self.counts[one] for one in COUNTS}
+        found = Counter({one: getattr(account, one) for one in COUNTS})
+        # A value that is accepted again takes the row's place where entries between the two may still be on their way.
+        assert found["replaced"] >= self.counts["replaced"]
+        assert _decided(found) == _decided(self.counts)
         assert account.accepted == self.rig.accepted(self.dataset)
         assert account.offered == account.accepted + account.replayed
         assert account.missing == 0
@@ -108,6 +111,14 @@ class Model:
             return "quarantined"
         self.known[key] = record
         return "inserted" if before is None else "unchanged" if before == record else "replaced"
+
+
+def _decided(counts: Mapping[str, int]) -> dict[str, int]:
+    return {
+        "inserted": counts["inserted"],
+        "known before": counts["replaced"] + counts["unchanged"],
+        "quarantined": counts["quarantined"],
+    }
 
 
 def _plain(frame: pd.DataFrame) -> list[dict[Any, Any]]:
