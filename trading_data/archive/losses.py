@@ -26,13 +26,11 @@ from trading_data.intake.batch import Batch, JournalRange
 from trading_data.intake.store import BatchFile, Intake
 from trading_data.live.connection import Client
 from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, execute, find_journals, inspect, raw
-from trading_data.live.ranges import FIRST_INCARNATION, EntryRange, first_gap, gaps, joined, newest
+from trading_data.live.ranges import OF_EARLIER_RELEASES, EntryRange, first_gap, gaps, joined, newest
 
 MISSING, BATCHES = "missing", "batches"
 """What is acknowledged beside gaps, which have names: a number of entries of a journal; and what batches of a dataset noted as
 missing, up to a batch."""
-_OF_EARLIER_RELEASES = FIRST_INCARNATION + 1
-"""Incarnations up to this one were made of marks: where their ranges begin, and how many entries they had, is not known."""
 _PROBES_PER_PIPELINE = 200
 
 Known = Mapping[str, list[EntryRange]]
@@ -113,7 +111,7 @@ class Sides:
         if not ranges:
             return self.infos[name].added - self.infos[name].length
         first, end = ranges[0].incarnation, _end(ranges)
-        if first <= _OF_EARLIER_RELEASES or any(one.incarnation != first for one in ranges) or end.added is None:
+        if first <= OF_EARLIER_RELEASES or any(one.incarnation != first for one in ranges) or end.added is None:
             return None
         return max(0, end.added - self._counts[name])
 
@@ -199,14 +197,18 @@ def lost_of(client: Client, sides: Sides, tails: Mapping[str, int] | None = None
     gaps_now = [Gap(name, *hole) for name, found in sides.holes.items() for hole in found]
     held = set(_held(client, sides, [one for one in gaps_now if one.incarnation == _incarnation(current, one.journal)]))
     undecided = {one.journal for one in held}
-    missing, total = Counter[str](), 0
+    missing, total, whole = Counter[str](), 0, set[str]()
     for name in {*sides.infos, *sides.known} - undecided:
         removed = sides.removed(name)
         total += removed or 0
+        if removed == 0:
+            whole.add(name)  # every entry is counted: its gaps have held none, or what they held is back
         if (number := sides.left(name, removed)) > 0:
             missing[name] = number
     open_gaps = [
-        one for one in gaps_now if one not in held and (one.journal, one.name) not in sides.archived.acknowledged
+        one
+        for one in gaps_now
+        if one not in held and one.journal not in whole and (one.journal, one.name) not in sides.archived.acknowledged
     ]
     nowhere = Counter({name: number for name, number in behind.items() if name in current})
     return Lost(tuple(open_gaps), missing, nowhere, tuple(_notes(sides, open_gaps, missing)), total)
@@ -261,7 +263,7 @@ def _holes(ranges: Sequence[EntryRange]) -> list[Hole]:
     found: list[Hole] = []
     older: list[EntryRange] = []
     for number, parts in by_incarnation.items():
-        if number > _OF_EARLIER_RELEASES:
+        if number > OF_EARLIER_RELEASES:
             found += [(number, after, upto) for after, upto in _uncovered(older, parts[0].after)]
         found += [(number, after, upto) for after, upto in gaps(parts)]
         older += parts

@@ -1,11 +1,13 @@
 """What may leave the journals: entries that the archive has committed and that the hot window no longer needs.
 
-A journal is cut only up to the end of the range that covers it without a gap from its first entry on. The entry at that end is
-looked for by content, in the step that cuts, and stays: by it the journal is known again.
+A journal is cut only up to the end of the range that covers it without a gap from its first entry on; a gap in which the journal
+has no entry (somebody deleted them) counts for none. The entry at that end is looked for by content, in the step that cuts, and
+stays: by it the journal is known again.
 
 Belongs here: deciding how far, journal by journal, and refusing what is not proven. Does not: XTRIM (`live.journal`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -20,14 +22,16 @@ from trading_data.live.journal import (
     Cut,
     EntryId,
     JournalInfo,
+    Stretch,
     entries_at,
     entry_digest,
     find_journals,
+    first_entries,
     inspect,
     server_ms,
     trim,
 )
-from trading_data.live.ranges import EntryRange, goes_on, joined, trimmable
+from trading_data.live.ranges import EntryRange, goes_on, joined, newest, trimmable
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def trim_drained(client: Client, intake: Intake, dataset: Dataset) -> Trimmed:
 def _trim(client: Client, journals: list[str], known: Ranges, hot_window: timedelta) -> Trimmed:
     infos = inspect(client, journals)
     hot = EntryId(max(0, server_ms(client) - round(hot_window.total_seconds() * 1000)), 0)
-    proven = {name: found for name, info in infos.items() if (found := _covering(known.get(name, []), info))}
+    first = {name: found for name, info in infos.items() if (found := _covering(known.get(name, []), info))}
+    proven = _over_empty_gaps(client, first, known)
     wanted = {
         name: cut
         for name, found in proven.items()
@@ -81,3 +86,17 @@ def _covering(ranges: list[EntryRange], info: JournalInfo) -> EntryRange | None:
     """The newest incarnation's range that covers the journal from its first entry on."""
     found = joined(ranges)
     return trimmable([one for one in found if one.incarnation == found[-1].incarnation], info.first)
+
+
+def _over_empty_gaps(client: Client, proven: Mapping[str, EntryRange], known: Ranges) -> dict[str, EntryRange]:
+    """The last ranges that can be reached from these without passing an entry of the journal that is in none."""
+    reached_upto = dict(proven)
+    behind = {name: [other for other in newest(known[name]) if other.after > one.last] for name, one in proven.items()}
+    while gaps := [Stretch(name, reached_upto[name].last, left[0].after, 1) for name, left in behind.items() if left]:
+        held = first_entries(client, gaps)
+        for gap in gaps:
+            if gap.journal in held:
+                behind[gap.journal] = []
+            else:
+                reached_upto[gap.journal] = behind[gap.journal].pop(0)
+    return reached_upto

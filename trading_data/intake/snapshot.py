@@ -4,10 +4,12 @@ Belongs here: what to read, and the order of these steps. Does not: what is acco
 (`intake.drain`), the meaning of entries (`intake.entries`), producers without a journal (`intake.sample`).
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -202,7 +204,8 @@ class _Reading:
     def vanished(self, durable: Ranges) -> Iterator[JournalRange]:
         """The ends of journals that somebody else removed before they were drained: nothing to read, but to be told.
 
-        Where entries are left, the range still ends at the last of them: by that one the journal is known again.
+        Where entries are left, the range still ends at the last of them: by that one the journal is known again. What has gone is
+        not claimed, for a batch that is away may hold it: the range is an empty one at the journal's end.
         """
         for name, info in self.infos.items():
             ranges = durable.get(name, [])
@@ -213,9 +216,8 @@ class _Reading:
             if info.length and not missing:
                 continue  # it was told before
             last, anchor = (end.last, end.anchor) if info.length else (info.last, "")
-            yield JournalRange(
-                name, str(end.last), "", str(last), 0, missing, self._incarnation[name], anchor, info.added
-            )
+            after = end.last if info.added == end.added else last
+            yield JournalRange(name, str(after), "", str(last), 0, missing, self._incarnation[name], anchor, info.added)
 
     def _missing_head(self, name: str) -> EntryRange | None:
         """What has gone from the beginning of a journal and is not covered: no range of this incarnation may claim it."""
@@ -252,10 +254,25 @@ def _parts(
     ends = dict(began)
     table = to_table(dataset, block, earliest)
     cuts = cut_by_days(dataset, table)
+    found_deleted = sorted(_behind_deleted(block, began, infos))
+    if found_deleted:
+        cuts = list(pairwise(sorted({edge for cut in cuts for edge in cut} | set(found_deleted))))
     for start, stop in cuts:
         part = block if len(cuts) == 1 else block.slice(start, stop)
         ranges = tuple(_ranges(part, ends, infos))
         yield ranges, table if len(cuts) == 1 else to_table(dataset, part, earliest)
+
+
+def _behind_deleted(block: Block, began: Mapping[str, _End], infos: Mapping[str, JournalInfo]) -> Iterator[int]:
+    """Where a block is cut since entries before that one were deleted, and after what comes before it: no range may claim both."""
+    start = 0
+    for name, count in zip(block.journals, block.counts, strict=True):
+        deleted = infos[name].deleted
+        if deleted > began[name].after:
+            first = bisect_right(range(start, start + count), deleted, key=lambda at: EntryId.parse(block.id(at)))
+            if 0 < first < count:
+                yield start + first
+        start += count
 
 
 def _ranges(block: Block, ends: dict[str, _End], infos: Mapping[str, JournalInfo]) -> Iterator[JournalRange]:
@@ -271,16 +288,20 @@ def _ranges(block: Block, ends: dict[str, _End], infos: Mapping[str, JournalInfo
         if last_id == info.last and end.added is not None:
             missing = max(0, info.added - end.added - count)
         added = _added(end, last_id, count, info)
-        after = _begins(end, EntryId.parse(first), info)
+        after = _begins(end, EntryId.parse(first), info, missing)
         yield JournalRange(
             name, str(after), first.decode(), last.decode(), count, missing, end.incarnation, anchor, added
         )
         ends[name] = replace(end, after=last_id, added=added)
 
 
-def _begins(end: _End, first: EntryId, info: JournalInfo) -> EntryId:
-    """After which entry the range of a block begins: it does not claim the journal's first entries if they went before the read."""
-    return first.preceding() if info.first is not None and end.after < info.first < first else end.after
+def _begins(end: _End, first: EntryId, info: JournalInfo, missing: int) -> EntryId:
+    """After which entry the range of a block begins: before its first one, if others may have gone before they were read.
+
+    Those may be in a batch that is away; a range that claimed them would throw them away once it is back.
+    """
+    trimmed = info.first is not None and end.after < info.first < first
+    return first.preceding() if missing or trimmed or info.deleted > end.after else end.after
 
 
 def _added(end: _End, last: EntryId, count: int, info: JournalInfo) -> int | None:

@@ -15,6 +15,8 @@ from trading_data.live.journal import BEGINNING, EntryId, JournalInfo
 
 FIRST_INCARNATION = 1
 """The incarnation that ranges of releases before 0.2 belong to; later ones are milliseconds since 1970, which are larger."""
+OF_EARLIER_RELEASES = FIRST_INCARNATION + 1
+"""Incarnations up to this one were made of marks: where their ranges begin, and how many entries they had, is not known."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,13 @@ def first_gap(ranges: Sequence[EntryRange], last: EntryId) -> tuple[EntryId, Ent
 
 
 def head_is_missing(ranges: Sequence[EntryRange], info: JournalInfo) -> bool:
-    """Whether entries have gone from the beginning of a journal that its ranges (joined, of one incarnation) do not cover."""
+    """Whether entries may have gone from the beginning of a journal that its ranges (joined, of one incarnation) do not cover."""
     if info.first is None or trimmable(ranges, info.first) is not None:
         return False
     before = [one for one in ranges if one.last < info.first]
-    added = before[-1].added if before else 0
-    return added is not None and info.added - info.length > added
+    if before and before[-1].added is None:
+        return before[-1].incarnation > OF_EARLIER_RELEASES  # those left no anchor in the journals that they trimmed
+    return info.added - info.length > (before[-1].added or 0 if before else 0)
 
 
 def gaps(ranges: Sequence[EntryRange]) -> list[tuple[EntryId, EntryId]]:

@@ -167,7 +167,7 @@ def test_an_entry_that_was_deleted_out_of_the_middle_is_missed_by_count(rig: Rig
     (one,) = [one.said for one in verify(rig.client, rig.archive, rig.intake) if not one.ok]
     assert "2 entries are nowhere" in one
     rig.archive_all(METRICS)
-    assert told(rig) == (0, {JOURNAL: 2})
+    assert told(rig) == (2, {JOURNAL: 2})  # which of the two gaps held them is not known
 
 
 @pytest.mark.parametrize("drained", [True, False])

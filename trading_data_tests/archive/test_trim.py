@@ -52,6 +52,15 @@ def test_up_to_the_first_gap(rig: Rig) -> None:
     assert rig.trim(METRICS).removed == 0
 
 
+def test_over_gaps_whose_entries_somebody_deleted_up_to_one_that_holds_an_entry(rig: Rig) -> None:
+    write(rig, 1, 2, 3, 4, 5, 6, 7)
+    for after, last in ((0, 1), (2, 3), (4, 5), (6, 7)):
+        archived(rig, after, last)
+    rig.client.xdel(JOURNAL, "2000-0", "4000-0")
+    assert rig.trim(METRICS).removed == 2
+    assert left(rig) == [5, 6, 7]
+
+
 @pytest.mark.parametrize(("after", "last"), [(1, 3), (2, 4), (3, 4)])
 def test_nothing_where_the_first_entry_is_not_archived(rig: Rig, after: int, last: int) -> None:
     write(rig, 1, 2, 3, 4)

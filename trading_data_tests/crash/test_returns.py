@@ -81,6 +81,45 @@ def test_a_batch_that_is_away_after_its_journal_was_trimmed_is_told_until_it_is_
     assert rig.query("select count(*) from archive_range") == [(1,)]
 
 
+@pytest.mark.parametrize("how", ["deleted", "deleted in part", "deleted behind others", "emptied", "trimmed"])
+@pytest.mark.parametrize("archived", [True, False])
+def test_a_batch_that_is_away_while_somebody_removes_its_entries(
+    rig: Rig, tmp_path: Path, archived: bool, how: str
+) -> None:
+    """No later range claims what it did not read, so that the batch is new when it is back."""
+    if archived:
+        rig.store.record_metrics([measurement(minute=0)])
+        rig.archive_all(METRICS)
+    ids = rig.store.record_metrics([measurement(minute=minute) for minute in range(1, 4)])
+    (first,) = rig.snapshot(METRICS)
+    away = Path(shutil.move(first.file.path, tmp_path / "away"))
+    if how == "deleted":
+        rig.client.xdel("journal:metrics", *ids)
+    elif how == "deleted in part":
+        rig.client.xdel("journal:metrics", ids[1])
+    elif how == "deleted behind others":
+        rig.client.xdel("journal:metrics", *ids[1:])
+    else:
+        rig.client.xtrim("journal:metrics", maxlen=0, approximate=False)
+    if how != "emptied":
+        rig.store.record_metrics([measurement(minute=4)])
+    settle(rig, METRICS)
+    if archived:
+        assert faults(rig) in (["gaps"], ["missing"], ["gaps", "missing"])
+    shutil.move(away, first.file.path)
+    settle(rig, METRICS)
+    whole = archived + 3 + (how != "emptied")
+    assert rig.query("select count(*) from metrics_data") == [(whole,)]
+    account = rig.account(METRICS)
+    assert account.accepted == whole
+    if archived:  # else what came back is of another incarnation, and no count tells
+        assert faults(rig) == []
+    rig.store.record_metrics([measurement(minute=5)])
+    settle(rig, METRICS)
+    assert rig.trim(METRICS).left_alone == ()
+    assert rig.client.xlen("journal:metrics") == 1
+
+
 def test_a_batch_that_is_away_while_a_newer_value_of_its_key_is_archived(rig: Rig, tmp_path: Path) -> None:
     rig.store.record_metrics([measurement(value=1.0)])
     (first,) = rig.snapshot(METRICS)

@@ -173,7 +173,8 @@ def test_how_many_entries_were_added_behind_the_range_has_to_agree(journal: Jour
         ([part(0, 5, added=1)], JournalInfo(at(9), 5, 6, at(5)), False),  # its first entry is covered
         ([part(0, 4, added=1)], JournalInfo(at(9), 5, 6, at(5)), False),  # the one that is gone is covered
         ([part(0, 4, added=1)], JournalInfo(at(9), 5, 7, at(5)), True),
-        ([part(0, 4)], JournalInfo(at(9), 5, 7, at(5)), False),  # how many there were is not known
+        ([part(0, 4)], JournalInfo(at(9), 5, 7, at(5)), True),  # how many there were is not known
+        ([part(0, 4, incarnation=2)], JournalInfo(at(9), 5, 7, at(5)), False),  # of an earlier release
         ([part(6, 9, added=7)], JournalInfo(at(9), 5, 6, at(5)), True),
         ([part(0, 2, added=1), part(3, 4, added=3)], JournalInfo(at(9), 5, 9, at(5)), True),
         ([part(0, 2, added=1), part(3, 4, added=4)], JournalInfo(at(9), 5, 9, at(5)), False),
