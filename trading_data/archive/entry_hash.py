@@ -18,7 +18,7 @@ from trading_data.archive.versions import encoded
 from trading_data.datasets.declaration import Dataset
 
 Hashes = np.ndarray[Any, np.dtype[np.uint32]]
-_Words = np.ndarray[Any, np.dtype[np.uint64]]
+WideHashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 _START = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -27,15 +27,20 @@ _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 def entry_hashes(dataset: Dataset, rows: pa.Table) -> Hashes:
     """The hash of each row: of its entry id (`_ms`, `_seq`) and its values. Does not change from release to release."""
+    return (wide_hashes(dataset, rows) >> np.uint64(32)).astype("<u4")
+
+
+def wide_hashes(dataset: Dataset, rows: pa.Table) -> WideHashes:
+    """The same in eight bytes, by which entries of many batches can be told apart."""
     out = np.full(rows.num_rows, _START, dtype=np.uint64)
     for name in ("_ms", "_seq"):
         out = _mixed(out, rows[name].to_numpy())
     for column in dataset.columns:
         out = _mixed(out, _numbers(rows[column.name], column.type))
-    return (out >> np.uint64(32)).astype("<u4")
+    return out
 
 
-def _mixed(hashes: _Words, values: _Words) -> _Words:
+def _mixed(hashes: WideHashes, values: WideHashes) -> WideHashes:
     with np.errstate(over="ignore"):
         out = (hashes ^ values) + _START
         out = (out ^ (out >> np.uint64(30))) * _MULTIPLIERS[0]
@@ -43,14 +48,14 @@ def _mixed(hashes: _Words, values: _Words) -> _Words:
     return out ^ (out >> np.uint64(31))
 
 
-def _numbers(column: pa.ChunkedArray, kind: str) -> _Words:
+def _numbers(column: pa.ChunkedArray, kind: str) -> WideHashes:
     if kind == "float":
-        floats: _Words = (column.to_numpy() + 0.0).view(np.uint64)  # of both zeros the same
+        floats: WideHashes = (column.to_numpy() + 0.0).view(np.uint64)  # of both zeros the same
         return floats
     if kind == "time":
-        times: _Words = column.cast(pa.int64()).to_numpy().view(np.uint64)
+        times: WideHashes = column.cast(pa.int64()).to_numpy().view(np.uint64)
         return times
     texts = encoded(column)
     digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.dictionary.to_pylist()]
-    found: _Words = np.frombuffer(b"".join(digests), "<u8")[texts.indices.to_numpy()]
+    found: WideHashes = np.frombuffer(b"".join(digests), "<u8")[texts.indices.to_numpy()]
     return found

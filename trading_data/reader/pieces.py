@@ -1,17 +1,22 @@
 """What waits, in the order in which it will be loaded, without what the archive has.
 
-Belongs here: which entries the archive has already. Does not: reading (`waiting`), and what becomes of several rows of one key
-(`union`).
+Belongs here: which entries the archive has already, and which are in a journal and a batch. Does not: reading (`waiting`), and
+what becomes of several rows of one key (`union`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import Acceptance, bounds_of, microseconds_of
-from trading_data.archive.known import ArchivedEntries
+from trading_data.archive.entry_hash import wide_hashes
+from trading_data.archive.known import ArchivedEntries, inside_ranges
 from trading_data.archive.order import Accepted
+from trading_data.archive.rejects import ledger_name
+from trading_data.live.ranges import by_journal
 from trading_data.reader.archived import Range
 from trading_data.reader.books import Books
 from trading_data.reader.waiting import NOT_KNOWN, Held, Waiting
@@ -53,9 +58,36 @@ def pieces(waiting: Waiting, cursor: Cursor | None, books: Books | None, one: Ra
 
     All that is held where the archive cannot be asked (`books` None).
     """
-    files = [held for file, held in waiting.files.items() if books is None or file.content_hash not in books.loaded]
-    found = [_not_archived(held.of(one), cursor, books) for held in [*files, *waiting.live]]
+    files = [
+        held.of(one) for file, held in waiting.files.items() if books is None or file.content_hash not in books.loaded
+    ]
+    anew = _made_anew(files)
+    files = [
+        _not_waiting(held, files[:at]) if anew.intersection(name for name, _ in held.head.ranges) else held
+        for at, held in enumerate(files)
+    ]
+    live = [_not_waiting(held.of(one), files) for held in waiting.live]
+    found = [_not_archived(held, cursor, books) for held in [*files, *live]]
     return [Piece(held) for held in found if held.rows.num_rows]
+
+
+def _made_anew(files: Sequence[Held]) -> set[str]:
+    """The journals of which entries of several incarnations wait."""
+    numbers: dict[str, int] = {}
+    parts = (pair for held in files for pair in held.head.ranges)
+    return {name for name, part in parts if numbers.setdefault(name, part.incarnation) != part.incarnation}
+
+
+def _not_waiting(held: Held, files: Sequence[Held]) -> Held:
+    """Without the entries that a batch in front holds: once that is loaded, they are repetitions."""
+    ranges = by_journal((ledger_name(name), part) for other in files for name, part in other.head.ranges)
+    known = inside_ranges(held.head, held.rows, ranges)
+    again = np.flatnonzero(inside_ranges(held.head, held.rows, ranges, same=False) & ~known)
+    if len(again):
+        batches = [wide_hashes(other.dataset, other.rows) for other in files if other.head.origin == "journal"]
+        hashes = wide_hashes(held.dataset, held.rows.take(pa.array(again)))
+        known[again] = np.isin(hashes, np.concatenate(batches))
+    return held.without(known) if known.any() else held
 
 
 def _not_archived(held: Held, cursor: Cursor | None, books: Books | None) -> Held:

@@ -59,6 +59,12 @@ class _Parts:
         part = int(self.part[at])
         return self._archived[at] if part == 0 else self._waiting[part - 1].accepted(at - int(self._starts[part]))
 
+    def before(self, at: int, journal: str) -> list[EntryRange]:
+        """The ranges of a journal that will be archived before a row is: those of the batches in front of the row's."""
+        batches = (piece.held for piece in self._waiting[: max(0, int(self.part[at]) - 1)])
+        pairs = (pair for held in batches if not held.live for pair in held.head.ranges)
+        return [one for name, one in pairs if ledger_name(name) == journal]
+
 
 def _chosen(dataset: Dataset, whole: pa.Table, parts: _Parts, ranges: Ranges) -> Indices:
     """The positions of the rows that are shown, in the order of their keys."""
@@ -91,8 +97,9 @@ def _winners(dataset: Dataset, whole: pa.Table, by_key: tuple[Indices, Mask], pa
         if place == 0 or key != keys[place - 1]:
             shown = place
         elif days[place] == days[shown] and ranks[place] <= ranks[shown]:
-            archived = ranges(ledger_name(dataset.journal_of(subjects[place])))
-            if ranks[place] < ranks[shown] or _is_newer(parts, int(rows[place]), int(rows[shown]), archived):
+            journal = ledger_name(dataset.journal_of(subjects[place]))
+            known = [*ranges(journal), *parts.before(int(rows[place]), journal)]
+            if ranks[place] < ranks[shown] or _is_newer(parts, int(rows[place]), int(rows[shown]), known):
                 shown = place
         winners[key] = rows[shown]
     return winners

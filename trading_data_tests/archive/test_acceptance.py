@@ -100,6 +100,16 @@ def test_an_entry_of_a_newer_incarnation_wins_by_no_moment(rig: Rig) -> None:
     assert shown(rig) == [2.0]
 
 
+def test_a_reader_has_the_order_of_the_load_while_batches_wait(rig: Rig) -> None:
+    entry(rig, 5000, 1.0)
+    rig.snapshot(METRICS)
+    rig.client.delete(JOURNAL)
+    entry(rig, 3000, 2.0)
+    for step in (lambda: None, lambda: rig.snapshot(METRICS), lambda: rig.load(METRICS)):
+        step()
+        assert rig.reader.metrics(None, MOMENT, END)["value"].tolist() == [2.0]
+
+
 def test_a_retried_entry_was_accepted_when_it_came_and_not_when_its_batch_ended(rig: Rig) -> None:
     """Two batches of one millisecond: the rejected entry came before the row."""
     rig.client.xadd(JOURNAL, {"broken": "1"}, id="1000-0")

@@ -124,6 +124,16 @@ def test_a_batch_that_waits_after_newer_ones_are_archived(rig: Rig, tmp_path: Pa
     stays(rig, METRICS, "value", [2.0, 1.0])
 
 
+def test_an_entry_in_a_batch_is_no_newer_for_being_in_its_journal_too(rig: Rig) -> None:
+    """Somebody has removed the entry that came after it, which waits in a batch."""
+    write(rig, 1, 1.0)
+    rig.snapshot(METRICS)
+    write(rig, 2, 2.0)
+    rig.snapshot(METRICS)
+    rig.client.xdel(JOURNAL, "2000-0")
+    stays(rig, METRICS, "value", [2.0])
+
+
 def test_a_journal_that_went_back_and_on(rig: Rig) -> None:
     """Of what it still holds nothing undoes what it has lost; what came since is newer than all of that."""
     write(rig, 1, 1.0)
