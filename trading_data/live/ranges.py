@@ -64,7 +64,9 @@ def goes_on(end: EntryRange, info: JournalInfo, found: str | None) -> bool:
 
     It is if the entry at the end of that range stands there with the same content, or if the journal begins after it (what
     came before was trimmed). How many entries were ever added has to agree with that, as far as XINFO tells. What it does not
-    tell: as many entries as before were sent again up to the same last one, and one of those before it is another.
+    tell, because every count agrees: as many entries as before were sent again up to the same last one, and one of those before
+    it is another. Nor, where the end was trimmed (XTRIM): a journal made anew to which as many entries were added as before, and
+    from which as many were trimmed.
 
     Args:
         end: the last range of the newest known incarnation.
