@@ -161,7 +161,7 @@ def _moment(text: str, unit: str) -> str | None:
 
 
 def _in_zone(values: pa.Array, zone: str) -> pa.Array:
-    """Times without a zone as those of a zone; one that the clock showed twice or never stays as it is."""
+    """Times without a zone as those of a zone; one that the clock showed twice or never gets the zone's name, and is rejected."""
     if pa.types.is_timestamp(values.type) and values.type.tz is not None:
         return values
     try:
@@ -179,7 +179,7 @@ def _with_zone(text: str, zone: ZoneInfo) -> str | None:
     if naive.tzinfo is not None or re.search(r"\.\d{7}", text):
         return None
     offsets = {naive.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)}
-    return naive.replace(tzinfo=zone).isoformat() if len(offsets) == 1 else None
+    return naive.replace(tzinfo=zone).isoformat() if len(offsets) == 1 else f"{text}[{zone.key}]"
 
 
 def _all_within(counts: pa.Array, second: int) -> bool:

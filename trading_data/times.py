@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from numbers import Number
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from trading_data.errors import BadTime
 
@@ -23,6 +24,8 @@ _EPOCH_YEARS = (1973, 2200)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _BASIC_DAY = re.compile(r"\d{8}", re.ASCII)
 _FINER = re.compile(r"([.,]\d{6})(\d+)", re.ASCII)
+_WITH_ZONE_NAME = re.compile(r"(.{10,40}?)\[([^\]]{1,60})\]")
+"""A local time and the name of its zone, as in RFC 9557."""
 _SHOWN = 60
 
 
@@ -55,7 +58,7 @@ def moment(value: object, what: str = "time") -> datetime:
         raise _count(f"{value:#x}" if isinstance(value, int) and value.bit_length() > 256 else str(value), what)
     raise BadTime(
         "not a time",
-        f"{what} must be an aware datetime or ISO 8601 with a zone, such as {_EXAMPLE}, not {_show(value)}",
+        f"{what} {_show(value)} is not an aware datetime and not ISO 8601 with a zone: write it as {_EXAMPLE}",
     )
 
 
@@ -110,7 +113,7 @@ def _of_datetime64(value: object, what: str) -> date | None:
 def _day(value: object) -> date | None:
     """The day that a value is, without a time of day; None where it is none."""
     if type(value).__name__ == "datetime64":
-        value = value.item()  # type: ignore[attr-defined]
+        value = str(value)  # of a month or a year its first day, otherwise
     if isinstance(value, str):
         try:
             return date.fromisoformat(value)
@@ -122,6 +125,8 @@ def _day(value: object) -> date | None:
 def _of_text(text: str, what: str) -> datetime:
     if _NUMBER.fullmatch(text) and not _BASIC_DAY.fullmatch(text):
         raise _count(text, what)
+    if named := _WITH_ZONE_NAME.fullmatch(text):
+        raise _by_zone_name(named, what)
     if any(set(rest) != {"0"} for _, rest in _FINER.findall(text)):
         raise _too_fine(text, what)
     # What is behind the microsecond is cut off by Python without a word, so it is taken away here, where it is zeros.
@@ -129,7 +134,7 @@ def _of_text(text: str, what: str) -> datetime:
         found = datetime.fromisoformat(_FINER.sub(r"\1", text))
     except ValueError:
         raise BadTime(
-            "not a time", f"{what} must be ISO 8601 with a zone, such as {_EXAMPLE}, not {_show(text)}"
+            "not a time", f"{what} {_show(text)} is not an ISO 8601 time with a zone: write it as {_EXAMPLE}"
         ) from None
     if found.tzinfo is None and _day(text) is not None:
         raise _day_alone(text, what)
@@ -161,6 +166,24 @@ def _day_alone(text: str, what: str) -> BadTime:
         "no zone",
         f"{what} {text} is a day, and has neither a time nor a zone: write {text}T00:00:00Z for its midnight in UTC",
     )
+
+
+def _by_zone_name(found: re.Match[str], what: str) -> BadTime:
+    """A local time says which moment it is only with its offset: clocks show an hour twice, and leave one out."""
+    text, zone = found.groups()
+    try:
+        local = datetime.fromisoformat(text).replace(tzinfo=None)
+        moments = [local.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1)]
+        offsets = sorted({moment.isoformat() for moment in moments})
+    except (ValueError, OverflowError, OSError, ZoneInfoNotFoundError):
+        return BadTime(
+            "not a time", f"{what} {_show(found[0])} is not an ISO 8601 time with a zone: write it as {_EXAMPLE}"
+        )
+    times = "is a local time"
+    if len(offsets) > 1:
+        back = moments[0].astimezone(UTC).astimezone(moments[0].tzinfo).replace(tzinfo=None)
+        times = "was shown twice by the clocks" if back == local else "was shown by no clock"
+    return BadTime("local time", f"{what} {text} {times} of {zone}: write it with its offset, {' or '.join(offsets)}")
 
 
 def _too_fine(text: str, what: str) -> BadTime:

@@ -55,6 +55,27 @@ def test_what_is_refused_says_how_to_write_it_and_that_is_taken(value: Any, kind
     assert moment(advised[-1]).tzinfo is UTC
 
 
+@pytest.mark.parametrize("value", [np.datetime64("2024-01"), np.datetime64("2024"), "2024-01"])
+def test_a_month_is_no_day(value: Any) -> None:
+    with pytest.raises(BadTime):
+        utc(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("2026-11-01T01:30:00[America/New_York]", "shown twice .* 2026-11-01T01:30:00-04:00 or 2026-11-01T01:30:00-05:00"),
+        ("2026-03-08T02:30:00[America/New_York]", "shown by no clock .* 2026-03-08T02:30:00-04:00 or 2026-03-08T02:30:00-05:00"),
+        ("2026-06-01T02:30:00[Europe/Berlin]", "is a local time of Europe/Berlin: write it with its offset, .*02:00$"),
+    ],
+)  # fmt: skip
+def test_a_local_time_is_refused_with_its_offsets(value: str, said: str) -> None:
+    with pytest.raises(BadTime, match=said) as caught:
+        moment(value)
+    for advised in re.findall(r"\d{4}-\S+[+-]\d\d:\d\d", str(caught.value)):
+        assert moment(advised).tzinfo is UTC
+
+
 @pytest.mark.parametrize("value", [pd.Timestamp("2024-01-08T14:00:00.000000001Z"), "2024-01-08T14:00:00,0000001Z"])
 def test_what_is_finer_than_a_microsecond_is_never_cut(value: Any) -> None:
     with pytest.raises(BadTime, match="round it to six digits") as caught:

@@ -36,8 +36,10 @@ _PLAIN_TEXT = re.compile(rf"[!-~]([ -~]{{0,{TEXT_BYTES - 2}}}[!-~])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cf", "Cc"})
 """Unicode's categories of blanks, separators, and format and control characters: NBSP, ZWSP and BOM are among them."""
-_BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Letters and symbols that are drawn as nothing."""
+_BLANK_LETTERS = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters, symbols and selectors of variants that are drawn as nothing."""
 _BLANK, _DELETE = 0x20, 0x7F
 _BOUNDS: tuple[tuple[str, Callable[[Any, Any], Any], str, str], ...] = (
     ("ge", operator.ge, "below", "at least"),
@@ -334,7 +336,7 @@ def _without_edges(text: str) -> str:
 
 
 def _is_invisible(letter: str) -> bool:
-    return unicodedata.category(letter) in _INVISIBLE or letter in _BLANK_LETTERS
+    return unicodedata.category(letter) in _INVISIBLE or _BLANK_LETTERS.match(letter) is not None
 
 
 def _zeros_at_end(digits: tuple[int, ...]) -> int:

@@ -17,6 +17,8 @@ from trading_data.datasets.rules import Reason, Span
 from trading_data.errors import BadInput
 
 _GETTERS = {kind: attrgetter(*(field.name for field in fields(kind))) for kind in (Bar, Fill, Measurement)}
+_ROWS_OF_FRAMES = {"to_dicts": ".to_dicts()", "to_pylist": ".to_pylist()", "to_dict": '.to_dict("records")'}
+"""Methods that Polars, Arrow and pandas have, and how each gives the rows of a frame."""
 _NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Bar, Fill, Measurement)}
 
 
@@ -26,10 +28,10 @@ def checked_records(dataset: Dataset, records: Iterable[object], span: Span) -> 
     Most batches are of one kind of record and of plain values, which a glance at each column tells; others are looked at
     record by record.
     """
-    if isinstance(records, Mapping) or not isinstance(records, Iterable):
+    advice = _not_a_list(records)
+    if advice is not None:
         raise BadInput(
-            f"{dataset.title} are given as a list of records, not as a {type(records).__name__}: put it into a list; "
-            "nothing was written"
+            f"{dataset.title} are given as a list of records, not as a {type(records).__name__}: {advice}; nothing was written"
         )
     batch = list(records)
     values = _columns(dataset, batch)
@@ -55,6 +57,20 @@ def checked_fields(dataset: Dataset, record: object, at: int, span: Span) -> dic
     return {name: codec.plain(value) for name, value in typed.items()}
 
 
+def _not_a_list(records: object) -> str | None:
+    """What to do with something that is no list of records; None where it is one, or another iterable of them.
+
+    A frame of pandas is iterable, too: what it gives are the names of its columns.
+    """
+    if hasattr(records, "columns"):
+        for method, call in _ROWS_OF_FRAMES.items():
+            if hasattr(records, method):
+                return f"give its rows as mappings, by {call}"
+    if isinstance(records, Mapping | str | bytes) or type(records) in _GETTERS or not isinstance(records, Iterable):
+        return "put it into a list"
+    return None
+
+
 def _values(dataset: Dataset, record: object, where: str) -> Mapping[str, object]:
     """The values by column, of exactly the dataset's columns."""
     kind = type(record)
@@ -64,7 +80,7 @@ def _values(dataset: Dataset, record: object, where: str) -> Mapping[str, object
         values = record
     else:
         raise BadInput(
-            f"{where} is a {kind.__name__}; give a record class of trading_data or a mapping; nothing was written"
+            f"{where} is a {kind.__name__}: give a record class of trading_data or a mapping; nothing was written"
         )
     if values.keys() != dataset.column.keys():
         missing = sorted(dataset.column.keys() - values.keys())

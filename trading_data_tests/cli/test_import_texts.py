@@ -128,9 +128,9 @@ ADVISED = {
         "\n".join(f"{at},{line}" for at, line in enumerate(ISO.splitlines()))[1:], ("unknown: ''",)
     ),
     "no zone": Case(lines("%Y-%m-%dT%H:%M:%S"), ("no time zone",)),
-    "day first": Case(lines("%d.%m.%Y %H:%M:%S.000"), ("is not an ISO 8601 time|must be ISO 8601", "no time zone")),
-    "month first": Case(lines("%m/%d/%Y %H:%M"), ("is not an ISO 8601 time|must be ISO 8601", "no time zone")),
-    "am and pm": Case(lines("%m/%d/%Y %I:%M %p"), ("is not an ISO 8601 time|must be ISO 8601", "no time zone")),
+    "day first": Case(lines("%d.%m.%Y %H:%M:%S.000"), ("is not an ISO 8601 time", "no time zone")),
+    "month first": Case(lines("%m/%d/%Y %H:%M"), ("is not an ISO 8601 time", "no time zone")),
+    "am and pm": Case(lines("%m/%d/%Y %I:%M %p"), ("is not an ISO 8601 time", "no time zone")),
     "no header, semicolons": Case(
         lines("%Y%m%d %H%M%S", SHORT).replace(",", ";"),
         ("unknown: '20261120 150000;", "unknown: '20261120 150000'", "missing: 'symbol'", "no time zone"),
@@ -188,7 +188,16 @@ CORRECTED = {
         lines("%Y-%m-%dT%H:%M:%S.000000001Z"), ("finer than a microsecond",), corrected=lines("%Y-%m-%dT%H:%M:%S.000000Z")
     ),
     "an hour that was there twice": Case(
-        lines("2026-11-01T01:30:00"), ("no time zone",), options=("--zone", "America/New_York"), corrected=ISO
+        lines("2026-11-01T01:30:00"),
+        (r"shown twice by the clocks of America/New_York: write it with its offset, 2026-11-01T01:30:00-04:00 or ",),
+        options=("--zone", "America/New_York"),
+        corrected=ISO,
+    ),
+    "an hour that never was": Case(
+        lines("2026-03-08T02:30:00"),
+        ("was shown by no clock of America/New_York: write it with its offset",),
+        options=("--zone", "America/New_York"),
+        corrected=ISO,
     ),
     "an unknown zone": Case(
         lines("%Y-%m-%dT%H:%M:%S"), ("there is no zone 'EDT'",), options=("--zone", "EDT"), more=("--zone", "UTC"), code=2

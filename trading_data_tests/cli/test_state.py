@@ -120,7 +120,7 @@ def test_a_damaged_one_is_named_and_the_one_before_shown(home: Path, show: Show)
         (["--at", AT], 1, "there is no state from before 2026-11-20 15:00:00.000000Z"),
         (["--at", AT], 1, "the oldest is of 2026-11-20 15:00:00.000000Z"),
         (["--at", "2026-11-20T15:00:00"], 1, "--at 2026-11-20T15:00:00 has no time zone"),
-        (["--at", "noon"], 1, "--at must be ISO 8601 with a zone"),
+        (["--at", "noon"], 1, "--at 'noon' is not an ISO 8601 time with a zone"),
         (["--format", "csv"], 2, "is not one of"),
     ],
 )

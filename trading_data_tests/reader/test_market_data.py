@@ -76,7 +76,7 @@ def test_metrics_by_the_hour(rig: Rig) -> None:
     [
         ("2026-11-20", "2026-11-19", "raw", "is after end"),
         ("2026-11-20T10:00:00", "2026-11-21", "raw", "has no time zone"),
-        ("soon", "2026-11-21", "raw", "must be ISO 8601"),
+        ("soon", "2026-11-21", "raw", "is not an ISO 8601 time"),
         ("2026-11-20", "2026-11-21", "2m", "has no interval '2m'; there are raw, 5m, 1h, 1d"),
     ],
 )
