@@ -1,4 +1,4 @@
--- Bars that look wrong rather than are wrong, by kind: how many, and the first of each. The neighbour is the bar before it of
+-- Bars that look wrong rather than are wrong, by kind: how many, the first of each, and their UTC days. The neighbour is the bar before it of
 -- the same symbol; a ratio says something only of prices above zero.
 with seen as (
     select {subject} as subject, {time} as moment, open, high, low, close, volume, batch_id,
@@ -6,7 +6,8 @@ with seen as (
     from {table}
     where {time} >= %(start)s and {time} < %(end)s
 )
-select kind, count(*), min(moment), (array_agg(subject order by moment, subject))[1]
+select kind, count(*), min(moment), (array_agg(subject order by moment, subject))[1],
+       array_agg(distinct (moment at time zone 'UTC')::date)
 from seen
 cross join lateral (values
     ('open or close outside high and low', open not between low and high or close not between low and high),

@@ -18,12 +18,13 @@ TIMES = 50
 
 @dataclass(frozen=True)
 class OddValues:
-    """Rows of one kind: how many, and symbol and moment (UTC) of the first."""
+    """Rows of one kind: how many, symbol and moment (UTC) of the first, and their UTC days."""
 
     kind: str
     rows: int
     subject: str
     moment: datetime
+    days: frozenset[date] = frozenset()
 
     def said(self) -> str:
         """For people: the first of them, and how it is shown."""
@@ -51,9 +52,9 @@ def odd_values(
         with archive.transaction() as cursor:
             cursor.execute(statement("odd_values", **names_of(dataset)), values)
             rows = cursor.fetchall()
-        for kind, count, moment, subject in rows:
+        for kind, count, moment, subject, odd_days in rows:
             known = found.get(kind, OddValues(kind, 0, subject, moment))
-            found[kind] = OddValues(kind, known.rows + count, known.subject, known.moment)
+            found[kind] = OddValues(kind, known.rows + count, known.subject, known.moment, known.days.union(odd_days))
     return [found[kind] for kind in sorted(found)]
 
 

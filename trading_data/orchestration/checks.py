@@ -11,10 +11,10 @@ from trading_data.aggregates.compare import differences
 from trading_data.aggregates.refresh import waiting
 from trading_data.archive import accounts
 from trading_data.archive.losses import confirmed_lost
-from trading_data.archive.odd_values import odd_values
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.live.strange import keys_of, wrong_types
+from trading_data.orchestration import plausible
 from trading_data.orchestration.assets.state import STATE, state_as_declared
 from trading_data.orchestration.drift import CHECK, check_drift
 from trading_data.orchestration.health_checks import FRESH, fresh_description, fresh_result
@@ -31,7 +31,6 @@ from trading_data.orchestration.verdicts import (
     keys_as_declared,
     nothing_missing,
     nothing_quarantined,
-    values_are_plausible,
 )
 from trading_data.state.take import take_state
 from trading_data.times import DAY, day_start, now
@@ -90,16 +89,16 @@ def _plausible(dataset: Dataset) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=dataset.table,
         name=PLAUSIBLE,
-        description="No row of the days of a run, or of the last seven days, looks wrong: open or close outside high and low, "
-        "a price many times its neighbour's, and so on.",
+        description="No row looks wrong: open or close outside high and low, a price many times its neighbour's, and so on. "
+        "Looked at are the days of a run, or the last seven, and those on which rows looked wrong before.",
     )
-    def plausible(archive: ArchiveTier) -> dg.AssetCheckResult:
+    def values(context: dg.AssetCheckExecutionContext, archive: ArchiveTier) -> dg.AssetCheckResult:
         today = now().date()
         with one_clear_line(), archive.connect() as database:
             days = [today - at * DAY for at in range(_COMPARED_DAYS)]
-            return values_are_plausible(dataset, odd_values(database, dataset, days))
+            return plausible.by_itself(context.instance, database, dataset, days)
 
-    return plausible
+    return values
 
 
 def _equals(dataset: Dataset, aggregate: Aggregate) -> dg.AssetChecksDefinition:

@@ -20,6 +20,8 @@ from trading_data.orchestration.metadata import SHOWN
 
 QUARANTINED, MISSING, BALANCE = "nothing_quarantined", "nothing_missing", "accounts_balance"
 EQUAL, DECLARED_KEYS, PLAUSIBLE = "equals_raw", "keys_as_declared", "values_are_plausible"
+ODD_DAYS = "days"
+"""The metadata of `values_are_plausible` in which it keeps the UTC days that have rows that look wrong."""
 _DIFFERENCES = 10
 
 
@@ -66,18 +68,28 @@ def accounts_balance(dataset: Dataset, finding: Finding) -> dg.AssetCheckResult:
     )
 
 
-def values_are_plausible(dataset: Dataset, found: Sequence[OddValues]) -> dg.AssetCheckResult:
-    """Whether rows look wrong that break no rule."""
-    said = "; ".join(one.said() for one in found)
+def values_are_plausible(
+    dataset: Dataset, found: Sequence[OddValues], known: Sequence[date] = ()
+) -> dg.AssetCheckResult:
+    """Whether rows look wrong that break no rule; `known` are days, in order, of which that is known and unchanged."""
+    parts = [one.said() for one in found]
+    if known:
+        parts.append(f"{len(known):,} more days with such rows, {known[0]} to {known[-1]}")
+    said = "; ".join(parts)
     return dg.AssetCheckResult(
         asset_key=dataset.table,
         check_name=PLAUSIBLE,
-        passed=not found,
+        passed=not parts,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{said}. They are archived as they came: if they are wrong, import right ones, which take their place"
-        if found
+        if parts
         else "No row looks wrong.",
-        metadata={one.kind: one.rows for one in found},
+        metadata={
+            **{one.kind: one.rows for one in found},
+            ODD_DAYS: dg.MetadataValue.json(
+                sorted({str(day) for day in known}.union(*(map(str, one.days) for one in found)))
+            ),
+        },
     )
 
 

@@ -12,11 +12,14 @@ from click.testing import CliRunner
 from trading_data import Bar
 from trading_data.cli.main import group
 from trading_data.datasets import DATASETS, PRICE, TRADE
+from trading_data.orchestration.build import build_defs
+from trading_data.orchestration.findings import red_checks
 from trading_data.orchestration.health_checks import FRESH
 from trading_data.times import day_start, now
 from trading_data_tests.orchestration.ticks import checks, failure, materializations, run_archive, tick, today
 from trading_data_tests.rig import Rig, bar, fill, measurement, refuse
 
+OLD = datetime(2024, 1, 8, 15, tzinfo=UTC)
 DAYS = 30 if os.environ.get("TRADING_DATA_TEST_FULL") else 8
 
 
@@ -103,6 +106,47 @@ def test_rejected_entries_turn_a_check_yellow_and_the_rest_passes(rig: Rig, inst
     passed, said = found["trade_data", "nothing_quarantined"]
     assert not passed
     assert "1 another day" in str(said)
+
+
+def test_what_looks_wrong_is_told_while_it_is_in_the_table(rig: Rig, instance: dg.DagsterInstance) -> None:
+    key = dg.AssetCheckKey(dg.AssetKey("price_data"), "values_are_plausible")
+    job = dg.define_asset_job("alone", selection=dg.AssetSelection.checks(key))
+    alone = dg.Definitions.merge(build_defs(), dg.Definitions(jobs=[job])).resolve_job_def("alone")
+
+    def told() -> list[tuple[str, str, str]]:
+        return [(one.key, one.severity, one.command) for one in red_checks(instance, [key])]
+
+    def executed() -> tuple[bool, str]:
+        (one,) = alone.execute_in_process(instance=instance).get_asset_check_evaluations()
+        assert one.severity == dg.AssetCheckSeverity.WARN
+        return one.passed, str(one.description)
+
+    red = ("check.price_data.values_are_plausible", "warn")
+    rig.store.record_prices(
+        [bar("A", close=50.0, timestamp=OLD), bar("B", close=50.0, timestamp=OLD + timedelta(days=40))]
+    )
+    assert run_archive(instance).success
+    assert told() == [
+        (*red, f"trading-data query prices A --start {OLD:%Y-%m-%d} --end {OLD + timedelta(days=1):%Y-%m-%d}")
+    ]
+    passed, said = executed()
+    assert not passed
+    assert "open or close outside high and low: 2 rows" in said
+    for _ in range(2):
+        rig.store.record_prices(bars_of_today())
+        assert run_archive(instance).success
+        assert [one[:2] for one in told()] == [red]
+        assert not executed()[0]
+    rig.store.record_prices([bar("A", timestamp=OLD)])
+    assert run_archive(instance).success
+    assert [one[:2] for one in told()] == [red]
+    passed, said = executed()
+    assert not passed
+    assert ": 1 rows, the first B at " in said
+    rig.store.record_prices([bar("B", timestamp=OLD + timedelta(days=40))])
+    assert run_archive(instance).success
+    assert told() == []
+    assert executed() == (True, "No row looks wrong.")
 
 
 def test_what_an_earlier_release_refused_is_loaded(rig: Rig, instance: dg.DagsterInstance) -> None:

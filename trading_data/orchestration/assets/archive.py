@@ -17,7 +17,6 @@ from trading_data.archive.handled import Handled, handled_days
 from trading_data.archive.load import load_pending
 from trading_data.archive.loaded import COUNTS, Loaded
 from trading_data.archive.losses import confirmed_lost
-from trading_data.archive.odd_values import odd_values
 from trading_data.archive.quarantine import retry_what_is_taken_now
 from trading_data.archive.trim import trim_archived
 from trading_data.datasets import HISTORY
@@ -25,6 +24,7 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.first_day import move_back
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
+from trading_data.orchestration import plausible
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.day_metadata import day_figures, day_page
 from trading_data.orchestration.drift import check_drift
@@ -38,7 +38,6 @@ from trading_data.orchestration.verdicts import (
     balance_of,
     nothing_missing,
     nothing_quarantined,
-    values_are_plausible,
 )
 from trading_data.settings import Settings
 from trading_data.times import now
@@ -104,11 +103,7 @@ def load(
             nothing_missing(dataset, confirmed_lost(client, database, store, dataset)),
             accounts_balance(dataset, balance_of(dataset, verdicts)),
             check_drift(database, context.instance, dataset),
-            *(
-                [values_are_plausible(dataset, odd_values(database, dataset, sorted(days)))]
-                if dataset.odd_values
-                else []
-            ),
+            *([plausible.after_load(context.instance, database, dataset, days)] if dataset.odd_values else []),
         ],
     )
     yield from news(context.instance, [fresh_result(database, dataset, now())], words=False)

@@ -1,0 +1,45 @@
+"""The check that no row looks wrong: it stays red while such a row is in the table, whichever days a run is about.
+
+A verdict names its days, and the next one begins with them. A run looks at its own days and at the first of those; the others
+cannot have changed, since rows change by loads alone, and a load's days are its run's own. "Execute" looks at all of them.
+
+Belongs here: which days are looked at. Does not: what looks wrong (`archive.odd_values`), and the verdict (`verdicts`).
+"""
+
+from collections.abc import Collection
+from datetime import date
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from trading_data.archive.accounts import chunk_days
+from trading_data.archive.database import Archive
+from trading_data.archive.odd_values import odd_values
+from trading_data.datasets.declaration import Dataset
+from trading_data.orchestration.verdicts import ODD_DAYS, PLAUSIBLE, values_are_plausible
+
+_VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+
+
+def after_load(
+    instance: dg.DagsterInstance, database: Archive, dataset: Dataset, days: Collection[date]
+) -> dg.AssetCheckResult:
+    """The verdict of a run that is about some UTC days."""
+    known = sorted(_odd_days(instance, dataset).intersection(chunk_days(database, dataset)).difference(days))
+    return values_are_plausible(dataset, odd_values(database, dataset, {*days, *known[:1]}), known[1:])
+
+
+def by_itself(
+    instance: dg.DagsterInstance, database: Archive, dataset: Dataset, days: Collection[date]
+) -> dg.AssetCheckResult:
+    """The verdict on some UTC days and on all that were odd when last looked at."""
+    return values_are_plausible(dataset, odd_values(database, dataset, {*days, *_odd_days(instance, dataset)}))
+
+
+def _odd_days(instance: dg.DagsterInstance, dataset: Dataset) -> set[date]:
+    """The days of the last verdict; none if there is no verdict."""
+    key = dg.AssetCheckKey(dg.AssetKey(dataset.table), PLAUSIBLE)
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=_VERDICTS)
+    evaluation = records[0].evaluation if records else None
+    days = evaluation.metadata.get(ODD_DAYS) if isinstance(evaluation, dg.AssetCheckEvaluation) else None
+    return {date.fromisoformat(day) for day in days.value} if isinstance(days, dg.JsonMetadataValue) else set()  # type: ignore[union-attr]
