@@ -1,21 +1,23 @@
 """Feeds: what sends bars, fills and measurements into the live tier. `python -m trading_data.feed` runs one.
 
-Belongs here: making records (`simulated`, with `walk` and `orders`; `replay`; `alpaca`, with its stream) and sending them
-(`pump`, with `sender`).
+Belongs here: making records (`simulated`, with `walk` and `orders`; `replay`; `alpaca`, with its stream), sending them
+(`pump`, with `sender`), and the toy strategy beside the simulated ones (`desk`, with `toy`).
 Does not: how records are written (`live.store`), and anything about the archive.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 
 from trading_data.errors import BadInput
 from trading_data.feed.alpaca import AlpacaFeed
+from trading_data.feed.desk import Desk
 from trading_data.feed.minute import Minute
 from trading_data.feed.pump import pump
 from trading_data.feed.replay import EARLIEST, replay
 from trading_data.feed.sender import FeedCounts
-from trading_data.feed.simulated import SimulatedMarket, live_minutes
+from trading_data.feed.simulated import MINUTE, SimulatedMarket, live_minutes
 from trading_data.live.store import LiveStore
 from trading_data.times import DAY, now
 from trading_data.vendors.alpaca import AlpacaVendor
@@ -24,6 +26,7 @@ from trading_data.vendors.patience import Patience
 
 __all__ = [
     "FEEDS",
+    "Desk",
     "FeedCounts",
     "Minute",
     "SimulatedMarket",
@@ -36,6 +39,8 @@ __all__ = [
 
 FEEDS = ("simulated", "replay", "alpaca")
 _SYMBOLS = 50
+_BARS: Mapping[str, Any] = {"fills_per_minute": 0.0, "metrics": 1}
+"""What the market itself sends; fills and their figures are the strategy's."""
 
 
 def open_feed(
@@ -54,8 +59,9 @@ def open_feed(
 ) -> Iterator[Minute]:
     """What the feed `name` sends; hand it to `pump` with the same `pace`, and `alpaca` with None.
 
-    `simulated` at pace 1.0 follows the real clock without end; at any other pace, or with a `day`, it is that UTC day
-    (default: yesterday, so that no timestamp lies in the future) and ends. `replay` is the bars of `files`, none of
+    `simulated` at pace 1.0 follows the real clock without end, from the minute that has just ended; at any other pace, or
+    with a `day`, it is that UTC day (default: yesterday, so that no timestamp lies in the future) and ends. It has no
+    fills: those are the strategy's, see `Desk`. `replay` is the bars of `files`, none of
     them before `earliest` (aware), the first moment that the archive takes. `alpaca` are the live bars of the account
     that the environment names, until `stop` is set.
 
@@ -88,8 +94,9 @@ def open_feed(
         return iter(_alpaca(store, symbols, threading.Event() if stop is None else stop, report, earliest))
     symbols = _SYMBOLS if symbols is None else symbols
     if pace == 1.0 and day is None:
-        return live_minutes(symbols, seed, round_the_clock)
-    return iter(SimulatedMarket(symbols, day or now().date() - DAY, seed, round_the_clock=round_the_clock))
+        return live_minutes(symbols, seed, round_the_clock, begin=now() - MINUTE, **_BARS)
+    day = day or now().date() - DAY
+    return iter(SimulatedMarket(symbols, day, seed, round_the_clock=round_the_clock, **_BARS))
 
 
 def symbols_of(text: str | None) -> int | list[str] | None:

@@ -14,7 +14,7 @@ from datetime import datetime
 import click
 
 from trading_data.errors import TradingDataError
-from trading_data.feed import FEEDS, FeedCounts, Minute, open_feed, pump, symbols_of
+from trading_data.feed import FEEDS, Desk, FeedCounts, Minute, open_feed, pump, symbols_of
 from trading_data.live.store import LiveStore
 from trading_data.settings import REDIS_URL, Settings
 from trading_data.times import day_start
@@ -63,13 +63,20 @@ def main(
             stop=stop,
             report=lambda text: _say(f"{name}: {text}"),
         )
-        _run(store, minutes, speed, name, stop)
+        _run(store, minutes, speed, name, stop, seed if kind == "simulated" else None)
     except TradingDataError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
 
 
-def _run(store: LiveStore, minutes: Iterable[Minute], pace: float | None, name: str, stop: threading.Event) -> None:
+def _run(
+    store: LiveStore,
+    minutes: Iterable[Minute],
+    pace: float | None,
+    name: str,
+    stop: threading.Event,
+    strategy_seed: int | None,
+) -> None:
     counts = FeedCounts()
 
     def on_signal(*_: object) -> None:
@@ -84,7 +91,11 @@ def _run(store: LiveStore, minutes: Iterable[Minute], pace: float | None, name: 
     with ThreadPoolExecutor(1) as pool:
         _say(f"{name}: begins")
         told = _narrated(minutes, counts, name)
-        pool.submit(pump, store, told, pace=pace, stop=stop, report=report, counts=counts).result()
+        desk = None if strategy_seed is None else Desk(store, strategy_seed, counts, report)
+        then = None if desk is None else desk.minute
+        pool.submit(pump, store, told, pace=pace, stop=stop, report=report, counts=counts, then=then).result()
+        if desk is not None:
+            desk.close()
     store.close()
     _say(f"{name}: {'stopped' if stop.is_set() else 'ended'}: {counts}")
 

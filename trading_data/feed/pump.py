@@ -52,6 +52,7 @@ def pump(
     report: Callable[[str], None],
     clock: Clock | None = None,
     counts: FeedCounts | None = None,
+    then: Callable[[Minute], None] | None = None,
 ) -> FeedCounts:
     """Send `minutes` in order until they end or `stop` is set; what the live tier does not take is sent again.
 
@@ -59,12 +60,13 @@ def pump(
         store: where to.
         minutes: what to send.
         pace: None: as fast as it goes. Else simulated seconds a second: at 1.0 a minute takes 60 seconds, at 60 one; a
-            gap of more than a minute counts as a minute. At 1.0 with a first `at` in the future the market is live:
-            nothing is sent before its `at` on the clock, and what an outage held up follows at once.
+            gap of more than a minute counts as a minute. At 1.0 with a first `at` in the future, or less than a minute
+            ago, the market is live: nothing is sent before its `at` on the clock, and what an outage held up follows at once.
         stop: looked at between minutes and while waiting. A minute begun is finished, if the live tier takes it.
         report: takes one line when the live tier begins not to take records, and one when that is over.
         clock: default the machine's.
         counts: counted on in place, so that others can read it meanwhile; default a new one.
+        then: called with each minute after it was sent.
 
     Returns:
         The counts.
@@ -82,6 +84,8 @@ def pump(
             sender.send(PRICE, minute.bars)
             sender.send(TRADE, minute.fills)
             sender.send(METRICS, minute.measurements)
+        if then is not None and not stop.is_set():
+            then(minute)
         if stop.is_set():
             break
     sender.over()
@@ -94,7 +98,7 @@ def _in_time(minutes: Iterable[Minute], pace: float | None, clock: Clock, stop: 
     for minute in minutes:
         if pace is not None:
             if live is None:
-                live = pace == 1.0 and minute.at > due
+                live = pace == 1.0 and minute.at > due - _LONGEST_GAP
             else:
                 due += min(max(minute.at - previous, timedelta()), _LONGEST_GAP) / pace
             previous = minute.at

@@ -6,10 +6,12 @@ Belongs here: what is sent in which minute, and what comes late, twice or correc
 
 import heapq
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import count, repeat
 from math import fsum
+from typing import Any
 
 import numpy as np
 
@@ -98,6 +100,13 @@ class SimulatedMarket:
         """The whole day, from its first minute, with nothing left over."""
         return self.minutes()
 
+    def next_day(self) -> "SimulatedMarket":
+        """The same market on the day after."""
+        other = copy(self)
+        other.day = self.day + DAY
+        other._gauges = replace(self._gauges, day=other.day)
+        return other
+
     def minutes(self, begin: datetime | None = None, delayed: Delayed | None = None) -> Iterator[Minute]:
         """The day's minutes from `begin` (aware; None: the first) on.
 
@@ -150,27 +159,33 @@ class SimulatedMarket:
 
 
 def live_minutes(
-    symbols: int | Sequence[str], seed: int, round_the_clock: bool = True, *, begin: datetime | None = None
+    symbols: int | Sequence[str],
+    seed: int,
+    round_the_clock: bool = True,
+    *,
+    begin: datetime | None = None,
+    **options: Any,
 ) -> Iterator[Minute]:
     """The simulated market that follows the real clock, without end: from the current minute over midnight, day by day.
 
     The first `Minute.at` is the end of the minute in which `begin` (aware; None: now) lies. Nobody waits here: send
     each one when its `at` has come, as `pump` does at pace 1, and no timestamp lies in the future. Started again, it
-    tells the same of the same minutes. Late records of one day arrive on the next.
+    tells the same of the same minutes. Late records of one day arrive on the next. `options` are those of
+    `SimulatedMarket`.
 
     Raises:
         BadInput: as `SimulatedMarket`.
     """
     begin = floor(now() if begin is None else begin, MINUTE)
-    first = SimulatedMarket(symbols, begin.date(), seed, round_the_clock=round_the_clock)
-    return _days(first, begin, round_the_clock)
+    first = SimulatedMarket(symbols, begin.date(), seed, round_the_clock=round_the_clock, **options)
+    return _days(first, begin)
 
 
-def _days(market: SimulatedMarket, begin: datetime, round_the_clock: bool) -> Iterator[Minute]:
+def _days(market: SimulatedMarket, begin: datetime) -> Iterator[Minute]:
     delayed = Delayed()
     while True:
         yield from market.minutes(begin, delayed)
-        market = SimulatedMarket(market.symbols, market.day + DAY, market.seed, round_the_clock=round_the_clock)
+        market = market.next_day()
 
 
 def _lateness(draw: float) -> timedelta:

@@ -37,6 +37,7 @@ class Stream(IntEnum):
     FATE = 2
     ORDER = 3
     METRIC = 4
+    NEWS = 5
 
 
 def tickers(count: int) -> list[str]:
