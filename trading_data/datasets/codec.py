@@ -231,6 +231,8 @@ def _not_a_number(name: str, text: str) -> Reason:
             "not finite",
             f"{name} is {text.strip().lower()}, not a finite number: leave the record out where there is none",
         )
+    if not text.strip():
+        return Reason("missing field", f"{name} is empty: give it, or leave the record out where there is none")
     return Reason("not a number", f"{name} {shown(text)} is not a number: write it in plain decimal, such as 1234.5")
 
 

@@ -47,7 +47,7 @@ def check(dataset: Dataset, entries: list[dict[str, Any]]) -> Checked:
     ("field", "value", "kind"),
     [
         ("open", "ten", "not a number"),
-        ("open", "", "not a number"),
+        ("open", "", "missing field"),
         ("open", "1,5", "not a number"),
         ("open", "0x10", "not a number"),
         ("open", "nan", "not finite"),

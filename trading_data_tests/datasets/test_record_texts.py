@@ -73,6 +73,7 @@ CASES = {
     "number of another type": Case(PRICE, "open", date(2024, 1, 8), "which is no number: give a number", 11.0),
     "exact number of another type": Case(TRADE, "price", True, "which is no number: give a Decimal", Decimal(1)),
     "text that is no number": Case(PRICE, "open", "1,5", "is not a number: write it in plain decimal", "11.5"),
+    "empty text for a number": Case(PRICE, "open", "", "open is empty: give it, or leave the record out", "11.5"),
     "text that says NaN": Case(TRADE, "price", "nan", "is nan, not a finite number", "1.5"),
     "NaN": Case(METRICS, "value", float("nan"), "is nan, not a finite number: leave the record out", 1.5),
     "an integer beyond doubles": Case(METRICS, "value", 10**400, "is not a finite number: correct it", 10),
