@@ -88,6 +88,14 @@ def account(archive: Archive, dataset: Dataset, origin: str | None = None, run: 
         return Account(batches, offered, inserted, replaced, unchanged, quarantined, replayed, missing, newest)
 
 
+def loading_runs(archive: Archive) -> int:
+    """How many runs have loaded a batch."""
+    with archive.transaction(snapshot=True) as cursor:
+        cursor.execute("select count(distinct load_run) from archive_ledger")
+        (count,) = cursor.fetchone() or (0,)
+        return int(count)
+
+
 def quarantine_waiting(archive: Archive, dataset: Dataset) -> dict[str, tuple[int, datetime]]:
     """What waits in quarantine: kind → how many, and since when."""
     with archive.transaction(snapshot=True) as cursor:

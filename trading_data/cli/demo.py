@@ -6,14 +6,22 @@ Belongs here: printing and the exit code. Does not: the demo (`system.demo`).
 import json
 import signal
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
 from trading_data.errors import ServerError
 from trading_data.services.process import free_port
 from trading_data.settings import Settings
-from trading_data.system.demo import Demo, Report
+from trading_data.system.demo import Demo, Progress, Report
+
+_LINE_EVERY = 5.0
 
 
 @click.command("demo")
@@ -26,7 +34,8 @@ def command(file: Path | None) -> None:
     Exits 0 only if nothing was lost.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything it started is stopped then, too
-    report = Demo(Settings.from_env(), click.echo, port=free_port()).run()
+    with progress_on(Console(highlight=False, markup=False, emoji=False)) as (say, show):
+        report = Demo(Settings.from_env(), say, show, port=free_port()).run()
     _print(report)
     if file is not None:
         file.write_text(json.dumps(report.as_json(), indent=2) + "\n")
@@ -34,6 +43,42 @@ def command(file: Path | None) -> None:
         raise ServerError(
             "entries were lost or aggregates differ; see the table above. This is a bug: please report it"
         )
+
+
+@contextmanager
+def progress_on(console: Console) -> Iterator[tuple[Callable[[str], None], Callable[[Progress], None]]]:
+    """Two functions, one for lines and one for how far it is: a bar on a terminal, else a line every five seconds."""
+    if not console.is_terminal:
+        last: tuple[str, float] = ("", 0.0)
+
+        def tell(progress: Progress) -> None:
+            nonlocal last
+            if progress.step != last[0] or time.monotonic() - last[1] >= _LINE_EVERY:
+                last = (progress.step, time.monotonic())
+                click.echo(f"  {progress}", file=console.file)
+
+        yield lambda line: click.echo(line, file=console.file), tell
+        return
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(30),
+        TextColumn("{task.fields[numbers]}"),
+        TimeElapsedColumn(),
+    ]
+    with Bars(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def draw(progress: Progress) -> None:
+            if progress.step not in tasks:
+                for done in tasks.values():
+                    bars.remove_task(done)
+                tasks.clear()
+                tasks[progress.step] = bars.add_task(progress.step, numbers="")
+            bars.update(
+                tasks[progress.step], completed=progress.done, total=progress.total or 1, numbers=progress.numbers
+            )
+
+        yield console.print, draw
 
 
 def _print(report: Report) -> None:

@@ -21,11 +21,12 @@ from trading_data.aggregates.compare import differences
 from trading_data.aggregates.refresh import waiting
 from trading_data.archive.chunks import chunks, compress, ratio
 from trading_data.archive.database import Archive
-from trading_data.archive.ledger import account
+from trading_data.archive.ledger import account, loading_runs
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import Refused, ServerError
 from trading_data.feed import FeedCounts, SimulatedMarket, pump
+from trading_data.feed.walk import SESSION
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, connect_for_archiver, live_errors
 from trading_data.live.journal import find_journals, inspect
@@ -39,6 +40,7 @@ SYMBOLS = 250
 PACE = 480.0
 LIMIT_BYTES = 14_000_000
 _SETTLE_SECONDS = 240
+_SHOW_SECONDS = 1.0
 EVERY_MINUTE = "* * * * *"
 """When the demo archives: two minutes are all of its day."""
 
@@ -68,17 +70,42 @@ class Report:
         return {**self.datasets, **others}
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far the demo is: `done` of `total` of a step; records accepted and archived so far, and runs that archived some."""
+
+    step: str
+    done: int
+    total: int
+    accepted: int
+    archived: int
+    runs: int
+
+    def __str__(self) -> str:
+        """One line."""
+        share = f"{100 * self.done // max(self.total, 1)} %"
+        return f"{self.step}: {share}, {self.numbers}"
+
+    @property
+    def numbers(self) -> str:
+        """The numbers, in words."""
+        runs = "1 run" if self.runs == 1 else f"{self.runs:,} runs"
+        return f"{self.accepted:,} rows accepted, {self.archived:,} archived in {runs}"
+
+
 class Demo:
     """One run in a home of its own, `demo` inside the given one; what an earlier demo left there is removed."""
 
-    def __init__(self, settings: Settings, say: Callable[[str], None], *, port: int) -> None:
-        """Starts nothing."""
+    def __init__(
+        self, settings: Settings, say: Callable[[str], None], show: Callable[[Progress], None], *, port: int
+    ) -> None:
+        """Starts nothing. `say` takes lines for people, `show` how far it is, every second or two."""
         home = settings.home / "demo"
         given = replace(settings, home=home, intake_uri=str(home / "intake"), backup_uri=str(home / "backups"))
         self._system = System(
             given, port=port, feed=None, redis_maxmemory=str(LIMIT_BYTES), health=False, archive_cron=EVERY_MINUTE
         )
-        self._given, self._say = given, say
+        self._given, self._say, self._show = given, say, show
         self._report = Report()
 
     def run(self) -> Report:
@@ -106,7 +133,7 @@ class Demo:
         limit = self._limit(client, archive)
         try:
             day = now().date() - DAY
-            self._feed(settings, day)
+            self._feed(settings, archive, day)
             self._settle(client, archive, Intake(settings.intake_uri))
             self._compress(archive)
             self._query(settings, client, archive, day)
@@ -140,11 +167,12 @@ class Demo:
             client.config_set("maxmemory", client.info("memory")["used_memory"] + LIMIT_BYTES)
         return own
 
-    def _feed(self, settings: Settings, day: date) -> None:
+    def _feed(self, settings: Settings, archive: Archive, day: date) -> None:
         self._say(f"sending the trading day {day}: {SYMBOLS} symbols, {PACE / 60:.0f} minutes a second")
         store = LiveStore.from_url(settings.require_redis_url())
         stop, counts = threading.Event(), FeedCounts()
         market = SimulatedMarket(SYMBOLS, day, 7)
+        length = SESSION[1] - SESSION[0]
         sender = threading.Thread(
             target=pump,
             args=(store, market),
@@ -152,10 +180,17 @@ class Demo:
         )
         sender.start()
         while sender.is_alive():
-            sender.join(5)
+            sender.join(_SHOW_SECONDS)
             self._check_alive(stop)
-            self._say(f"  sent {sum(counts.accepted.values()):,} records, {counts.waits} waits for memory")
+            accepted = sum(counts.accepted.values())
+            self._progress("sending", counts.minutes, length, accepted, archive)
+        self._say(f"sent {sum(counts.accepted.values()):,} records, {counts.waits} waits for memory")
         store.close()
+
+    def _progress(self, step: str, done: int | None, total: int, accepted: int, archive: Archive) -> None:
+        """Show how far it is; `done` is what is archived where it is None."""
+        archived = sum(account(archive, dataset, "journal").accepted for dataset in DATASETS.values())
+        self._show(Progress(step, archived if done is None else done, total, accepted, archived, loading_runs(archive)))
 
     def _settle(self, client: Client, archive: Archive, intake: Intake) -> None:
         self._say("waiting until everything is archived and aggregated")
@@ -166,13 +201,15 @@ class Demo:
                 undrained(client, archive, intake, one) + len(intake.pending(one.name)) for one in DATASETS.values()
             )
             ranges = sum(len(days) for days in waiting(archive).values())
+            accepted = sum(_accepted(client, one) for one in DATASETS.values())
+            self._progress("archiving", None, accepted, accepted, archive)
             if not left and not ranges:
                 return
             if time.monotonic() > deadline:
                 raise ServerError(
                     f"not settled after {_SETTLE_SECONDS} s: {left} entries or batches, {ranges} ranges left"
                 )
-            time.sleep(1)
+            time.sleep(_SHOW_SECONDS)
 
     def _compress(self, archive: Archive) -> None:
         found = []
@@ -219,9 +256,14 @@ class Demo:
             raise ServerError(f"{dead[0][0]} died; the end of its log:\n{dead[0][1]}")
 
 
+def _accepted(client: Client, dataset: Dataset) -> int:
+    """Entries that Redis has taken into the journals of a dataset."""
+    return sum(info.added for info in inspect(client, find_journals(client, dataset)).values())
+
+
 def _books(client: Client, archive: Archive, dataset: Dataset) -> dict[str, int]:
     """The account of a dataset: what Redis counted in, what the ledger counted out, and whether the rows are there."""
-    accepted = sum(info.added for info in inspect(client, find_journals(client, dataset)).values())
+    accepted = _accepted(client, dataset)
     found = account(archive, dataset, "journal")
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(SQL("select count(*) from {}").format(Identifier(dataset.table)))
