@@ -13,6 +13,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.sql import statement
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
+from trading_data.printable import counted
 from trading_data.times import DAY
 
 
@@ -62,4 +63,4 @@ def _ordered(text: str) -> str:
 def _said(interval: timedelta | None) -> str:
     if interval is None:
         return "rows by something else than time"
-    return f"{interval.days} days" if interval % DAY == timedelta(0) else f"{interval}"
+    return counted(interval.days, "day") if interval % DAY == timedelta(0) else f"{interval}"

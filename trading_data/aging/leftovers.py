@@ -18,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from trading_data.aging.cold import ColdStore
 from trading_data.intake.store import Intake
+from trading_data.printable import counted
 from trading_data.state.files import StateFile, state_files
 from trading_data.times import DAY
 
@@ -75,12 +76,12 @@ def old_states(intake: Intake, now: datetime) -> Iterator[Leftover]:
 def _state(file: StateFile, last: StateFile, today: date) -> tuple[bool, str]:
     age = today - file.ended.date()
     if age <= STATES_ALL_FOR:
-        return False, f"{age.days} days old; every state is kept for {STATES_ALL_FOR.days} days"
+        return False, f"{counted(age.days, 'day')} old; every state is kept for {STATES_ALL_FOR.days} days"
     if age > STATES_DAILY_FOR:
-        return True, f"{age.days} days old; none is kept for more than {STATES_DAILY_FOR.days} days"
+        return True, f"{counted(age.days, 'day')} old; none is kept for more than {STATES_DAILY_FOR.days} days"
     if file == last:
-        return False, f"{age.days} days old; the last of a day is kept for {STATES_DAILY_FOR.days} days"
-    return True, f"{age.days} days old and not the last of its day"
+        return False, f"{counted(age.days, 'day')} old; the last of a day is kept for {STATES_DAILY_FOR.days} days"
+    return True, f"{counted(age.days, 'day')} old and not the last of its day"
 
 
 def _remove(filesystem: Any, path: str) -> None:

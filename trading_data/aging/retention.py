@@ -31,6 +31,7 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.errors import ArchiveTierError, Refused
 from trading_data.intake.store import Intake
 from trading_data.kill_points import reached
+from trading_data.printable import counted, noun
 from trading_data.times import DAY
 
 Covered = Callable[[Dataset, Chunk], bool | None]
@@ -68,7 +69,7 @@ def judge(dataset: Dataset, chunk: Chunk, today: date, known: Facts) -> Verdict:
     backup = ", a backup covers it" if dataset.drop_needs_backup else ""
     export = "; its rows are written to a cold file first" if dataset.export_before_drop else ""
     names = ", ".join(one.name for one in dataset.aggregates)
-    reason = f"{age:,} days old, {names} equal its rows, nothing waits for it{backup}{export}"
+    reason = f"{counted(age, 'day')} old, {names} equal its rows, nothing waits for it{backup}{export}"
     return Verdict(dataset, chunk, True, reason)
 
 
@@ -185,7 +186,8 @@ def _drop(
         after = fingerprints_of_aggregates(cursor, dataset, chunk.start, chunk.end)
         if left or after != kept:
             raise Refused(
-                f"{chunk.name} of {dataset.table} was not dropped: with it {left:,} of {rows:,} rows would have stayed and "
+                f"{chunk.name} of {dataset.table} was not dropped: with it {left:,} of {counted(rows, 'row')} would have "
+                f"stayed and "
                 f"the aggregates would have become {after}, which are {kept}"
             )
         values: dict[str, Any] = {"dataset": dataset.name, "day": chunk.day, "rows": rows, "run_id": run_id}
@@ -238,7 +240,10 @@ def _reasons_to_stay(dataset: Dataset, chunk: Chunk, today: date, known: Facts) 
         yield "kept for ever"
     elif not is_due(dataset, chunk, today):
         left = (chunk.end.date() + dataset.drop_after - today) // DAY
-        yield f"{(today - chunk.day).days:,} days old; rows are kept for {dataset.drop_after.days:,} days, {left:,} more"
+        yield (
+            f"{counted((today - chunk.day).days, 'day')} old; rows are kept for "
+            f"{counted(dataset.drop_after.days, 'day')}, {left:,} more"
+        )
     if not chunk.is_a_day:
         yield f"it is not one UTC day, but {chunk.start:%Y-%m-%d %H:%M} to {chunk.end:%Y-%m-%d %H:%M}"
     if known.closed:
@@ -246,14 +251,20 @@ def _reasons_to_stay(dataset: Dataset, chunk: Chunk, today: date, known: Facts) 
     if known.unreadable:
         yield f"whether rows for it wait in the intake cannot be known: {known.unreadable}"
     if known.pending:
-        yield f"{known.pending:,} rows for it wait in the intake"
+        yield f"{counted(known.pending, 'row')} for it {noun(known.pending, 'waits', 'wait')} in the intake"
     if known.refreshes:
-        yield f"{known.refreshes:,} ranges of it wait for their aggregates to be refreshed"
+        yield f"{counted(known.refreshes, 'range')} of it {noun(known.refreshes, 'waits', 'wait')} for aggregates to be refreshed"
     if known.quarantined:
-        yield f"{known.quarantined:,} entries for it wait in quarantine and may come back: `trading-data quarantine list`"
+        yield (
+            f"{counted(known.quarantined, 'entry', 'entries')} for it {noun(known.quarantined, 'waits', 'wait')} in "
+            f"quarantine and may come back: `trading-data quarantine list`"
+        )
     if dataset.drop_needs_backup and not known.covered:
         yield "the newest backup does not cover it" if known.covered is False else "no backup is known that covers it"
     if known.unbooked:
-        yield f"it differs from the ledger by {known.unbooked:,} rows: `trading-data verify`"
+        yield f"it differs from the ledger by {counted(known.unbooked, 'row')}: `trading-data verify`"
     if known.differing:
-        yield f"{known.differing:,} buckets of its aggregates differ from its rows: `trading-data verify --deep`"
+        yield (
+            f"{counted(known.differing, 'bucket')} of its aggregates {noun(known.differing, 'differs', 'differ')} from "
+            f"its rows: `trading-data verify --deep`"
+        )

@@ -14,6 +14,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.sql import names_of, statement
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
+from trading_data.printable import counted
 from trading_data.times import DAY, day_start
 
 _WINDOW_DAYS = 31
@@ -114,13 +115,15 @@ def check_books(archive: Archive, dataset: Dataset) -> list[Finding]:
             None,
             False,
             "books",
-            f"{table} has {there:,} rows, the ledger counts {counted:,} {name}",
+            f"{table} has {counted(there, 'row')}, the ledger counts {booked:,} {name}",
             "trading-data backup --list",
         )
-        for table, there, name, counted in pairs
-        if there != counted
+        for table, there, name, booked in pairs
+        if there != booked
     ]
-    said = f"{books.batches:,} batches, {books.replaced:,} replaced, {books.quarantined:,} quarantined"
+    said = (
+        f"{counted(books.batches, 'batch', 'batches')}, {books.replaced:,} replaced, {books.quarantined:,} quarantined"
+    )
     return faults or [Finding(dataset.name, None, True, "books", said)]
 
 
@@ -141,7 +144,9 @@ def check_days(archive: Archive, dataset: Dataset, days: Iterable[date] | None =
                 if day in chosen:
                     rows += held
                     faults += _day_faults(dataset, day, day in chunks, (held, int(inserted), unknown, batch))
-    return faults or [Finding(dataset.name, None, True, "days", f"{rows:,} rows on {len(wanted):,} days")]
+    return faults or [
+        Finding(dataset.name, None, True, "days", f"{counted(rows, 'row')} on {counted(len(wanted), 'day')}")
+    ]
 
 
 def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> list[Finding]:
@@ -165,10 +170,12 @@ def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | No
         rows += sum(held for _, held, _ in found)
         for day, held, covered in found:
             if held != covered:
-                said = f"{dataset.table} holds {held:,} rows, its coverage says {int(covered):,}"
+                said = f"{dataset.table} holds {counted(held, 'row')}, its coverage says {int(covered):,}"
                 faults.append(Finding(dataset.name, day, False, "coverage", said, "trading-data verify"))
     return faults or [
-        Finding(dataset.name, None, True, "coverage", f"{rows:,} rows on {len(wanted):,} days are covered")
+        Finding(
+            dataset.name, None, True, "coverage", f"{counted(rows, 'row')} on {counted(len(wanted), 'day')} covered"
+        )
     ]
 
 
@@ -213,12 +220,15 @@ def _day_faults(
 ) -> Iterator[Finding]:
     held, inserted, unknown, batch = counts
     if inserted and not chunk:
-        said = f"the ledger says that {inserted:,} rows were inserted, and {dataset.table} has no chunk of that day any more"
+        said = (
+            f"the ledger says that {counted(inserted, 'row was', 'rows were')} inserted, and {dataset.table} has no "
+            f"chunk of that day any more"
+        )
         yield Finding(dataset.name, day, False, "chunk", said, "trading-data backup --list")
     elif held != inserted:
-        said = f"{dataset.table} holds {held:,} rows, the ledger says that {inserted:,} were inserted"
+        said = f"{dataset.table} holds {counted(held, 'row')}, the ledger says that {counted(inserted, 'was', 'were')} inserted"
         yield Finding(dataset.name, day, False, "rows", said, "trading-data backup --list")
     if unknown:
-        said = f"{unknown:,} rows are of batches that the ledger does not know, such as {batch}"
+        said = f"{counted(unknown, 'row is', 'rows are')} of batches that the ledger does not know, such as {batch}"
         help_ = f"trading-data psql -c 'select * from {dataset.table} where batch_id = {batch}'"
         yield Finding(dataset.name, day, False, "batches", said, help_)

@@ -11,6 +11,7 @@ from trading_data.archive.accounts import check_coverage, check_days, check_ledg
 from trading_data.archive.database import Archive
 from trading_data.archive.days import Held
 from trading_data.datasets.declaration import Dataset
+from trading_data.printable import counted
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Handled:
         """Why the day was not handled, or how many rows it has."""
         if self.faults:
             return f"the account does not balance: {'; '.join(self.faults)}"
-        return f"{self.rows:,} rows" if self.rows else "no row"
+        return counted(self.rows, "row") if self.rows else "no row"
 
 
 def handled_days(

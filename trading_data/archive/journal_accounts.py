@@ -17,6 +17,7 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.journal import BEGINNING, Stretch, find_journals, inspect, read
 from trading_data.live.ranges import gaps
+from trading_data.printable import counted, noun
 from trading_data.times import now
 
 
@@ -129,8 +130,8 @@ def _other(dataset: Dataset, found: JournalAccount) -> Iterator[Finding]:
     """Journals that went back or were made anew."""
     if found.other:
         said = (
-            f"{len(found.other):,} journals went back or were made anew, such as {found.other[0]}: they are not the ones that "
-            "the archive knows. The next snapshot reads them from the beginning"
+            f"{counted(len(found.other), 'journal')} went back or {noun(len(found.other), 'was', 'were')} made anew, such as "
+            f"{found.other[0]}, since the archive last read there. The next snapshot reads from the beginning"
         )
         yield Finding(dataset.name, None, False, "went back", said, materialize(dataset.snapshot, now().date()))
 
@@ -140,7 +141,8 @@ def _range_entries(dataset: Dataset, found: JournalAccount) -> Iterator[Finding]
     books = found.books
     if not books.offered - books.replayed <= found.range_entries <= books.offered:
         said = (
-            f"the archived ranges count {found.range_entries:,} entries, the ledger {books.offered:,} offered by journals, of "
+            f"the archived ranges count {counted(found.range_entries, 'entry', 'entries')}, the ledger {books.offered:,} "
+            f"offered by journals, of "
             f"which {books.replayed:,} had been archived before"
         )
         yield Finding(dataset.name, None, False, "ranges", said, "trading-data backup --list")
@@ -148,7 +150,8 @@ def _range_entries(dataset: Dataset, found: JournalAccount) -> Iterator[Finding]
 
 def _total(dataset: Dataset, found: JournalAccount) -> Finding:
     said = (
-        f"{found.added:,} entries added to {found.journals:,} journals: {found.archived:,} archived, {found.waiting:,} waiting, "
+        f"{counted(found.added, 'entry', 'entries')} added to {counted(found.journals, 'journal')}: {found.archived:,} "
+        f"archived, {found.waiting:,} waiting, "
         f"{found.undrained:,} not drained, {found.missing:,} missing"
     )
     if found.added != found.archived + found.waiting + found.undrained + found.missing:

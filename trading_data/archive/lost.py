@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId
+from trading_data.printable import counted, noun
 
 _NAMED = 5
 Note = tuple[str, str, int]
@@ -77,7 +78,11 @@ class Lost:
         """Gaps and missing entries by their journals."""
         shown = [f"{one.journal} after {one.after} up to {one.upto}" for one in self.gaps[:_NAMED]]
         more = [f"{len(self.gaps) - _NAMED:,} more"] if len(self.gaps) > _NAMED else []
-        numbers = [f"{self.missing.total():,} entries, from {_listed(self.missing)}"] if self.missing else []
+        numbers = (
+            [f"{counted(self.missing.total(), 'entry', 'entries')}, from {_listed(self.missing)}"]
+            if self.missing
+            else []
+        )
         return "; ".join([*shown, *more, *numbers])
 
     def said(self) -> Iterator[tuple[str, str]]:
@@ -85,25 +90,27 @@ class Lost:
         with_gaps = {one.journal for one in self.gaps}
         if self.gaps:
             number = sum(self.missing[name] for name in with_gaps)
-            many = f" ({number:,} entries)" if number else ""
+            many = f" ({counted(number, 'entry', 'entries')})" if number else ""
             shown = "; ".join(f"{one.journal} after {one.after} up to {one.upto}" for one in self.gaps[:_NAMED])
             more = f"; and {len(self.gaps) - _NAMED:,} more" if len(self.gaps) > _NAMED else ""
             said = (
-                f"{len(self.gaps):,} ranges of entries{many} are neither archived, nor in a readable batch of the intake, nor in "
+                f"{counted(len(self.gaps), 'range')} of entries{many} {noun(len(self.gaps), 'is', 'are')} neither archived, "
+                "nor in a readable batch of the intake, nor in "
                 f"their journals: {shown}{more}. Either a batch was moved away: put it back into the intake, or restore it from a "
                 "backup. Or the archive was restored to an earlier state, or somebody trims or deletes journals"
             )
             yield "gaps", said
         if missing := Counter({name: number for name, number in self.missing.items() if name not in with_gaps}):
             said = (
-                f"{missing.total():,} entries had been removed before they could be drained, from {_listed(missing)}: somebody "
-                "trims or deletes journals"
+                f"{counted(missing.total(), 'entry', 'entries')} had been removed before "
+                f"{noun(missing.total(), 'it', 'they')} could be drained, from {_listed(missing)}: somebody trims or deletes "
+                "journals"
             )
             yield "missing", said
         if self.nowhere:
             said = (
-                f"{self.nowhere.total():,} entries are nowhere, from {_listed(self.nowhere)}: they were removed before they were "
-                "drained, or a batch was moved away. The next archive run notes them as missing"
+                f"{counted(self.nowhere.total(), 'entry is', 'entries are')} nowhere, from {_listed(self.nowhere)}: removed "
+                "before being drained, or a batch was moved away. The next archive run notes what is missing"
             )
             yield "journals", said
 

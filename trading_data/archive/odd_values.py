@@ -10,6 +10,7 @@ from datetime import date, datetime
 from trading_data.archive.database import Archive
 from trading_data.archive.sql import names_of, statement
 from trading_data.datasets.declaration import Dataset
+from trading_data.printable import counted
 from trading_data.times import DAY, day_start
 
 TIMES = 50
@@ -30,7 +31,7 @@ class OddValues:
         """For people: the first of them, and how it is shown."""
         day = self.moment.date()
         return (
-            f"{self.kind}: {self.rows:,} rows, the first {self.subject} at {self.moment:%Y-%m-%d %H:%M}Z "
+            f"{self.kind}: {counted(self.rows, 'row')}, the first {self.subject} at {self.moment:%Y-%m-%d %H:%M}Z "
             f"(`trading-data query prices {self.subject} --start {day} --end {day + DAY}`)"
         )
 

@@ -34,6 +34,7 @@ from trading_data.errors import IntakeError
 from trading_data.intake import batch as batches
 from trading_data.intake.store import BatchFile, Intake
 from trading_data.live.connection import Client
+from trading_data.printable import counted, noun
 from trading_data.times import DAY, day_start
 
 __all__ = ["Finding", "accounts_balance", "verify"]
@@ -100,7 +101,7 @@ def check_intake(intake: Intake, dataset: Dataset, deep: bool) -> list[Finding]:
             said = str(error)
         if said:
             faults.append(Finding(dataset.name, None, False, "intake", said, intake.set_aside_command(file)))
-    return faults or [Finding(dataset.name, None, True, "intake", f"{len(files):,} batches wait")]
+    return faults or [Finding(dataset.name, None, True, "intake", counted(len(files), "batch waits", "batches wait"))]
 
 
 def _read_head(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
@@ -123,9 +124,9 @@ def _read_whole(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
     empty = [name for name in dataset.names if good[name].null_count]
     if empty:
         return f"{file.path} has good rows without {', '.join(empty)}"
-    counted = sum(one.count for one in found.journals)
-    if counted != found.table.num_rows:
-        return f"{file.path} has {found.table.num_rows:,} entries and says that it has {counted:,}"
+    declared = sum(one.count for one in found.journals)
+    if declared != found.table.num_rows:
+        return f"{file.path} has {counted(found.table.num_rows, 'entry', 'entries')} and says that it has {declared:,}"
     return ""
 
 
@@ -137,14 +138,17 @@ def _check_deep(archive: Archive, dataset: Dataset, day: date) -> Iterator[Findi
             continue
         lines = differences(archive, dataset, aggregate, bounds["start"], bounds["end"])
         if lines and not _waits(archive, dataset, aggregate, day):
-            said = f"{aggregate.name} differs from raw rows in {len(lines):,} buckets, such as: {lines[0]}"
+            said = f"{aggregate.name} differs from raw rows in {counted(len(lines), 'bucket')}, such as: {lines[0]}"
             yield Finding(dataset.name, day, False, "aggregates", said, materialize(aggregate.name, day))
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("keys_twice", **names_of(dataset)), bounds)
         twice = (cursor.fetchone() or (0,))[0]
     if twice:
         names = ", ".join(dataset.named_by)
-        said = f"{twice:,} rows of {dataset.table}, named by {names}, are there more than once: its primary key is gone or broken"
+        said = (
+            f"{counted(twice, 'key')} of {dataset.table} ({names}) {noun(twice, 'is', 'are')} there more than once: its "
+            f"primary key is gone or broken"
+        )
         yield Finding(
             dataset.name, day, False, "keys", said, f"trading-data psql --owner -c 'reindex table {dataset.table}'"
         )

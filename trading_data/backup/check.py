@@ -18,6 +18,7 @@ from trading_data.datasets import TABLES
 from trading_data.errors import ArchiveTierError, Refused
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, address, live_errors
+from trading_data.printable import counted
 
 _TOLD_OTHERWISE = "Name another target, or say --into-non-empty, which deletes what is there"
 
@@ -114,14 +115,17 @@ def check_live(client: Client, *, into_non_empty: bool) -> None:
     with live_errors(client):
         count = int(client.dbsize())
     if count and not into_non_empty:
-        raise Refused(f"the live tier at {address(client)} is not empty ({count:,} keys). {_TOLD_OTHERWISE}")
+        raise Refused(f"the live tier at {address(client)} is not empty ({counted(count, 'key')}). {_TOLD_OTHERWISE}")
 
 
 def check_intake(intake: Intake, *, into_non_empty: bool) -> None:
     """See that nothing waits in the intake. Raises Refused."""
     count = sum(len(intake.pending(dataset)) for dataset in TABLES)
     if count and not into_non_empty:
-        raise Refused(f"{count:,} batches wait in the intake at {intake.uri}, newer than the backup. {_TOLD_OTHERWISE}")
+        raise Refused(
+            f"{counted(count, 'batch waits', 'batches wait')} in the intake at {intake.uri}, newer than the backup. "
+            f"{_TOLD_OTHERWISE}"
+        )
 
 
 def _looked(archive: Archive) -> tuple[dict[str, Any], str, list[str]]:

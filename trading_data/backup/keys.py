@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import text
 from trading_data.live.keys import KEYS
+from trading_data.printable import counted
 
 _KEYS = 200
 _ENTRIES = 2000
@@ -217,10 +218,13 @@ def _kinds(wanted: dict[str, Any], found: dict[str, Any], what: str) -> Iterator
         before, after = wanted.get(kind, [0, ""]), found.get(kind, [0, ""])
         if before != after:
             differs = "" if before[0] != after[0] else ", with other contents"
-            yield f"{what}{kind}: {after[0]:,} keys{differs}; the backup has {before[0]:,}"
+            yield f"{what}{kind}: {counted(after[0], 'key')}{differs}; the backup has {before[0]:,}"
 
 
 def _journal_said(one: dict[str, Any] | None) -> str:
     if one is None:
         return "nothing"
-    return f"{one['length']:,} entries ({one['first']} to {one['last']}, {one['added']:,} ever, {one['digest'][:8]})"
+    return (
+        f"{counted(one['length'], 'entry', 'entries')} ({one['first']} to {one['last']}, {one['added']:,} ever, "
+        f"{one['digest'][:8]})"
+    )

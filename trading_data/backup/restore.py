@@ -35,6 +35,7 @@ from trading_data.datasets import TABLES
 from trading_data.errors import BackupError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, live_errors
+from trading_data.printable import counted
 from trading_data.times import now
 
 Tier = Literal["both", "redis", "timescale"]
@@ -98,7 +99,7 @@ def restore(
     moment, seconds = now(), {}
     check_whole(manifest)
     check_release(manifest)
-    report(f"{backup.name}: looking at {len(manifest.files):,} files, {manifest.size:,} bytes")
+    report(f"{backup.name}: looking at {counted(len(manifest.files), 'file')}, {counted(manifest.size, 'byte')}")
     check_files(backup, inside=True)
     archive_room = None
     with ExitStack() as stack:

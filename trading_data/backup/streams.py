@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from trading_data.backup.target import Target
 from trading_data.errors import BackupError, Refused, SettingError
+from trading_data.printable import counted
 
 RECIPIENT = "TRADING_DATA_BACKUP_RECIPIENT"
 """age public keys (`age1…`, or SSH keys), separated by commas: backups are encrypted to each of them."""
@@ -124,7 +125,8 @@ def fetch(target: Target, folder: str, file: StoredFile, sink: Sink | None, iden
         ) from None
     if (stored.size, stored.sha256) != (file.size, file.sha256):
         raise Refused(
-            f"{where} is damaged: {stored.size:,} bytes with hash {stored.sha256[:12]}, and it was stored as {file.size:,} with "
+            f"{where} is damaged: {counted(stored.size, 'byte')} with hash {stored.sha256[:12]}, and it was stored as "
+            f"{file.size:,} with "
             f"{file.sha256[:12]}. Take another backup: `trading-data backup --list`"
         )
     if identities is not None and (plain.size, plain.sha256) != (file.plain_size, file.plain_sha256):

@@ -17,6 +17,7 @@ from trading_data.archive.fingerprint import fingerprint_of_rows
 from trading_data.archive.sql import identifiers, statement
 from trading_data.datasets import TABLES
 from trading_data.datasets.declaration import Aggregate
+from trading_data.printable import counted
 from trading_data.times import utc
 
 
@@ -156,4 +157,4 @@ def _chunk(name: str, start: Any, end: Any, rows: int, digest: str) -> dict[str,
 
 
 def _said(one: dict[str, Any] | None) -> str:
-    return "nothing" if one is None else f"{one['rows']:,} rows with hash {one['hash']} to {one['end'][:10]}"
+    return "nothing" if one is None else f"{counted(one['rows'], 'row')} with hash {one['hash']} to {one['end'][:10]}"

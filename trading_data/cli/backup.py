@@ -17,7 +17,7 @@ from trading_data.backup.take import take_backup
 from trading_data.cli.servers import settings_of_running
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
-from trading_data.printable import printable
+from trading_data.printable import counted, printable
 from trading_data.settings import Settings, without_password
 from trading_data.times import now
 
@@ -76,7 +76,10 @@ def _line(one: Backup) -> str:
 def _content(one: Manifest) -> str:
     batches = sum(map(len, one.intake.values()))
     locked = ", encrypted" if one.encrypted else ""
-    held = f"{keys_of(one.redis['account']):,} keys, {batches:,} batches, {rows_of(one.timescale):,} rows"
+    held = (
+        f"{counted(keys_of(one.redis['account']), 'key')}, {counted(batches, 'batch', 'batches')}, "
+        f"{counted(rows_of(one.timescale), 'row')}"
+    )
     return f"{held}, {one.size / 1e6:,.1f} MB{locked}"
 
 

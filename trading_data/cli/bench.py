@@ -15,6 +15,7 @@ from trading_data.bench.page import page
 from trading_data.bench.registry import Entry, chosen, run
 from trading_data.bench.report import read, save, show
 from trading_data.errors import BadInput
+from trading_data.printable import counted
 from trading_data.settings import Settings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -71,5 +72,8 @@ def command(
             save(entries, file)
     show(entries, console)
     if failed:
-        click.echo(f"trading-data: {len(failed)} benches could not be run: {', '.join(failed)}; see above", err=True)
+        click.echo(
+            f"trading-data: {counted(len(failed), 'bench', 'benches')} could not be run: {', '.join(failed)}; see above",
+            err=True,
+        )
         sys.exit(1)

@@ -15,8 +15,9 @@ from trading_data.archive.days import Disagreement, disagreements
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import PLURALS, dataset_named
 from trading_data.frame_text import frame_text
-from trading_data.history.picture import counted, heat_map
+from trading_data.history.picture import by_state, heat_map
 from trading_data.history.states import NO_CALENDAR, day_states, to_fill
+from trading_data.printable import counted, noun
 from trading_data.sessions import TradingCalendar
 from trading_data.times import DAY, now, utc
 
@@ -73,7 +74,8 @@ def _print_sources(pairs: pd.DataFrame, form: str) -> None:
         click.echo(frame_text(pairs))
         compared, beyond = int(pairs["compared"].sum()), int(pairs["beyond"].sum())
         click.echo(
-            f"{beyond:,} of {compared:,} rows that gave way to another source differ beyond the declared tolerance"
+            f"{beyond:,} of {counted(compared, 'row')} that gave way to another source {noun(beyond, 'differs', 'differ')} "
+            f"beyond the declared tolerance"
         )
     else:
         click.echo("no row of one source gave way to another's in this range")
@@ -81,7 +83,7 @@ def _print_sources(pairs: pd.DataFrame, form: str) -> None:
 
 def _document(states: pd.DataFrame) -> dict[str, object]:
     return {
-        "states": counted(states),
+        "states": by_state(states),
         "to fill": [[str(first), str(last)] for first, last in to_fill(states)],
         "days": [{**row, "day": str(row["day"])} for row in states.to_dict("records")],
     }
@@ -94,7 +96,7 @@ def _print(states: pd.DataFrame) -> None:
         )
         return
     click.echo(heat_map(states))
-    click.echo(", ".join(f"{number:,} {state}" for state, number in counted(states).items()) + " (symbols by days)")
+    click.echo(", ".join(f"{number:,} {state}" for state, number in by_state(states).items()) + " (symbols by days)")
     ranges = [_said(first, last) for first, last in to_fill(states)]
     if ranges:
         click.echo(f"to fill: {'; '.join(ranges[:20])}{' …' if len(ranges) > 20 else ''}")

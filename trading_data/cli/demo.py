@@ -17,6 +17,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
 from trading_data.errors import ServerError
+from trading_data.printable import counted
 from trading_data.services.process import free_port
 from trading_data.settings import Settings
 from trading_data.system.demo import Demo, Progress, Report
@@ -87,7 +88,7 @@ def _print(report: Report) -> None:
     for dataset, counts in report.datasets.items():
         click.echo(f"{dataset:>12}" + "".join(f"{counts[name]:>12,}" for name in names))
     click.echo(
-        f"{report.archive_runs} archive runs, {report.memory_pressure_runs} of them for memory pressure, "
+        f"{counted(report.archive_runs, 'archive run')}, {report.memory_pressure_runs} of them for memory pressure, "
         f"{report.failed_runs} failed; aggregates equal raw rows: {'yes' if report.aggregates_equal else 'NO'}; "
         f"compression {report.compression_ratio} : 1; {report.seconds:.0f} s"
     )

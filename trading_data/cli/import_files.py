@@ -23,7 +23,7 @@ from trading_data.file_values import option_for
 from trading_data.files import check_columns, read_table
 from trading_data.intake.store import Intake
 from trading_data.intake.take import take
-from trading_data.printable import printable
+from trading_data.printable import counted, noun, printable
 from trading_data.settings import without_password
 from trading_data.times import EPOCH, day_start
 
@@ -120,17 +120,27 @@ def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
         try:
             for done in take(intake, declared, file, tables, origin="file", earliest=earliest, on_reject=said.reject):
                 rows, rejected = rows + done.rows, rejected + done.rejected
-                click.echo(f"{shown}: {done.rows:,} rows and {done.rejected:,} rejected ones wait in {done.file.name}")
+                click.echo(
+                    f"{shown}: {counted(done.rows, 'row')} and {counted(done.rejected, 'rejected one')} wait in {done.file.name}"
+                )
         except BadInput as error:
             said.print()
-            raise BadInput(f"{error}; the {rows:,} rows before it wait: correct it, and import it again") from error
+            raise BadInput(
+                f"{error}; the {counted(rows, 'row before it waits', 'rows before it wait')}: correct it, and import it again"
+            ) from error
     said.print()
     if not rows and not said.only_units_are_open():
-        what = f"all {rejected:,} rows were rejected, see above" if rejected else "there is no row in them"
+        what = (
+            f"{noun(rejected, 'the only row was', f'all {rejected:,} rows were')} rejected, see above"
+            if rejected
+            else "there is no row in them"
+        )
         raise BadInput(f"nothing of {', '.join(map(without_password, files))} was good: {what}")
     if not rows:
         click.echo("no row was good: each is kept, whole, and waits for its unit, see above")
-    click.echo(f"{rows:,} rows and {rejected:,} rejected ones wait in the intake; the next archive run loads them")
+    click.echo(
+        f"{counted(rows, 'row')} and {counted(rejected, 'rejected one')} wait in the intake; the next archive run loads them"
+    )
 
 
 @dataclass

@@ -15,7 +15,7 @@ from trading_data.archive.resend import Quarantined
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import EVERY_PLURAL, TABLES, dataset_named
 from trading_data.intake.store import Intake
-from trading_data.printable import printable
+from trading_data.printable import counted, printable
 from trading_data.times import day_start
 
 _DATASETS = click.Choice(EVERY_PLURAL)
@@ -91,9 +91,12 @@ def retry_(
     for number, how in done.settled.items():
         click.echo(f"{number} is {how} already: left alone")
     for batch in done.batches:
-        click.echo(f"{batch.rows:,} good and {batch.rejected:,} again rejected entries wait in {batch.file.name}")
+        click.echo(
+            f"{batch.rows:,} good and {counted(batch.rejected, 'again rejected entry', 'again rejected entries')} wait in "
+            f"{batch.file.name}"
+        )
     total = sum(batch.rows + batch.rejected for batch in done.batches)
-    click.echo(f"{total:,} entries sent" + ("; the next archive run loads them" if total else ""))
+    click.echo(f"{counted(total, 'entry', 'entries')} sent" + ("; the next archive run loads them" if total else ""))
 
 
 @command.command("discard")

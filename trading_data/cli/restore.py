@@ -12,6 +12,7 @@ from trading_data.backup.restore import Tier, restore
 from trading_data.cli.servers import settings_of_running
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
+from trading_data.printable import counted
 from trading_data.settings import REDIS_URL, TIMESCALE_URL, Settings
 
 
@@ -61,7 +62,8 @@ def command(
     )
     spent = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in done.seconds.items())
     click.echo(
-        f"{done.name} is back and equal: {done.keys:,} keys, {done.rows:,} rows, {done.batches:,} batches ({spent})"
+        f"{done.name} is back and equal: {counted(done.keys, 'key')}, {counted(done.rows, 'row')}, "
+        f"{counted(done.batches, 'batch', 'batches')} ({spent})"
     )
     click.echo(f"recovery point: {done.recovery_point.total_seconds() / 60:,.1f} minutes before now")
     click.echo("next: `trading-data migrate`, then `trading-data verify`, then start Dagster and the feed")

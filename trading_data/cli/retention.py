@@ -16,7 +16,7 @@ from trading_data.backup.covering import covered_by_backups
 from trading_data.cli.servers import dagster_home, settings_of_running
 from trading_data.datasets import DATASETS, PLURALS, dataset_named
 from trading_data.intake.store import Intake
-from trading_data.printable import printable
+from trading_data.printable import counted, printable
 from trading_data.settings import Settings
 from trading_data.times import now
 
@@ -46,9 +46,12 @@ def command(dataset: str | None, dry_run: bool) -> None:
     if dataset is None:
         kept = _clear(leftovers(intake, settings.backup_uri, moment), dry_run) + _clear(_runs(settings), dry_run)
         if kept:
-            click.echo(f"{kept:,} states, files and runs stay: they are younger than their rule says")
+            click.echo(
+                f"{counted(kept, 'state, file or run stays: it is', 'states, files and runs stay: they are')} younger than "
+                f"their rule says"
+            )
     verb = "would go" if dry_run else "went"
-    click.echo(f"{went:,} chunks {verb}, {stayed:,} stay")
+    click.echo(f"{counted(went, 'chunk')} {verb}, {counted(stayed, 'stays', 'stay')}")
 
 
 def _line(verdict: Verdict) -> str:
@@ -58,8 +61,10 @@ def _line(verdict: Verdict) -> str:
     gone = verdict.dropped
     if gone is None:
         return line
-    kept = ", ".join(f"{count:,} buckets of {name}" for name, count in gone.buckets.items())
-    return f"{line}; {gone.rows:,} rows in {gone.seconds:.1f} s, {kept} stay" + (f"; {gone.cold}" if gone.cold else "")
+    kept = ", ".join(f"{counted(count, 'bucket')} of {name}" for name, count in gone.buckets.items())
+    return f"{line}; {counted(gone.rows, 'row')} in {gone.seconds:.1f} s, kept: {kept}" + (
+        f"; {gone.cold}" if gone.cold else ""
+    )
 
 
 def _clear(found: Iterable[Leftover], dry_run: bool) -> int:

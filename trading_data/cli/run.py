@@ -15,6 +15,7 @@ from trading_data.archive.migrate import check_schema
 from trading_data.cli.servers import dagster_home, environment_of, settings_of_running
 from trading_data.datasets import DATASETS
 from trading_data.errors import TradingDataError
+from trading_data.printable import counted
 from trading_data.settings import Settings
 from trading_data.times import now, utc
 
@@ -37,7 +38,7 @@ def archive() -> None:
                 batches += found.batches
                 if found.batches:
                     click.echo(
-                        f"{dataset.table}: {found.offered:,} entries archived: {found.inserted:,} inserted, "
+                        f"{dataset.table}: {counted(found.offered, 'entry', 'entries')} archived: {found.inserted:,} inserted, "
                         f"{found.replaced:,} replaced, {found.unchanged:,} unchanged, {found.quarantined:,} quarantined, "
                         f"{found.replayed:,} replayed"
                     )

@@ -18,6 +18,7 @@ from trading_data.cli.servers import dagster_home, settings_of_running
 from trading_data.errors import ServerError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
+from trading_data.printable import counted
 from trading_data.settings import Settings
 from trading_data.status import DatasetStatus, Status, gather, newest_age
 from trading_data.times import now
@@ -91,7 +92,10 @@ def _print(found: Status) -> None:
         table.add_row(name, *map(figure, found.datasets))
     console.print(table)
     if found.waiting_refreshes:
-        console.print(f"{found.waiting_refreshes} ranges wait for their aggregates to be refreshed", highlight=False)
+        console.print(
+            f"{counted(found.waiting_refreshes, 'range waits', 'ranges wait')} for aggregates to be refreshed",
+            highlight=False,
+        )
     for line in found.policy_drift:
         console.print(f"drift: {line}", style="red", highlight=False)
 

@@ -5,18 +5,22 @@ Belongs here: printing, and the exit code. Does not: looking (`archive.verify`).
 
 import json
 import sys
+from dataclasses import fields
 
 import click
 
 from trading_data.archive.database import Archive
 from trading_data.archive.losses import acknowledge
+from trading_data.archive.totals import Totals, totals
 from trading_data.archive.verify import Finding, verify
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import PLURALS, TABLES, dataset_named
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
-from trading_data.printable import printable
+from trading_data.printable import counted, printable
 from trading_data.settings import Settings
+
+_ADDED_UP = "offered = inserted + replaced + unchanged + quarantined + replayed; what is in journals and intake waits"
 
 
 @click.command("verify")
@@ -46,18 +50,18 @@ def command(deep: bool, as_json: bool, dataset: str | None, reason: str | None) 
     if dataset is not None:
         _acknowledge(settings, dataset, printable(reason or ""))
         return
-    found = verify(
-        connect_for_archiver(settings.require_redis_url()),
-        Archive(settings.require_timescale_url()),
-        Intake(settings.intake_uri),
-        deep=deep,
-    )
+    client, archive = connect_for_archiver(settings.require_redis_url()), Archive(settings.require_timescale_url())
+    intake = Intake(settings.intake_uri)
+    found = verify(client, archive, intake, deep=deep)
+    looked_at = [dataset for name, dataset in TABLES.items() if any(one.dataset == name for one in found)]
+    accounts = {one.name: totals(client, archive, intake, one) for one in looked_at}
     balances = all(one.ok for one in found)
     if as_json:
         findings = [{**vars(one), "day": None if one.day is None else str(one.day)} for one in found]
-        click.echo(json.dumps({"balances": balances, "findings": findings}, indent=2))
+        numbers = {name: vars(one) for name, one in accounts.items()}
+        click.echo(json.dumps({"balances": balances, "accounts": numbers, "findings": findings}, indent=2))
     else:
-        _print(found)
+        _print(accounts, found)
     if not balances:
         sys.exit(1)
 
@@ -80,18 +84,21 @@ def _acknowledge(settings: Settings, named: str, reason: str) -> None:
     sys.exit(1)
 
 
-def _print(found: list[Finding]) -> None:
-    """A line a fault, then a line a dataset."""
+def _print(accounts: dict[str, Totals], found: list[Finding]) -> None:
+    """The table, then a line a fault, then a line a dataset."""
+    names = [field.name for field in fields(Totals)]
+    click.echo("".join(f"{name.replace('_', ' '):>12}" for name in ("", *names)))
+    for name, account in accounts.items():
+        click.echo(f"{name:>12}" + "".join(f"{getattr(account, one):>12,}" for one in names))
+    click.echo(_ADDED_UP)
     for one in found:
         if not one.ok:
             where = one.dataset if one.day is None else f"{one.dataset} {one.day}"
             click.echo(f"{where}: {one.what}: {printable(one.said)} -> {one.command}")
-    for name in TABLES:
+    for name in accounts:
         mine = [one for one in found if one.dataset == name]
         faults = sum(not one.ok for one in mine)
-        if not mine:
-            continue  # no file of it was ever imported
         if faults:
-            click.echo(f"{name} does not balance: {faults:,} findings")
+            click.echo(f"{name} does not balance: {counted(faults, 'finding')}")
         else:
             click.echo(f"{name} balances: {'; '.join(one.said for one in mine)}")

@@ -27,6 +27,7 @@ from trading_data.health.look import away_finding, findings, measure_all
 from trading_data.health.thresholds import ERROR, WARN, Finding, in_order
 from trading_data.intake.store import BatchFile, Intake
 from trading_data.live.connection import connect_for_archiver
+from trading_data.printable import counted
 from trading_data.settings import Settings
 from trading_data.status import archive_version, live_version
 
@@ -101,7 +102,9 @@ def _tiers(settings: Settings, intake: Intake, now: datetime) -> Part:
         measured = measure_all(client, archive, intake, now)
         found = {one.key: one for one in findings(measured)}
         found |= {one.key: one for one in _without_address(settings)}
-        facts = [f"{len(offered(measured))} figures measured, {len(THRESHOLDS)} thresholds judged"]
+        facts = [
+            f"{counted(len(offered(measured)), 'figure')} measured, {counted(len(THRESHOLDS), 'threshold')} judged"
+        ]
         if not {LIVE_AWAY.key, LIVE_REFUSES.key} & found.keys():
             facts.append(f"live tier: {live_version(client)}, {settings.redis_url}")
         if not _NO_ARCHIVE & found.keys():

@@ -22,6 +22,7 @@ from trading_data.feed.alpaca_bars import bars_of, records, time_of
 from trading_data.feed.alpaca_memory import MINUTE, Hole, Holes, Versions
 from trading_data.feed.alpaca_stream import BARS, TRADES, AlpacaStream, Message, NotAllowed, open_stream
 from trading_data.feed.minute import Minute
+from trading_data.printable import counted
 from trading_data.times import floor, now
 from trading_data.vendors.alpaca_account import AlpacaAccount
 from trading_data.vendors.alpaca_rows import is_symbol
@@ -156,7 +157,7 @@ class AlpacaFeed:
             stream.subscribe(BARS, symbols)
         except NotAllowed as error:
             raise VendorRefused(
-                f"Alpaca does not allow this account the bars of {len(symbols)} symbols ({error})"
+                f"Alpaca does not allow this account the bars of {counted(len(symbols), 'symbol')} ({error})"
             ) from None
         try:
             if self._corrections:

@@ -19,6 +19,7 @@ from trading_data.datasets.records import Bar
 from trading_data.errors import BadInput
 from trading_data.feed.minute import Minute
 from trading_data.files import check_columns, read_table
+from trading_data.printable import counted
 from trading_data.settings import without_password
 from trading_data.times import now
 
@@ -79,7 +80,7 @@ def _examine(uri: str, earliest: datetime, wrong: list[str]) -> bool:
             last = times[-1]
     if bad:
         more = f"; and {bad - len(listed):,} more" if bad > len(listed) else ""
-        wrong.append(f"{without_password(uri)} has {bad:,} bad of {rows:,} rows ({'; '.join(listed)}{more})")
+        wrong.append(f"{without_password(uri)} has {bad:,} bad of {counted(rows, 'row')} ({'; '.join(listed)}{more})")
     return in_order
 
 

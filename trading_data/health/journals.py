@@ -38,6 +38,7 @@ from trading_data.live.journal import (
     raw,
     server_ms,
 )
+from trading_data.printable import counted
 
 _SAMPLED = 16
 _HEADS = 50
@@ -65,7 +66,10 @@ class _Asked:
     @property
     def too_many(self) -> str:
         """Why the heads of the batches are not known."""
-        return f"{len(self.files)} batches wait, too many to open each: `trading-data status` counts them"
+        return (
+            f"{counted(len(self.files), 'batch waits', 'batches wait')}, too many to open each: `trading-data status` "
+            f"counts them"
+        )
 
 
 def measure_journals(

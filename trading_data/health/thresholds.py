@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from trading_data.health.figures import Figure, Figures
+from trading_data.printable import noun
 
 WARN = "warn"
 ERROR = "error"
@@ -38,7 +39,8 @@ class Threshold:
     """A declared limit for all figures of a name.
 
     A figure is wrong when it is above `above`, or below `below`. `says` is formatted with `value`, `limit`, `of` and `about`, all
-    of them texts; `command` with `of`, and with `node`, the option that names a server of a cluster.
+    of them texts, and with `many`, which chooses words by the value (`{many:row waits/rows wait}`); `command` with `of`, and
+    with `node`, the option that names a server of a cluster.
     `hurts_in` computes the seconds until it hurts from the figure and all others of its tier. With `of`, only the
     figure of that object is judged. Of several thresholds with one key the most harmful one that is crossed is told. With
     `stays`, what is wrong is over only when a figure says so, not while there is no figure.
@@ -90,6 +92,7 @@ def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
             limit=as_text(limit, figure.unit),
             of=figure.of,
             about=figure.about,
+            many=_ByNumber(figure.value),
         )
         yield Finding(
             key=f"{threshold.key}.{figure.of}" if figure.of else threshold.key,
@@ -103,6 +106,13 @@ def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
             hurts_in=None if threshold.hurts_in is None else threshold.hurts_in(figure, figures),
             harm=threshold.harm,
         )
+
+
+class _ByNumber(float):
+    """A number that formats as the words which go with it: `{many:is/are}`."""
+
+    def __format__(self, words: str) -> str:
+        return noun(self, *words.split("/"))
 
 
 def as_text(value: float | None, unit: str) -> str:

@@ -19,6 +19,7 @@ from trading_data.intake.snapshot import Drained
 from trading_data.intake.store import Intake
 from trading_data.intake.take import take
 from trading_data.kill_points import reached
+from trading_data.printable import counted
 from trading_data.times import DAY, day_start
 from trading_data.vendors import Vendor
 
@@ -98,7 +99,8 @@ def fill(
     if failed:
         first, cause = next(iter(failed.items()))
         raise VendorError(
-            f"{vendor.name} failed on {len(failed)} of {len(wanted)} days, first on {first}: {cause}. What it did give is "
+            f"{vendor.name} failed on {len(failed)} of {counted(len(wanted), 'day')}, first on {first}: {cause}. What it "
+            f"did give is "
             "in the intake; run the failed days again"
         ) from cause
 

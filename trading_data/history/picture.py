@@ -6,6 +6,7 @@ Belongs here: letters and layout. Does not: states (`states`).
 from typing import TYPE_CHECKING
 
 from trading_data.history.states import CLOSED, COMPLETE, MISSING, NO_CALENDAR, NO_TRADE, UNREPAIRABLE
+from trading_data.printable import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,11 +30,11 @@ def heat_map(states: "pd.DataFrame", *, most: int = 40, days: int = 92) -> str:
         row = marks.loc[subject].reindex(shown).fillna(" ")
         lines.append(f"{subject:{width}}  {''.join(row)}")
     if len(lacking) > most:
-        lines.append(f"{len(lacking) - most} more subjects, which miss less")
+        lines.append(f"{counted(len(lacking) - most, 'more subject, which misses', 'more subjects, which miss')} less")
     return "\n".join([*lines, LEGEND])
 
 
-def counted(states: "pd.DataFrame") -> dict[str, int]:
+def by_state(states: "pd.DataFrame") -> dict[str, int]:
     """How many subject days are in each state; `no calendar` only where there are some."""
     found = states["state"].value_counts()
     return {state: int(found.get(state, 0)) for state in MARKS if state != NO_CALENDAR or state in found}

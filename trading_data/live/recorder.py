@@ -19,6 +19,7 @@ from trading_data.live import keys
 from trading_data.live.connection import Client, full_error, live_errors
 from trading_data.live.wire import exchange
 from trading_data.live.writes import Command
+from trading_data.printable import counted
 
 _PIPELINE = 500
 """Records a pipeline: enough to hide the round trip, few enough not to hold up other clients."""
@@ -90,8 +91,8 @@ def _accepted(ids: list[Any], replies: list[Any], start: int, total: int) -> lis
     refused += range(start + len(ids), total)
     if isinstance(failed, OutOfMemoryError):
         raise LiveTierFull(
-            f"{full_error()} ({total - len(refused)} of {total} records were taken)", refused
+            f"{full_error()} ({total - len(refused)} of {counted(total, 'record')} taken)", refused
         ) from failed
     raise LiveTierError(
-        f"the live tier refused {len(refused) or 'the latest value of some'} records: {failed}"
+        f"the live tier refused {counted(len(refused), 'record') if refused else 'the latest value of some records'}: {failed}"
     ) from failed

@@ -16,6 +16,7 @@ from trading_data.datasets import HISTORY
 from trading_data.datasets.declaration import Dataset
 from trading_data.drift import archive_drift
 from trading_data.errors import ServerError
+from trading_data.printable import counted
 from trading_data.settings import DAGSTER_URL, Settings
 
 LOCATION = "trading_data"
@@ -91,7 +92,7 @@ def _otherwise(
 def _said(found: Sequence[str]) -> str:
     if not found:
         return "Everything is as declared."
-    return f"{len(found)} differences from what is declared: {'; '.join(found)}"
+    return f"{counted(len(found), 'difference')} from what is declared: {'; '.join(found)}"
 
 
 def _verb(declared: bool) -> str:

@@ -24,6 +24,7 @@ from trading_data.orchestration.findings import (
     stuck_runs,
     switched,
 )
+from trading_data.printable import counted
 from trading_data.settings import DAGSTER_URL, Settings
 
 STORAGE = "dagster_away"
@@ -60,4 +61,4 @@ def _ask(instance: dg.DagsterInstance, now: datetime) -> tuple[list[Finding], li
         *undelivered(Book.load(StorageMemory(instance.daemon_cursor_storage).load())),
     ]
     beats = [] if daemon else ["Dagster's daemon beats"]
-    return found, [*beats, f"{len(jobs)} jobs and {len(checks)} checks asked for"]
+    return found, [*beats, f"{counted(len(jobs), 'job')} and {counted(len(checks), 'check')} asked for"]

@@ -35,6 +35,7 @@ from trading_data.orchestration.assets.health import (
 from trading_data.orchestration.health_checks import report_freshness, results
 from trading_data.orchestration.reports import as_evaluation, new_verdicts
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
+from trading_data.printable import counted
 from trading_data.settings import HEALTH_SCHEDULE
 from trading_data.times import now
 
@@ -76,7 +77,7 @@ def health_sensor(
         cursor, recorded = _record(client, measured, context.cursor, moment)
     count = sum(len(list(one)) for one in measured.values())
     return dg.SensorResult(
-        skip_reason="; ".join([f"{count} figures measured, {recorded}", *said])[:1000], cursor=cursor
+        skip_reason="; ".join([f"{counted(count, 'figure')} measured, {recorded}", *said])[:1000], cursor=cursor
     )
 
 

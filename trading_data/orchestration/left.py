@@ -13,6 +13,7 @@ from trading_data.intake.left import Left, what_is_left
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.journal import find_journals
+from trading_data.printable import counted, noun
 
 PENDING = "pending_intake"
 """The trigger of runs that `pending_intake_sensor` asks for."""
@@ -48,9 +49,5 @@ def left_line(left: Left) -> str:
         counted(left.values, "value without an entry", "values without an entry") if left.values else "",
         counted(left.batches, "batch", "batches") if left.batches else "",
     ]
-    return " and ".join(part for part in parts if part) + " wait"
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """A number of things."""
-    return f"{number:,} {one if number == 1 else many}"
+    waits = noun(left.entries + left.values + left.batches, "waits", "wait")
+    return f"{' and '.join(part for part in parts if part)} {waits}"

@@ -35,6 +35,7 @@ from trading_data.orchestration.ops_metadata import (
 from trading_data.orchestration.pods import AS_OWNER
 from trading_data.orchestration.reports import as_evaluation
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, one_clear_line
+from trading_data.printable import counted, noun
 from trading_data.settings import Settings
 from trading_data.times import now
 
@@ -82,7 +83,8 @@ def compress_op(dataset: Dataset) -> dg.OpDefinition:
         refused = [f"{one.chunk.day}: {one.said}" for one in done if one.outcome == "refused"]
         if refused:
             raise dg.Failure(
-                description=f"{len(refused)} chunks of {dataset.table} were refused: {'; '.join(refused[:5])}"
+                description=f"{counted(len(refused), 'chunk')} of {dataset.table} {noun(len(refused), 'was', 'were')} "
+                f"refused: {'; '.join(refused[:5])}"
             )
 
     return compress

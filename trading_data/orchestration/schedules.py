@@ -12,7 +12,7 @@ import dagster as dg
 
 from trading_data.backup.listing import complete_backups
 from trading_data.datasets import PRICE
-from trading_data.history.picture import counted
+from trading_data.history.picture import by_state
 from trading_data.history.states import MISSING, NO_CALENDAR, day_states, to_fill
 from trading_data.orchestration.assets.archive import TRIGGER
 from trading_data.orchestration.assets.state import STATE
@@ -23,6 +23,7 @@ from trading_data.orchestration.ops import compression_job, retention_job
 from trading_data.orchestration.partitions import range_tags
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.orchestration.runs import active_run, materialized_since, newest_run
+from trading_data.printable import counted
 from trading_data.sessions import TradingCalendar
 from trading_data.settings import ARCHIVE_CRON, Settings, without_password
 from trading_data.state.files import state_changed
@@ -100,20 +101,25 @@ def gap_backfill_schedule(
     missing = int((states["state"] == MISSING).sum())
     if not missing:
         unknown = f"; {NO_CALENDAR}: {calendar.known}" if (states["state"] == NO_CALENDAR).any() else ""
-        return dg.SkipReason(f"nothing is missing since {first}: {counted(states)}{unknown}")
+        return dg.SkipReason(f"nothing is missing since {first}: {by_state(states)}{unknown}")
     if not os.environ.get(VENDOR):
-        return dg.SkipReason(f"{missing} days of symbols are missing since {first}, and {VENDOR} names nobody to ask")
+        return dg.SkipReason(
+            f"{counted(missing, 'day of a symbol is', 'days of symbols are')} missing since {first}, and {VENDOR} names "
+            f"nobody to ask"
+        )
     under_way = active_run(context.instance, backfill_job.name, **{TRIGGER: GAP})
     if under_way:
         return dg.SkipReason(
-            f"{missing} days of symbols are missing; run {under_way[:8]} of an earlier night is under way"
+            f"{counted(missing, 'day of a symbol is', 'days of symbols are')} missing; run {under_way[:8]} of an earlier "
+            f"night is under way"
         )
     requests = []
     for low, high in reversed(to_fill(states)):
         tags = {**range_tags(low, high), TRIGGER: GAP}
         requests.append(dg.RunRequest(run_key=f"gap-{low}-{high}-{moment.isoformat()}", tags=tags))
     context.log.info(
-        f"{missing} days of symbols are missing since {first}, in {len(requests)} ranges: {counted(states)}"
+        f"{counted(missing, 'day of a symbol is', 'days of symbols are')} missing since {first}, in "
+        f"{counted(len(requests), 'range')}: {by_state(states)}"
     )
     return requests[:GAP_RUNS]
 

@@ -19,11 +19,12 @@ from trading_data.orchestration.alerting import alert_sensor
 from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
 from trading_data.orchestration.health_sensor import health_sensor
 from trading_data.orchestration.jobs import archive_job
-from trading_data.orchestration.left import PAUSE, PENDING, all_left, counted, left_line
+from trading_data.orchestration.left import PAUSE, PENDING, all_left, left_line
 from trading_data.orchestration.partitions import daily, days_tag, range_tags, ranges
 from trading_data.orchestration.pressure import PressureState, judge
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.orchestration.runs import active_run, newest_run
+from trading_data.printable import counted
 
 LATE = "trading_data/late"
 _PENDING_SECONDS = 30.0
@@ -71,7 +72,10 @@ def pending_intake_sensor(
     newest = newest_run(context.instance, archive_job.name)
     if files:
         age = now - min(file.turn for file in files) / 1e9
-        said, waits = f"{counted(len(files), 'batch', 'batches')} wait in the intake, the oldest for {age:.0f} s", age
+        said, waits = (
+            f"{counted(len(files), 'batch waits', 'batches wait')} in the intake, the oldest for {age:.0f} s",
+            age,
+        )
     elif newest is not None and now - newest < PAUSE.total_seconds():
         return dg.SkipReason("no batch waits in the intake")
     else:

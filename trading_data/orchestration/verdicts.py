@@ -17,6 +17,7 @@ from trading_data.archive.odd_values import OddValues
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.live.strange import WrongType
 from trading_data.orchestration.metadata import SHOWN
+from trading_data.printable import counted, noun
 
 QUARANTINED, MISSING, BALANCE = "nothing_quarantined", "nothing_missing", "accounts_balance"
 EQUAL, DECLARED_KEYS, PLAUSIBLE = "equals_raw", "keys_as_declared", "values_are_plausible"
@@ -35,7 +36,8 @@ def nothing_quarantined(archive: Archive, dataset: Dataset) -> dg.AssetCheckResu
         check_name=QUARANTINED,
         passed=total == 0,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{total} entries wait in quarantine: {said}. Run `trading-data quarantine list {dataset.name}`"
+        description=f"{counted(total, 'entry waits', 'entries wait')} in quarantine: {said}. Run `trading-data quarantine "
+        f"list {dataset.name}`"
         if total
         else "No entry waits in quarantine.",
         metadata={"waiting": total, **{kind: count for kind, (count, _) in kinds.items()}},
@@ -97,7 +99,7 @@ def balance_of(dataset: Dataset, days: Mapping[date, Handled]) -> Finding:
     """The verdicts on some days as one finding."""
     faults = [f"{day}: {said}" for day, one in days.items() for said in one.faults]
     rows = sum(one.rows for one in days.values())
-    said = "; ".join(faults[:SHOWN]) or f"{rows:,} rows on {len(days):,} days are accounted for"
+    said = "; ".join(faults[:SHOWN]) or f"{counted(rows, 'row')} on {counted(len(days), 'day')} accounted for"
     return Finding(dataset.name, None, not faults, "accounts", said)
 
 
@@ -108,7 +110,8 @@ def equals_raw(aggregate: Aggregate, wrong: list[str]) -> dg.AssetCheckResult:
         check_name=EQUAL,
         passed=not wrong,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(wrong)} buckets differ from the raw rows: {'; '.join(wrong[:_DIFFERENCES])}"
+        description=f"{counted(len(wrong), 'bucket differs', 'buckets differ')} from the raw rows: "
+        f"{'; '.join(wrong[:_DIFFERENCES])}"
         if wrong
         else "The refreshed ranges equal the raw rows.",
         metadata={"differing buckets": len(wrong)},
@@ -123,7 +126,8 @@ def keys_as_declared(dataset: Dataset, strange: list[WrongType]) -> dg.AssetChec
         check_name=DECLARED_KEYS,
         passed=not strange,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(strange)} keys have names of ours and are not archived: {said}. Somebody else writes them: find "
+        description=f"{counted(len(strange), 'key has a name', 'keys have names')} of ours and "
+        f"{noun(len(strange), 'is', 'are')} not archived: {said}. Somebody else writes them: find "
         "out who (`trading-data redis-cli MONITOR`, `ACL LOG`), then RENAME the keys or DEL them"
         if strange
         else "Every key with a name of ours is of its type.",

@@ -31,6 +31,7 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, connect_for_archiver, live_errors
 from trading_data.live.journal import find_journals, inspect
 from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
+from trading_data.printable import counted
 from trading_data.settings import Settings
 from trading_data.status import archive_version, live_version, undrained
 from trading_data.system.system import System
@@ -184,7 +185,8 @@ class Demo:
             self._check_alive(stop)
             accepted = sum(counts.accepted.values())
             self._progress("sending", counts.minutes, length, accepted, archive)
-        self._say(f"sent {sum(counts.accepted.values()):,} records, {counts.waits} waits for memory")
+        sent = counted(sum(counts.accepted.values()), "record")
+        self._say(f"sent {sent}, {counted(counts.waits, 'wait')} for memory")
         store.close()
 
     def _progress(self, step: str, done: int | None, total: int, accepted: int, archive: Archive) -> None:
@@ -207,7 +209,8 @@ class Demo:
                 return
             if time.monotonic() > deadline:
                 raise ServerError(
-                    f"not settled after {_SETTLE_SECONDS} s: {left} entries or batches, {ranges} ranges left"
+                    f"not settled after {_SETTLE_SECONDS} s: {counted(left, 'entry or batch', 'entries or batches')}, "
+                    f"{counted(ranges, 'range')} left"
                 )
             time.sleep(_SHOW_SECONDS)
 

@@ -48,15 +48,15 @@ def test_a_dry_run_says_of_every_chunk_why(rig: Rig, monkeypatch: pytest.MonkeyP
     assert lines[0].startswith(f"price_data  {ancient.date()}  0.")
     assert lines[5:] == [
         f"half-written file  {half}  goes: half-written since {TODAY - 2 * DAY:%Y-%m-%d %H:%M}Z",
-        "1 chunks would go, 4 stay",
+        "1 chunk would go, 4 stay",
     ]
     assert half.exists()
     assert len(rows(rig, DATASETS["metrics"])) == 2
     done = run("retention", "metrics").output.splitlines()
     assert "dropped: 3,000 days old" in done[0]
-    assert "1 rows in " in done[0]
-    assert done[0].endswith("1 buckets of metrics_1h stay")
-    assert done[-1] == "1 chunks went, 1 stay"
+    assert "1 row in " in done[0]
+    assert done[0].endswith("kept: 1 bucket of metrics_1h")
+    assert done[-1] == "1 chunk went, 1 stays"
     assert len(rows(rig, DATASETS["metrics"])) == 1
     assert half.exists()
     assert "0 chunks went, 4 stay" in run("retention").output

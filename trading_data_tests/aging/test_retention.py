@@ -187,7 +187,7 @@ def test_what_waits_for_a_chunk_keeps_it(rig: Rig) -> None:
     rig.snapshot(PRICE)
     assert reason(rig, 11) == "2 rows for it wait in the intake"
     rig.load(PRICE)
-    assert reason(rig, 11) == "3 ranges of it wait for their aggregates to be refreshed"
+    assert reason(rig, 11) == "3 ranges of it wait for aggregates to be refreshed"
     rig.refresh(PRICE)
     assert verdicts(rig)[11].goes
     broken = {
@@ -201,7 +201,7 @@ def test_what_waits_for_a_chunk_keeps_it(rig: Rig) -> None:
     rig.entry("journal:price:A", {**broken, "source": "s"})
     rig.entry("journal:price:A", {**broken, "timestamp": "soon"})
     rig.archive_all(PRICE)
-    assert reason(rig, 11) == "1 entries for it wait in quarantine and may come back: `trading-data quarantine list`"
+    assert reason(rig, 11) == "1 entry for it waits in quarantine and may come back: `trading-data quarantine list`"
     rig.query("update archive_quarantine set settled = 'discarded' returning 1")
     assert verdicts(rig)[11].goes
 
@@ -226,7 +226,7 @@ def test_aggregates_that_differ_and_books_that_do_not_agree_keep_a_chunk(rig: Ri
         == "2 buckets of its aggregates differ from its rows: `trading-data verify --deep`"
     )
     rig.query("delete from metrics_data where timestamp = %s returning 1", MOMENT - 12 * DAY)
-    assert reason(rig, 12, METRICS_SHORT) == "it differs from the ledger by 1 rows: `trading-data verify`"
+    assert reason(rig, 12, METRICS_SHORT) == "it differs from the ledger by 1 row: `trading-data verify`"
     done = retained(rig, METRICS_SHORT)
     assert not any(one.goes for one in done.values())
     assert len(chunks(rig.archive, METRICS_SHORT)) == 2

@@ -339,7 +339,7 @@ def test_the_command_for_a_damaged_batch_whose_journal_is_trimmed(rig: Rig) -> N
         rig.archive_all(METRICS)
         ((said, _),) = faults(rig)
         assert said.startswith(
-            "1 ranges of entries (2 entries) are neither archived, nor in a readable batch of the intake"
+            "1 range of entries (2 entries) is neither archived, nor in a readable batch of the intake"
         )
         assert f"{JOURNAL} after " in said
     path.write_bytes(whole)  # repaired, and put back

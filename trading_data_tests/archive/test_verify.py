@@ -131,11 +131,11 @@ def test_damage_in_the_tables(rig: Rig) -> None:
         ("price", None, "missing", "2 entries had been removed before they could be drained, from journal:price:B (2)"),
         ("price", None, "ranges", "the archived ranges count 9 entries, the ledger 12 offered by journals"),
         ("price", None, "books", "archive_revision has 0 rows, the ledger counts 2 replaced"),
-        ("price", late, "chunk", "the ledger says that 1 rows were inserted, and price_data has no chunk"),
-        ("price", DAY, "rows", "price_data holds 1 rows, the ledger says that 2 were inserted"),
-        ("price", DAY, "batches", "1 rows are of batches that the ledger does not know, such as 1000000"),
+        ("price", late, "chunk", "the ledger says that 1 row was inserted, and price_data has no chunk"),
+        ("price", DAY, "rows", "price_data holds 1 row, the ledger says that 2 were inserted"),
+        ("price", DAY, "batches", "1 row is of batches that the ledger does not know, such as 1000000"),
         ("price", late, "coverage", "price_data holds 0 rows, its coverage says 1"),
-        ("price", DAY, "coverage", "price_data holds 1 rows, its coverage says 2"),
+        ("price", DAY, "coverage", "price_data holds 1 row, its coverage says 2"),
         ("trade", None, "books", "archive_quarantine has 0 rows, the ledger counts 3 quarantined"),
     ]
     found = [one for one in verify(rig.client, rig.archive, rig.intake) if not one.ok]
@@ -144,11 +144,11 @@ def test_damage_in_the_tables(rig: Rig) -> None:
     assert all(one.command for one in found)
     balance = accounts_balance(rig.archive, PRICE, [DAY])
     assert not balance.ok
-    assert "2026-11-20: price_data holds 1 rows" in balance.said
+    assert "2026-11-20: price_data holds 1 row" in balance.said
     assert str(late) not in balance.said
     after = balance_after_load(rig.archive, PRICE, [DAY], [])
     assert not after.ok
-    assert "2026-11-20: price_data holds 1 rows, its coverage says 2" in after.said
+    assert "2026-11-20: price_data holds 1 row, its coverage says 2" in after.said
     assert accounts_balance(rig.archive, METRICS).ok
 
 
@@ -187,7 +187,7 @@ def test_entries_that_were_trimmed_before_they_were_drained(rig: Rig) -> None:
     rig.archive_all(PRICE)
     found = the_fault(rig)
     assert found.what == "gaps"
-    assert found.said.startswith("1 ranges of entries (3 entries) are neither archived, nor in")
+    assert found.said.startswith("1 range of entries (3 entries) is neither archived, nor in")
     assert "their journals: journal:price:A after " in found.said
 
 
@@ -198,7 +198,7 @@ def test_a_journal_that_went_back(rig: Rig) -> None:
     rig.client.delete("journal:metrics")
     rig.entry_at("journal:metrics", "3000-0", measurement("m", 3))
     found = the_fault(rig)
-    assert (found.what, "1 journals went back or were made anew, such as journal:metrics" in found.said) == (
+    assert (found.what, "1 journal went back or was made anew, such as journal:metrics" in found.said) == (
         "went back",
         True,
     )
@@ -229,12 +229,34 @@ def test_the_command(rig: Rig) -> None:
     filled(rig)
     done = CliRunner().invoke(group, ["verify", "--deep"])
     assert done.exit_code == 0
-    assert [line.partition(":")[0] for line in done.output.splitlines()] == [f"{name} balances" for name in DATASETS]
+    lines = done.output.splitlines()
+    assert [line.partition(":")[0] for line in lines[5:]] == [f"{name} balances" for name in DATASETS]
+    assert lines[4].startswith("offered = inserted + replaced + unchanged + quarantined + replayed;")
+    assert lines[0].split()[:6] == ["offered", "inserted", "replaced", "unchanged", "quarantined", "replayed"]
+    assert lines[0].split()[6:] == ["missing", "in", "journals", "in", "intake"]
+    for name, line in zip(DATASETS, lines[1:4], strict=True):
+        said, offered, *counts, _missing, journals, batches = line.split()
+        assert (said, int(offered), journals, batches) == (name, sum(map(int, counts)), "0", "0")
     rig.query("delete from metrics_data where timestamp = %s returning 1", MOMENT)
     done = CliRunner().invoke(group, ["verify"])
     assert done.exit_code == 1
     lines = done.output.splitlines()
-    assert lines[0].startswith("metrics 2026-11-20: rows: metrics_data holds 2 rows")
+    assert lines[5].startswith("metrics 2026-11-20: rows: metrics_data holds 2 rows")
     assert "metrics does not balance: 2 findings" in lines
     done = CliRunner().invoke(group, ["verify", "--json"])
     assert (done.exit_code, json.loads(done.output)["balances"]) == (1, False)
+
+
+def test_what_waits_is_in_the_account_with_its_place(rig: Rig) -> None:
+    rig.store.record_prices([bar("A"), bar("B")])
+    rig.archive_all(PRICE)
+    rig.store.record_prices([bar("A", 1), bar("B", 1), bar("C", 1)])
+    rig.snapshot(PRICE)
+    rig.store.record_prices([bar("A", 2)])
+    accounts = json.loads(CliRunner().invoke(group, ["verify", "--json"]).output)["accounts"]
+    price = accounts["price"]
+    assert (price["offered"], price["inserted"], price["in_journals"], price["in_intake"]) == (2, 2, 1, 3)
+    assert set(accounts) == set(DATASETS)
+    said = CliRunner().invoke(group, ["verify"]).output
+    assert "price balances: 1 batch waits;" in said
+    assert "6 entries added to 3 journals: 2 archived, 3 waiting, 1 not drained, 0 missing" in said

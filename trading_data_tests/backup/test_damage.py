@@ -86,13 +86,13 @@ def test_what_must_not_be_restored_is_refused_before_anything_is_touched(
     assert picture(quick) == before
     changed(backup, **vars(manifest))
     quick.client.set("somebody", "here")
-    with pytest.raises(Refused, match=r"live tier .* is not empty \(1 keys\)"):
+    with pytest.raises(Refused, match=r"live tier .* is not empty \(1 key\)"):
         restored(quick, backup)
     quick.client.delete("somebody")
     quick.store.record_prices([bar("Z")])
     quick.snapshot(quick.datasets["price"])
     quick.client.flushdb()
-    with pytest.raises(Refused, match="1 batches wait in the intake"):
+    with pytest.raises(Refused, match="1 batch waits in the intake"):
         restored(quick, backup)
     quick.load(quick.datasets["price"])
     with pytest.raises(Refused, match=r"database .* is not empty"):

@@ -68,7 +68,7 @@ def test_a_drill_names_what_differs(quick: Rig, monkeypatch: pytest.MonkeyPatch)
     # The archive is the other test's: here it goes where it came from.
     found = restore_live_only(chosen(backup.uri, None), monkeypatch, drill)
     assert len(found) == 1
-    assert found[0].startswith("journal:trade holds 1 entries")
+    assert found[0].startswith("journal:trade holds 1 entry")
 
 
 def restore_live_only(backup: Backup, monkeypatch: pytest.MonkeyPatch, drill: object) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ def test_timescaledb_alone(quick: Rig, home: Path) -> None:
         done = run(verify)
         (line,) = faults(done)
         assert done.exit_code == 1
-        assert line.startswith("metrics: gaps: 1 ranges of entries (3 entries) are neither archived, nor")
+        assert line.startswith("metrics: gaps: 1 range of entries (3 entries) is neither archived, nor")
         assert f"{JOURNAL} after " in line
         assert "-> trading-data verify --acknowledge metrics --reason " in line
     assert quick.account(METRICS).accepted + 3 == accepted
@@ -105,7 +105,7 @@ def test_timescaledb_alone(quick: Rig, home: Path) -> None:
     assert (done.exit_code, f"3 entries, from {JOURNAL} (3)" in done.output) == (0, True)
     done = run(verify)
     assert (done.exit_code, faults(done)) == (0, [])
-    assert "10 entries added to 1 journals: 7 archived, 0 waiting, 0 not drained, 3 missing;" in f"{done.output};"
+    assert "10 entries added to 1 journal: 7 archived, 0 waiting, 0 not drained, 3 missing;" in f"{done.output};"
 
 
 def test_timescaledb_alone_of_a_moment_before_a_journal(quick: Rig) -> None:
@@ -161,7 +161,7 @@ def test_timescaledb_alone_after_redis_alone(quick: Rig) -> None:
     quick.archive_all(METRICS)
     assert minutes(quick) == [0, 1, 2, 3, 6]
     (line,) = faults(run(verify))
-    assert line.startswith("metrics: gaps: 1 ranges of entries")
+    assert line.startswith("metrics: gaps: 1 range of entries")
     assert run(acknowledge).exit_code == 0
     assert run(verify).exit_code == 0
 

@@ -53,7 +53,7 @@ def test_import_reaches_the_archive_like_live_data_and_twice_writes_nothing(rig:
     for inserted, unchanged, quarantined, replayed in ((2, 0, 1, 0), (0, 2, 0, 1)):
         done = run("import", "prices", str(file))
         assert done.returncode == 0, done.stderr
-        assert b"2 rows and 1 rejected ones wait" in done.stdout
+        assert b"2 rows and 1 rejected one wait" in done.stdout
         (loaded,) = rig.load(PRICE)
         found = (loaded.inserted, loaded.unchanged, loaded.quarantined, loaded.replayed)
         assert found == (inserted, unchanged, quarantined, replayed)

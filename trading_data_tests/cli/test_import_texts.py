@@ -338,7 +338,7 @@ def test_a_file_in_two_units_is_read_by_two_commands(rig: Rig, tmp_path: Path) -
     for advice in re.findall(r"try `trading-data ([^`]+)`", said):
         code, said = run(shlex.split(advice))
         assert code == 0
-        assert "1 rows and 1 rejected ones wait in the intake" in said
+        assert "1 row and 1 rejected one wait in the intake" in said
     assert in_the_archive(rig) == BOTH
 
 

@@ -105,7 +105,7 @@ def test_an_entry_in_quarantine(rig: Rig) -> None:
     rig.archive_all(TRADE)
     found = judge(THRESHOLDS, flow(rig))
     told = {one.key: one.message for one in found}
-    assert told["quarantine.trade"] == "1 rejected trade entries wait for a decision"
+    assert told["quarantine.trade"] == "1 rejected trade entry waits for a decision"
     with rig.archive.transaction() as cursor:
         cursor.execute("update archive_quarantine set settled = 'discarded', settled_at = now()")
     assert keys(rig) == {}
@@ -165,7 +165,7 @@ def test_too_many_batches_are_not_opened_and_what_was_lost_is_not_called_over(
     rig.snapshot(METRICS)
     monkeypatch.setattr("trading_data.health.journals._HEADS", 0)
     (one,) = (one for one in flow(rig).named("flow.journal.lost") if one.of == "metrics")
-    assert (one.value, one.not_offered.startswith("1 batches wait, too many to open each")) == (None, True)
+    assert (one.value, one.not_offered.startswith("1 batch waits, too many to open each")) == (None, True)
     watched = watch(rig.client, rig.archive, rig.intake, now())
     assert watched.unknown("journal_lost.metrics")
     assert not watched.unknown("journal_lost.price")

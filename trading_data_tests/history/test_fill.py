@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trading_data.datasets import PRICE
 from trading_data.errors import VendorError, VendorRefused
 from trading_data.history.fill import Filled, fill
-from trading_data.history.picture import counted, heat_map
+from trading_data.history.picture import by_state, heat_map
 from trading_data.history.states import MOST_ATTEMPTS, day_states, to_fill
 from trading_data.intake.take import take
 from trading_data.sessions import TradingCalendar
@@ -154,7 +154,7 @@ def test_the_picture(rig: Rig) -> None:
     frame = day_states(rig.archive, PRICE, TradingCalendar.named(NYSE), *WEEK)
     lines = heat_map(frame).splitlines()
     assert lines[1:3] == ["A     █····  ", "LONG   █···  "]
-    assert counted(frame) == {"closed": 4, "complete": 2, "no trade": 0, "missing": 7, "unrepairable": 0}
+    assert by_state(frame) == {"closed": 4, "complete": 2, "no trade": 0, "missing": 7, "unrepairable": 0}
     assert to_fill(frame) == [(TUESDAY, LAST)]
 
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pytest
 
 from trading_data.datasets import PRICE
-from trading_data.history.picture import counted
+from trading_data.history.picture import by_state
 from trading_data.history.states import day_states
 from trading_data.intake.take import take
 from trading_data.orchestration.build import build_defs
@@ -95,10 +95,10 @@ def year(settings: Settings, *, symbols: int, sessions: int, seed: int) -> Year:
             _load(rig, seller, out, days)
         calendar = TradingCalendar.named(NYSE)
         with _lap(out, "states"):
-            out.before = counted(day_states(rig.archive, PRICE, calendar, days[0], days[-1] + DAY))
+            out.before = by_state(day_states(rig.archive, PRICE, calendar, days[0], days[-1] + DAY))
         _night(rig, seller, out)
         frame = day_states(rig.archive, PRICE, calendar, days[0], days[-1] + DAY)
-        out.after = counted(frame)
+        out.after = by_state(frame)
         _judge(rig, out)
     finally:
         seller.close()

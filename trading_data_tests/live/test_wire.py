@@ -94,7 +94,7 @@ def test_ids_are_in_the_order_of_the_records(store: LiveStore, server: Node) -> 
 
 def test_a_key_of_another_type_refuses_its_own_record_only(store: LiveStore, server: Node) -> None:
     server.client.set("journal:price:B", "x")
-    with pytest.raises(LiveTierError, match="refused 1 records: WRONGTYPE"):
+    with pytest.raises(LiveTierError, match="refused 1 record: WRONGTYPE"):
         store.record_prices([bar("A"), bar("B"), bar("C")])
     assert [server.client.xlen(f"journal:price:{name}") for name in "AC"] == [1, 1]
     server.client.delete("journal:price:B")

@@ -89,7 +89,7 @@ def test_a_day_whose_account_does_not_balance_is_not_green(rig: Rig, instance: d
     rig.query("delete from price_data where symbol = 'B' and timestamp < %s returning 1", day_start(DAYS[1]))
     result = run_assets(instance, PRICES, str(DAYS[0]), last=str(DAYS[1]))
     assert green(instance, "price_data") == {str(DAYS[1])}
-    assert "the account does not balance: price_data holds 1 rows" in said(instance, "price_data", DAYS[0])
+    assert "the account does not balance: price_data holds 1 row" in said(instance, "price_data", DAYS[0])
     passed, description = checks(result)["price_data", "accounts_balance"]
     assert not passed
     assert "trading-data verify" in str(description)

@@ -136,7 +136,7 @@ def test_from_a_file_to_an_answer(rig: Rig, instance: dg.DagsterInstance, tmp_pa
     taken = run("import", "daily", str(file))
     assert taken.exit_code == 0, taken.output
     assert "300 rows and 0 rejected ones wait" in taken.output
-    assert tick("pending_intake_sensor", instance).skip_message.startswith("1 batches wait in the intake")
+    assert tick("pending_intake_sensor", instance).skip_message.startswith("1 batch waits in the intake")
     result = run_archive(instance)
     assert result.success
     assert materializations(result, "price_data")[today()]["daily bars: inserted"] == 300

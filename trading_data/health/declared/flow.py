@@ -14,7 +14,7 @@ FLOW: tuple[Threshold, ...] = (
         single(
             LOST,
             "flow.journal.lost",
-            "{value} {of} entries or more are lost: {about}",
+            "{value} {of} {many:entry/entries} or more {many:is/are} lost: {about}",
             acknowledge_command(dataset),
             limit=0,
             severity=ERROR,
@@ -28,8 +28,8 @@ FLOW: tuple[Threshold, ...] = (
     single(
         "batch_damaged",
         "flow.batches.damaged",
-        "{value} {of} batches in the intake cannot be read, and no {of} entry is archived before they are repaired or moved away: "
-        "{about}",
+        "{value} {of} {many:batch/batches} in the intake cannot be read, and no {of} entry is archived before that is repaired or "
+        "moved away: {about}",
         "trading-data verify",
         limit=0,
         severity=ERROR,
@@ -69,7 +69,7 @@ FLOW: tuple[Threshold, ...] = (
     single(
         "quarantine",
         "flow.quarantine.waiting",
-        "{value} rejected {of} entries wait for a decision",
+        "{value} rejected {of} {many:entry waits/entries wait} for a decision",
         "trading-data quarantine list",
         limit=0,
         harm=430,

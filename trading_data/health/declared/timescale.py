@@ -83,7 +83,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_chunks_overdue",
         "timescale.chunks.overdue",
-        "{value} chunks of {of} should have been compressed by now",
+        "{value} {many:chunk/chunks} of {of} should have been compressed by now",
         COMPRESS,
         limit=0,
         harm=310,

@@ -20,6 +20,7 @@ from trading_data.orchestration.metadata import aggregate_metadata
 from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.reports import Event, Reports, handled, news
 from trading_data.orchestration.verdicts import equals_raw
+from trading_data.printable import counted
 
 _SHOWN = 10
 
@@ -75,7 +76,9 @@ def _differences(archive: Archive, dataset: Dataset, aggregate: Aggregate, done:
 def _not_right(bucket: bool, late: bool, wrong: list[str]) -> str:
     """Why a day of an aggregate is not right; empty if it is."""
     if wrong:
-        return f"{len(wrong)} buckets differ from the raw rows: {'; '.join(wrong[:_SHOWN])}"
+        return (
+            f"{counted(len(wrong), 'bucket differs', 'buckets differ')} from the raw rows: {'; '.join(wrong[:_SHOWN])}"
+        )
     if late:
         return "a load has changed rows of it that are yet to be refreshed"
     return "" if bucket else "no row"

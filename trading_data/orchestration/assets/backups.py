@@ -19,6 +19,7 @@ from trading_data.datasets import DATASETS
 from trading_data.errors import Refused
 from trading_data.orchestration.assets.sources import OWNER, journal_key, state_keys
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
+from trading_data.printable import counted
 from trading_data.settings import Settings
 from trading_data.times import now
 
@@ -145,7 +146,8 @@ def _reads_back(uri: str, made: Manifest) -> dg.AssetCheckResult:
         check_name=READS_BACK,
         passed=not said,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=said or f"{len(made.files):,} files, {made.size:,} bytes read back as they were written.",
+        description=said
+        or f"{counted(len(made.files), 'file')}, {counted(made.size, 'byte')} read back as they were written.",
         metadata={"files": len(made.files)},
     )
 

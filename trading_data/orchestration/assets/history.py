@@ -13,11 +13,12 @@ from pydantic import Field
 from trading_data.datasets import PRICE
 from trading_data.errors import BadInput
 from trading_data.history.fill import Filled, fill
-from trading_data.history.picture import counted, heat_map
+from trading_data.history.picture import by_state, heat_map
 from trading_data.history.states import CLOSED, MISSING, NO_CALENDAR, day_states, known_subjects
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, earliest, one_clear_line
+from trading_data.printable import counted
 from trading_data.sessions import TradingCalendar
 from trading_data.settings import Settings
 from trading_data.times import DAY
@@ -70,7 +71,9 @@ def _price_history() -> dg.AssetsDefinition:
                     database, intake.open(), PRICE, vendor, wanted, earliest=earliest(), run_id=context.run.run_id
                 ):
                     filled |= dict.fromkeys(one.days, one)
-                    context.log.info(f"{one.days[0]} to {one.days[-1]}: {one.rows.total():,} bars from {vendor.name}")
+                    context.log.info(
+                        f"{one.days[0]} to {one.days[-1]}: {counted(one.rows.total(), 'bar')} from {vendor.name}"
+                    )
         for day in days:
             figures = _figures(vendor.name, states[states["day"] == day], day, filled.get(day))
             if f"before: {NO_CALENDAR}" in figures:
@@ -104,4 +107,4 @@ def _figures(vendor: str, states: "pd.DataFrame", day: date, one: Filled | None)
         "batches": dg.MetadataValue.md("\n".join(f"- `{name}`" for name in names) or "none"),
         "before": dg.MetadataValue.md(f"```\n{map_}\n```") if map_ else "the session is not over",
     }
-    return figures | {f"before: {state}": number for state, number in counted(states).items()}
+    return figures | {f"before: {state}": number for state, number in by_state(states).items()}

@@ -26,6 +26,7 @@ from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.reports import Event, Reports, handled, news
 from trading_data.orchestration.resources import earliest
 from trading_data.orchestration.verdicts import keys_as_declared
+from trading_data.printable import counted
 from trading_data.times import now
 
 EMERGENCY_RATIO = 0.9
@@ -91,7 +92,8 @@ def _emergency(context: dg.AssetExecutionContext, client: Client, intake: Intake
         return 0
     trimmed = trim_drained(client, intake, dataset)
     context.log.warning(
-        f"emergency: memory at {memory.ratio:.0%} of its limit and the archive away, so {trimmed.removed} entries that are "
+        f"emergency: memory at {memory.ratio:.0%} of its limit and the archive away, so "
+        f"{counted(trimmed.removed, 'entry that is', 'entries that are')} "
         "durable in the intake left their journals before they were archived"
     )
     return trimmed.removed

@@ -12,6 +12,7 @@ from trading_data.orchestration.assets.sources import OWNER, state_keys
 from trading_data.orchestration.reports import Event, news
 from trading_data.orchestration.resources import IntakeStore, LiveTier, one_clear_line
 from trading_data.orchestration.verdicts import DECLARED_KEYS
+from trading_data.printable import counted
 from trading_data.state.document import State
 from trading_data.state.files import StateFile, put_state
 from trading_data.state.tables import Table, said, tables
@@ -77,7 +78,8 @@ def state_as_declared(state: State) -> dg.AssetCheckResult:
         check_name=DECLARED_KEYS,
         passed=not state.problems,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(state.problems)} keys are not in the document: {named}. Correct their producer and delete them"
+        description=f"{counted(len(state.problems), 'key is', 'keys are')} not in the document: {named}. Correct their "
+        f"producer and delete them"
         if state.problems
         else "Every key of the state is of its declared type.",
         metadata={"problems": len(state.problems)},
