@@ -65,8 +65,8 @@ def backtest_input(
     if fill not in ("none", "close"):
         raise BadInput(f"fill must be none or close, not {fill!r}")
     first, last = utc(start, "start"), utc(end, "end")
-    aggregate = PRICE.aggregate(interval)
-    width = bar_width if aggregate is None else aggregate.width
+    bucket = PRICE.rollup(interval) or PRICE.aggregate(interval)
+    width = bar_width if bucket is None else bucket.width
     if bar_width <= timedelta(0) or width % bar_width:
         raise BadInput(f"bar_width must be positive and divide the interval, and {bar_width} does not divide {width}")
     wanted = symbols if symbols is None or isinstance(symbols, str) else sorted(set(symbols))

@@ -18,13 +18,20 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from trading_data.archive.database import Archive
 from trading_data.cli.servers import settings_of_running
-from trading_data.datasets import EVERY_PLURAL
+from trading_data.datasets import EVERY_PLURAL, TABLES, dataset_named
+from trading_data.datasets.declaration import Dataset
 from trading_data.frame_text import frame_text
+from trading_data.live.connection import connect_for_archiver
+from trading_data.printable import printable
+from trading_data.reader.known import near, unknown
 from trading_data.reader.market_data import MarketData
+from trading_data.settings import Settings
+from trading_data.times import DAY, now, utc
 
 _Table = TypeVar("_Table", pd.DataFrame, pa.Table)
-_INTERVALS = ("raw", "5m", "1h", "1d")
+_INTERVALS = tuple(dict.fromkeys(name for dataset in TABLES.values() for name in dataset.intervals))
 _WIDEST, _MOST = timedelta(days=366), 200_000
 """A window of a query: what it holds in memory whatever the range, about 100 MB."""
 
@@ -32,8 +39,10 @@ _WIDEST, _MOST = timedelta(days=366), 200_000
 @click.command("query")
 @click.argument("dataset", type=click.Choice(EVERY_PLURAL))
 @click.argument("subjects", nargs=-1)
-@click.option("--start", required=True, help="ISO 8601 with a zone, or a day (midnight UTC); included.")
-@click.option("--end", required=True, help="The same; not included.")
+@click.option(
+    "--start", help="ISO 8601 with a zone, or a day (midnight UTC); included. Without it: 24 hours before the end."
+)
+@click.option("--end", help="The same; not included. Without it: now.")
 @click.option("--interval", type=click.Choice(_INTERVALS), default="raw", show_default=True)
 @click.option("--format", "form", type=click.Choice(["table", "csv", "parquet"]), default="table", show_default=True)
 @click.option("--session", metavar="EXCHANGE", help="Only rows within a regular session of it, such as XNYS.")
@@ -45,28 +54,70 @@ def command(form: str, **question: Any) -> None:
 
     Tables and CSV are text on standard output; Parquet is bytes, to be sent into a file. CSV and Parquet are written as
     they are read, in windows of time, however long the range; within a window rows are sorted by subject and time.
+
+    A subject of which there is no row at all is told on standard error, with those that are named alike. Exit code 1 if
+    there is none of all SUBJECTS.
     """
     if form == "parquet" and sys.stdout.isatty():
         raise click.UsageError("Parquet is bytes: send it into a file, `… --format parquet > rows.parquet`")
-    question["subjects"] = question["subjects"] or None
+    named, settings = question["subjects"], settings_of_running()
+    question["subjects"] = named or None
     notes: dict[str, None] = {}
-    reader = MarketData.from_settings(settings_of_running())
+    _fill_range(question, notes)
+    reader = MarketData.from_settings(settings)
+    seen: set[str] = set()
+    column = dataset_named(question["dataset"]).about
     if form == "table":
         frame = reader.read(**question)
         click.echo(frame_text(frame) if len(frame) else "no rows")
+        seen.update(frame[column])
         missing = frame.attrs["missing"]
         notes |= dict.fromkeys(frame.attrs["notes"])
     elif form == "csv":
         frames = reader.stream(**question, chunk=_WIDEST, rows=_MOST)
-        missing = write_csv(_noting(frames, notes, lambda one: one.attrs["notes"]), sys.stdout.buffer)
+        noting = _noting(frames, notes, lambda one: one.attrs["notes"])
+        missing = write_csv(_seeing(noting, seen, column), sys.stdout.buffer)
     else:
         tables = reader.stream(**question, chunk=_WIDEST, rows=_MOST, format="arrow")
         noted = _noting(tables, notes, lambda one: json.loads(one.schema.metadata[b"notes"]))
-        missing = write_parquet(noted, sys.stdout.buffer)
+        missing = write_parquet(_seeing(noted, seen, column), sys.stdout.buffer)
     for text in missing:
         click.echo(f"missing: {text}", err=True)
     for text in notes:
         click.echo(f"note: {text}", err=True)
+    if not missing and _say_unknown(settings, reader, dataset_named(question["dataset"]), set(named), seen):
+        sys.exit(1)
+
+
+def _fill_range(question: dict[str, Any], notes: dict[str, None]) -> None:
+    """What was not given of the range; a note says which one it is then."""
+    if question["start"] is not None and question["end"] is not None:
+        return
+    question["end"] = now() if question["end"] is None else utc(question["end"], "end")
+    question["start"] = question["end"] - DAY if question["start"] is None else utc(question["start"], "start")
+    shown = " to ".join(f"{question[edge]:%Y-%m-%dT%H:%M:%SZ}" for edge in ("start", "end"))
+    notes[f"rows from {shown}; `--start` and `--end` choose others"] = None
+
+
+def _say_unknown(settings: Settings, reader: MarketData, dataset: Dataset, named: set[str], seen: set[str]) -> bool:
+    """Name the subjects of which there is no row at all; whether these are all that were asked about."""
+    lacking = unknown(reader, dataset, named - seen)
+    if not lacking:
+        return False
+    client, archive = connect_for_archiver(settings.require_redis_url()), Archive(settings.require_timescale_url())
+    for name in lacking:
+        alike = near(client, archive, dataset, name)
+        said = f"; there are {', '.join(map(printable, alike))}" if alike else ""
+        click.echo(f"{dataset.plural}: there is no row of {printable(name)}{said}", err=True)
+    return len(lacking) == len(named)
+
+
+def _seeing(frames: Iterator[_Table], seen: set[str], column: str) -> Iterator[_Table]:
+    """The frames as they are; the subjects in them are added to `seen`."""
+    for frame in frames:
+        values = frame[column].unique()
+        seen.update(values.to_pylist() if isinstance(values, pa.Array) else values)
+        yield frame
 
 
 def _noting(

@@ -7,7 +7,7 @@ Belongs here: names, columns, rules, keys, windows and ages. Does not: anything 
 from dataclasses import replace
 from datetime import timedelta
 
-from trading_data.datasets.declaration import Aggregate, Column, Dataset, Measure, Sources
+from trading_data.datasets.declaration import Aggregate, Column, Dataset, Measure, Rollup, Sources
 from trading_data.errors import BadInput
 
 _BAR = (
@@ -55,6 +55,11 @@ PRICE = Dataset(
     export_before_drop=True,
     drop_needs_backup=True,
     odd_values=True,
+    rollups=(
+        Rollup("15m", timedelta(minutes=15), of="5m"),
+        Rollup("30m", timedelta(minutes=30), of="5m"),
+        Rollup("4h", timedelta(hours=4), of="1h"),
+    ),
 )
 
 TRADE = Dataset(

@@ -64,6 +64,19 @@ class Aggregate:
 
 
 @dataclass(frozen=True)
+class Rollup:
+    """An interval without a view of its own: its buckets are put together from those of the finer interval `of`.
+
+    `width` is a whole number of those, and a part of a day. Only measures that can be put together again allow it: first, last,
+    min, max, sum, count.
+    """
+
+    interval: str
+    width: timedelta
+    of: str
+
+
+@dataclass(frozen=True)
 class Sources:
     """Which source wins when two disagree on one key, and what counts as disagreement.
 
@@ -101,6 +114,7 @@ class Dataset:
         segment_by, order_by: columnstore settings. The order is the key's time.
         compress_after, drop_after: ages of a chunk; `drop_after` None keeps for ever.
         aggregates: finest first, each built on the one before it or on the table.
+        rollups: intervals that are read from an aggregate.
         freshness: how old the newest archived row may be while the feed runs.
         fresh_while_open: of that age only the time counts in which the exchange is open; else all of it.
         sources: which source wins, for a dataset with a column `source` whose key two sources may share; None where the
@@ -135,6 +149,7 @@ class Dataset:
     drop_needs_drill: bool = False
     chunk: timedelta = timedelta(days=1)
     odd_values: bool = False
+    rollups: tuple[Rollup, ...] = ()
 
     @cached_property
     def column(self) -> Mapping[str, Column]:
@@ -199,6 +214,18 @@ class Dataset:
     def aggregate(self, interval: str) -> Aggregate | None:
         """The aggregate of that interval, or None."""
         return next((found for found in self.aggregates if found.interval == interval), None)
+
+    def rollup(self, interval: str) -> Rollup | None:
+        """The rollup of that interval, or None."""
+        return next((found for found in self.rollups if found.interval == interval), None)
+
+    @property
+    def intervals(self) -> tuple[str, ...]:
+        """What can be asked for: `raw`, then aggregates and rollups, the finest first."""
+        widths = {one.interval: one.width for one in self.aggregates} | {
+            one.interval: one.width for one in self.rollups
+        }
+        return ("raw", *sorted(widths, key=lambda interval: widths[interval]))
 
     def journal_of(self, subject: str) -> str:
         """The journal in which an entry about `subject` is written."""

@@ -7,6 +7,7 @@ Belongs here: forms. Does not: which rows.
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from trading_data.aggregates.compute import compute
 from trading_data.datasets import rules
-from trading_data.datasets.declaration import Aggregate, Dataset
+from trading_data.datasets.declaration import Aggregate, Dataset, Rollup
 from trading_data.errors import BadInput
 from trading_data.reader.columns import exact_columns, schema_of, time_column
 from trading_data.reader.options import Frame
@@ -32,6 +33,8 @@ _WORTH_THREADS = 100_000
 """Rows from which on handing columns to threads is quicker than doing without."""
 _TIER = pa.field("tier", pa.string())
 _STEP = Decimal(1).scaleb(-rules.SCALE)
+_TOGETHER = {"first": "first", "last": "last", "min": "min", "max": "max", "sum": "sum", "count": "sum"}
+"""How a measure of a wider bucket is made from the same one of its parts."""
 _CONTEXT = Context(prec=rules.DIGITS, rounding=ROUND_HALF_EVEN)
 
 
@@ -88,6 +91,23 @@ def made(dataset: Dataset, aggregate: Aggregate, rows: pa.Table) -> pa.Table:
     live = frame.assign(live=frame["tier"] == "live").groupby(keys, sort=True, observed=True)["live"].any()
     table = pa.Table.from_pandas(buckets, schema=schema_of(dataset, aggregate), preserve_index=False)
     return table.replace_schema_metadata(None).append_column(_TIER, pa.array(np.where(live, "live", "archive")))
+
+
+def put_together(aggregate: Aggregate, rollup: Rollup, buckets: pa.Table) -> pa.Table:
+    """Buckets of an aggregate, sorted, as those of a rollup; one is `live` if a part of it is."""
+    size = rollup.width // timedelta(microseconds=1)
+    times = buckets["bucket"]
+    begins = pa.array(times.cast(pa.int64()).to_numpy() // size * size, pa.int64()).cast(times.type)
+    table = buckets.set_column(buckets.column_names.index("bucket"), "bucket", begins)
+    table = table.append_column("live", pc.equal(table["tier"], "live"))
+    measures = [(one.name, _TOGETHER[one.how]) for one in aggregate.measures]
+    # One thread, so that first and last are those of time, and groups come in the order in which they are met.
+    groups = table.group_by([*aggregate.group_by, "bucket"], use_threads=False).aggregate([*measures, ("live", "any")])
+    tier = pc.if_else(groups["live_any"], "live", "archive")
+    groups = groups.rename_columns(
+        [name if name in table.column_names else name.rpartition("_")[0] for name in groups.column_names]
+    )
+    return groups.drop_columns("live").append_column(_TIER, tier).select(buckets.column_names).cast(buckets.schema)
 
 
 def in_order(aggregate: Aggregate, tables: Sequence[pa.Table]) -> pa.Table:

@@ -97,11 +97,12 @@ class MarketData:
             symbols: one, some, or None for all.
             start: included.
             end: not included.
-            interval: `raw`, `5m`, `1h` or `1d`.
+            interval: `raw`, `5m`, `15m`, `30m`, `1h`, `4h` or `1d`, of UTC days. Of 15m, 30m and 4h there is no aggregate: they
+                are put together from the next finer one.
             **options: `as_of`, `partial`, `session`, `format`; see `Options`.
 
         Returns:
-            `raw`: symbol, timestamp, open, high, low, close, volume, source, tier. `5m`, `1h`, `1d`: symbol, bucket, open,
+            `raw`: symbol, timestamp, open, high, low, close, volume, source, tier. All others: symbol, bucket, open,
             high, low, close, volume, tier, for the buckets that begin in the range. A symbol's day that has no minutes is
             in `1d` as its bar of daily history, if there is one (not with `session`); `notes` says so.
 

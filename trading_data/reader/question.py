@@ -4,10 +4,10 @@ Belongs here: what a question is and which forms of it make no sense. Does not: 
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from trading_data.datasets import dataset_named
-from trading_data.datasets.declaration import Aggregate, Dataset
+from trading_data.datasets.declaration import Aggregate, Dataset, Rollup
 from trading_data.errors import BadInput
 from trading_data.reader.archived import Range
 from trading_data.reader.options import FORMATS, About, Format, Times
@@ -18,7 +18,9 @@ ALWAYS: Range = (datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked for. `aggregate` None are raw rows; `about` None are all symbols or metrics; times are UTC."""
+    """What is asked for. `aggregate` None are raw rows, and its buckets are put together by `rollup`, where there is one; `about`
+    None are all symbols or metrics; times are UTC.
+    """
 
     dataset: Dataset
     aggregate: Aggregate | None
@@ -29,6 +31,7 @@ class Question:
     session: str | None = None
     partial: bool = False
     format: Format = "pandas"
+    rollup: Rollup | None = None
 
     def __post_init__(self) -> None:
         """Raises BadInput for a format that there is not."""
@@ -47,9 +50,14 @@ class Question:
 
     def rows_of(self, one: Range) -> Range:
         """The raw rows that decide the answer for a range: of buckets those that begin in it, whole."""
-        if self.aggregate is None:
-            return one
-        return ceil(one[0], self.aggregate.width), ceil(one[1], self.aggregate.width)
+        width = self.width
+        return one if width is None else (ceil(one[0], width), ceil(one[1], width))
+
+    @property
+    def width(self) -> timedelta | None:
+        """How long a bucket of the answer is; None for raw rows."""
+        wide = self.rollup or self.aggregate
+        return None if wide is None else wide.width
 
 
 def ask(
@@ -73,12 +81,12 @@ def ask(
     first, last = utc(start, "start"), utc(end, "end")
     if first > last:
         raise BadInput(f"start {first.isoformat()} is after end {last.isoformat()}")
-    aggregate = named.aggregate(interval)
-    if aggregate is None and interval != "raw":
-        offered = ", ".join(["raw", *(one.interval for one in named.aggregates)])
-        raise BadInput(f"{named.name} has no interval {interval!r}; there are {offered}")
+    if interval not in named.intervals:
+        raise BadInput(f"{named.name} has no interval {interval!r}; there are {', '.join(named.intervals)}")
+    rollup = named.rollup(interval)
+    aggregate = named.aggregate(interval if rollup is None else rollup.of)
     moment = None if as_of is None else utc(as_of, "as_of")
-    return Question(named, aggregate, subjects_of(about), first, last, moment, session, partial, format)
+    return Question(named, aggregate, subjects_of(about), first, last, moment, session, partial, format, rollup)
 
 
 def subjects_of(given: About) -> list[str] | None:

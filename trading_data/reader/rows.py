@@ -25,7 +25,7 @@ from trading_data.reader.archived import (
     whole_days,
 )
 from trading_data.reader.as_of import read_as_of
-from trading_data.reader.frames import empty, in_order, made, with_tier
+from trading_data.reader.frames import empty, in_order, made, put_together, with_tier
 from trading_data.reader.pieces import Piece
 from trading_data.reader.question import ALWAYS, Question
 from trading_data.reader.session import in_session
@@ -37,7 +37,10 @@ _TIME = codec.ARROW_TYPES["time"]
 
 def look_for(question: Question, sight: Sight, one: Range) -> pa.Table:
     """The rows in a range, or the buckets that begin in it: what the question asks for, sorted, with `tier`."""
-    return rows(question, sight, one) if question.aggregate is None else buckets(question, sight, one)
+    if question.aggregate is None:
+        return rows(question, sight, one)
+    found = buckets(question, sight, one)
+    return found if question.rollup is None else put_together(question.aggregate, question.rollup, found)
 
 
 def rows(question: Question, sight: Sight, one: Range) -> pa.Table:
@@ -56,8 +59,9 @@ def rows(question: Question, sight: Sight, one: Range) -> pa.Table:
 
 
 def buckets(question: Question, sight: Sight, one: Range) -> pa.Table:
-    """Buckets that begin in a range. Those that the continuous aggregate does not show truly yet are made from raw rows,
-    a day at a time; all of them, where it cannot be asked or is made from other rows.
+    """Buckets of the aggregate, all that belong to those of the answer which begin in a range. Those that the continuous
+    aggregate does not show truly yet are made from raw rows, a day at a time; all of them, where it cannot be asked or is made
+    from other rows.
     """
     dataset, aggregate = question.dataset, question.aggregate
     if aggregate is None:

@@ -32,7 +32,7 @@ def notes(question: Question, table: pa.Table) -> tuple[str, ...]:
 
     calendar = TradingCalendar.named(question.session)
     first = table[time_column(question.dataset, question.aggregate)]
-    width = question.aggregate.width if question.aggregate else timedelta(microseconds=1)
+    width = question.width or timedelta(microseconds=1)
     last = pa.array(first.cast(pa.int64()).to_numpy() + (width // timedelta(microseconds=1) - 1), pa.int64())
     if np.all(calendar.knows(first) & calendar.knows(last.cast(codec.ARROW_TYPES["time"]))):
         return ()

@@ -115,5 +115,5 @@ class _Occupied:
 
     def _waiting(self, sight: Sight, at: datetime) -> datetime | None:
         moment = sight.waiting.next_moment(at)
-        aggregate = self._question.aggregate
-        return moment if moment is None or aggregate is None else floor(moment, aggregate.width)
+        width = self._question.width
+        return moment if moment is None or width is None else floor(moment, width)

@@ -5,6 +5,7 @@ Belongs here: the model and the strategies that fill it. Does not: assertions.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -72,9 +73,12 @@ class Model:
 
     def answer(self, about: list[str] | None, start: datetime, end: datetime, interval: str = "raw") -> pd.DataFrame:
         """Without `tier`."""
-        aggregate = self.dataset.aggregate(interval)
+        rollup = self.dataset.rollup(interval)
+        aggregate = self.dataset.aggregate(interval if rollup is None else rollup.of)
         if aggregate is None:
             return self._frame(about, start, end)
+        if rollup is not None:
+            aggregate = replace(aggregate, width=rollup.width)
         rows = self._frame(about, datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
         made = compute(self.dataset, aggregate, rows)
         return made[(made["bucket"] >= start) & (made["bucket"] < end)]

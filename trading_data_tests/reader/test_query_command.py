@@ -10,13 +10,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from trading_data.cli import query
 from trading_data.cli.main import group
-from trading_data.datasets import PRICE, TRADE
+from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import ArchiveTierError
-from trading_data_tests.rig import MOMENT, Rig, bar, fill
+from trading_data.times import now
+from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
 
 RANGE = ["--start", "2026-11-20", "--end", "2026-11-23"]
 
@@ -90,3 +91,53 @@ def test_a_file_that_was_broken_off_cannot_be_read() -> None:
     sink = io.BytesIO()
     query.write_parquet(iter([table]), sink)
     assert pd.read_parquet(sink)["a"].tolist() == [1]
+
+
+def asked(*arguments: str) -> Result:
+    return CliRunner().invoke(group, ["query", *arguments])
+
+
+def test_without_a_range_it_is_the_last_day(rig: Rig) -> None:
+    moment = now().replace(microsecond=0)
+    ages = [timedelta(minutes=1), timedelta(hours=23), timedelta(hours=25)]
+    rig.store.record_prices([bar("A", timestamp=moment - age) for age in ages])
+    done = asked("prices", "A", "--format", "csv")
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 3)
+    assert done.stderr.startswith("note: rows from ")
+    done = asked("prices", "A", "--format", "csv", "--end", f"{moment - timedelta(hours=24):%Y-%m-%dT%H:%M:%SZ}")
+    assert len(done.stdout.splitlines()) == 2
+    done = asked("prices", "A", "--format", "csv", "--start", f"{moment - timedelta(hours=26):%Y-%m-%dT%H:%M:%SZ}")
+    assert len(done.stdout.splitlines()) == 4
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "parquet"])
+def test_a_symbol_that_nobody_knows_is_told_with_those_like_it(rig: Rig, form: str) -> None:
+    rig.store.record_prices([bar(name) for name in ("AAPL", "GOOG")])
+    rig.archive_all(PRICE)
+    rig.store.record_prices([bar("AAPLX")])
+    done = asked("prices", "aapl", "--format", form, *RANGE)
+    assert done.exit_code == 1
+    assert "prices: there is no row of aapl; there are AAPL, AAPLX" in done.stderr
+    done = asked("prices", "aapl", "GOOG", "--format", form, *RANGE)
+    assert (done.exit_code, "no row of aapl" in done.stderr, "GOOG" in done.stderr) == (0, True, False)
+    done = asked("prices", "GOOG", "AAPLX", "--format", form, "--start", "2026-11-01", "--end", "2026-11-02")
+    assert (done.exit_code, done.stderr) == (0, "")
+
+
+def test_other_datasets_know_their_names_too(rig: Rig) -> None:
+    rig.store.record_trades([fill()])
+    rig.store.record_metrics([measurement("latency")])
+    assert asked("trades", "AAPL", "--start", "2026-11-01", "--end", "2026-11-02").exit_code == 0
+    rig.archive_all(METRICS)
+    done = asked("metrics", "latencies", *RANGE)
+    assert (done.exit_code, done.stderr) == (1, "metrics: there is no row of latencies; there are latency\n")
+    assert asked("trades", "nothing like it", *RANGE).stderr == "trades: there is no row of nothing like it\n"
+
+
+@pytest.mark.parametrize(("interval", "buckets"), [("15m", 6), ("30m", 3), ("4h", 2)])
+def test_intervals_without_a_view(rig: Rig, interval: str, buckets: int) -> None:
+    rig.store.record_prices([bar("A", minute) for minute in range(60)])
+    rig.archive_all(PRICE)
+    rig.store.record_prices([bar("A", minute) for minute in range(60, 90)])
+    lines = run("prices", "--interval", interval, "--format", "csv")[0].decode().splitlines()
+    assert (len(lines) - 1, lines[-1].split(",")[-1]) == (buckets, "live")
