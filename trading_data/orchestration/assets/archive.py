@@ -87,7 +87,7 @@ def load(
         trim_archived(client, database, dataset, hot_window=hot_window)
     if not loaded:  # what has left the hot window since the last load
         trim_archived(client, database, dataset, hot_window=hot_window)
-    _load_history(context, database, store, dataset)
+    yield from _load_history(context.run.run_id, database, store, dataset)
     brought = {day for one in loaded for day in one.days_with_rows}
     settings = Settings.from_env()
     if brought and move_back(settings.home, min(brought)):
@@ -109,16 +109,17 @@ def load(
     yield from news(context.instance, [fresh_result(database, dataset, now())], words=False)
 
 
-def _load_history(context: dg.AssetExecutionContext, database: Archive, store: Intake, dataset: Dataset) -> None:
+def _load_history(run_id: str, database: Archive, store: Intake, dataset: Dataset) -> Iterator[Event]:
     """Load the rows that stand for days of a dataset, as a file brought them, and say how many.
 
     They are no partitions of the asset: a file has thousands of days, and none of them is a day of this table.
     """
     history = HISTORY.get(dataset.name)
-    loaded = list(load_pending(database, store, history, run_id=context.run.run_id)) if history else []
+    loaded = list(load_pending(database, store, history, run_id=run_id)) if history else []
     if history and loaded:
-        counts = ", ".join(f"{sum(getattr(one, name) for one in loaded):,} {name}" for name in COUNTS)
-        context.log.info(f"{history.title}: {counts}")
+        figures = {name: sum(getattr(one, name) for one in loaded) for name in COUNTS}
+        said = f"{history.title} were loaded into `{history.table}`"
+        yield dg.AssetObservation(dataset.table, metadata=figures, description=said)
 
 
 def _days(
