@@ -54,10 +54,13 @@ class Reports:
         """Whether a day that was handled is told: it is one that the run was asked for, or there is news."""
         return day in untold or (asset in self._asked and day in self.days)
 
-    def not_handled(self, asset: str, day: date, said: str) -> Iterator[dg.AssetObservation]:
+    def not_handled(
+        self, asset: str, day: date, said: str, figures: Mapping[str, Any] | None = None
+    ) -> Iterator[dg.AssetObservation]:
         """Say why a day is not green, if the run was asked for it."""
         if asset in self._asked and day in self.days:
-            yield dg.AssetObservation(asset, partition=str(day), description=f"{day} is not green: {said}")
+            text = f"{day} is not green: {said}"
+            yield dg.AssetObservation(asset, partition=str(day), description=text, metadata=figures)
 
 
 def handled(asset: str, day: date, figures: Mapping[str, Any]) -> dg.AssetMaterialization:

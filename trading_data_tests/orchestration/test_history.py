@@ -129,3 +129,30 @@ def test_a_vendor_that_fails_makes_a_red_run_and_keeps_what_came(
     assert not result.success
     assert "failed on 1 of 4 days, first on 2026-11-11" in failure(result, "price_history")
     assert len(rig.intake.pending("price")) == 3
+
+
+def test_a_day_without_a_bar_is_not_green(rig: Rig, instance: dg.DagsterInstance, seller: Seller) -> None:
+    monday(rig, "A")
+    with_bars, *empty = days()[1:]
+    seller.has("A", with_bars)
+    result = backfill(instance)
+    assert result.success
+    # Of Monday nothing was missing, and its rows are there.
+    assert instance.get_materialized_partitions(dg.AssetKey("price_history")) == {str(FIRST), str(with_bars)}
+    for day in empty:
+        chosen = dg.AssetRecordsFilter(dg.AssetKey("price_history"), asset_partitions=[str(day)])
+        (record, *_) = instance.fetch_observations(chosen, limit=1).records
+        assert record.asset_observation is not None
+        assert record.asset_observation.description == (
+            f"{day} is not green: no row: alpaca:iex gave no bar for 1 symbol, 0 of them refused"
+        )
+    assert str(with_bars) in materializations(result, "price_data")  # loaded behind it
+
+
+def test_a_backfill_without_a_partition_says_what_to_give(
+    rig: Rig, instance: dg.DagsterInstance, seller: Seller
+) -> None:
+    monday(rig, "A")
+    job = build_defs().resolve_job_def("backfill_job")
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert "say for which days: `trading-data run backfill_job --day" in failure(result, "price_history")

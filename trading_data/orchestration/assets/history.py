@@ -3,11 +3,13 @@
 Belongs here: the asset. Does not: which days are missing (`history.states`), asking (`history.fill`), vendors (`vendors`).
 """
 
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION as _TELLS_NOTHING
 from pydantic import Field
 
 from trading_data.datasets import PRICE
@@ -17,6 +19,7 @@ from trading_data.history.picture import by_state, heat_map
 from trading_data.history.states import CLOSED, MISSING, NO_CALENDAR, day_states, known_subjects
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.partitions import daily
+from trading_data.orchestration.reports import Event, Reports, handled
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, earliest, one_clear_line
 from trading_data.printable import counted
 from trading_data.sessions import TradingCalendar
@@ -27,6 +30,7 @@ from trading_data.vendors import vendor_from_env
 if TYPE_CHECKING:
     import pandas as pd
 
+HISTORY = "price_history"
 _SHOWN = 20
 
 
@@ -44,7 +48,8 @@ def history_assets() -> list[dg.AssetsDefinition]:
 
 def _price_history() -> dg.AssetsDefinition:
     @dg.asset(
-        name="price_history",
+        name=HISTORY,
+        dagster_type=cast(dg.DagsterType, dg.Nothing),
         group_name="history",
         partitions_def=daily(),
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -56,9 +61,15 @@ def _price_history() -> dg.AssetsDefinition:
     )
     def price_history(
         context: dg.AssetExecutionContext, config: HistoryConfig, archive: ArchiveTier, intake: IntakeStore
-    ) -> None:
-        days = [date.fromisoformat(key) for key in context.partition_keys]
+    ) -> Iterator[Event | dg.Output[None]]:
         with one_clear_line(), archive.connect() as database:
+            if not (context.has_partition_key or context.has_partition_key_range):
+                raise BadInput(
+                    "say for which days: `trading-data run backfill_job --day 2026-11-20`, or --start and --end; on the page "
+                    "choose partitions"
+                )
+            days = [date.fromisoformat(key) for key in context.partition_keys]
+            reports = Reports(context.instance, [HISTORY], days)
             vendor, calendar = vendor_from_env(), TradingCalendar.configured(Settings.from_env().calendar)
             symbols = config.symbols or sorted(known_subjects(database, PRICE))
             if not symbols:
@@ -75,10 +86,17 @@ def _price_history() -> dg.AssetsDefinition:
                         f"{one.days[0]} to {one.days[-1]}: {counted(one.rows.total(), 'bar')} from {vendor.name}"
                     )
         for day in days:
-            figures = _figures(vendor.name, states[states["day"] == day], day, filled.get(day))
+            of_day = states[states["day"] == day]
+            figures = _figures(vendor.name, of_day, day, filled.get(day))
             if f"before: {NO_CALENDAR}" in figures:
                 figures["calendar"] = f"{NO_CALENDAR}: {calendar.known}"
-            context.add_asset_metadata(figures, partition_key=str(day))
+            why = _not_green(vendor.name, of_day, day, filled.get(day))
+            if why:
+                yield from reports.not_handled(HISTORY, day, why, figures)
+            else:
+                yield handled(HISTORY, day, figures)
+        # Without an output `price_data` would be skipped; a plain one would turn all days of the run green.
+        yield dg.Output(None, metadata={_TELLS_NOTHING: True})
 
     return price_history
 
@@ -91,6 +109,18 @@ def _wanted(states: "pd.DataFrame", again: bool) -> dict[date, list[str]]:
     for day, symbol in zip(chosen["day"], chosen["subject"], strict=True):
         wanted.setdefault(day, []).append(symbol)
     return wanted
+
+
+def _not_green(vendor: str, states: "pd.DataFrame", day: date, one: Filled | None) -> str | None:
+    """Why a day is not green: it was asked for and has no bar, or there was nothing to ask and the archive has no row."""
+    if one is not None and one.asked:
+        if one.of_day(day):
+            return None
+        symbols = "1 symbol" if len(one.asked) == 1 else f"{len(one.asked):,} symbols"
+        return f"no row: {vendor} gave no bar for {symbols}, {len(one.refused)} of them refused"
+    if states["rows"].sum():
+        return None
+    return "no row: nothing was asked for" if len(states) else "no row: the session is not over"
 
 
 def _figures(vendor: str, states: "pd.DataFrame", day: date, one: Filled | None) -> dict[str, object]:
