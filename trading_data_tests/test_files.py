@@ -93,7 +93,7 @@ def test_bad_values_of_a_csv_get_a_reason_each_and_the_others_pass(tmp_path: Pat
         "A,,10,11,9,10,100,t",
     ]
     expected = {
-        1: "not a number",
+        1: "missing field",
         2: "no zone",
         3: "no zone",
         4: "empty symbol",

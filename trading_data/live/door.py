@@ -7,6 +7,7 @@ values are legal (`datasets.rules`), and the records that have no journal (`live
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from decimal import Decimal
 from operator import attrgetter, itemgetter, le
 from typing import Any
 
@@ -127,6 +128,8 @@ def _glance(column: Column, values: tuple[Any, ...], span: Span) -> list[str]:
         )
     if column.type == "text":
         return list(values) if kinds == {str} and rules.texts_are_good(column, set(values)) else []
+    if column.type == "decimal":
+        return _exact_texts(column, values, span) if kinds == {Decimal} else []
     if column.type != "float" or not kinds <= {float, int}:
         return []
     try:
@@ -137,6 +140,14 @@ def _glance(column: Column, values: tuple[Any, ...], span: Span) -> list[str]:
         return []
     texts = list(map(repr, numbers))
     return texts if "e" not in "".join(texts) else list(map(codec.plain, numbers))
+
+
+def _exact_texts(column: Column, values: tuple[Decimal, ...], span: Span) -> list[str]:
+    if not all(map(Decimal.is_finite, values)):
+        return []
+    texts = {value: codec.typed(column, value) for value in set(values)}
+    good = all(isinstance(one, str) and rules.fault(column, one, span) is None for one in texts.values())
+    return list(map(texts.__getitem__, values)) if good else []
 
 
 def _in_order(dataset: Dataset, values: list[tuple[Any, ...]]) -> bool:

@@ -193,7 +193,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
 def test_as_a_plain_dict(rig: Rig, steps: list[tuple[str, list[Any]]]) -> None:
     """The newest values of each order and execution; what says another day than the first is no version of it."""

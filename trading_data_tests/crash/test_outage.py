@@ -170,7 +170,7 @@ def test_hours_without_an_archive_lose_nothing(tiers: Tiers, instance: dg.Dagste
             assert_away(result)
             found = trimmed_to_the_intake(result)
             assert found["price"] > 0
-            assert f"so {found['price']} entries that are durable in the intake left" in warnings(instance, result)
+            assert f"so {found['price']:,} entries that are durable in the intake left" in warnings(instance, result)
             assert left_too_early(rig, archived) == []
             trimmed.update(found)
             emergencies += 1

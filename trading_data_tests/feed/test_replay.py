@@ -76,7 +76,7 @@ def test_bad_rows_are_named_before_anything_is_sent(tmp_path: Path) -> None:
     assert message.startswith("nothing was sent: ")
     assert "good.csv" not in message
     assert (
-        "bad.csv has 2 bad of 4 rows (row 2: high '' is not a number: write it in plain decimal, such as 1234.5; row 4: timestamp"
+        "bad.csv has 2 bad of 4 rows (row 2: high is empty: give it, or leave the record out where there is none; row 4: timestamp"
         in message
     )
     assert (

@@ -142,7 +142,7 @@ def test_what_looks_wrong_is_told_while_it_is_in_the_table(rig: Rig, instance: d
     assert [one[:2] for one in told()] == [red]
     passed, said = executed()
     assert not passed
-    assert ": 1 rows, the first B at " in said
+    assert ": 1 row, the first B at " in said
     rig.store.record_prices([bar("B", timestamp=OLD + timedelta(days=40))])
     assert run_archive(instance).success
     assert told() == []

@@ -43,7 +43,7 @@ def test_a_run_measures_judges_records_and_draws(rig: Rig, instance: dg.DagsterI
     red = {name for (_, name), (passed, _) in found.items() if not passed}
     assert red == {"rejected"}
     assert found["timescale_health", "rejected"][1] == (
-        "1 rejected trade entries wait for a decision. Run `trading-data quarantine list`"
+        "1 rejected trade entry waits for a decision. Run `trading-data quarantine list`"
     )
     assert str(found["redis_health", "persistence"][1]).startswith("redis.aof.on is 1; ")
     assert str(found["redis_health", "replication"][1]).endswith("is not offered: there is no replica")

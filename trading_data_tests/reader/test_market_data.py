@@ -77,7 +77,7 @@ def test_metrics_by_the_hour(rig: Rig) -> None:
         ("2026-11-20", "2026-11-19", "raw", "is after end"),
         ("2026-11-20T10:00:00", "2026-11-21", "raw", "has no time zone"),
         ("soon", "2026-11-21", "raw", "is not an ISO 8601 time"),
-        ("2026-11-20", "2026-11-21", "2m", "has no interval '2m'; there are raw, 5m, 1h, 1d"),
+        ("2026-11-20", "2026-11-21", "2m", "has no interval '2m'; there are raw, 5m, 15m, 30m, 1h, 4h, 1d"),
     ],
 )
 def test_senseless_questions(rig: Rig, start: str, end: str, interval: str, said: str) -> None:

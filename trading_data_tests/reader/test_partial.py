@@ -137,16 +137,17 @@ def test_without_both(readers: Readers) -> None:
 def test_a_damaged_batch(readers: Readers) -> None:
     rig = readers.rig
     spread(rig)
-    first, second = rig.intake.pending("price")
+    first, *others = rig.intake.pending("price")
     Path(first.path).write_bytes(b"x")
     with pytest.raises(IntakeError, match="is damaged"):
         rig.reader.prices("A", MOMENT, END)
     found = rig.reader.prices("A", MOMENT, END, partial=True)
     assert (minutes(found), tiers(found)) == ([0, 1, 3, 4], ["intake"])
     assert first.name in found.attrs["missing"][0]
-    Path(second.path).write_bytes(b"x")
+    for other in others:
+        Path(other.path).write_bytes(b"x")
     found = readers.no_archive.prices("A", MOMENT, END, partial=True)
-    assert (minutes(found), tiers(found)) == ([0, 1, 3, 4], ["archive", "intake", "intake"])
+    assert (minutes(found), tiers(found)) == ([0, 1, 3, 4], ["archive", "intake", *(["intake"] * len(others))])
     assert found["close"].tolist() == [11.0, 10.0, 11.0, 11.0]
 
 

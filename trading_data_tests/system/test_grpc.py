@@ -6,6 +6,7 @@ The long form (TRADING_DATA_TEST_FULL=1) sends the demo's whole trading day thro
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,10 @@ class Deployment:
     def said(self, name: str) -> str:
         return (self.home / f"{name}.log").read_text()
 
+    def listens(self, port: int) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
     def ask(self, port: int, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         data = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", data, {"Content-Type": "application/json"})
@@ -131,7 +136,7 @@ def test_runs_are_launched_by_the_daemon_over_grpc_and_nothing_is_lost(rig: Rig,
         running.enter_context(deployment.service("web-read-only", deployment.read_only))
         running.enter_context(deployment.service("daemon"))
         running.enter_context(deployment.process("feed", feed))
-        until(lambda: all("Serving dagster-webserver" in deployment.said(one) for one in ("web", "web-read-only")), 120)
+        until(lambda: all(deployment.listens(port) for port in (deployment.web, deployment.read_only)), 120)
         assert deployment.launch(deployment.read_only)["__typename"] == "UnauthorizedError"
         until(lambda: rig.accepted(DATASETS["price"]) > 1000, 60)
         if FULL:

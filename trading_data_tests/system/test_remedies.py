@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from trading_data.datasets import DATASETS
@@ -31,8 +32,10 @@ def test_every_remedy_runs(up: Up) -> None:
     up.start("--symbols", "5", "--pace", "30")
     until(lambda: up.archived() > 0)
     failed = []
-    for command in sorted({*declared(), *written(), *EXTRA}):
-        done = in_the_shell(up, command)
+    commands = sorted({*declared(), *written(), *EXTRA})
+    with ThreadPoolExecutor(3) as several:
+        ends = several.map(lambda command: in_the_shell(up, command), commands)
+    for command, done in zip(commands, ends, strict=True):
         allowed = (0, 1) if any(one in command for one in CANNOT_SUCCEED) else (0,)
         if done.returncode not in allowed or (done.returncode == 1 and not (done.stderr + done.stdout).strip()):
             failed.append(f"{command}: {done.returncode}: {done.stderr or done.stdout}")

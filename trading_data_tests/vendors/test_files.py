@@ -89,7 +89,7 @@ def test_a_bad_row_that_was_asked_for_is_refused_with_its_number(tmp_path: Path)
         read(str(file), "A", end=END + MINUTE)
     # Whose it is, or when it was, nobody knows: it may be one of those asked for.
     file.write_text("\n".join([*text, "A,soon,1,1,1,1,1,manual", f",{MOMENT.isoformat()},1,1,1,1,1,manual"]))
-    with pytest.raises(VendorRefused, match=r"row 7: timestamp must be ISO 8601 .* not 'soon'; row 8: symbol '' is"):
+    with pytest.raises(VendorRefused, match=r"row 7: timestamp 'soon' is not an ISO 8601 time.*; row 8: symbol '' is"):
         read(str(file), "A")
     with pytest.raises(VendorRefused, match=r"\(row 8: symbol '' is"):
         read(str(file), "Z")

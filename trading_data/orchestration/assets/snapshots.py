@@ -93,7 +93,7 @@ def _emergency(context: dg.AssetExecutionContext, client: Client, intake: Intake
     trimmed = trim_drained(client, intake, dataset)
     context.log.warning(
         f"emergency: memory at {memory.ratio:.0%} of its limit and the archive away, so "
-        f"{counted(trimmed.removed, 'entry that is', 'entries that are')} "
-        "durable in the intake left their journals before they were archived"
+        f"{counted(trimmed.removed, 'entry that is', 'entries that are')} durable in the intake left the journals "
+        "before being archived"
     )
     return trimmed.removed
