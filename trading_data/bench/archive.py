@@ -193,7 +193,7 @@ BENCH = Bench(
     (
         Promise(
             "archive",
-            "journal entries of 500 symbols → committed rows, with intake, validation, ledger, watermark, coverage and trim",
+            "journal entries of 500 symbols → committed rows, with intake, validation, ledger, archived ranges, coverage and trim",
             "the same entries as raw replies, plus a binary COPY of the same rows, encoded before, into a bare hypertable",
             Target("at least", 0.8),
         ),

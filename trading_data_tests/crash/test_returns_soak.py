@@ -15,8 +15,8 @@ NATIVE = bool(os.environ.get(TIMESCALE_URL))
 """As the environment says before a test changes it."""
 
 
-def test_forty_seconds_of_returns_balance(rig: Rig) -> None:
-    outcome = soak(rig.settings, native=NATIVE, seed=SEED, seconds=40, every=10, hot=60, pause=0.1)
+def test_half_a_minute_of_returns_balances(rig: Rig) -> None:
+    outcome = soak(rig.settings, native=NATIVE, seed=SEED, seconds=30, every=10, hot=60, pause=0.1)
     print(outcome)
     assert outcome.wrong == []
     assert outcome.expected == outcome.accounted
