@@ -10,12 +10,12 @@ import pytest
 from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of, bounds_of, moment_of
 from trading_data.archive.quarantine import retry
 from trading_data.archive.trim import trim_drained
-from trading_data.datasets import METRICS, codec
+from trading_data.datasets import METRICS, PRICE, codec
 from trading_data.intake.batch import Batch, JournalRange, schema
 from trading_data.intake.take import take
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
-from trading_data_tests.rig import EARLIEST, MOMENT, Rig, measurement
+from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, measurement
 
 JOURNAL = "journal:metrics"
 FUTURE = 2**50
@@ -176,18 +176,19 @@ def test_what_was_said_again_on_another_day_does_not_matter(rig: Rig) -> None:
 
 
 def test_what_a_journal_says_again_does_not_stop_its_corrections(rig: Rig, tmp_path: Path) -> None:
-    """The second batch has a correction of one key, and comes after the third, which says another key's value again."""
-    for minute in (0, 1):
-        rig.entry_at(JOURNAL, f"100{minute}-0", measurement(minute=minute, value=1.0))
-    rig.archive_all(METRICS)
-    rig.entry_at(JOURNAL, "2000-0", measurement(minute=0, value=2.0))
-    path, back = away(rig, tmp_path)
-    rig.client.xtrim(JOURNAL, maxlen=0, approximate=False)
-    rig.entry_at(JOURNAL, "3000-0", measurement(minute=1, value=1.0))
-    rig.archive_all(METRICS)
-    path.rename(back)
-    assert [(one.replaced, one.quarantined) for one in rig.load(METRICS)] == [(1, 0)]
-    assert rig.query("select value from metrics_data order by timestamp") == [(2.0,), (1.0,)]
+    """The batch with a correction of one bar comes after one in which another journal says another bar's values again."""
+    rig.store.record_prices([bar("A"), bar("B")])
+    rig.archive_all(PRICE)
+    rig.store.record_prices([bar("A", close=11.5)])
+    (drained,) = rig.snapshot(PRICE)
+    path = Path(drained.file.path).rename(tmp_path / drained.file.name)
+    rig.client.xtrim("journal:price:A", maxlen=0, approximate=False)
+    rig.store.record_prices([bar("B")])
+    rig.archive_all(PRICE)
+    assert rig.account(PRICE).unchanged == 1
+    path.rename(drained.file.path)
+    assert [(one.replaced, one.quarantined) for one in rig.load(PRICE)] == [(1, 0)]
+    assert rig.query("select close from price_data order by symbol") == [(11.5,), (11.0,)]
 
 
 def test_what_was_said_again_before_the_row_came_does_not_matter(rig: Rig) -> None:
