@@ -34,7 +34,7 @@ BEATS_WITHIN = 300.0
 """Seconds within which a daemon that runs has said so; it does every 30."""
 QUEUED_FOR = timedelta(hours=1)
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-_VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 _COMMAND = re.compile(r"`(trading-data [^`]+)`")
 _PAGE = 20
 
@@ -77,8 +77,8 @@ def red_checks(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -
     found = []
     for key, newest in storage.get_latest_asset_check_execution_by_key(wanted).items():
         record = newest
-        if record.status not in _VERDICTS:  # planned by a run that is under way, or that died before it came to it
-            older = storage.get_asset_check_execution_history(key, limit=1, status=_VERDICTS)
+        if record.status not in VERDICTS:  # planned by a run that is under way, or that died before it came to it
+            older = storage.get_asset_check_execution_history(key, limit=1, status=VERDICTS)
             if not older:
                 continue
             record = older[0]

@@ -10,15 +10,13 @@ from collections.abc import Collection
 from datetime import date
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from trading_data.archive.accounts import chunk_days
 from trading_data.archive.database import Archive
 from trading_data.archive.odd_values import odd_values
 from trading_data.datasets.declaration import Dataset
+from trading_data.orchestration.findings import VERDICTS
 from trading_data.orchestration.verdicts import ODD_DAYS, PLAUSIBLE, values_are_plausible
-
-_VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 def after_load(
@@ -39,7 +37,7 @@ def by_itself(
 def _odd_days(instance: dg.DagsterInstance, dataset: Dataset) -> set[date]:
     """The days of the last verdict; none if there is no verdict."""
     key = dg.AssetCheckKey(dg.AssetKey(dataset.table), PLAUSIBLE)
-    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=_VERDICTS)
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=VERDICTS)
     evaluation = records[0].evaluation if records else None
     days = evaluation.metadata.get(ODD_DAYS) if isinstance(evaluation, dg.AssetCheckEvaluation) else None
     return {date.fromisoformat(day) for day in days.value} if isinstance(days, dg.JsonMetadataValue) else set()  # type: ignore[union-attr]
