@@ -5,6 +5,7 @@ Belongs here: asking, and nothing that changes a row. Does not: deciding (`archi
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from trading_data.archive.versions import Indices, Mask
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
 from trading_data.live.journal import EntryId
-from trading_data.live.ranges import EntryRange, joined
+from trading_data.live.ranges import EntryRange, by_journal, joined
 
 Numbers = np.ndarray[Any, np.dtype[np.uint64]]
 
@@ -31,36 +32,61 @@ class ArchivedEntries:
     """Which entries of a batch from journals are archived already, by the ranges and the hashes that the archive keeps."""
 
     def __init__(
-        self, cursor: Cursor, dataset: Dataset, batch: Batch, ranges: Mapping[str, Sequence[EntryRange]]
+        self,
+        cursor: Cursor,
+        dataset: Dataset,
+        batch: Batch,
+        ranges: Mapping[str, Sequence[EntryRange]],
+        counts: Mapping[tuple[str, int], int] | None = None,
     ) -> None:
-        """`ranges` are the archived ones of the batch's journals, of all incarnations, by the names in the ledger."""
+        """`ranges` are the archived ones of the batch's journals, of all incarnations, by the names in the ledger.
+
+        `counts` says how many entries are archived of a journal and incarnation; without it no journal is known to be whole.
+        """
         self._cursor, self._dataset, self.batch, self._ranges = cursor, dataset, batch, ranges
+        self._counts = counts or {}
         self.names = [ledger_name(one.journal) for one in batch.journals] if batch.origin == "journal" else []
 
     def of(self, journal: str) -> Sequence[EntryRange]:
         """The archived ranges of a journal, of all its incarnations."""
         return self._ranges.get(journal, ())
 
-    def with_own(self, journal: str) -> Sequence[EntryRange]:
-        """The ranges of this incarnation of a journal, joined, as they will be once the batch is archived."""
-        own = [one for name, one in self.batch.ranges if ledger_name(name) == journal]
-        return joined([*own, *(one for one in self.of(journal) if own and one.incarnation == own[0].incarnation)])
-
-    def behind_gaps(self, rows: pa.Table) -> Mask:
-        """Which rows are entries of a journal in which not everything before the end of this batch will be archived."""
+    def not_whole(self, rows: pa.Table) -> Mask:
+        """Which rows are entries of a journal of which not every entry up to the end of this batch will be archived."""
         if not self.names:
             return np.zeros(rows.num_rows, dtype=bool)
-        found: Mask = np.array([not is_whole(self.with_own(name)) for name in self.names])[rows["_journal"].to_numpy()]
+        new = self.new(self.inside(self.batch.table))
+        of_journal = np.array([not self._is_whole(name, number) for name, number in zip(self.names, new, strict=True)])
+        found: Mask = of_journal[rows["_journal"].to_numpy()]
         return found
+
+    def with_own(self, journal: str) -> Sequence[EntryRange]:
+        """The ranges of this incarnation of a journal, joined, as they will be once the batch is archived."""
+        own = self._own[journal]
+        return joined([*own, *(one for one in self.of(journal) if one.incarnation == own[0].incarnation)])
+
+    def _is_whole(self, journal: str, new: int) -> bool:
+        ranges = self.with_own(journal)
+        return is_whole(ranges, self._counts.get((journal, ranges[0].incarnation), 0) + new)
+
+    @cached_property
+    def _own(self) -> Mapping[str, list[EntryRange]]:
+        return by_journal((ledger_name(name), one) for name, one in self.batch.ranges)
+
+    def new(self, again: Mask) -> list[int]:
+        """How many entries of each range of the batch are not archived yet, if these entries of it are."""
+        codes = self.batch.table["_journal"].to_numpy()[~again]
+        counts: list[int] = np.bincount(codes, minlength=len(self.names)).tolist()
+        return counts
 
     def inside(self, rows: pa.Table, *, same: bool = True) -> Mask:
         """As `inside_ranges`, of this batch."""
         return inside_ranges(self.batch, rows, self._ranges, same=same)
 
     def recognised(self, rows: pa.Table) -> Mask:
-        """Which good rows have the hash of an entry that was archived in another incarnation of their journal."""
+        """Which good rows lie in an archived range, of any incarnation, and have the hash of an entry that was archived there."""
         found = np.zeros(rows.num_rows, dtype=bool)
-        again = np.flatnonzero(self.inside(rows, same=False))
+        again = np.flatnonzero(self.inside(rows) | self.inside(rows, same=False))
         if not len(again):
             return found
         candidates = rows.take(pa.array(again))
@@ -82,16 +108,10 @@ class ArchivedEntries:
 
     def unrecognisable(self, rows: pa.Table) -> Mask:
         """Which rows may be entries of an incarnation of which no hashes are kept."""
-        if not self.names:
+        old = {name: [one for one in self.of(name) if not has_hashes(one.incarnation)] for name in self.names}
+        if not any(old.values()):
             return np.zeros(rows.num_rows, dtype=bool)
-        old = [
-            any(one.incarnation != own.incarnation and not has_hashes(one.incarnation) for one in self.of(name))
-            for name, own in zip(self.names, self.batch.journals, strict=True)
-        ]
-        if not any(old):
-            return np.zeros(rows.num_rows, dtype=bool)
-        found: Mask = np.array(old)[rows["_journal"].to_numpy()] & self.inside(rows, same=False)
-        return found
+        return inside_ranges(self.batch, rows, old) | inside_ranges(self.batch, rows, old, same=False)
 
 
 def inside_ranges(
@@ -120,10 +140,12 @@ def ask(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped:
         acceptance: when the rows were accepted.
         dropped: which rows lie on a day that was dropped.
     """
-    replayed = entries.inside(stage.rows)
+    replayed = np.zeros(stage.rows.num_rows, dtype=bool)
+    if dropped.any():  # their rows have gone: the hash alone tells
+        replayed |= dropped & (entries.recognised(stage.rows) | entries.unrecognisable(stage.rows))
     free = stage.free()
     missing = free.copy()
-    staged = np.flatnonzero(~free & ~replayed & ~dropped)
+    staged = np.flatnonzero(~free & ~dropped)
     held: dict[int, HeldRow] = {}
     taken: dict[str, set[int]] = {}
     if len(staged):
@@ -140,21 +162,22 @@ def ask(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped:
 
 
 def _come_again(stage: Stage, entries: ArchivedEntries, staged: Indices, held: Mapping[int, HeldRow]) -> Mask:
-    """Which staged rows, whose key the archive holds, are entries that it has from another incarnation of their journal.
+    """Which staged rows, whose key the archive holds, are entries that it has already.
 
-    One that is recognised, and says what the row, a revision or an entry in quarantine says. Where nothing can be recognised,
-    because an earlier release archived it, one that says what the row says.
+    Those that are recognised, and say what the row, a revision or an entry in quarantine says. That an id lies in an archived range
+    is no proof: somebody may have deleted the entry before it was read, while its batch was away. Where nothing can be recognised,
+    because an earlier release archived it, what it says has to do.
     """
-    recognised, unrecognisable = entries.recognised(stage.rows), entries.unrecognisable(stage.rows)
-    found = np.zeros(len(recognised), dtype=bool)
+    known = entries.recognised(stage.rows) | entries.unrecognisable(stage.rows)
+    found = np.zeros(len(known), dtype=bool)
     differs = np.isin(staged, list(held))
     equal = staged[~differs]
-    found[equal] = recognised[equal] | unrecognisable[equal]
+    found[equal] = known[equal]
     other = staged[differs]
-    known = other[recognised[other]].tolist()
-    revised = stage.revised(known)
+    asked = other[known[other]].tolist()
+    revised = stage.revised(asked)
     found[list(revised)] = True
-    found[_in_quarantine(stage, entries.batch, [at for at in known if at not in revised])] = True
+    found[_in_quarantine(stage, entries.batch, [at for at in asked if at not in revised])] = True
     return found
 
 
@@ -196,7 +219,7 @@ def _held(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance) -> dic
 
 def _taken_over(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, equal: Indices) -> dict[int, HeldRow]:
     """The rows of the archive whose place has to be taken by an entry that says the same, see `order.may_lie_between`."""
-    behind = equal[entries.behind_gaps(stage.rows)[equal]].tolist()
+    behind = equal[entries.not_whole(stage.rows)[equal]].tolist()
     found = _origins(stage.held(behind)) if behind else {}
     return {
         at: HeldRow(found[at].row.batch_id, Order.NEWER, found[at].source, False, found[at].said)

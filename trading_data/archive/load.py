@@ -1,11 +1,11 @@
 """The one door into the archive: a batch becomes rows, quarantined entries, a ledger row and archived ranges in one transaction.
 
-Replaying a batch changes nothing: its hash is in the ledger, or its entries lie in archived ranges. Belongs here: the order of
-the steps of one batch, and of batches. Does not: what becomes of each entry (`plan`), what is known of them (`known`), the
-statements on rows (`stage`), rejected entries (`rejects`), and what a batch is (`intake.batch`).
+Replaying a batch changes nothing: its hash is in the ledger, or its entries lie in archived ranges and are recognised. Belongs
+here: the order of the steps of one batch, and of batches. Does not: what becomes of each entry (`plan`), what is known of them
+(`known`), the statements on rows (`stage`), rejected entries (`rejects`), and what a batch is (`intake.batch`).
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,7 +26,7 @@ from trading_data.archive.rejects import Reject, from_batch, from_row, keep, led
 from trading_data.archive.retried import Retries
 from trading_data.archive.sources import SourceBooks
 from trading_data.archive.stage import Stage
-from trading_data.archive.versions import DAY_US, microseconds, per_day
+from trading_data.archive.versions import DAY_US, Mask, microseconds, per_day
 from trading_data.archive.write_books import Books, write_books
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
@@ -87,21 +87,27 @@ def load(archive: Archive, dataset: Dataset, file: BatchFile, batch: Batch, *, r
         names = [ledger_name(one.journal) for one in batch.journals] if batch.origin == "journal" else []
         archived = ranges_of(cursor, dataset, names) if names else {}
         ranges = {name: [one.entries for one in found] for name, found in archived.items()}
-        entries = ArchivedEntries(cursor, dataset, batch, ranges)
-        _load_entries(cursor, dataset, batch, entries, loaded)
+        counts = Counter[tuple[str, int]]()
+        for name, found in archived.items():
+            for one in found:
+                counts[name, one.entries.incarnation] += one.count
+        entries = ArchivedEntries(cursor, dataset, batch, ranges, counts)
+        again = _load_entries(cursor, dataset, batch, entries, loaded)
         reached("load.rows")
-        write_books(cursor, dataset, Books(file, batch, entries, archived, run_id), loaded)
+        write_books(cursor, dataset, Books(file, batch, entries.new(again), archived, run_id), loaded)
         reached("load.ledger")
         return loaded
 
 
-def _load_entries(cursor: Cursor, dataset: Dataset, batch: Batch, entries: ArchivedEntries, loaded: Loaded) -> None:
-    """Plan and write the entries of a batch, and count each of them."""
+def _load_entries(cursor: Cursor, dataset: Dataset, batch: Batch, entries: ArchivedEntries, loaded: Loaded) -> Mask:
+    """Plan and write the entries of a batch, and count each of them; returns which of them its archived ranges have already."""
     rows, rejected, rejects = batch.rows, batch.rejects, list[Reject]()
     retries = Retries(cursor, dataset, batch) if batch.origin == "quarantine" else None
     if retries is not None:
         rows, rejected, rejects = retries.admit(rows, rejected)
-    rejects += from_batch(batch, rejected.filter(pa.array(~entries.inside(rejected))))
+    of_batch = from_batch(batch, rejected)
+    rejects += of_batch
+    again = entries.inside(batch.table)
     if rows.num_rows:
         acceptance = Acceptance(dataset, batch, rows, entries.of, retries.accepted() if retries else None)
         dropped = in_closed_days(cursor, dataset, rows)
@@ -112,11 +118,18 @@ def _load_entries(cursor: Cursor, dataset: Dataset, batch: Batch, entries: Archi
             from_row(batch, dataset, rows, at, kind, _reason(dataset, rows, at, kind, reason))
             for at, (kind, reason) in decided.reject.items()
         ]
-    for one in keep(cursor, dataset, loaded.batch_id, rejects):
+        if again.any():
+            again[batch.good] &= decided.counts == Count.REPLAYED
+    new = keep(cursor, dataset, loaded.batch_id, rejects)
+    for one in new:
         loaded.count("quarantined", one.day)
+    if again.any() and of_batch:
+        written = {id(one) for one in new}
+        again[~batch.good] &= [id(one) not in written for one in of_batch]
     if retries is not None:
         retries.settle(rejects, loaded.batch_id)
     loaded.replayed = loaded.offered - loaded.accepted
+    return again
 
 
 def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:

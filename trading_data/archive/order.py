@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from trading_data.live.journal import BEGINNING
-from trading_data.live.ranges import FIRST_INCARNATION, EntryRange, joined
+from trading_data.live.ranges import FIRST_INCARNATION, EntryRange
 
 MILLISECOND_US = 1000
 _LAST_WITHOUT_HASHES = FIRST_INCARNATION + 1
@@ -90,7 +90,7 @@ def _in_one_journal(version: EntryRange, row: EntryRange, archived: Sequence[Ent
     return Order.UNKNOWN
 
 
-def may_lie_between(row: Accepted, version: Accepted, archived: Sequence[EntryRange]) -> bool:
+def may_lie_between(row: Accepted, version: Accepted, parts: Sequence[EntryRange]) -> bool:
     """Whether an entry that is not archived yet may have been accepted after a row and before an entry that says the same.
 
     Then the entry has to take the row's place: beside the row's origin, what comes of these would look newer.
@@ -98,18 +98,24 @@ def may_lie_between(row: Accepted, version: Accepted, archived: Sequence[EntryRa
     Args:
         row: where the archive's row came from.
         version: the entry; it is newer than the row.
-        archived: the ranges of the entry's journal that are archived, with those of its own batch.
+        parts: the ranges of this incarnation of the entry's journal that are archived, with those of its own batch, joined. They
+            are not whole (`is_whole`), so that a single one which begins where the journal does lies around what is missing.
     """
     mine, held = version.entries, row.entries
-    parts = joined(one for one in archived if mine is not None and one.incarnation == mine.incarnation)
     if held is None or mine is None or (row.journal, held.incarnation) != (version.journal, mine.incarnation):
-        return not is_whole(parts)
+        return True
+    if len(parts) == 1 and parts[0].after == BEGINNING:
+        return True
     return not any(held.last in one and mine.last in one for one in parts)
 
 
-def is_whole(ranges: Sequence[EntryRange]) -> bool:
-    """Whether these ranges of one incarnation of a journal, joined, are all that it had up to their end."""
-    return len(ranges) == 1 and ranges[0].after == BEGINNING
+def is_whole(ranges: Sequence[EntryRange], count: int) -> bool:
+    """Whether every entry that one incarnation of a journal had up to the end of these ranges, joined, is among `count` of them.
+
+    A range alone does not say so: it may lie around entries that somebody deleted before they were read.
+    """
+    added = ranges[-1].added if ranges else None
+    return added is not None and count >= added
 
 
 def has_hashes(incarnation: int) -> bool:

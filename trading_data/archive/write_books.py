@@ -14,7 +14,6 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import bounds_of
 from trading_data.archive.entry_hash import entry_hashes
-from trading_data.archive.known import ArchivedEntries
 from trading_data.archive.ledger import ArchivedRange
 from trading_data.archive.loaded import COUNTS, Loaded
 from trading_data.archive.rejects import ledger_name
@@ -27,11 +26,11 @@ from trading_data.live.ranges import EntryRange, joined
 
 @dataclass(frozen=True)
 class Books:
-    """A batch that is being loaded: its file, what of it is archived already and the ranges that say so, and the run."""
+    """A batch that is being loaded: its file, how many entries of each of its ranges are new, the archived ranges, and the run."""
 
     file: BatchFile
     batch: Batch
-    entries: ArchivedEntries
+    new: Sequence[int]
     ranges: Mapping[str, Sequence[ArchivedRange]]
     run_id: str
 
@@ -84,11 +83,10 @@ def _within(part: EntryRange, whole: EntryRange) -> bool:
 
 
 def _write_ranges(cursor: Cursor, dataset: Dataset, books: Books, batch_id: int) -> None:
-    counts = _new_entries(books.batch, books.entries)
     written: list[tuple[str, ArchivedRange]] = []
     gone: list[tuple[str, EntryRange]] = []
     new: dict[str, list[ArchivedRange]] = {}
-    for (journal, one), count in zip(books.batch.ranges, counts, strict=True):
+    for (journal, one), count in zip(books.batch.ranges, books.new, strict=True):
         new.setdefault(ledger_name(journal), []).append(ArchivedRange(one, count))
     for name, ranges in new.items():
         grown, swallowed = range_changes(books.ranges.get(name, []), ranges)
@@ -110,16 +108,6 @@ def _write_ranges(cursor: Cursor, dataset: Dataset, books: Books, batch_id: int)
     }
     if written or gone:
         cursor.execute(statement("write_ranges"), values)
-
-
-def _new_entries(batch: Batch, entries: ArchivedEntries) -> list[int]:
-    """How many entries of each range of a batch are not archived yet."""
-    inside = entries.inside(batch.table)
-    if not inside.any():
-        return [one.count for one in batch.journals]
-    codes = batch.table["_journal"].to_numpy()[~inside]
-    counts: list[int] = np.bincount(codes, minlength=len(batch.journals)).tolist()
-    return counts
 
 
 def _keep_hashes(cursor: Cursor, dataset: Dataset, batch: Batch, batch_id: int) -> None:

@@ -5,17 +5,18 @@ Belongs here: what to read, and the order of these steps. Does not: what is acco
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trading_data.datasets.declaration import Dataset
-from trading_data.intake.accounted import Ranges, accounted_for, note, of_this_incarnation
+from trading_data.intake.accounted import Ranges, accounted_for, note, noted, of_this_incarnation
 from trading_data.intake.batch import Batch, JournalRange, cut_by_days
 from trading_data.intake.drain import drain
 from trading_data.intake.entries import Block, Entries, to_table
@@ -34,11 +35,22 @@ from trading_data.live.journal import (
     server_ms,
 )
 from trading_data.live.pages import ROWS_PER_PAGE
-from trading_data.live.ranges import EntryRange, first_gap, head_is_missing, joined, next_incarnation
+from trading_data.live.ranges import (
+    EntryRange,
+    end_was_deleted,
+    first_gap,
+    head_is_missing,
+    joined,
+    newest,
+    next_incarnation,
+)
 from trading_data.times import now
 
 BATCH_ENTRIES = 200_000
 """Entries a batch at most: about 12 MB of Parquet. With `drain.BLOCK_BYTES`, the bound of the archiver's memory."""
+
+MOST_ALONE = 100
+"""Entries before a deleted one that become batches of their own at most; more of them are one, whose range may lie around it."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,7 @@ def snapshot(
     with lease(client, dataset) as still_ours:
         infos = inspect(client, find_journals(client, dataset))
         known = accounted_for(client, intake, dataset, archived)
-        reading = _Reading(client, known, infos)
+        reading = _Reading(client, known, infos, partial(noted, client, dataset))
         durable = {name: list(ranges) for name, ranges in reading.covered.items()}
 
         def write(ranges: tuple[JournalRange, ...], table: pa.Table) -> Drained:
@@ -122,7 +134,7 @@ def snapshot(
 def entries_left(client: Client, intake: Intake, dataset: Dataset, archived: Ranges | None) -> int:
     """About how many entries a snapshot would take now; 0 only if it would write nothing. Arguments and errors as for it."""
     infos = inspect(client, find_journals(client, dataset))
-    reading = _Reading(client, accounted_for(client, intake, dataset, archived), infos)
+    reading = _Reading(client, accounted_for(client, intake, dataset, archived), infos, dict)
     left = sum(1 for _ in reading.vanished(reading.covered))
     while stretches := reading.left():
         there = first_entries(client, stretches)
@@ -142,26 +154,29 @@ def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> Drained:
 
 @dataclass(frozen=True)
 class _End:
-    """Where reading of a journal goes on: the incarnation, the entry before, and how many had been added by then."""
+    """Where reading of a journal goes on: the incarnation, the entry before, and how many had been added by then, at least.
+
+    `sure`: not more either. None if nothing is known.
+    """
 
     incarnation: int
     after: EntryId
     added: int | None
+    sure: bool = True
 
 
 class _Reading:
     """What is covered of each journal, and what is left to read of it; a block counts as covered once it was taken."""
 
-    def __init__(self, client: Client, known: Ranges, infos: Mapping[str, JournalInfo]) -> None:
-        self.infos = infos
+    def __init__(
+        self, client: Client, known: Ranges, infos: Mapping[str, JournalInfo], noted: Callable[[], Ranges]
+    ) -> None:
+        self._client, self.infos = client, infos
+        self._goes_on: dict[str, _End] = {}
         self.covered = of_this_incarnation(client, known, infos)
-        clock = server_ms(client) if len(self.covered) < len(infos) else 0
-        self._incarnation = {
-            name: self.covered[name][-1].incarnation
-            if name in self.covered
-            else next_incarnation(known.get(name, []), clock)
-            for name in infos
-        }
+        self._incarnation = {name: ranges[-1].incarnation for name, ranges in self.covered.items()}
+        if len(self.covered) < len(infos):
+            self._incarnation |= _numbers(client, known, noted(), infos, self.covered)
         self._empty = {name: [head] for name in infos if (head := self._missing_head(name))}
 
     def left(self) -> list[Stretch]:
@@ -188,17 +203,27 @@ class _Reading:
             if end.added is not None and end.added + count > self.infos[name].added:
                 first = EntryId.parse(block.id(start)).preceding()
                 end = self._begin_anew(name, began.pop(name).after if name in began else first)
-            began.setdefault(name, end)
             last = EntryId.parse(block.id(start + count - 1))
+            end = replace(end, sure=end.sure and self._is_all(name, end, last, count))
+            began.setdefault(name, end)
             one = EntryRange(end.incarnation, end.after, last, "", _added(end, last, count, self.infos[name]))
             self.covered[name] = joined([*self.covered.get(name, []), one])
+            self._goes_on[name] = _behind(end, last, count)
             start += count
         return began
+
+    def _is_all(self, name: str, end: _End, last: EntryId, count: int) -> bool:
+        """Whether a block has all that was added between its ends: by count, or by another look at the journal."""
+        if end.added is None or last >= self.infos[name].last:
+            return end.added is not None and self.infos[name].added - end.added == count
+        info = inspect(self._client, [name]).get(name)
+        return info is not None and info.first is not None and info.first <= end.after and info.deleted <= end.after
 
     def _begin_anew(self, name: str, after: EntryId) -> _End:
         """Take a journal for another incarnation after all: it had more entries to read than were ever added behind its ranges."""
         self._incarnation[name] = next_incarnation(self.covered.pop(name), 0)
         self._empty.pop(name, None)
+        self._goes_on.pop(name, None)
         return _End(self._incarnation[name], after, None)
 
     def vanished(self, durable: Ranges) -> Iterator[JournalRange]:
@@ -212,7 +237,9 @@ class _Reading:
             if not ranges or ranges[-1].last >= info.last:
                 continue
             end = ranges[-1]
-            missing = 0 if end.added is None else max(0, info.added - end.added)
+            read = self._goes_on.get(name)
+            added = read.added if end.added is None and read is not None and read.after == end.last else end.added
+            missing = 0 if added is None else max(0, info.added - added)
             if info.length and not missing:
                 continue  # it was told before
             last, anchor = (end.last, end.anchor) if info.length else (info.last, "")
@@ -232,6 +259,8 @@ class _Reading:
 
     def _end(self, name: str) -> _End:
         after = (self._gap(name) or (BEGINNING,))[0]
+        if (read := self._goes_on.get(name)) is not None and read.after == after:
+            return read
         before = next((one for one in reversed(self.covered.get(name, [])) if one.last <= after), None)
         return _End(self._incarnation[name], after, before.added if before else None)
 
@@ -241,6 +270,31 @@ class _Reading:
         if added is None or added >= info.added or gap[1] < info.last:
             return info.length
         return info.added - added
+
+
+def _numbers(
+    client: Client, known: Ranges, noted: Ranges, infos: Mapping[str, JournalInfo], covered: Ranges
+) -> Iterator[tuple[str, int]]:
+    """The incarnations of journals of which nothing is known to be covered.
+
+    A journal keeps its number if it goes on from what Redis has noted, for a batch that is away may have begun it; and where only
+    the entry at the end of its ranges was deleted, if there are others behind it. It is read from its beginning all the same, and
+    what is archived is recognised. But what is missing of it is found, once it comes, where it was missing.
+    """
+    clock = server_ms(client)
+    ranges = {name: [*known.get(name, []), *noted.get(name, [])] for name in infos if name not in covered}
+    ends = {name: newest(found)[-1] for name, found in ranges.items() if found}
+    go_on = {*of_this_incarnation(client, ranges, {name: infos[name] for name in ranges})}
+    go_on |= first_entries(
+        client,
+        [
+            Stretch(name, one.last, infos[name].last, 1)
+            for name, one in ends.items()
+            if end_was_deleted(one, infos[name])
+        ],
+    )
+    for name, found in ranges.items():
+        yield name, ends[name].incarnation if name in go_on else next_incarnation(found, clock)
 
 
 def _parts(
@@ -254,8 +308,7 @@ def _parts(
     ends = dict(began)
     table = to_table(dataset, block, earliest)
     cuts = cut_by_days(dataset, table)
-    found_deleted = sorted(_behind_deleted(block, began, infos))
-    if found_deleted:
+    if found_deleted := [*_around_deleted(block, began, infos)]:
         cuts = list(pairwise(sorted({edge for cut in cuts for edge in cut} | set(found_deleted))))
     for start, stop in cuts:
         part = block if len(cuts) == 1 else block.slice(start, stop)
@@ -263,15 +316,18 @@ def _parts(
         yield ranges, table if len(cuts) == 1 else to_table(dataset, part, earliest)
 
 
-def _behind_deleted(block: Block, began: Mapping[str, _End], infos: Mapping[str, JournalInfo]) -> Iterator[int]:
-    """Where a block is cut since entries before that one were deleted, and after what comes before it: no range may claim both."""
+def _around_deleted(block: Block, began: Mapping[str, _End], infos: Mapping[str, JournalInfo]) -> Iterator[int]:
+    """Where a block is cut since entries that were deleted may have lain there: no range may claim both sides.
+
+    Which entries before the last deleted one they lay between is not known, so each of these is alone, if they are not too many.
+    """
     start = 0
     for name, count in zip(block.journals, block.counts, strict=True):
         deleted = infos[name].deleted
         if deleted > began[name].after:
-            first = bisect_right(range(start, start + count), deleted, key=lambda at: EntryId.parse(block.id(at)))
-            if 0 < first < count:
-                yield start + first
+            before = bisect_right(range(start, start + count), deleted, key=lambda at: EntryId.parse(block.id(at)))
+            alone = range(1, before) if before <= MOST_ALONE else ()
+            yield from (start + at for at in (*alone, before) if 0 < at < count)
         start += count
 
 
@@ -292,20 +348,25 @@ def _ranges(block: Block, ends: dict[str, _End], infos: Mapping[str, JournalInfo
         yield JournalRange(
             name, str(after), first.decode(), last.decode(), count, missing, end.incarnation, anchor, added
         )
-        ends[name] = replace(end, after=last_id, added=added)
+        ends[name] = _behind(end, last_id, count)
 
 
 def _begins(end: _End, first: EntryId, info: JournalInfo, missing: int) -> EntryId:
     """After which entry the range of a block begins: before its first one, if others may have gone before they were read.
 
-    Those may be in a batch that is away; a range that claimed them would throw them away once it is back.
+    Those may be in a batch that is away, or be there again when the live tier goes back.
     """
     trimmed = info.first is not None and end.after < info.first < first
     return first.preceding() if missing or trimmed or info.deleted > end.after else end.after
 
 
 def _added(end: _End, last: EntryId, count: int, info: JournalInfo) -> int | None:
-    """How many entries had ever been added to a journal when `last` was."""
+    """How many entries had ever been added to a journal when `last` was; None where it is not known."""
     if last == info.last:
         return info.added
-    return None if end.added is None else end.added + count
+    return None if end.added is None or not end.sure else end.added + count
+
+
+def _behind(end: _End, last: EntryId, count: int) -> _End:
+    """Where reading goes on behind so many entries."""
+    return replace(end, after=last, added=None if end.added is None else end.added + count)

@@ -92,6 +92,11 @@ def _agrees(end: EntryRange, info: JournalInfo, behind: int) -> bool:
     return 0 <= behind <= most or (behind > most and info.deleted > end.last)
 
 
+def end_was_deleted(end: EntryRange, info: JournalInfo) -> bool:
+    """Whether a journal that does not go on from a range may be the same one, and somebody has deleted the range's last entry."""
+    return info.deleted >= end.last and (end.added is None or end.added < info.added)
+
+
 def next_incarnation(ranges: Iterable[EntryRange], clock_ms: int) -> int:
     """The number of an incarnation seen for the first time: larger than all that are known of this journal."""
     return max([clock_ms, *(one.incarnation + 1 for one in ranges)])

@@ -9,9 +9,11 @@ import pytest
 from trading_data.archive.entry_hash import entry_hashes
 from trading_data.archive.known import inside_ranges
 from trading_data.archive.ledger import ArchivedRange
+from trading_data.archive.load import load
 from trading_data.archive.write_books import range_changes
 from trading_data.datasets import METRICS, PRICE
 from trading_data.intake.batch import Batch, JournalRange, schema
+from trading_data.intake.snapshot import Drained
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
 from trading_data.times import DAY, now
@@ -210,6 +212,71 @@ def test_each_entry_counts_once_in_a_batch_that_overlaps_an_archived_range(rig: 
     assert rig.query("select value from metrics_data order by timestamp") == [(5.0,), (2.0,)]
     assert rig.query("select entries from archive_range") == [(3,)]
     assert rig.query("select count(*) from archive_revision") == [(1,)]
+
+
+def put_again(rig: Rig, drained: Drained, **columns: pa.Array) -> None:
+    """Put the entries of a batch into the intake once more, with other columns."""
+    first = rig.intake.read(drained.file)
+    assert first is not None
+    table = first.table
+    for name, column in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    rig.intake.put(Batch(first.dataset, first.origin, now(), "another", first.journals, table))
+
+
+def test_an_id_in_an_archived_range_is_no_proof(rig: Rig) -> None:
+    """Of two entries with archived ids one has another value, and is kept, in whatever order; no range tells them apart."""
+    write(rig, (1, 1, 1.0), (2, 2, 2.0), (3, 3, 3.0))
+    (drained,) = rig.snapshot(METRICS)
+    put_again(rig, drained, value=pa.array([1.0, 7.0, 3.0]), _ms=pa.array([1000, 2000, 3001], pa.uint64()))
+    first, second = rig.load(METRICS)
+    assert (first.inserted, first.replayed) == (3, 0)
+    # The third one says what its row says, and was not there when the range was read.
+    assert (second.replayed, second.unchanged, second.quarantined) == (1, 1, 1)
+    assert rig.query("select entries from archive_range") == [(5,)]
+    assert rig.account(METRICS).accepted == 5
+
+
+def test_a_repetition_of_a_day_that_was_dropped_is_one_by_its_hash(rig: Rig) -> None:
+    """Its row has gone, and no values tell; another entry of that day comes too late."""
+    write(rig, (1, 1, 1.0), (2, 2, 2.0))
+    (drained,) = rig.snapshot(METRICS)
+    put_again(rig, drained, value=pa.array([1.0, 7.0]))
+    first, again = [rig.intake.read(file) for file in rig.intake.pending("metrics")]
+    assert first is not None
+    assert again is not None
+    files = rig.intake.pending("metrics")
+    load(rig.archive, METRICS, files[0], first)
+    rig.query("delete from metrics_data returning 1")
+    rig.query(
+        "insert into archive_dropped (dataset, day, rows, bytes, aggregates, cold, run_id)"
+        " values ('metrics', %s, 1, 1, '{}', '', '') returning 1",
+        MOMENT.date(),
+    )
+    loaded = load(rig.archive, METRICS, files[1], again)
+    assert (loaded.offered, loaded.replayed, loaded.quarantined) == (2, 1, 1)
+
+
+def test_entries_of_an_upgraded_database_are_repetitions_if_they_say_what_is_there(rig: Rig) -> None:
+    """Also those of the same incarnation: the archive has no hashes of it, and its ranges are marks."""
+    write(rig, (1, 1, 1.0), (2, 2, 2.0), (3, 2, 3.0))
+    rig.snapshot(METRICS)
+    rig.load(METRICS)
+    rig.query("update archive_range set incarnation = 1, anchor = '' returning 1")
+    rig.query("update archive_ledger set journals = jsonb_set(journals, '{0,incarnation}', '1') returning 1")
+    rig.query("delete from archive_entry_hash returning 1")
+    old = (JournalRange(JOURNAL, "0-0", "1000-0", "3000-0", 3, incarnation=1),)
+    rows = {
+        "metric_name": ["latency"] * 3,
+        "unit": ["ms"] * 3,
+        "timestamp": [MOMENT + DAY / 1440 * at for at in (1, 2, 2)],
+    }
+    made = batch([(1000, 0), (2000, 0), (3000, 0)], old, [0] * 3, "journal").table
+    for name, values in {**rows, "value": [1.0, 2.0, 8.0]}.items():
+        made = made.set_column(made.schema.get_field_index(name), name, pa.array(values, made.schema.field(name).type))
+    rig.intake.put(Batch("metrics", "journal", now(), "", old, made))
+    (loaded,) = rig.load(METRICS)
+    assert (loaded.offered, loaded.replayed, loaded.accepted) == (3, 2, 1)
 
 
 def test_an_entry_of_an_upgraded_database_that_says_what_the_row_says_is_taken_for_the_same(rig: Rig) -> None:

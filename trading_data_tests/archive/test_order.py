@@ -1,5 +1,7 @@
 """The order of acceptance: the whole table of `archive.order`, case by case."""
 
+from dataclasses import replace
+
 import pytest
 
 from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_whole, journal_moment, may_lie_between
@@ -148,17 +150,14 @@ def test_an_entry_of_an_incarnation_that_another_has_followed_is_newer_than_noth
 @pytest.mark.parametrize(
     ("of_row", "archived", "expected"),
     [
-        (row(0, 2), (part(0, 2), part(2, 5)), False),
         (row(1, 2), (part(1, 5),), False),
+        (row(0, 2), (part(0, 5),), True),  # it lies around what is missing
+        (row(0, 2), (part(0, 5), part(6, 7)), False),
         (row(0, 2), (part(0, 2), part(3, 5)), True),
         (row(0, 2), (part(0, 2), part(2, 4)), True),
-        (row(0, 2, BEFORE), (part(0, 2, BEFORE), part(0, 5)), False),
-        (row(0, 2, BEFORE), (part(0, 2, BEFORE), part(0, 2), part(3, 5)), True),
-        (row(0, 2, journal="another"), (part(0, 5),), False),
-        (FILE, (part(0, 2), part(2, 5)), False),
+        (row(0, 2, BEFORE), (part(1, 5),), True),
+        (row(0, 2, journal="another"), (part(1, 5),), True),
         (FILE, (part(1, 5),), True),
-        (FILE, (part(0, 2), part(3, 5)), True),
-        (FILE, (part(0, 2, BEFORE), part(0, 5)), False),
     ],
 )
 def test_what_may_lie_between_a_row_and_an_entry_that_says_the_same(
@@ -167,8 +166,12 @@ def test_what_may_lie_between_a_row_and_an_entry_that_says_the_same(
     assert may_lie_between(of_row, entry(5), archived) is expected
 
 
-def test_ranges_are_whole_if_they_join_from_the_beginning() -> None:
-    assert is_whole([part(0, 5)])
-    assert not is_whole([])
-    assert not is_whole([part(1, 5)])
-    assert not is_whole([part(0, 2), part(3, 5)])
+def test_ranges_are_whole_if_they_have_every_entry_that_was_added_up_to_their_end() -> None:
+    whole = EntryRange(NOW, EntryId(0, 0), EntryId(5, 5), "", 4)
+    assert is_whole([whole], 4)
+    assert not is_whole([whole], 3)
+    assert not is_whole([], 3)
+    assert not is_whole([replace(whole, added=None)], 4)
+    behind_a_gap = replace(whole, after=EntryId(7, 0), last=EntryId(9, 0), added=6)
+    assert is_whole([whole, behind_a_gap], 6)
+    assert not is_whole([whole, behind_a_gap], 5)

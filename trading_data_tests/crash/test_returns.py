@@ -120,6 +120,41 @@ def test_a_batch_that_is_away_while_somebody_removes_its_entries(
     assert rig.client.xlen("journal:metrics") == 1
 
 
+@pytest.mark.parametrize("deleted", [(5, 7), (5,), (4, 6), (4, 5, 7, 8), (6, 8)])
+@pytest.mark.parametrize("blocks", [1, 2, 200_000])
+@pytest.mark.parametrize("archived", [True, False])
+def test_a_batch_that_is_away_while_entries_between_others_are_deleted(
+    rig: Rig, tmp_path: Path, archived: bool, blocks: int, deleted: tuple[int, ...]
+) -> None:
+    """The next range may lie around what nobody read: what comes back is a repetition only where the archive has it."""
+    if archived:
+        for second in range(1, 4):
+            rig.entry_at("journal:metrics", f"{second}000-0", measurement(minute=second))
+        rig.archive_all(METRICS)
+    for second in range(4, 9):
+        record = measurement(minute=second)
+        if second == 7:
+            rig.client.xadd("journal:metrics", {"metric_name": "odd"}, id="7000-0")
+        else:
+            rig.entry_at("journal:metrics", f"{second}000-0", record)
+    (first,) = rig.snapshot(METRICS)
+    away = Path(shutil.move(first.file.path, tmp_path / "away"))
+    rig.client.xdel("journal:metrics", *(f"{second}000-0" for second in deleted))
+    rig.entry_at("journal:metrics", "9000-0", measurement(minute=9))
+    rig.snapshot(METRICS, batch_entries=blocks, rows_per_pipeline=blocks)
+    settle(rig, METRICS)
+    if archived:
+        assert faults(rig) != []
+    shutil.move(away, first.file.path)
+    (again,) = rig.archive_all(METRICS)
+    assert (again.accepted, again.replayed) == (len(deleted), 5 - len(deleted))
+    settle(rig, METRICS)
+    assert rig.query("select count(*) from metrics_data") == [(5 + 3 * archived,)]
+    assert rig.query("select entry_id from archive_quarantine") == [("7000-0",)]
+    assert rig.account(METRICS).accepted == 6 + 3 * archived
+    assert faults(rig) == []
+
+
 def test_a_batch_that_is_away_while_a_newer_value_of_its_key_is_archived(rig: Rig, tmp_path: Path) -> None:
     rig.store.record_metrics([measurement(value=1.0)])
     (first,) = rig.snapshot(METRICS)

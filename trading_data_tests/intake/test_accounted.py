@@ -11,6 +11,7 @@ from trading_data.datasets import METRICS
 from trading_data.errors import IntakeError
 from trading_data.intake import snapshot as snapshot_module
 from trading_data.intake.accounted import Ranges, noted, of_this_incarnation, undrained
+from trading_data.intake.batch import JournalRange
 from trading_data.intake.drain import drain
 from trading_data.intake.snapshot import Drained, snapshot
 from trading_data.live.journal import EntryId, digests_at, entries_at, entry_digest, inspect
@@ -197,8 +198,12 @@ def test_the_end_that_somebody_removed_after_it_was_archived_is_read_around_once
     rig.load(METRICS)
     rig.client.xdel(JOURNAL, "3000-0")
     # The journal has had more entries than it holds: the range claims none before the first one that was read.
-    assert ids(rig.snapshot(METRICS)) == [(f"999-{2**64 - 1}", "1", "2", 2)]
-    assert [one.replayed for one in rig.load(METRICS)] == [2]
+    # And no range claims what may have lain between two of them.
+    drained = [range_ for batch in rig.snapshot(METRICS) for range_ in batch.journals]
+    assert [(one.after, one.last) for one in drained] == [
+        (str(EntryId(at, 0).preceding()), f"{at}-0") for at in (1000, 2000)
+    ]
+    assert [one.replayed for one in rig.load(METRICS)] == [1, 1]
     assert rig.snapshot(METRICS) == []
     assert rig.account(METRICS).missing == 0
 
@@ -222,6 +227,48 @@ def test_a_journal_read_in_several_blocks_knows_how_many_are_missing(rig: Rig) -
     batches = rig.snapshot(METRICS, batch_entries=1, rows_per_pipeline=1)
     assert [one.missing for batch in batches for one in batch.journals] == [0, 0, 1]
     assert sum(one.missing for one in rig.load(METRICS)) == 1
+
+
+def test_an_entry_that_is_deleted_while_a_journal_is_read_in_several_blocks_is_seen_at_once(rig: Rig) -> None:
+    """From there on no range says how many had been added, but the last one, which counts what is missing."""
+    for second in range(1, 20):
+        write(rig, second)
+        if second == 1:
+            rig.archive_all(METRICS)
+    archived = archived_ranges(rig.archive, METRICS, [JOURNAL])
+    options: dict[str, Any] = {"earliest": EARLIEST, "archived": archived, "batch_entries": 4, "rows_per_pipeline": 2}
+    drained: list[JournalRange] = []
+    for batch in snapshot(rig.client, rig.intake, METRICS, **options):
+        if not drained:
+            rig.client.xdel(JOURNAL, "15000-0")
+        drained += batch.journals
+    (at,) = [at for at, one in enumerate(drained) if EntryId(15000, 0) in one.entries]
+    added = [one.added for one in drained]
+    assert [one.missing for one in drained] == [0] * (len(drained) - 1) + [1]
+    assert added[0] == 1 + drained[0].count
+    assert added[at:] == [None] * (len(drained) - at - 1) + [19]
+    assert rig.client.xlen(JOURNAL) == 18
+
+
+def test_no_range_lies_around_deleted_entries_that_come_back(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries were deleted before they were read, and the live tier goes back to before that; all others are archived."""
+    for second in range(1, 9):
+        write(rig, second)
+    kept = rig.client.dump(JOURNAL)
+    rig.client.xdel(JOURNAL, "2000-0", "5000-0", "7000-0")
+    drained = [range_ for batch in rig.snapshot(METRICS) for range_ in batch.journals]
+    assert [one.count for one in drained] == [1] * 5
+    rig.load(METRICS)
+    rig.client.restore(JOURNAL, 0, kept, replace=True)  # type: ignore[arg-type]
+    rig.trim(METRICS)
+    assert rig.client.xlen(JOURNAL) >= 7
+    rig.archive_all(METRICS)
+    assert rig.query("select count(*) from metrics_data") == [(8,)]
+    monkeypatch.setattr(snapshot_module, "MOST_ALONE", 2)
+    for second in range(9, 16):
+        write(rig, second)
+    rig.client.xdel(JOURNAL, "11000-0", "14000-0")
+    assert [one.count for batch in rig.snapshot(METRICS) for one in batch.journals] == [4, 1]
 
 
 def test_a_range_does_not_claim_what_was_removed_before_it_was_read(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

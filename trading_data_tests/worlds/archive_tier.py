@@ -133,10 +133,14 @@ class _Load:
         """Whether an entry that says what the row says takes its place, as `archive.known` decides."""
         if self.batch.origin != "journal" or NOT_CONFIRMED in self.faults:
             return False
-        journal = str(JOURNAL_OF_KEY[entry.key])
-        own = next(one for number, one in self.batch.ranges if str(number) == journal)
-        ranges = joined([own, *(one for one in self._ranges_of(journal) if one.incarnation == own.incarnation)])
-        return not is_whole(ranges) and may_lie_between(self._row(row, journal), self._accepted.of(at), ranges)
+        journal = JOURNAL_OF_KEY[entry.key]
+        own = next(one for number, one in self.batch.ranges if number == journal)
+        found = [one for one in self.archive.ranges[journal] if one.entries.incarnation == own.incarnation]
+        new = sum(one.journal == journal and not self._inside(one)[0] for one in self.batch.rows)
+        parts = joined([own, *(one.entries for one in found)])
+        if is_whole(parts, new + sum(one.count for one in found)):
+            return False
+        return may_lie_between(self._row(row, str(journal)), self._accepted.of(at), parts)
 
     def _order(self, at: int, entry: Entry, row: Row) -> Order:
         """As `archive.known` asks for it."""

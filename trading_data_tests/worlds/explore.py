@@ -50,8 +50,10 @@ STEPS: dict[str, Callable[[World, Rules], Steps]] = {
     "archive back": returns.archive_back,
     "live back": returns.live_back,
     "anew": returns.journal_deleted,
+    "delete": returns.entry_deleted,
 }
 COMMON = ("produce", "snapshot", "load", "trim", "away", "back", "archive back", "live back")
+DELETED = ("produce", "snapshot", "load", "trim", "away", "back", "delete")
 RUNS = ("produce", "snapshot", "archive", "trim", "away", "back", "archive back", "live back")
 CALM = ("produce", "snapshot", "load", "load and die", "trim", "B", "B trims", "B loads")
 IN_NEED = (
@@ -77,6 +79,8 @@ WORLDS = (
     Rules("the archive is away and memory is full", IN_NEED, note=True),
     Rules("two journals, three keys", (*COMMON, "anew"), keys=(0, 1, 2)),
     Rules("nothing goes away or back", CALM, events=5, reads_late=True),
+    Rules("entries are deleted", DELETED, back=0, events=5, note=True),
+    Rules("entries are deleted, and whole runs", (*RUNS, "delete"), note=True),
     Rules("whole runs", RUNS, events=5),
     Rules("whole runs, one value", RUNS, events=5, values=1),
     Rules("whole runs, clocks behind", (*RUNS, "anew"), clocks=ANY_CLOCK, values=1),

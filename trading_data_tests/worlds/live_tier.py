@@ -4,13 +4,15 @@ Belongs here: the stand-ins, and these two steps. Does not: who takes them, and 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from datetime import timedelta
 from functools import cache
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 from trading_data.archive.trim import _covering, _trim
 from trading_data.intake.batch import JournalRange
-from trading_data.intake.snapshot import _ranges, _Reading
+from trading_data.intake.snapshot import _around_deleted, _ranges, _Reading
 from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, Stretch
 from trading_data.live.ranges import EntryRange, joined
 from trading_data_tests.worlds.parts import EMPTY, Batch, Entry, Journal, Live, the
@@ -63,14 +65,15 @@ def drain(
             known.setdefault(str(journal), []).append(one)
     server: Any = _Server(looked, clock)
     infos = {str(at): info_of(journal) for at, journal in enumerate(looked.journals) if journal}
-    reading = _Reading(server, known, infos)
+    noted = {str(at): list(ranges) for at, ranges in enumerate(looked.note) if ranges}
+    reading = _Reading(server, known, infos, lambda: noted)
     relied = tuple((int(name), ranges[-1]) for name, ranges in reading.covered.items())
     return Drained(tuple(_written(reading, read, infos, now, who)), relied)
 
 
 def info_of(journal: Journal) -> JournalInfo:
     """As `live.journal.inspect`."""
-    return JournalInfo(journal.last, len(journal.entries), journal.added, journal.first)
+    return JournalInfo(journal.last, len(journal.entries), journal.added, journal.first, journal.deleted)
 
 
 def _written(reading: _Reading, live: Live, infos: Mapping[str, JournalInfo], now: int, who: str) -> Iterator[Written]:
@@ -87,7 +90,10 @@ def _written(reading: _Reading, live: Live, infos: Mapping[str, JournalInfo], no
         block: Any = _Block(live, stretches)
         if block.rows:
             began = reading.take(block)
-            yield write(tuple(_ranges(block, dict(began), infos)), block.rows)
+            ends = dict(began)
+            for start, stop in pairwise(sorted({0, len(block.rows), *_around_deleted(block, began, infos)})):
+                part = block.slice(start, stop)
+                yield write(tuple(_ranges(part, ends, infos)), part.rows)
         else:
             reading.pass_over(stretches)
     if vanished := tuple(reading.vanished(durable)):
@@ -110,7 +116,7 @@ def trim(looked: Live, now: Live, archived: Known) -> Trimmed:
 
 def _cut(journal: Journal, keep_from: EntryId) -> Journal:
     kept = tuple(one for one in journal.entries if one.id >= keep_from)
-    return the(Journal, kept, journal.last, journal.added, journal.past)
+    return the(Journal, kept, journal.last, journal.added, journal.past, journal.deleted)
 
 
 class _Server:
@@ -142,14 +148,16 @@ class _Server:
             "first-entry": (str(journal.first), []) if journal.entries else None,
             "length": len(journal.entries),
             "entries-added": journal.added,
-            "max-deleted-entry-id": "0-0",
+            "max-deleted-entry-id": str(journal.deleted),
         }
         self._replies.append(reply)
 
-    def xrange(self, name: bytes, entry: str, *_: Any) -> None:
-        """XRANGE of one id."""
+    def xrange(self, name: bytes, begin: str, end: str, count: int) -> None:
+        """XRANGE; of a begin that is exclusive, or not."""
         journal = self._journals[int(name)] or EMPTY
-        self._replies.append([(entry, one.fields) for one in journal.entries if str(one.id) == entry])
+        after = EntryId.parse(begin[1:]) if begin.startswith("(") else EntryId.parse(begin).preceding()
+        found = [one for one in journal.entries if after < one.id <= EntryId.parse(end)]
+        self._replies.append([(str(one.id), one.fields) for one in found[:count]])
 
     def execute_command(self, *arguments: Any) -> None:
         """The script that looks at the anchor and cuts."""
@@ -164,10 +172,17 @@ class _Block:
     """What was read of the journals, as `intake.entries.Block` shows it."""
 
     def __init__(self, live: Live, stretches: Sequence[Stretch]) -> None:
-        parts = [(one.journal, _between(live.journals[int(one.journal)], one)) for one in stretches]
-        self.journals = [name for name, entries in parts if entries]
-        self.counts = [len(entries) for _, entries in parts if entries]
-        self.rows = tuple(entry for _, entries in parts for entry in entries)
+        self._take([entry for one in stretches for entry in _between(live.journals[int(one.journal)], one)])
+
+    def _take(self, rows: Sequence[Entry]) -> None:
+        parts = [(str(journal), len([*found])) for journal, found in groupby(rows, key=lambda one: one.journal)]
+        self.rows, self.journals, self.counts = tuple(rows), [name for name, _ in parts], [count for _, count in parts]
+
+    def slice(self, start: int, stop: int) -> Any:
+        """A part of it."""
+        found = copy(self)
+        found._take(self.rows[start:stop])
+        return found
 
     def id(self, at: int) -> bytes:
         """The id of an entry."""

@@ -64,12 +64,16 @@ Entries = frozenset[Entry]
 
 @dataclass(frozen=True, eq=False)
 class Journal:
-    """A stream. `past` are all entries that were ever added to it, in this state of it or in the one from which it went on."""
+    """A stream. `past` are all entries that were ever added to it, in this state of it or in the one from which it went on.
+
+    `deleted` is the largest id that was deleted one by one.
+    """
 
     entries: tuple[Entry, ...]
     last: EntryId
     added: int
     past: tuple[Entry, ...]
+    deleted: EntryId = BEGINNING
 
     @property
     def first(self) -> EntryId | None:

@@ -94,7 +94,7 @@ def _next_id(world: World, journal: int, clock: str) -> EntryId | None:
 
 def _added(world: World, rules: Rules, entry: Entry) -> World:
     old = world.live.journals[entry.journal] or EMPTY
-    journal = the(Journal, (*old.entries, entry), entry.id, old.added + 1, (*old.past, entry))
+    journal = the(Journal, (*old.entries, entry), entry.id, old.added + 1, (*old.past, entry), old.deleted)
     journals = tuple(journal if at == entry.journal else one for at, one in enumerate(world.live.journals))
     latest = tuple(None if at == entry.key else one for at, one in enumerate(world.live.latest))
     moment = entry.id.ms

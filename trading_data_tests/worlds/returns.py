@@ -1,11 +1,11 @@
-"""What goes away, and what comes back: batches, the archive, the live tier, a journal.
+"""What goes away, and what comes back: batches, the archive, the live tier, a journal; and entries that somebody deletes.
 
 What only the part that goes back has is lost, and nobody could keep it: what had come into the live tier and was not drained
 yet; what the archive had loaded since, if the journals were trimmed of it (a restore gives back what the archive had then).
 """
 
 from trading_data_tests.worlds.archivers import moved
-from trading_data_tests.worlds.parts import STEP_MS
+from trading_data_tests.worlds.parts import STEP_MS, Journal, the
 from trading_data_tests.worlds.world import Rules, Steps, World, before
 
 
@@ -52,5 +52,21 @@ def journal_deleted(world: World, rules: Rules) -> Steps:
             )
             yield (
                 f"journal {at + 1} deleted",
+                world._replace(now=world.now + STEP_MS, live=live, live_before=before(world, rules)),
+            )
+
+
+def entry_deleted(world: World, rules: Rules) -> Steps:
+    """Somebody deletes an entry out of its journal. If it is nowhere else, nobody could keep it."""
+    for at, journal in enumerate(world.live.journals):
+        for entry in journal.entries if journal else ():
+            assert journal is not None
+            kept = tuple(one for one in journal.entries if one is not entry)
+            after = the(Journal, kept, journal.last, journal.added, journal.past, max(journal.deleted, entry.id))
+            live = world.live.having(
+                journals=tuple(after if place == at else one for place, one in enumerate(world.live.journals))
+            )
+            yield (
+                f"{entry} deleted",
                 world._replace(now=world.now + STEP_MS, live=live, live_before=before(world, rules)),
             )

@@ -1,6 +1,6 @@
 """No sequence of steps in a small world loses an entry, counts one twice, or shows an older value; invariants 1 to 4.
 
-The short form explores 70,000 states in all, the long form (TRADING_DATA_TEST_FULL=1) 2,100,000: so many, and not for so long, so
+The short form explores 80,000 states in all, the long form (TRADING_DATA_TEST_FULL=1) 2,400,000: so many, and not for so long, so
 that it is the same on every machine.
 """
 
@@ -25,7 +25,7 @@ from trading_data_tests.worlds.settle import check_end
 from trading_data_tests.worlds.world import Broken, Rules
 
 STATES = 150_000 if os.environ.get("TRADING_DATA_TEST_FULL") else 5_000
-"""States of each of the fourteen worlds."""
+"""States of each of the sixteen worlds."""
 EVERY = (
     "produce",
     "snapshot",
