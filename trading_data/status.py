@@ -4,7 +4,6 @@ Belongs here: gathering the figures. Does not: judging them, and printing.
 """
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,12 +12,13 @@ from trading_data import __version__
 from trading_data.archive.chunks import chunks, ratio
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import Account, account, archived_ranges, quarantine_waiting
+from trading_data.archive.losses import heads
 from trading_data.archive.migrate import check_schema
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.drift import archive_drift
 from trading_data.intake import accounted
-from trading_data.intake.store import BatchFile, Intake
+from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, address, live_errors
 from trading_data.live.journal import find_journals, inspect
 from trading_data.live.memory import Memory, read_memory
@@ -29,7 +29,7 @@ class DatasetStatus:
     """One dataset: its journals, what waits, what is archived.
 
     `undrained` and `unarchived` count journal entries after the noted positions; where a journal holds fewer entries than
-    that, what it holds.
+    that, what it holds. `damaged` says of each batch that cannot be read why, and what to do; its entries count for none.
     """
 
     dataset: str
@@ -43,6 +43,7 @@ class DatasetStatus:
     chunks: int
     compressed_chunks: int
     compression_ratio: float | None
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,30 +143,23 @@ def _dataset(client: Client, archive: Archive, intake: Intake, dataset: Dataset)
     current = accounted.of_this_incarnation(client, archived, infos)
     behind = [name for name, info in infos.items() if name not in current or current[name][-1].last < info.last]
     found = chunks(archive, dataset)
-    waiting = undrained(client, archive, intake, dataset)
-    in_batches = in_waiting(intake, intake.pending(dataset.name))
+    files = intake.pending(dataset.name)
+    batches = heads(intake, files)
+    known = accounted.with_waiting(archived, batches.heads.values())
+    waiting = accounted.undrained(accounted.of_this_incarnation(client, known, infos), infos)
     return DatasetStatus(
         dataset.name,
         len(infos),
         sum(info.length for info in infos.values()),
         waiting,
-        waiting + in_batches if behind else 0,
-        len(intake.pending(dataset.name)),
+        waiting + batches.entries if behind else 0,
+        len(files),
         sum(count for count, _ in quarantine_waiting(archive, dataset).values()),
         account(archive, dataset),
         len(found),
         sum(chunk.compressed for chunk in found),
         ratio(found),
-    )
-
-
-def in_waiting(intake: Intake, files: Iterable[BatchFile]) -> int:
-    """Journal entries in batches that wait; reads each of them."""
-    return sum(
-        journal.count
-        for file in files
-        if (head := intake.head(file)) is not None and head.origin == "journal"
-        for journal in head.journals
+        batches.damaged,
     )
 
 

@@ -85,6 +85,7 @@ class Sides:
         self.archived = archived
         self.known = {name: [one.entries for one in found] for name, found in archived.ranges.items()}
         self._counts = Counter({name: sum(one.count for one in found) for name, found in archived.ranges.items()})
+        self._surely = Counter(self._counts)
         self._noted = Counter(archived.missing)
         for content_hash, one in waiting.ranges:
             name = ledger_name(one.journal)
@@ -92,6 +93,8 @@ class Sides:
             if content_hash not in archived.loaded and not any(_covers(other, one.entries) for other in known):
                 self._counts[name] += one.count
                 self._noted[name] += one.missing
+                if not any(_overlaps(other, one.entries) for other in known):
+                    self._surely[name] += one.count
             known.append(one.entries)
         self.holes = {name: found for name, ranges in self.known.items() if (found := _holes(ranges))}
 
@@ -114,6 +117,13 @@ class Sides:
         if first <= OF_EARLIER_RELEASES or any(one.incarnation != first for one in ranges) or end.added is None:
             return None
         return max(0, end.added - self._counts[name])
+
+    def is_whole(self, name: str, removed: int | None) -> bool:
+        """Whether every entry of a journal is counted: its gaps have held none, or what they held is back.
+
+        Of a batch that waits, and overlaps others, it is not known before it is loaded how many entries are counted already.
+        """
+        return removed == 0 and (not self.known.get(name) or (_end(self.known[name]).added or 0) <= self._surely[name])
 
     def left(self, name: str, number: int | None) -> int:
         """How many entries of a journal are lost and not acknowledged, by what `removed` says.
@@ -201,8 +211,8 @@ def lost_of(client: Client, sides: Sides, tails: Mapping[str, int] | None = None
     for name in {*sides.infos, *sides.known} - undecided:
         removed = sides.removed(name)
         total += removed or 0
-        if removed == 0:
-            whole.add(name)  # every entry is counted: its gaps have held none, or what they held is back
+        if sides.is_whole(name, removed):
+            whole.add(name)
         if (number := sides.left(name, removed)) > 0:
             missing[name] = number
     open_gaps = [
@@ -247,6 +257,10 @@ def acknowledge(client: Client, archive: Archive, intake: Intake, dataset: Datas
 
 def _covers(whole: EntryRange, part: EntryRange) -> bool:
     return whole.incarnation == part.incarnation and whole.after <= part.after and part.last <= whole.last
+
+
+def _overlaps(one: EntryRange, other: EntryRange) -> bool:
+    return one.incarnation == other.incarnation and one.after < other.last and other.after < one.last
 
 
 Hole = tuple[int, EntryId, EntryId]

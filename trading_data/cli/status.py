@@ -15,7 +15,7 @@ from rich.table import Table
 
 from trading_data.archive.database import Archive
 from trading_data.cli.servers import dagster_home, settings_of_running
-from trading_data.errors import ServerError
+from trading_data.errors import IntakeError, ServerError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.printable import counted
@@ -27,7 +27,7 @@ from trading_data.times import now
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(as_json: bool) -> None:
-    """Both tiers at a glance."""
+    """Both tiers at a glance. Ends with 1 if a batch in the intake is damaged, after everything else."""
     settings = settings_of_running()
     client = connect_for_archiver(settings.require_redis_url())
     found = gather(client, Archive(settings.require_timescale_url()), Intake(settings.intake_uri))
@@ -36,6 +36,9 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
         _print(found)
+    if damaged := [one for dataset in found.datasets for one in dataset.damaged]:
+        more = f" ({counted(len(damaged), 'batch is', 'batches are')} damaged)" if len(damaged) > 1 else ""
+        raise IntakeError(damaged[0] + more)
 
 
 def _switched(settings: Settings) -> list[str]:
@@ -111,6 +114,7 @@ _FIGURES: dict[str, Callable[[DatasetStatus], str]] = {
     "not drained": lambda one: f"{one.undrained:,}",
     "not archived": lambda one: f"{one.unarchived:,}",
     "batches waiting": lambda one: f"{one.waiting_batches:,}",
+    "batches damaged": lambda one: f"{len(one.damaged):,}",
     "rows archived": lambda one: f"{one.account.inserted:,}",
     "quarantined": lambda one: f"{one.quarantined:,}",
     "newest row": _newest,

@@ -5,10 +5,11 @@ anything from it (`live.ranges`), and draining (`intake.snapshot`).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from trading_data.datasets.declaration import Dataset
+from trading_data.intake.batch import Batch
 from trading_data.intake.store import Intake
 from trading_data.kill_points import reached
 from trading_data.live import keys, spared
@@ -34,9 +35,12 @@ def accounted_for(client: Client, intake: Intake, dataset: Dataset, archived: Ra
         IntakeError: a waiting batch is damaged, or the intake cannot be listed.
     """
     known = noted(client, dataset) if archived is None else archived
-    waiting = by_journal(
-        pair for file in intake.pending(dataset.name) if (head := intake.head(file)) is not None for pair in head.ranges
-    )
+    return with_waiting(known, (intake.head(file) for file in intake.pending(dataset.name)))
+
+
+def with_waiting(known: Ranges, heads: Iterable[Batch | None]) -> Ranges:
+    """Ranges, and those of batches that wait."""
+    waiting = by_journal(pair for head in heads if head is not None for pair in head.ranges)
     return {name: [*known.get(name, []), *waiting.get(name, [])] for name in {*known, *waiting}}
 
 

@@ -1,5 +1,6 @@
 """What is lost is found by ranges and counts, told once with its number, and told until it is back or acknowledged."""
 
+import json
 import os
 import shlex
 import shutil
@@ -117,6 +118,25 @@ def test_entries_that_somebody_trimmed_are_told_once_with_their_number_until_ack
     assert not lost(rig)
 
 
+def test_status_names_a_damaged_batch_and_shows_the_rest(rig: Rig) -> None:
+    record(rig, 0)
+    rig.archive_all(METRICS)
+    record(rig, 1, 2)
+    (drained,) = rig.snapshot(METRICS)
+    whole = spoil(Path(drained.file.path))
+    found = run("trading-data status --json")
+    assert found.exit_code == 1
+    figures = json.loads(found.stdout)["datasets"]
+    assert (figures["metrics"]["waiting_batches"], figures["metrics"]["inserted"]) == (1, 1)
+    assert [drained.file.path in one for one in figures["metrics"]["damaged"]] == [True]
+    assert figures["price"]["damaged"] == []
+    (error,) = found.stderr.splitlines()
+    assert f"{drained.file.path} is damaged" in error
+    assert "batches damaged" in run("trading-data status").output
+    Path(drained.file.path).write_bytes(whole)
+    assert run("trading-data status").exit_code == 0
+
+
 def test_what_the_next_snapshot_will_note_is_told_and_cannot_be_acknowledged_yet(rig: Rig) -> None:
     record(rig, 0)
     rig.archive_all(METRICS)
@@ -168,6 +188,28 @@ def test_an_entry_that_was_deleted_out_of_the_middle_is_missed_by_count(rig: Rig
     assert "2 entries are nowhere" in one
     rig.archive_all(METRICS)
     assert told(rig) == (2, {JOURNAL: 2})  # which of the two gaps held them is not known
+
+
+def test_a_batch_that_waits_and_overlaps_what_is_archived_hides_no_gap(rig: Rig, tmp_path: Path) -> None:
+    """Its entries are counted twice until it is loaded; that must not make up for one that is nowhere."""
+    for second in (1, 2):
+        rig.entry_at(JOURNAL, f"{second}000-0", measurement(minute=second))
+        if second == 1:
+            rig.archive_all(METRICS)
+    rig.client.xdel(JOURNAL, "2000-0")
+    for second in range(4, 9):
+        rig.entry_at(JOURNAL, f"{second}000-0", measurement(minute=second))
+    (drained, *more) = rig.snapshot(METRICS)
+    assert more == []
+    away = Path(shutil.move(drained.file.path, tmp_path / "away"))
+    rig.client.xdel(JOURNAL, "5000-0", "7000-0")
+    rig.archive_all(METRICS)
+    assert lost(rig).missing == {JOURNAL: 3}
+    shutil.move(away, drained.file.path)
+    assert lost(rig).gaps != ()
+    rig.load(METRICS)
+    assert told(rig) == (1, {JOURNAL: 1})
+    assert rig.query("select count(*) from metrics_data") == [(6,)]
 
 
 @pytest.mark.parametrize("drained", [True, False])
