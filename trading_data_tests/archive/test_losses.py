@@ -130,7 +130,7 @@ def test_status_names_a_damaged_batch_and_shows_the_rest(rig: Rig) -> None:
     assert (figures["metrics"]["waiting_batches"], figures["metrics"]["inserted"]) == (1, 1)
     assert [drained.file.path in one for one in figures["metrics"]["damaged"]] == [True]
     assert figures["price"]["damaged"] == []
-    (error,) = found.stderr.splitlines()
+    error = str(found.exception)
     assert f"{drained.file.path} is damaged" in error
     assert "batches damaged" in run("trading-data status").output
     Path(drained.file.path).write_bytes(whole)
