@@ -1,32 +1,57 @@
 """Files of bars looked through before any of it is taken: minutes are minutes, and days are days.
 
-Belongs here: what a file of bars may hold, and days as files write them. Does not: reading files (`files`), recognising widths
-(`datasets.widths`), the rules for values (`datasets.codec`).
+Belongs here: what a file of bars may hold, and days as files write them. Does not: reading files (`files`), what each bar
+is (`bars_of_file`), the rules for values (`datasets.codec`).
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trading_data.bars_of_file import MINUTE, BarsOfFile
 from trading_data.datasets import DAILY, PRICE
-from trading_data.datasets.codec import check
-from trading_data.datasets.widths import DAY, WEEK, BarWidths, said
+from trading_data.datasets.stamps import Stamp
+from trading_data.datasets.widths import DAY, WEEK, Mask, Numbers, said
 from trading_data.errors import BadInput
 from trading_data.file_form import AS_EXPORTED, FileForm, command
 from trading_data.files import read_table
+from trading_data.intake.take import ROW
+from trading_data.printable import counted
 from trading_data.settings import without_password
-from trading_data.times import now
 
 _TIME = pa.timestamp("us", "UTC")
-_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_MINUTE = timedelta(minutes=1)
+_RESAMPLE = (
+    'frame.groupby("symbol").resample("1min", on="timestamp").agg({"open": "first", "high": "max", "low": "min", "close": "last", '
+    '"volume": "sum", "source": "last"}).dropna()'
+)
+"""Of a frame with the columns of `prices` its minutes."""
 _MIDNIGHT = r"^\d{4}-\d\d-\d\d([T ]00:00(:00(\.0+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$"
 """A day, or its midnight in whatever zone: the date is the day."""
 _PLACE = "The archive holds one-minute bars, of which 5m, 1h and 1d are made, and daily history: there is no place for others"
+
+
+@dataclass(frozen=True)
+class Others:
+    """Rows of a file that are not what its dataset holds, of one kind.
+
+    Attributes:
+        rows: their positions in the file, from 0, in order.
+        kind: what they are, in a word or two.
+        said: what they are, why they are not taken, and what to do, with the command.
+        all: whether there is nothing else in the file.
+    """
+
+    rows: Numbers
+    kind: str
+    said: str
+    all: bool
 
 
 def check_minutes(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] = ()) -> None:
@@ -35,55 +60,113 @@ def check_minutes(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] =
     `form` is how the file writes them, and `given` the options of `import` that say so, for the commands that are advised.
 
     Raises:
-        BadInput: bars of some symbols are wider, so that aggregates would add them up as minutes; as `read_table`.
+        BadInput: there are others; as `read_table`.
     """
-    wide = _widths(read_table(PRICE, uri, form)).found()
-    if not wide:
-        return
-    shown = without_password(uri)
-    widest = max(wide.values())
-    of = _named([name for name, width in wide.items() if width == widest])
-    wrong = f"{shown} has {said(widest)} bars of {of}, and `prices` are one-minute bars, which aggregates add up. "
-    if widest == DAY:
-        raise BadInput(f"{wrong}Take the file as daily history: `{command(DAILY, [shown], given)}`")
-    raise BadInput(
+    others = no_minutes(uri, form, given)
+    if others:
+        raise BadInput(others[-1].said)
+
+
+def no_minutes(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] = ()) -> list[Others]:
+    """What of a file is no one-minute bar, by kind; reads the whole file. Rows that break a rule are left to the rules.
+
+    A symbol without minutes is told by its stamps, a wide bar among minutes by what it covers. What no file can tell is found in
+    the archive (`archive.odd_values`). `form` and `given` are as for `check_minutes`.
+
+    Raises:
+        BadInput: as `read_table`.
+    """
+    bars, shown = BarsOfFile.read(uri, form), without_password(uri)
+    out = []
+    for kind in sorted(set(np.unique(bars.kinds).tolist()) - {MINUTE}):
+        rows = np.flatnonzero(bars.kinds == kind)
+        of = f"{shown} has {{}} bars of {_named(bars.names_of(rows))}"
+        name, said = _stamped(kind, of, shown, given) if kind < MINUTE else _wide(kind, of, shown, given)
+        out.append(Others(rows, name, said, not bars.has(MINUTE)))
+    return out
+
+
+def _wide(kind: int, of: str, shown: str, given: Sequence[str]) -> tuple[str, str]:
+    width = timedelta(minutes=kind)
+    wrong = f"{of.format(said(width))}, and `prices` are one-minute bars, which aggregates add up. "
+    if width == DAY:
+        return said(width), f"{wrong}Take them as daily history: `{command(DAILY, [shown], given)}`"
+    return said(width), (
         f"{wrong}{_PLACE}. Import a file of minutes or of days; if these are one-minute bars of a market that trades at such "
         f"moments only, `{command(PRICE, [shown], [*given, '--minutes'])}`"
     )
 
 
-def check_days(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] = ()) -> None:
-    """See that the bars of a file are daily, one a symbol and day, and that each stamp says which day; reads the whole file.
+def _stamped(kind: int, of: str, shown: str, given: Sequence[str]) -> tuple[str, str]:
+    if -kind == Stamp.TICK:
+        return "ticks", (
+            f"{of.format('several')} within a minute, which are ticks or bars of seconds, and `prices` are one-minute bars. Make "
+            f"these first, such as with pandas: `{_RESAMPLE}`"
+        )
+    if -kind == Stamp.END:
+        return "stamped at their end", (
+            f"{of.format('some')} that are stamped in the last second of a minute, which is the end of a bar, and `prices` are "
+            f"stamped with its start: `{command(PRICE, [shown], [*given, '--ends'])}`"
+        )
+    return "off the minute", (
+        f"{of.format('some')} that are stamped within a minute, and `prices` are one-minute bars, stamped with the start of their "
+        f"minute. Correct the stamps; if they are right, `{command(PRICE, [shown], [*given, '--minutes'])}`"
+    )
+
+
+def no_days(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] = ()) -> list[Others]:
+    """What of a file of daily bars is none: minutes of symbols that have several bars a day. Reads the whole file.
 
     `form` and `given` are as for `check_minutes`. The zone of the form is the one by which moments are days.
 
     Raises:
-        BadInput: a symbol has several bars on a day, bars are weekly or longer, or a stamp is no
-            midnight and no zone was given; as `read_table`.
+        BadInput: there is no daily bar, bars are weekly or longer, or the stamp of a daily bar is no midnight and no zone was
+            given; as `read_table`.
     """
     shown = without_password(uri)
+    bars = BarsOfFile.read(uri, form)
+    several = bars.of_symbols(bars.several_a_day) & (bars.kinds != DAY // _MINUTE)
+    nothing = bool(np.all(several[bars.symbols >= 0]))
+    _check_stamps(uri, form, given, np.zeros_like(several) if nothing else several)
+    if several.any():
+        rows = np.flatnonzero(several)
+        text = (
+            f"{shown} has several bars a day of {_named(bars.names_of(rows))}, and daily history holds one. Take minutes by "
+            f"`{command(PRICE, [shown], given)}`. {_PLACE}"
+        )
+        if nothing:
+            raise BadInput(text)
+        return [Others(rows, "several a day", text, False)]
+    if bars.has(WEEK // _MINUTE):
+        longer = bars.names_of(np.flatnonzero(bars.kinds == WEEK // _MINUTE))
+        raise BadInput(f"{shown} has {said(WEEK)} bars of {_named(longer)}. {_PLACE}")
+    return []
+
+
+def _check_stamps(uri: str, form: FileForm, given: Sequence[str], left_out: Mask) -> None:
     row = 0
     for table in read_table(PRICE, uri, form):
-        days = as_days(table["timestamp"].combine_chunks(), form.zone)
-        odd = _not_days(days)
+        odd = _not_days(as_days(table["timestamp"].combine_chunks(), form.zone))
+        odd = odd[~left_out[row + odd]]
         if len(odd):
-            at = int(odd[0])
+            at, shown = int(odd[0]), without_password(uri)
             raise BadInput(
                 f"{shown}: row {row + at + 1} is stamped {table['timestamp'][at]}, and a daily bar is stamped with its day, "
                 "such as 2026-11-20. Where stamps are moments of the day, name the exchange's zone: "
                 f"`{command(DAILY, [shown], [*given, '--zone', 'America/New_York'])}`"
             )
         row += table.num_rows
-    widths = _widths(read_table(PRICE, uri, form))
-    several = widths.several_a_day()
-    if several:
-        raise BadInput(
-            f"{shown} has several bars a day of {_named(several)}, and daily history holds one. Take minutes by "
-            f"`{command(PRICE, [shown], given)}`. {_PLACE}"
-        )
-    longer = [name for name, width in widths.found().items() if width == WEEK]
-    if longer:
-        raise BadInput(f"{shown} has {said(WEEK)} bars of {_named(longer)}. {_PLACE}")
+
+
+def without(tables: Iterable[pa.Table], others: Sequence[Others]) -> Iterator[pa.Table]:
+    """Tables of `read_table` without some rows; the column `row` has the positions in the file of those that are left."""
+    out = np.unique(np.concatenate([one.rows for one in others]))
+    start = 0
+    for table in tables:
+        rows = np.setdiff1d(np.arange(start, start + table.num_rows), out, assume_unique=True)
+        start += table.num_rows
+        if len(rows):
+            yield table.take(rows - start + table.num_rows).append_column(ROW, pa.array(rows))
 
 
 def days_table(table: pa.Table, zone: str | None) -> pa.Table:
@@ -155,37 +238,5 @@ def _not_days(days: pa.Array) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     return np.flatnonzero(micros % (DAY.days * 86_400_000_000))
 
 
-def _widths(tables: Iterable[pa.Table]) -> BarWidths:
-    found = BarWidths()
-    for symbols, times, moved in _blocks(tables):
-        good = pc.and_(pc.is_valid(symbols), pc.is_valid(times))
-        moved = pc.fill_null(moved, False)
-        micros = times.filter(good).cast(pa.int64()).to_numpy()
-        found.add(symbols.filter(good), micros, moved.filter(good).to_numpy(zero_copy_only=False))
-    return found
-
-
-def _blocks(tables: Iterable[pa.Table]) -> Iterator[tuple[pa.Array, pa.Array, pa.Array]]:
-    """Symbols, times (those without a zone taken as UTC) and whether high is above low, of each table."""
-    for table in tables:
-        columns = {name: table[name].combine_chunks() for name in ("symbol", "timestamp", "high", "low")}
-        try:
-            high, low = (columns[name].cast(pa.float64()) for name in ("high", "low"))
-            symbols, times = columns["symbol"].cast(pa.string()), _moments(columns["timestamp"])
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            values = {name: table[name].combine_chunks() for name in PRICE.names}
-            good = check(PRICE, values, now(), _EARLIEST).table
-            columns = {name: good[name].combine_chunks() for name in columns}
-            high, low, symbols, times = (columns[name] for name in ("high", "low", "symbol", "timestamp"))
-        yield symbols, times, pc.greater(high, low)
-
-
-def _moments(values: pa.Array) -> pa.Array:
-    try:
-        return values.cast(_TIME)
-    except pa.ArrowInvalid:
-        return values.cast(pa.timestamp("us")).cast(_TIME)
-
-
-def _named(symbols: list[str]) -> str:
-    return symbols[0] if len(symbols) == 1 else f"{symbols[0]} and {len(symbols) - 1:,} other symbols"
+def _named(symbols: Sequence[str]) -> str:
+    return symbols[0] if len(symbols) == 1 else f"{symbols[0]} and {counted(len(symbols) - 1, 'other symbol')}"

@@ -61,6 +61,7 @@ class FileForm:
         epoch: `s`, `ms`, `us` or `ns`: times that are numbers count these since 1970, in UTC.
         zone: times without a zone are those of this zone, by its IANA name.
         time_format: how times are written, in the letters of `strptime`.
+        ends: times are the ends of minutes, full or in their last second, and not their starts.
     """
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -73,6 +74,7 @@ class FileForm:
     epoch: str | None = None
     zone: str | None = None
     time_format: str | None = None
+    ends: bool = False
 
 
 AS_EXPORTED = FileForm()

@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 
 from trading_data.datasets.codec import plain
 from trading_data.datasets.declaration import Column
+from trading_data.errors import BadTime
 from trading_data.file_form import FileForm
+from trading_data.times import ceil, moment
 
 _SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FIRST, _LAST, _BEYOND = 94_694_400, 7_258_118_400, 253_402_300_800
@@ -132,7 +134,26 @@ def _moments(form: FileForm, values: pa.Array) -> pa.Array:
         values = _counts(values, form.epoch)
     if form.zone is not None:
         values = _in_zone(values, form.zone)
+    if form.ends:
+        values = _starts(values)
     return _utc(values) if pa.types.is_timestamp(values.type) else values
+
+
+def _starts(values: pa.Array) -> pa.Array:
+    """Ends of minutes as their starts; texts that are no time with a zone stay."""
+    try:
+        moments = values if pa.types.is_timestamp(values.type) else values.cast(pa.timestamp("us", "UTC"))
+    except pa.ArrowInvalid:
+        return _each(values, _start)
+    lengths = pa.scalar(timedelta(minutes=1), pa.duration(moments.type.unit))
+    return pc.subtract(pc.ceil_temporal(moments, unit="minute"), lengths)
+
+
+def _start(text: str) -> str | None:
+    try:
+        return (ceil(moment(text), timedelta(minutes=1)) - timedelta(minutes=1)).isoformat()
+    except BadTime:
+        return None
 
 
 def _counts(values: pa.Array, unit: str) -> pa.Array:

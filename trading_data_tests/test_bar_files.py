@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from trading_data.bar_files import as_days, check_days, check_minutes
+from trading_data.bar_files import as_days, check_minutes, no_days
 from trading_data.errors import BadInput, VendorRefused
 from trading_data.feed.replay import replay
 from trading_data.file_form import FileForm
@@ -35,7 +35,7 @@ def test_daily_bars_are_named_with_their_command(tmp_path: Path, name: str, zone
     file = file_of(tmp_path, days(30, zone), "A", "B", name=name)
     with pytest.raises(BadInput) as told:
         check_minutes(file)
-    assert "has daily bars of A and 1 other symbols" in str(told.value)
+    assert "has daily bars of A and 1 other symbol" in str(told.value)
     assert f"`trading-data import daily {file}`" in str(told.value)
     with pytest.raises(VendorRefused, match="daily bars"):
         list(FilesVendor(file).bars(["A"], EARLIEST, EARLIEST))
@@ -53,9 +53,9 @@ def test_hourly_bars_have_no_place(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"1-hour bars of A.*there is no place for others.*import prices .* --minutes"):
         check_minutes(file)
     with pytest.raises(BadInput, match="stamped 2026-03-02 14:30:00"):
-        check_days(file)
+        no_days(file)
     with pytest.raises(BadInput, match=r"several bars a day of A.*import prices"):
-        check_days(file, FileForm(zone=NEW_YORK))
+        no_days(file, FileForm(zone=NEW_YORK))
 
 
 def test_minutes_and_broken_rows_pass(tmp_path: Path) -> None:
@@ -88,25 +88,25 @@ def test_moments_are_days_of_a_zone(tmp_path: Path) -> None:
     tokyo = days(30, "Asia/Tokyo")
     for zone, stamps in ((NEW_YORK, close), (NEW_YORK, days(30, NEW_YORK)), ("Asia/Tokyo", tokyo)):
         file = file_of(tmp_path, stamps.tz_convert("UTC"), name="bars.parquet")
-        check_days(file, FileForm(zone=zone))
+        no_days(file, FileForm(zone=zone))
         found = as_days(pa.array(stamps.tz_convert("UTC").as_unit("us")), zone)
         assert [one.date() for one in found.to_pylist()] == [day.date() for day in stamps]
         with pytest.raises(BadInput, match=r"row 1 is stamped .* name the exchange's zone: .*--zone"):
-            check_days(file)
+            no_days(file)
     with pytest.raises(BadInput, match="there is no time zone 'Mars'"):
         as_days(pa.array(["2026-03-09"]), "Mars")
 
 
 def test_weeks_are_no_days(tmp_path: Path) -> None:
     weeks = pd.date_range("2026-01-02", periods=20, freq="W-FRI", tz="UTC")
-    for checked in (check_days, check_minutes):
+    for checked in (no_days, check_minutes):
         with pytest.raises(BadInput, match=r"weekly or longer bars of A.*no place"):
             checked(file_of(tmp_path, weeks))
 
 
 def test_what_is_no_time_is_left_to_the_rules_of_values(tmp_path: Path) -> None:
     file = file_of(tmp_path, ["2026-03-09", "yesterday", ""])
-    check_days(file)
+    no_days(file)
     assert as_days(pa.array(["2026-03-09", "yesterday", ""])).to_pylist() == ["2026-03-09T00:00:00Z", "yesterday", ""]
     with pytest.raises(BadInput, match="row 2 is stamped 2026-03-09T16:00"):
-        check_days(file_of(tmp_path, ["yesterday", "2026-03-09T16:00:00-05:00"]))
+        no_days(file_of(tmp_path, ["yesterday", "2026-03-09T16:00:00-05:00"]))

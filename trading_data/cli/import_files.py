@@ -4,6 +4,7 @@ Belongs here: options, progress, and what is said of rejected rows. Does not: re
 them (`intake.take`).
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from trading_data.bar_files import check_days, check_minutes, days_table
+from trading_data.bar_files import Others, days_table, no_days, no_minutes, without
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import DAILY, EVERY_PLURAL, PRICE, dataset_named
 from trading_data.datasets.declaration import Dataset
@@ -86,6 +87,7 @@ def _zone(_: click.Context, param: click.Parameter, value: str | None) -> str | 
     "--zone", callback=_zone, metavar="NAME", help="Zone of times without one, and of days: America/New_York."
 )
 @click.option("--time-format", metavar="FORMAT", help="How times are written, as in strptime: '%d.%m.%Y %H:%M'.")
+@click.option("--ends", is_flag=True, help="Prices are stamped with the end of their minute: 09:31, or 09:30:59.999.")
 @click.option("--minutes", is_flag=True, help="Prices are one-minute bars, whatever their stamps look like.")
 def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
     """Take CSV or Parquet FILES (paths or fsspec URIs) into the intake.
@@ -94,27 +96,27 @@ def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
     looked at before any is taken. A row that breaks a rule goes to quarantine with the reason, which is said at once, with
     the option that reads it where there is one. Exit code 1 if no row was good, unless only the unit of their times is open.
 
-    Prices are one-minute bars: a file of wider bars is refused, with what to do instead. Daily bars go to `daily`, one a symbol
-    and day: `query prices … --interval 1d` shows them where there are no minutes.
+    Prices are one-minute bars: wider ones and ticks are left in the file, with what to do instead. Daily bars go to `daily`, one
+    a symbol and day: `query prices … --interval 1d` shows them where there are no minutes.
     """
     declared = dataset_named(dataset)
     form = _form(declared, options)
     settings = settings_of_running()
     given = _given(click.get_current_context())
     said = _Said(declared, form, given)
+    others: dict[str, list[Others]] = {}
     for file in files:
         try:
             check_columns(declared, file, form)
         except WrongColumns as error:
             raise BadInput(f"{error}{said.advice([file], options_for(declared, form, error.names))}") from error
-        if declared is PRICE and not options["minutes"]:
-            check_minutes(file, form, given)
-        elif declared is DAILY:
-            check_days(file, form, given)
+        others[file] = _others(declared, file, form, given) if declared is DAILY or not options["minutes"] else []
     intake, earliest, rows, rejected = Intake(settings.intake_uri), day_start(settings.start), 0, 0
     for file in files:
         said.file, shown = file, without_password(file)
         tables = read_table(declared, file, form)
+        if others[file]:
+            tables = without(tables, others[file])
         if declared is DAILY:
             tables = (days_table(table, form.zone) for table in tables)
         try:
@@ -129,6 +131,10 @@ def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
                 f"{error}; the {counted(rows, 'row before it waits', 'rows before it wait')}: correct it, and import it again"
             ) from error
     said.print()
+    for one in itertools.chain.from_iterable(others.values()):
+        click.echo(
+            f"not taken, {one.kind}: {counted(len(one.rows), 'row')}, the first is row {one.rows[0] + 1:,}: {one.said}"
+        )
     if not rows and not said.only_units_are_open():
         what = (
             f"{noun(rejected, 'the only row was', f'all {rejected:,} rows were')} rejected, see above"
@@ -141,6 +147,16 @@ def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
     click.echo(
         f"{counted(rows, 'row')} and {counted(rejected, 'rejected one')} wait in the intake; the next archive run loads them"
     )
+
+
+def _others(dataset: Dataset, file: str, form: FileForm, given: Sequence[str]) -> list[Others]:
+    """The rows of a file of bars that another dataset holds, or none. Raises BadInput where there are no others."""
+    if dataset not in (PRICE, DAILY):
+        return []
+    others = (no_minutes if dataset is PRICE else no_days)(file, form, given)
+    if others and others[0].all:
+        raise BadInput(" ".join(one.said for one in others))
+    return others
 
 
 @dataclass
@@ -221,4 +237,5 @@ def _form(dataset: Dataset, options: Mapping[str, Any]) -> FileForm:
         epoch=options["epoch"],
         zone=options["zone"],
         time_format=options["time_format"],
+        ends=options["ends"],
     )

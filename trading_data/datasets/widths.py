@@ -18,9 +18,9 @@ Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
-_GRIDS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 720))
+GRIDS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 720))
 """Widths below a day that vendors sell. Bars of 2 or 3 minutes are too close to sparse minutes."""
-_CERTAIN = 40.0
+CERTAIN = 40.0
 """Bits of evidence that are enough."""
 _US = timedelta(microseconds=1)
 _DAY_US, _HOUR_US, _HALF_US = DAY // _US, timedelta(hours=1) // _US, timedelta(hours=12) // _US
@@ -85,11 +85,11 @@ class BarWidths:
         names = list(self._symbols)
         judged = [self._judge(at) for at in range(len(names))]
         several = [one for one, rows in zip(judged, self._rows.tolist(), strict=True) if rows > 1]
-        together = all(width is not None for width, _ in several) and sum(bits for _, bits in several) >= _CERTAIN
+        together = all(width is not None for width, _ in several) and sum(bits for _, bits in several) >= CERTAIN
         return {
             name: width
             for name, (width, bits) in zip(names, judged, strict=True)
-            if width is not None and (bits >= _CERTAIN or together)
+            if width is not None and (bits >= CERTAIN or together)
         }
 
     def several_a_day(self) -> list[str]:
@@ -106,7 +106,7 @@ class BarWidths:
             midnights = int(self._at_midnight[at])
             evidence = rows if midnights == rows else int(self._evidence[at])
             return WEEK if self._apart[at] >= _APART else DAY, (evidence - 1) * log2(720)
-        for grid in reversed(_GRIDS):
+        for grid in reversed(GRIDS):
             if step % (grid // _US) == 0:
                 return grid, (int(self._evidence[at]) - 1) * log2(grid // timedelta(minutes=1))
         return None, 0.0

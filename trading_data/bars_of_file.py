@@ -1,0 +1,133 @@
+"""The bars of a file, each as what it is: a minute, a wider bar, a tick.
+
+Belongs here: gathering symbols, stamps and prices of a whole file for the rules. Does not: the rules (`datasets.widths`,
+`datasets.mixed`, `datasets.stamps`), and what is done about other bars (`bar_files`).
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trading_data.datasets import PRICE
+from trading_data.datasets.codec import check
+from trading_data.datasets.mixed import wide_among_minutes
+from trading_data.datasets.stamps import stamps
+from trading_data.datasets.widths import BarWidths, Mask, Numbers
+from trading_data.file_form import AS_EXPORTED, FileForm
+from trading_data.files import read_table
+from trading_data.times import now
+
+MINUTE = 0
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_TIME = pa.timestamp("us", "UTC")
+_NUMBERS = ("high", "low", "volume")
+_PIECE = 1_000_000
+"""Rows that are judged together, so that memory has a bound; a wide bar further away from its minutes is not seen."""
+
+
+@dataclass(frozen=True)
+class BarsOfFile:
+    """What each row of a file is, by position.
+
+    Attributes:
+        names: the symbols.
+        symbols: for each row its symbol's position in `names`; -1 for a row that is no bar by the rules.
+        kinds: for each row 0 for a minute, a wider bar's minutes, or a `Stamp` that is no minute's, below 0.
+        several_a_day: the symbols that have more bars than days.
+    """
+
+    names: list[str]
+    symbols: "np.ndarray[Any, np.dtype[np.int32]]"
+    kinds: "np.ndarray[Any, np.dtype[np.int16]]"
+    several_a_day: frozenset[str]
+
+    @classmethod
+    def read(cls, uri: str, form: FileForm = AS_EXPORTED) -> "BarsOfFile":
+        """Those of a file. Raises as `read_table`."""
+        known: dict[str, int] = {}
+        widths = BarWidths()
+        symbols, kinds = [np.zeros(0, np.int32)], [np.zeros(0, np.int16)]
+        for piece in _pieces(read_table(PRICE, uri, form)):
+            blocks = [_block(table, known, widths) for table in piece]
+            whole = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+            symbols.append(whole["symbol"].astype(np.int32))
+            kinds.append(_kinds(whole).astype(np.int16))
+        of_rows, kind = np.concatenate(symbols), np.concatenate(kinds)
+        names = list(known)
+        for name, width in widths.found().items():
+            kind[of_rows == known[name]] = width // timedelta(minutes=1)
+        return cls(names, of_rows, kind, frozenset(widths.several_a_day()))
+
+    def of_symbols(self, names: Collection[str]) -> Mask:
+        """Which rows are of some symbols."""
+        return np.isin(self.symbols, [at for at, name in enumerate(self.names) if name in names])
+
+    def names_of(self, rows: Numbers) -> list[str]:
+        """The symbols of some rows, in order."""
+        return [self.names[at] for at in dict.fromkeys(self.symbols[rows].tolist())]
+
+    def has(self, kind: int) -> bool:
+        """Whether there is a bar of a kind."""
+        return bool(np.any(self.kinds[self.symbols >= 0] == kind))
+
+
+def _pieces(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
+    piece: list[pa.Table] = []
+    for table in tables:
+        piece.append(table)
+        if sum(one.num_rows for one in piece) >= _PIECE:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def _kinds(bars: dict[str, Any]) -> Numbers:
+    kinds = np.zeros(len(bars["symbol"]), dtype=np.int64)
+    good = np.flatnonzero(bars["symbol"] >= 0)
+    symbols, times = bars["symbol"][good], bars["timestamp"][good]
+    if len(good):
+        widths = wide_among_minutes(symbols, times, *(bars[name][good] for name in _NUMBERS))
+        kinds[good] = np.where(widths > 1, widths, -stamps(symbols, times))
+    return kinds
+
+
+def _block(table: pa.Table, known: dict[str, int], widths: BarWidths) -> dict[str, Any]:
+    """The columns of a table as numbers: symbols by `known`, -1 where a row is no bar, and times in µs."""
+    columns = _columns(table)
+    named = columns["symbol"].dictionary_encode()
+    numbers = [known.setdefault(name, len(known)) for name in named.dictionary.to_pylist()]
+    times = pc.fill_null(columns["timestamp"].cast(pa.int64()), 0).to_numpy()
+    out = {name: pc.fill_null(columns[name], float("nan")).to_numpy() for name in _NUMBERS}
+    good = np.asarray(pc.and_(pc.is_valid(columns["symbol"]), pc.is_valid(columns["timestamp"])))
+    for values in out.values():
+        good &= np.isfinite(values)
+    codes = np.append(numbers, -1).astype(np.int64)[pc.fill_null(named.indices, len(numbers)).to_numpy()]
+    moved = out["high"] > out["low"]
+    widths.add(columns["symbol"].filter(pa.array(good)), times[good], moved[good])
+    return out | {"symbol": np.where(good, codes, -1), "timestamp": times}
+
+
+def _columns(table: pa.Table) -> dict[str, pa.Array]:
+    """Symbols, times (those without a zone taken as UTC) and numbers."""
+    columns = {name: table[name].combine_chunks() for name in ("symbol", "timestamp", *_NUMBERS)}
+    try:
+        return {name: _cast(name, values) for name, values in columns.items()}
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        values = {name: table[name].combine_chunks() for name in PRICE.names}
+        good = check(PRICE, values, now(), _EARLIEST).table
+        return {name: good[name].combine_chunks() for name in columns}
+
+
+def _cast(name: str, values: pa.Array) -> pa.Array:
+    if name == "timestamp":
+        try:
+            return values.cast(_TIME)
+        except pa.ArrowInvalid:
+            return values.cast(pa.timestamp("us")).cast(_TIME)
+    return values.cast(pa.string() if name == "symbol" else pa.float64())
