@@ -20,7 +20,7 @@ from trading_data.datasets.stamps import Stamp
 from trading_data.datasets.widths import DAY, WEEK, Mask, Numbers, said
 from trading_data.errors import BadInput
 from trading_data.file_form import AS_EXPORTED, FileForm, command
-from trading_data.files import read_table
+from trading_data.files import Rows
 from trading_data.intake.take import ROW
 from trading_data.printable import counted
 from trading_data.settings import without_password
@@ -62,27 +62,27 @@ def check_minutes(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] =
     Raises:
         BadInput: there are others; as `read_table`.
     """
-    others = no_minutes(uri, form, given)
+    others = no_minutes(Rows(PRICE, uri, form), given)
     if others:
         raise BadInput(others[-1].said)
 
 
-def no_minutes(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] = ()) -> list[Others]:
+def no_minutes(rows: Rows, given: Sequence[str] = ()) -> list[Others]:
     """What of a file is no one-minute bar, by kind; reads the whole file. Rows that break a rule are left to the rules.
 
     A symbol without minutes is told by its stamps, a wide bar among minutes by what it covers. What no file can tell is found in
-    the archive (`archive.odd_values`). `form` and `given` are as for `check_minutes`.
+    the archive (`archive.odd_values`). `given` are as for `check_minutes`.
 
     Raises:
         BadInput: as `read_table`.
     """
-    bars, shown = BarsOfFile.read(uri, form), without_password(uri)
+    bars, shown = BarsOfFile.of(rows), without_password(rows.uri)
     out = []
     for kind in sorted(set(np.unique(bars.kinds).tolist()) - {MINUTE}):
-        rows = np.flatnonzero(bars.kinds == kind)
-        of = f"{shown} has {{}} bars of {_named(bars.names_of(rows))}"
+        found = np.flatnonzero(bars.kinds == kind)
+        of = f"{shown} has {{}} bars of {_named(bars.names_of(found))}"
         name, said = _stamped(kind, of, shown, given) if kind < MINUTE else _wide(kind, of, shown, given)
-        out.append(Others(rows, name, said, not bars.has(MINUTE)))
+        out.append(Others(found, name, said, not bars.has(MINUTE)))
     return out
 
 
@@ -114,42 +114,41 @@ def _stamped(kind: int, of: str, shown: str, given: Sequence[str]) -> tuple[str,
     )
 
 
-def no_days(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] = ()) -> list[Others]:
+def no_days(rows: Rows, given: Sequence[str] = ()) -> list[Others]:
     """What of a file of daily bars is none: minutes of symbols that have several bars a day. Reads the whole file.
 
-    `form` and `given` are as for `check_minutes`. The zone of the form is the one by which moments are days.
+    `given` are as for `check_minutes`. The zone of the form is the one by which moments are days.
 
     Raises:
         BadInput: there is no daily bar, bars are weekly or longer, or the stamp of a daily bar is no midnight and no zone was
             given; as `read_table`.
     """
-    shown = without_password(uri)
-    bars = BarsOfFile.read(uri, form)
+    shown, bars = without_password(rows.uri), BarsOfFile.of(rows)
     several = bars.of_symbols(bars.several_a_day) & (bars.kinds != DAY // _MINUTE)
     nothing = bool(np.all(several[bars.symbols >= 0]))
-    _check_stamps(uri, form, given, np.zeros_like(several) if nothing else several)
+    _check_stamps(rows, given, np.zeros_like(several) if nothing else several)
     if several.any():
-        rows = np.flatnonzero(several)
+        found = np.flatnonzero(several)
         text = (
-            f"{shown} has several bars a day of {_named(bars.names_of(rows))}, and daily history holds one. Take minutes by "
+            f"{shown} has several bars a day of {_named(bars.names_of(found))}, and daily history holds one. Take minutes by "
             f"`{command(PRICE, [shown], given)}`. {_PLACE}"
         )
         if nothing:
             raise BadInput(text)
-        return [Others(rows, "several a day", text, False)]
+        return [Others(found, "several a day", text, False)]
     if bars.has(WEEK // _MINUTE):
         longer = bars.names_of(np.flatnonzero(bars.kinds == WEEK // _MINUTE))
         raise BadInput(f"{shown} has {said(WEEK)} bars of {_named(longer)}. {_PLACE}")
     return []
 
 
-def _check_stamps(uri: str, form: FileForm, given: Sequence[str], left_out: Mask) -> None:
-    row = 0
-    for table in read_table(PRICE, uri, form):
+def _check_stamps(rows: Rows, given: Sequence[str], left_out: Mask) -> None:
+    row, form = 0, rows.form
+    for table in rows:
         odd = _not_days(as_days(table["timestamp"].combine_chunks(), form.zone))
         odd = odd[~left_out[row + odd]]
         if len(odd):
-            at, shown = int(odd[0]), without_password(uri)
+            at, shown = int(odd[0]), without_password(rows.uri)
             raise BadInput(
                 f"{shown}: row {row + at + 1} is stamped {table['timestamp'][at]}, and a daily bar is stamped with its day, "
                 "such as 2026-11-20. Where stamps are moments of the day, name the exchange's zone: "

@@ -15,11 +15,9 @@ import pyarrow.compute as pc
 
 from trading_data.datasets import PRICE
 from trading_data.datasets.codec import check
-from trading_data.datasets.mixed import wide_among_minutes
+from trading_data.datasets.mixed import Doubles, wide_among_minutes
 from trading_data.datasets.stamps import stamps
 from trading_data.datasets.widths import BarWidths, Mask, Numbers
-from trading_data.file_form import AS_EXPORTED, FileForm
-from trading_data.files import read_table
 from trading_data.times import now
 
 MINUTE = 0
@@ -47,21 +45,20 @@ class BarsOfFile:
     several_a_day: frozenset[str]
 
     @classmethod
-    def read(cls, uri: str, form: FileForm = AS_EXPORTED) -> "BarsOfFile":
-        """Those of a file. Raises as `read_table`."""
+    def of(cls, tables: Iterable[pa.Table]) -> "BarsOfFile":
+        """Those of the tables of a file, by `read_table`."""
         known: dict[str, int] = {}
         widths = BarWidths()
         symbols, kinds = [np.zeros(0, np.int32)], [np.zeros(0, np.int16)]
-        for piece in _pieces(read_table(PRICE, uri, form)):
-            blocks = [_block(table, known, widths) for table in piece]
-            whole = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-            symbols.append(whole["symbol"].astype(np.int32))
-            kinds.append(_kinds(whole).astype(np.int16))
+        for piece in _pieces(tables):
+            blocks = [_block(table, known) for table in piece]
+            whole = [np.concatenate(columns) for columns in zip(*blocks, strict=True)]
+            symbols.append(whole[0].astype(np.int32))
+            kinds.append(_kinds(list(known), widths, *whole).astype(np.int16))
         of_rows, kind = np.concatenate(symbols), np.concatenate(kinds)
-        names = list(known)
         for name, width in widths.found().items():
             kind[of_rows == known[name]] = width // timedelta(minutes=1)
-        return cls(names, of_rows, kind, frozenset(widths.several_a_day()))
+        return cls(list(known), of_rows, kind, frozenset(widths.several_a_day()))
 
     def of_symbols(self, names: Collection[str]) -> Mask:
         """Which rows are of some symbols."""
@@ -87,30 +84,36 @@ def _pieces(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
         yield piece
 
 
-def _kinds(bars: dict[str, Any]) -> Numbers:
-    kinds = np.zeros(len(bars["symbol"]), dtype=np.int64)
-    good = np.flatnonzero(bars["symbol"] >= 0)
-    symbols, times = bars["symbol"][good], bars["timestamp"][good]
-    if len(good):
-        widths = wide_among_minutes(symbols, times, *(bars[name][good] for name in _NUMBERS))
-        kinds[good] = np.where(widths > 1, widths, -stamps(symbols, times))
+def _kinds(names: list[str], widths: BarWidths, symbols: Numbers, times: Numbers, *numbers: Doubles) -> Numbers:
+    """What the rows of a piece are, apart from what `widths`, to which they are added, knows of the file."""
+    kinds = np.zeros(len(symbols), dtype=np.int64)
+    good = np.flatnonzero(symbols >= 0)
+    keys = (symbols[good] << 32) + times[good] // 60_000_000
+    rows = good if np.all(keys[1:] >= keys[:-1]) else good[np.argsort(keys, kind="stable")]
+    if not len(rows):
+        return kinds
+    symbols, times = symbols[rows], times[rows]
+    high, low, volume = (values[rows] for values in numbers)
+    widths.add(pa.DictionaryArray.from_arrays(symbols.astype(np.int32), names), times, high > low)
+    wide = wide_among_minutes(symbols, times, high, low, volume)
+    kinds[rows] = np.where(wide > 1, wide, -stamps(symbols, times))
     return kinds
 
 
-def _block(table: pa.Table, known: dict[str, int], widths: BarWidths) -> dict[str, Any]:
-    """The columns of a table as numbers: symbols by `known`, -1 where a row is no bar, and times in µs."""
+def _block(table: pa.Table, known: dict[str, int]) -> tuple[Numbers | Doubles, ...]:
+    """Symbols by `known`, -1 where a row is no bar, times in µs, highest and lowest prices, and volumes."""
     columns = _columns(table)
     named = columns["symbol"].dictionary_encode()
     numbers = [known.setdefault(name, len(known)) for name in named.dictionary.to_pylist()]
-    times = pc.fill_null(columns["timestamp"].cast(pa.int64()), 0).to_numpy()
-    out = {name: pc.fill_null(columns[name], float("nan")).to_numpy() for name in _NUMBERS}
-    good = np.asarray(pc.and_(pc.is_valid(columns["symbol"]), pc.is_valid(columns["timestamp"])))
-    for values in out.values():
-        good &= np.isfinite(values)
     codes = np.append(numbers, -1).astype(np.int64)[pc.fill_null(named.indices, len(numbers)).to_numpy()]
-    moved = out["high"] > out["low"]
-    widths.add(columns["symbol"].filter(pa.array(good)), times[good], moved[good])
-    return out | {"symbol": np.where(good, codes, -1), "timestamp": times}
+    times = columns["timestamp"].cast(pa.int64())
+    values = [columns[name].to_numpy(zero_copy_only=False) for name in _NUMBERS]  # NaN where there is none
+    bad = ~np.isfinite(np.add.reduce(values))
+    if times.null_count:
+        bad |= times.is_null().to_numpy(zero_copy_only=False)
+        times = times.fill_null(0)
+    codes[bad] = -1
+    return codes, times.to_numpy(), *values
 
 
 def _columns(table: pa.Table) -> dict[str, pa.Array]:

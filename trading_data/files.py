@@ -72,6 +72,30 @@ def read_table(dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED) -> Iter
                         yield _table(dataset, form, uri, found, batches)
 
 
+class Rows:
+    """The rows of a file, to go through more than once: kept in memory up to a limit, else read again each time."""
+
+    def __init__(self, dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED, *, most: int = 0) -> None:
+        """Nothing is read yet; `most` are the rows that are kept."""
+        self.dataset, self.uri, self.form, self._most = dataset, uri, form, most
+        self._kept: list[pa.Table] | None = None
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """As `read_table`."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[pa.Table] = []
+        rows = 0
+        for table in read_table(self.dataset, self.uri, self.form):
+            rows += table.num_rows
+            if rows <= self._most:
+                kept.append(table)
+            yield table
+        if rows <= self._most:
+            self._kept = kept
+
+
 def _is_parquet(uri: str) -> bool:
     return uri.lower().endswith(".parquet")
 

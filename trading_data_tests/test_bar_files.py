@@ -8,9 +8,11 @@ import pyarrow as pa
 import pytest
 
 from trading_data.bar_files import as_days, check_minutes, no_days
+from trading_data.datasets import DAILY
 from trading_data.errors import BadInput, VendorRefused
 from trading_data.feed.replay import replay
 from trading_data.file_form import FileForm
+from trading_data.files import Rows
 from trading_data.vendors.files import FilesVendor
 from trading_data_tests.rig import EARLIEST
 
@@ -23,6 +25,10 @@ def file_of(folder: Path, stamps: "list[str] | pd.DatetimeIndex", *symbols: str,
     path = folder / name
     frame.to_parquet(path, index=False) if name.endswith("parquet") else frame.to_csv(path, index=False)
     return str(path)
+
+
+def days_of(file: str, zone: str | None = None) -> object:
+    return no_days(Rows(DAILY, file, FileForm(zone=zone)))
 
 
 def days(count: int, zone: str = "UTC") -> pd.DatetimeIndex:
@@ -53,9 +59,9 @@ def test_hourly_bars_have_no_place(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"1-hour bars of A.*there is no place for others.*import prices .* --minutes"):
         check_minutes(file)
     with pytest.raises(BadInput, match="stamped 2026-03-02 14:30:00"):
-        no_days(file)
+        days_of(file)
     with pytest.raises(BadInput, match=r"several bars a day of A.*import prices"):
-        no_days(file, FileForm(zone=NEW_YORK))
+        days_of(file, zone=NEW_YORK)
 
 
 def test_minutes_and_broken_rows_pass(tmp_path: Path) -> None:
@@ -88,25 +94,25 @@ def test_moments_are_days_of_a_zone(tmp_path: Path) -> None:
     tokyo = days(30, "Asia/Tokyo")
     for zone, stamps in ((NEW_YORK, close), (NEW_YORK, days(30, NEW_YORK)), ("Asia/Tokyo", tokyo)):
         file = file_of(tmp_path, stamps.tz_convert("UTC"), name="bars.parquet")
-        no_days(file, FileForm(zone=zone))
+        days_of(file, zone=zone)
         found = as_days(pa.array(stamps.tz_convert("UTC").as_unit("us")), zone)
         assert [one.date() for one in found.to_pylist()] == [day.date() for day in stamps]
         with pytest.raises(BadInput, match=r"row 1 is stamped .* name the exchange's zone: .*--zone"):
-            no_days(file)
+            days_of(file)
     with pytest.raises(BadInput, match="there is no time zone 'Mars'"):
         as_days(pa.array(["2026-03-09"]), "Mars")
 
 
 def test_weeks_are_no_days(tmp_path: Path) -> None:
     weeks = pd.date_range("2026-01-02", periods=20, freq="W-FRI", tz="UTC")
-    for checked in (no_days, check_minutes):
+    for checked in (days_of, check_minutes):
         with pytest.raises(BadInput, match=r"weekly or longer bars of A.*no place"):
             checked(file_of(tmp_path, weeks))
 
 
 def test_what_is_no_time_is_left_to_the_rules_of_values(tmp_path: Path) -> None:
     file = file_of(tmp_path, ["2026-03-09", "yesterday", ""])
-    no_days(file)
+    days_of(file)
     assert as_days(pa.array(["2026-03-09", "yesterday", ""])).to_pylist() == ["2026-03-09T00:00:00Z", "yesterday", ""]
     with pytest.raises(BadInput, match="row 2 is stamped 2026-03-09T16:00"):
-        no_days(file_of(tmp_path, ["yesterday", "2026-03-09T16:00:00-05:00"]))
+        days_of(file_of(tmp_path, ["yesterday", "2026-03-09T16:00:00-05:00"]))

@@ -21,12 +21,15 @@ from trading_data.errors import BadInput
 from trading_data.file_form import FileForm, WrongColumns, options_for
 from trading_data.file_form import command as import_command
 from trading_data.file_values import option_for
-from trading_data.files import check_columns, read_table
+from trading_data.files import Rows, check_columns
 from trading_data.intake.store import Intake
 from trading_data.intake.take import take
 from trading_data.printable import counted, noun, printable
 from trading_data.settings import without_password
 from trading_data.times import EPOCH, day_start
+
+_HELD = 500_000
+"""Rows that are kept between looking through them and taking them."""
 
 
 class _Pair(click.ParamType[Any]):
@@ -105,18 +108,17 @@ def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
     given = _given(click.get_current_context())
     said = _Said(declared, form, given)
     others: dict[str, list[Others]] = {}
+    held = {file: Rows(declared, file, form, most=_HELD // len(files)) for file in files}
     for file in files:
         try:
             check_columns(declared, file, form)
         except WrongColumns as error:
             raise BadInput(f"{error}{said.advice([file], options_for(declared, form, error.names))}") from error
-        others[file] = _others(declared, file, form, given) if declared is DAILY or not options["minutes"] else []
+        others[file] = _others(held[file], given) if declared is DAILY or not options["minutes"] else []
     intake, earliest, rows, rejected = Intake(settings.intake_uri), day_start(settings.start), 0, 0
     for file in files:
         said.file, shown = file, without_password(file)
-        tables = read_table(declared, file, form)
-        if others[file]:
-            tables = without(tables, others[file])
+        tables = without(held[file], others[file]) if others[file] else iter(held[file])
         if declared is DAILY:
             tables = (days_table(table, form.zone) for table in tables)
         try:
@@ -149,11 +151,11 @@ def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
     )
 
 
-def _others(dataset: Dataset, file: str, form: FileForm, given: Sequence[str]) -> list[Others]:
+def _others(rows: Rows, given: Sequence[str]) -> list[Others]:
     """The rows of a file of bars that another dataset holds, or none. Raises BadInput where there are no others."""
-    if dataset not in (PRICE, DAILY):
+    if rows.dataset not in (PRICE, DAILY):
         return []
-    others = (no_minutes if dataset is PRICE else no_days)(file, form, given)
+    others = (no_minutes if rows.dataset is PRICE else no_days)(rows, given)
     if others and others[0].all:
         raise BadInput(" ".join(one.said for one in others))
     return others

@@ -50,8 +50,8 @@ def wide_among_minutes(symbols: Numbers, times: Numbers, high: Doubles, low: Dou
         volume: units traded.
     """
     keys = (symbols << _TIME_BITS) + times // _MINUTE_US
-    order = np.arange(len(keys))
-    if not np.all(keys[1:] > keys[:-1]):
+    order, steps = np.arange(len(keys)), np.diff(keys)
+    if np.any(steps <= 0):
         order = np.lexsort((-volume, low - high, keys))
     bars = _Bars(keys[order], high[order], low[order], volume[order])
     again = np.append(False, np.logical_and.reduce([np.diff(values) == 0 for values in bars.columns]))[: len(keys)]

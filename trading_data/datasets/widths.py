@@ -53,8 +53,10 @@ class BarWidths:
         known = len(self._first)
         self._grow()
         of_row = np.array(numbers, dtype=np.int64)[named.indices.to_numpy()]
-        order = np.lexsort((times, of_row))
-        of_row, times, moved = of_row[order], times[order], moved[order]
+        later = np.diff(times) >= 0
+        if not np.all((np.diff(of_row) > 0) | ((np.diff(of_row) == 0) & later)):
+            order = np.lexsort((times, of_row))
+            of_row, times, moved = of_row[order], times[order], moved[order]
         again = np.append(False, (of_row[1:] == of_row[:-1]) & (times[1:] == times[:-1]))
         of_row, times, moved = of_row[~again], times[~again], moved[~again]
         starts = np.flatnonzero(np.append(True, of_row[1:] != of_row[:-1]))
