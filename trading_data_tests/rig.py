@@ -36,6 +36,7 @@ _BOOKS = (
     "archive_range",
     "archive_entry_hash",
     "archive_subject_hash",
+    "archive_said_again",
     "archive_acknowledged",
     "archive_quarantine",
     "archive_revision",

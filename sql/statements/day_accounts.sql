@@ -1,5 +1,5 @@
--- Day by day: rows that the table holds, rows that the ledger says were inserted (less those that retention dropped), rows
--- whose batch the ledger does not know.
+-- Day by day: rows that the table holds, rows that the ledger says were inserted, or moved there from other days (less those that
+-- moved away, and that retention dropped), rows whose batch the ledger does not know.
 with held as (
     select (known.{time} at time zone 'UTC')::date as day, count(*) as number,
            count(*) filter (where batch.batch_id is null) as unknown,
@@ -9,7 +9,7 @@ with held as (
     where known.{time} >= %(start)s and known.{time} < %(end)s
     group by 1
 ), booked as (
-    select day::date as day, sum((counts->>'inserted')::bigint) as inserted
+    select day::date as day, sum((counts->>'inserted')::bigint + coalesce((counts->>'moved')::bigint, 0)) as inserted
     from archive_ledger cross join lateral jsonb_each(days) as of_day (day, counts)
     where dataset = %(dataset)s and day::date >= %(first)s and day::date <= %(last)s
     group by 1

@@ -1,6 +1,6 @@
 -- For each row the version that was archived at a moment: the row itself if its batch was archived by then, else the newest
--- replaced version whose batch was, and which was replaced after it. A version that was replaced within its own batch was
--- never in the archive: it came and went with one ledger row. From low to high a row may be kept that a version was replaced by.
+-- replaced version whose batch was, and which was replaced after it, unless retention has dropped its day. A version that was
+-- replaced within its own batch was never in the archive: it came and went with one ledger row. From low to high a row may be kept.
 copy (
     select {columns} from {table} as known
     join archive_ledger as made on made.batch_id = known.batch_id
@@ -13,13 +13,14 @@ copy (
         from archive_revision as revision
         join archive_ledger as made on made.batch_id = revision.old_batch
         join archive_ledger as ended on ended.batch_id = revision.replaced_by
-        join {table} as known on known.{subject} = revision.subject and known.{named} = {of_subject}
-        join archive_ledger as newest on newest.batch_id = known.batch_id
         where revision.dataset = %(dataset)s
           and revision."timestamp" >= %(start)s and revision."timestamp" < %(end)s
+          and not exists (
+              select from archive_dropped as gone
+              where gone.dataset = %(dataset)s and gone.day = (revision."timestamp" at time zone 'UTC')::date
+          )
           and (%(keys)s::text[] is null or revision.subject = any(%(keys)s::text[]))
-          and known.{time} >= %(low)s and known.{time} < %(high)s
-          and made.archived_at <= %(as_of)s and ended.archived_at > %(as_of)s and newest.archived_at > %(as_of)s
+          and made.archived_at <= %(as_of)s and ended.archived_at > %(as_of)s
         order by revision.subject, {of_subject}, revision.revision_id desc
     ) as revision
     cross join lateral jsonb_populate_record(null::{table}, revision.old) as old

@@ -20,7 +20,7 @@ from trading_data.archive.sql import names_of, said, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId, raw
-from trading_data.reader.archived import whole_minutes
+from trading_data.reader.archived import Range, whole_minutes
 from trading_data.times import now
 
 Key = tuple[Any, ...]
@@ -121,16 +121,24 @@ class Books:
 
 
 def row_versions(
-    cursor: Cursor, dataset: Dataset, start: datetime, end: datetime, subject: str | None = None
+    cursor: Cursor,
+    dataset: Dataset,
+    start: datetime,
+    end: datetime,
+    subject: str | None = None,
+    kept: Range | None = None,
 ) -> dict[Key, list[RowVersion]]:
-    """The versions of each row of [start, end), oldest first, of one subject or of all; keys in the order of time."""
+    """The versions of each row of [start, end), oldest first, of one subject or of all; keys in the order of time.
+
+    `kept` is where the rows themselves are looked for, if not everywhere in that range.
+    """
     names = {
         **names_of(dataset),
         "columns": SQL(", ").join(said(dataset, name, "known") for name in dataset.names),
         "old_columns": SQL(", ").join(said(dataset, name, "old") for name in dataset.names),
         "said": said(dataset, dataset.key[1], "known"),
     }
-    low, high = whole_minutes(dataset, (start, end))
+    low, high = whole_minutes(dataset, (start, end)) if kept is None else kept
     values = {"dataset": dataset.name, "start": start, "end": end, "low": low, "high": high, "subject": subject}
     cursor.execute(statement("row_versions", **names), values)
     width = len(dataset.names)

@@ -8,6 +8,7 @@ Belongs here: this matching. Does not: which part of which journal to look into 
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -44,7 +45,8 @@ def find_entry(client: Client, dataset: Dataset, source: Source, versions: Seque
         return None
     first, last = EntryId.parse(source.first_entry), EntryId.parse(source.last_entry)
     stretch = Stretch(journal_name(source.journal), _before(first), last, source.entries or 1)
-    runs = _runs(client, dataset, stretch, versions[at].values)
+    earliest = day_start(min(one.values[dataset.key[1]] for one in versions).date())
+    runs = _runs(client, dataset, stretch, versions[at].values, earliest)
     end = len(runs)
     for one in reversed(_of_batch(dataset, versions, at)):
         end = next((place for place in range(end - 1, -1, -1) if runs[place][1] == one.values), -1)
@@ -69,9 +71,11 @@ def _of_batch(dataset: Dataset, versions: Sequence[RowVersion], at: int) -> list
     return [versions[place] for place in brought if place >= min(at, brought[-1])]
 
 
-def _runs(client: Client, dataset: Dataset, stretch: Stretch, values: Mapping[str, Any]) -> list[Run]:
+def _runs(
+    client: Client, dataset: Dataset, stretch: Stretch, values: Mapping[str, Any], earliest: datetime
+) -> list[Run]:
     """The runs of equal entries of the row and the rank of `values`; entries that were rejected are none."""
-    subject, time = dataset.key
+    subject = dataset.subject
     runs: list[Run] = []
     for reading in read(client, [stretch]):
         found = [
@@ -83,11 +87,10 @@ def _runs(client: Client, dataset: Dataset, stretch: Stretch, values: Mapping[st
             continue
         entries = Entries()
         entries.add(Reading(reading.journal, found))
-        table = to_table(dataset, entries, day_start(values[time].date()))
+        table = to_table(dataset, entries, earliest)
         for row in table.filter(pc.is_null(table["_kind"])).to_pylist():
             said = {name: _value(dataset, name, row[name]) for name in dataset.names}
             same = all(said[name] == values[name] for name in dataset.named_by)
-            same = same and said[time].date() == values[time].date()  # one of another day was rejected
             alike = same and _rank(dataset, said) == _rank(dataset, values)
             if alike and (not runs or runs[-1][1] != said):
                 runs.append((f"{row['_ms']}-{row['_seq']}", said))

@@ -6,7 +6,7 @@ Belongs here: the story of one row. Does not: the books (`books`), looking into 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -14,14 +14,15 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from trading_data.analytics.books import Books, RowVersion, key_of, row_versions
 from trading_data.analytics.in_journal import find_entry
 from trading_data.archive.database import Archive
+from trading_data.archive.subjects import SubjectDays
 from trading_data.datasets import dataset_named
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
 from trading_data.live.connection import Client
-from trading_data.reader.archived import whole_days
 from trading_data.times import utc
 
 _MICROSECOND = timedelta(microseconds=1)
+_EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 _OF_BATCH = ("origin", "snapshot_run", "load_run", "drained_at", "archived_at", "content_hash")
 
 
@@ -136,8 +137,13 @@ def _versions(
     cursor: Cursor, dataset: Dataset, subject: str, moment: datetime, identity: str | None
 ) -> list[RowVersion]:
     """The versions of the one row of which one says this moment; none if there is no such row."""
-    start, end = whole_days(dataset, (moment, moment + _MICROSECOND))
-    found = row_versions(cursor, dataset, start, end, subject)
+    start, end = moment, moment + _MICROSECOND
+    if dataset.identity is None:
+        found = row_versions(cursor, dataset, start, end, subject)
+    else:  # a version may say any moment
+        spans = SubjectDays(cursor, dataset, [subject]).spans
+        kept = (min([start, *(low for low, _ in spans)]), max([end, *(high + _MICROSECOND for _, high in spans)]))
+        found = row_versions(cursor, dataset, *_EVER, subject, kept)
     time = dataset.key[1]
     there = {
         key: versions

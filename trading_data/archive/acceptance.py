@@ -5,15 +5,17 @@ Belongs here: reading it off a batch. Does not: comparing.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.order import MILLISECOND_US, Accepted, journal_moment
 from trading_data.archive.rejects import ledger_name
 from trading_data.archive.sql import statement
+from trading_data.archive.versions import Indices
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
 from trading_data.live.journal import EntryId
@@ -68,6 +70,18 @@ class Acceptance:
         journal = batch.journals[code]
         return from_journal(ledger_name(journal.journal), journal.incarnation, entry, self._drained)
 
+    def last_us(self, positions: Indices) -> Indices:
+        """When rows were accepted at the latest: microseconds since 1970."""
+        if self._retried is not None:
+            codes = self._rows["_journal"].to_numpy()[positions].tolist()
+            return np.array([self._retried[code].last_us for code in codes], dtype=np.int64)
+        if self._batch.origin != "journal":
+            return np.full(len(positions), _through_another_door(self._batch)[1], dtype=np.int64)
+        ms = self._rows["_ms"].to_numpy()[positions].astype(np.uint64)
+        first = np.minimum(ms, np.uint64(self._drained // MILLISECOND_US)).astype(np.int64) * MILLISECOND_US
+        found: Indices = np.minimum(first + MILLISECOND_US - 1, self._drained)
+        return found
+
     def journal_of(self, at: int) -> str:
         """The journal in which an entry about the row's subject is written, as the ledger names it."""
         return ledger_name(self._dataset.journal_of(self._rows[self._dataset.subject][at].as_py()))
@@ -94,21 +108,6 @@ class RowOrigin:
     origin: str
     first_us: int
     last_us: int
-
-
-class SaidAgain:
-    """What was said again since a moment: entries that changed nothing, and left no trace on their rows."""
-
-    def __init__(self, cursor: Cursor, dataset: Dataset, since_us: int, *, by_journals: bool) -> None:
-        """Ask the archive; of batches from journals only if wanted: their entries take the place of rows where it matters."""
-        values = {"dataset": dataset.name, "since": moment_of(since_us), "by_journals": by_journals}
-        cursor.execute(statement("said_again"), values)
-        self._found = [(batch_id, date.fromisoformat(day), last) for batch_id, day, last in cursor.fetchall()]
-        self.newest_us = max((last for *_, last in self._found), default=0)
-
-    def upto(self, batch_id: int, day: date) -> int | None:
-        """Until when a row of a day, from a batch, may have been said again: microseconds since 1970; None if it was not."""
-        return max((last for batch, of, last in self._found if batch > batch_id and of == day), default=None)
 
 
 def accepted_of(cursor: Cursor, rows: Sequence[tuple[RowOrigin, str]]) -> list[Accepted]:

@@ -34,13 +34,14 @@ def wide_hashes(dataset: Dataset, rows: pa.Table) -> WideHashes:
     """The same in eight bytes, by which entries of many batches can be told apart."""
     out = np.full(rows.num_rows, _START, dtype=np.uint64)
     for name in ("_ms", "_seq"):
-        out = _mixed(out, rows[name].to_numpy())
+        out = mixed(out, rows[name].to_numpy())
     for column in dataset.columns:
-        out = _mixed(out, _numbers(rows[column.name], column.type))
+        out = mixed(out, numbers(rows[column.name], column.type))
     return out
 
 
-def _mixed(hashes: WideHashes, values: WideHashes) -> WideHashes:
+def mixed(hashes: WideHashes, values: WideHashes) -> WideHashes:
+    """One number out of two, for each pair."""
     with np.errstate(over="ignore"):
         out = (hashes ^ values) + _START
         out = (out ^ (out >> np.uint64(30))) * _MULTIPLIERS[0]
@@ -48,7 +49,8 @@ def _mixed(hashes: WideHashes, values: WideHashes) -> WideHashes:
     return out ^ (out >> np.uint64(31))
 
 
-def _numbers(column: pa.ChunkedArray, kind: str) -> WideHashes:
+def numbers(column: pa.ChunkedArray, kind: str) -> WideHashes:
+    """A column, of a dataset's type, as eight bytes a value: times and floats as they are, texts as a hash."""
     if kind == "float":
         floats: WideHashes = (column.to_numpy() + 0.0).view(np.uint64)  # of both zeros the same
         return floats

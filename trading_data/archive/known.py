@@ -12,14 +12,15 @@ import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.archive.acceptance import Acceptance, RowOrigin, SaidAgain, accepted_of
+from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of
 from trading_data.archive.entry_hash import entry_hashes
 from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_whole, may_lie_between
 from trading_data.archive.plan import HeldRow, Known
 from trading_data.archive.rejects import from_row, ledger_name
+from trading_data.archive.said_again import SaidAgain
 from trading_data.archive.sql import statement
 from trading_data.archive.stage import Stage
-from trading_data.archive.versions import Indices, Mask
+from trading_data.archive.versions import DAY_US, Indices, Mask, microseconds
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
 from trading_data.live.journal import EntryId
@@ -261,12 +262,25 @@ def _ordered(
         if closely or not acceptance.surely_after(at, max(row.last_us, again.newest_us))
     }
     journals = {at: acceptance.journal_of(at) for at in rows}
+    accepted = accepted_of(stage.cursor, [(rows[at], journals[at]) for at in rows])
+    again_us = _said_again(stage, again, found, rows)
     out = {}
-    for at, one in zip(rows, accepted_of(stage.cursor, [(rows[at], journals[at]) for at in rows]), strict=True):
-        day = stage.rows[stage.dataset.key[1]][at].as_py().date()
-        row = replace(one, again_us=again.upto(rows[at].batch_id, day))
+    for at, one, until in zip(rows, accepted, again_us, strict=True):
+        row = replace(one, again_us=until)
         out[at] = compare(acceptance.of(at), row, entries.of(journals[at])), row
     return out
+
+
+def _said_again(
+    stage: Stage, again: SaidAgain, found: Mapping[int, _Origin], rows: Mapping[int, RowOrigin]
+) -> list[int | None]:
+    """Until when the archive's rows in the places of some entries were said again."""
+    dataset, at = stage.dataset, np.array(list(rows), dtype=np.int64)
+    times = microseconds(dataset, stage.rows)[at]
+    if dataset.identity is not None:
+        times = np.array([found[one].said for one in rows], dtype=np.int64)
+    named = stage.rows.select(list(dataset.named_by)).take(pa.array(at))
+    return again.until(named, times // DAY_US, [one.batch_id for one in rows.values()])
 
 
 def _between(ms: Numbers, seq: Numbers, one: EntryRange) -> Mask:

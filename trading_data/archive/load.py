@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.archive.acceptance import Acceptance, moment_of
+from trading_data.archive.acceptance import Acceptance
 from trading_data.archive.closed import KIND, TOO_LATE, in_closed_days
 from trading_data.archive.coverage import count_again, covered_by, note
 from trading_data.archive.database import Archive
@@ -21,12 +21,13 @@ from trading_data.archive.known import ArchivedEntries, ask
 from trading_data.archive.ledger import ranges_of
 from trading_data.archive.loaded import Loaded, from_ledger
 from trading_data.archive.locks import lock_loads
-from trading_data.archive.plan import OTHER_DAY, Count, Plan, plan, positions
+from trading_data.archive.plan import Count, Plan, plan, positions, said_again
 from trading_data.archive.rejects import Reject, from_batch, from_row, keep, ledger_name
 from trading_data.archive.retried import Retries
+from trading_data.archive.said_again import keep_said_again
 from trading_data.archive.sources import SourceBooks
 from trading_data.archive.stage import Stage
-from trading_data.archive.versions import DAY_US, Mask, microseconds, per_day
+from trading_data.archive.versions import DAY_US, Mask, microseconds, net_by_day, per_day
 from trading_data.archive.write_books import Books, write_books
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
@@ -112,10 +113,13 @@ def _load_entries(cursor: Cursor, dataset: Dataset, batch: Batch, entries: Archi
         acceptance = Acceptance(dataset, batch, rows, entries.of, retries.accepted() if retries else None)
         dropped = in_closed_days(cursor, dataset, rows)
         stage = Stage(cursor, dataset, rows, loaded.batch_id)
-        decided = plan(dataset, rows, ask(stage, entries, acceptance, dropped), (KIND, TOO_LATE))
+        known = ask(stage, entries, acceptance, dropped)
+        decided = plan(dataset, rows, known, (KIND, TOO_LATE))
         apply(stage, decided, loaded)
+        repeated = said_again(known, decided)
+        keep_said_again(cursor, dataset, rows.take(pa.array(repeated)), acceptance.last_us(repeated), loaded.batch_id)
         rejects += [
-            from_row(batch, dataset, rows, at, kind, _reason(dataset, rows, at, kind, reason))
+            from_row(batch, dataset, rows, at, kind, _reason(dataset, kind, reason))
             for at, (kind, reason) in decided.reject.items()
         ]
         if again.any():
@@ -140,12 +144,15 @@ def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
     sources = SourceBooks(cursor, dataset, rows.take(pa.array(taken)))
     if len(update):
         stage.add(update)
-        stage.replace(update.tolist(), decided.moves)
+        stayed = [at for at in update.tolist() if at not in decided.moves]
+        if stayed:
+            stage.replace(stayed)
+        if decided.moves:
+            stage.move(decided.moves, decided.places)
     if decided.revise:
         stage.keep({at: batch or stage.batch_id for at, batch in decided.revise.items()})
-    if len(insert) or decided.moves:
-        stage.insert(positions([*decided.insert, *decided.moves]), decided.places)
     if len(insert):
+        stage.insert(insert, decided.places)
         note(cursor, dataset, rows, covered_by(dataset, rows, insert))
     days = microseconds(dataset, rows) // DAY_US
     for count in (Count.INSERTED, Count.REPLACED, Count.UNCHANGED):
@@ -154,7 +161,11 @@ def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
             loaded.count(count.name.lower(), day, number)
     changed = np.concatenate([insert, update])
     loaded.touch({day: (low, high) for day, (_, low, high) in per_day(dataset, rows, changed).items()})
-    loaded.touch({day: (day * DAY_US, (day + 1) * DAY_US - 1) for day in np.unique(days[decided.moves]).tolist()})
+    left, arrived = np.array([*decided.moves.values()], dtype=np.int64) // DAY_US, days[positions(decided.moves)]
+    loaded.touch({day: (day * DAY_US, (day + 1) * DAY_US - 1) for day in np.union1d(left, arrived).tolist()})
+    came, inserted = np.concatenate([days[insert], arrived]), days[decided.counts == Count.INSERTED]
+    for day, number in net_by_day(came, np.concatenate([left, inserted])).items():
+        loaded.move(day, number)
     if len(taken):
         times = pa.compute.min_max(rows[dataset.key[1]].take(pa.array(taken))).as_py()
         loaded.first, loaded.last = times["min"], times["max"]
@@ -165,16 +176,8 @@ def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
             count_again(cursor, dataset, list(loaded.touched))
 
 
-def _reason(dataset: Dataset, rows: pa.Table, at: int, kind: str, said: str) -> str:
+def _reason(dataset: Dataset, kind: str, said: str) -> str:
     """Why a row goes to quarantine, in words; `said` is what the plan says of it."""
-    if kind == OTHER_DAY:
-        subject, time = dataset.key
-        name = dataset.identity or subject
-        return (
-            f"{name} {rows[name][at]} of {subject} {rows[subject][at]} is there at {moment_of(int(said)).isoformat()}, this says "
-            f"{rows[time][at].as_py().isoformat()}, and a row cannot leave its day: discard this entry if that moment is right, or "
-            f"retry it with `--set {time}=…` for a moment of that day, or with `--set {name}=…` if it is another one"
-        )
     if kind == KIND:
         return said.format(table=dataset.table)
     return (

@@ -23,8 +23,9 @@ class Touched:
 class Loaded:
     """What became of a batch. `already` says that an earlier load had committed it; then the counts are those of then.
 
-    offered = inserted + replaced + unchanged + quarantined + replayed. `days` has the first four by UTC day, `touched`
-    the range of changed rows by day.
+    offered = inserted + replaced + unchanged + quarantined + replayed. `days` has the first four by UTC day, and as `moved` how
+    many more rows a day has than were inserted on it (or fewer, below zero), where corrections moved some. `touched` has the range
+    of changed rows by day.
     """
 
     batch_id: int = 0
@@ -50,9 +51,9 @@ class Loaded:
 
     @property
     def days_with_rows(self) -> set[date]:
-        """The days of which it brought rows, whether these were new or there already."""
+        """The days of which it brought rows, whether these were new or there already, and those that rows left."""
         return {
-            day for day, counts in self.days.items() if counts["inserted"] + counts["replaced"] + counts["unchanged"]
+            day for day, counts in self.days.items() if any(counts[name] for name in counts if name != "quarantined")
         }
 
     def count(self, what: str, day: int, number: int = 1) -> None:
@@ -60,6 +61,10 @@ class Loaded:
         setattr(self, what, getattr(self, what) + number)
         of_day = self.days.setdefault(_EPOCH + timedelta(days=day), dict.fromkeys(COUNTS, 0))
         of_day[what] += number
+
+    def move(self, day: int, number: int) -> None:
+        """Note that rows came to a day (days since 1970) from others, or left it (below zero)."""
+        self.days.setdefault(_EPOCH + timedelta(days=day), dict.fromkeys(COUNTS, 0))["moved"] = number
 
     def touch(self, touched: dict[int, tuple[int, int]]) -> None:
         """Widen the changed ranges: days since 1970 with their first and last microsecond."""

@@ -40,7 +40,7 @@ class Accepted:
         first_us, last_us: between which moments, both inclusive; microseconds since 1970.
         journal: the journal, as the ledger names it; empty for other doors.
         entries: the part of the journal that it lies in: the range of a batch, or (after, id] of a single entry.
-        again_us: until when another version may have said the same through another door, and changed nothing; None if none did.
+        again_us: until when another version said the same through another door, and changed nothing; None if none did.
     """
 
     first_us: int

@@ -5,16 +5,15 @@
 | is archived already (same journal, same incarnation, inside an archived range; or recognised) | replayed | nothing |
 | was rejected on its way, or again now | quarantined | a quarantined entry |
 | lies on a day that retention has dropped | quarantined | a quarantined entry |
-| says another day than the version before it, in a dataset whose rows have an identity | quarantined | a quarantined entry |
 | cannot be ordered: the archive's row may be newer or not | quarantined | a quarantined entry |
 | is the first of its row | inserted | a row, at its moment, or at a free one where the table keeps another row there |
 | says what the version before it says | unchanged | nothing |
 | says so, but entries between the two may still be on their way | replaced | a revision of that version, a row |
 | is newer than the version before it, or from a better source | replaced | a revision of that version, a row where that was, \
-or at its own moment, or a free one, if it says another moment |
+or at its own moment, or a free one, if it says another moment, of another day perhaps |
 | is older than the archive's row, or from a worse source | replaced | a revision of itself |
 
-Versions of one row agree in the key; where rows have an identity, in the subject and it, and may say several moments of one day.
+Versions of one row agree in the key; where rows have an identity, in the subject and it, and may say several moments.
 Each entry has exactly one count, so a batch offers what its counts add up to. Belongs here: this table. Does not: asking the
 archive (`archive.known`), which moments are free (`archive.places`) and writing (`archive.load`).
 """
@@ -29,10 +28,10 @@ import pyarrow as pa
 
 from trading_data.archive.order import Order
 from trading_data.archive.places import displaced
-from trading_data.archive.versions import DAY_US, Indices, Mask, by_row, encoded, equal_to_previous, microseconds
+from trading_data.archive.versions import Indices, Mask, by_row, encoded, equal_to_previous, microseconds
 from trading_data.datasets.declaration import Dataset
 
-OTHER_DAY, NOT_ORDERED = "another day", "cannot be ordered"
+NOT_ORDERED = "cannot be ordered"
 
 
 class Count(IntEnum):
@@ -91,7 +90,7 @@ class Plan:
     Attributes:
         counts: a `Count` for each row.
         insert, update: the rows that the archive is to show, which it lacks, or holds with other values.
-        moves: those of `update` that say another moment than the archive's row.
+        moves: those of `update` that say another moment than the archive's row, and the one that this says (µs since 1970).
         places: the moments (µs since 1970) at which rows of both are put that cannot have the one they report.
         revise: rows that are kept as revisions, and the batch that replaced each (0 for this one).
         reject: rows for quarantine: kind and reason.
@@ -100,7 +99,7 @@ class Plan:
     counts: np.ndarray[Any, np.dtype[np.int8]]
     insert: list[int] = field(default_factory=list)
     update: list[int] = field(default_factory=list)
-    moves: list[int] = field(default_factory=list)
+    moves: dict[int, int] = field(default_factory=dict)
     places: dict[int, int] = field(default_factory=dict)
     revise: dict[int, int] = field(default_factory=dict)
     reject: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -228,7 +227,6 @@ def _plan_key(dataset: Dataset, versions: Sequence[Version], out: Plan) -> None:
     """The versions of one row, in the order of their acceptance, against the row that the archive has of it."""
     row = next((one.held for one in versions if one.held is not None), None)
     row_rank = dataset.sources.rank(row.source) if dataset.sources and row else 0
-    first = row.said if row else versions[0].said
     shown: Version | None = None
     """The version that is shown so far, if it is not the archive's row."""
     kept: dict[str, Version | HeldRow] = {}
@@ -236,9 +234,7 @@ def _plan_key(dataset: Dataset, versions: Sequence[Version], out: Plan) -> None:
     for one in versions:
         by = 0 if shown or row is None else row.batch_id
         rank = shown.rank if shown else row_rank
-        if one.said // DAY_US != first // DAY_US:
-            out.quarantine(one.at, OTHER_DAY, str(first))
-        elif shown is None and row is None:
+        if shown is None and row is None:
             out.counts[one.at], shown = Count.INSERTED, one
         elif one.values == shown.values if shown else one.equal:
             out.counts[one.at] = Count.UNCHANGED
@@ -267,7 +263,7 @@ def _show(shown: Version, row: HeldRow | None, out: Plan) -> None:
     else:
         out.update.append(shown.at)
         if shown.said != row.said:
-            out.moves.append(shown.at)
+            out.moves[shown.at] = row.said
 
 
 def _place(dataset: Dataset, rows: pa.Table, known: Known, out: Plan) -> None:
@@ -308,6 +304,13 @@ def ranks_of(dataset: Dataset, rows: pa.Table) -> Indices:
     ranks = np.array([dataset.sources.rank(source) for source in texts.dictionary.to_pylist()], dtype=np.int64)
     found: Indices = ranks[texts.indices.to_numpy()]
     return found
+
+
+def said_again(known: Known, decided: Plan) -> Indices:
+    """The rows that say what the archive's row says, and change nothing."""
+    found = (decided.counts == Count.UNCHANGED) & ~known.missing
+    found[list(known.held)] = False
+    return np.flatnonzero(found)
 
 
 def positions(found: Iterable[int]) -> Indices:

@@ -25,8 +25,8 @@ from trading_data.intake.store import Intake
 
 BATCH_ENTRIES = 5_000
 """Entries a batch at most; the ledger names each of them."""
-NO_REASONS = ("key taken",)
-"""Kinds that are refused no more: a second fill of an order and moment, until 0.1.0."""
+NO_REASONS = ("key taken", "another day")
+"""Kinds that are refused no more: a second fill of an order and moment, and one whose moment was corrected to another day."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
     {prefix}_owner       owns tables and books: migrations, compression, retention
     {prefix}_aggregates  owns the aggregates, cannot log in; the writer inherits from it so that it may refresh them
-    {prefix}_writer      drains, loads, refreshes, reads: adds rows and corrects them, removes none but to move it
+    {prefix}_writer      drains, loads, refreshes, reads: adds rows and corrects them, removes none
     {prefix}_reader      reads, in read-only transactions
     {prefix}_dagster     owns Dagster's own database, and cannot connect to the archive
 
@@ -22,6 +22,7 @@ from psycopg2.sql import SQL, Identifier, Literal
 from trading_data.archive.database import Archive, create_database, parts_of, session_parameters
 from trading_data.archive.sql import script, statement
 from trading_data.datasets import DATASETS, TABLES
+from trading_data.datasets.declaration import Dataset
 from trading_data.errors import ArchiveTierError, SettingError
 from trading_data.settings import without_password
 
@@ -30,6 +31,7 @@ BOOKS: Mapping[str, tuple[str, ...]] = {
     "archive_range": ("insert", "update", "delete"),
     "archive_entry_hash": ("insert",),
     "archive_subject_hash": ("insert", "delete"),
+    "archive_said_again": ("insert",),
     "archive_acknowledged": ("insert", "update"),
     "archive_quarantine": ("insert", "update"),
     "archive_revision": ("insert",),
@@ -45,8 +47,6 @@ BOOKS: Mapping[str, tuple[str, ...]] = {
 LOGINS = ("owner", "writer", "reader", "dagster")
 """The roles that log in, each with a password of its own."""
 _ROWS = ("insert", "update")
-_MOVED_ROWS = (*_ROWS, "delete")
-"""Where rows have an identity, one whose moment is corrected is put elsewhere; what it said is a revision."""
 _EXTENSIONS = ("timescaledb", "pg_stat_statements")
 
 
@@ -150,16 +150,37 @@ def grant(archive: Archive, roles: Roles) -> list[str]:
                     change = SQL("alter materialized view {} owner to {}")
                     cursor.execute(change.format(Identifier(aggregate.name), Identifier(roles.aggregates)))
                     done.append(f"{roles.aggregates} owns {aggregate.name}")
+        done += _grant_moves(cursor, roles, owners)
     return done
 
 
 def _wanted(roles: Roles, names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Table, role and right: everything is read by all; what is declared is written by the writer."""
-    changed = {**BOOKS, **{one.table: _ROWS if one.identity is None else _MOVED_ROWS for one in TABLES.values()}}
+    changed = {**BOOKS, **{one.table: _ROWS for one in TABLES.values()}}
     for name in names:
         yield from ((name, role, "select") for role in (roles.writer, roles.reader))
         yield from ((name, roles.writer, right) for right in changed.get(name, ()))
     yield from ((one.table, roles.aggregates, "select") for one in DATASETS.values() if one.table in names)
+
+
+def _grant_moves(cursor: Cursor, roles: Roles, tables: Mapping[str, str]) -> Iterator[str]:
+    """Where rows have an identity, the writer may call the function that puts one elsewhere, and has no right to delete."""
+    for one in TABLES.values():
+        if one.identity is None or one.table not in tables:
+            continue
+        move = f"{_move(one)}(jsonb)"
+        cursor.execute(
+            "select has_function_privilege(%(role)s, %(move)s, 'execute'), has_table_privilege(%(role)s, %(table)s, 'delete')",
+            {"role": roles.writer, "move": move, "table": one.table},
+        )
+        may_move, may_delete = cursor.fetchone() or (True, False)
+        names = {"move": Identifier(_move(one)), "table": Identifier(one.table), "writer": Identifier(roles.writer)}
+        if not may_move:
+            cursor.execute(SQL("grant execute on function {move}(jsonb) to {writer}").format(**names))
+            yield f"{roles.writer} may execute {move}"
+        if may_delete:
+            cursor.execute(SQL("revoke delete on {table} from {writer}").format(**names))
+            yield f"{roles.writer} may delete no more from {one.table}"
 
 
 def _hand_over(cursor: Cursor, roles: Roles) -> None:
@@ -169,6 +190,18 @@ def _hand_over(cursor: Cursor, roles: Roles) -> None:
         kind, owner = ("materialized view", roles.aggregates) if name in aggregates else ("table", roles.owner)
         command = SQL("alter {} {} owner to {}")
         cursor.execute(command.format(SQL(kind), Identifier(name), Identifier(owner)))
+    for name in (_move(one) for one in TABLES.values() if one.identity is not None):
+        cursor.execute(
+            "select pg_get_userbyid(proowner) from pg_proc where oid = to_regprocedure(%s)", (f"{name}(jsonb)",)
+        )
+        if cursor.fetchall() not in ([], [(roles.owner,)]):
+            command = SQL("alter function {}(jsonb) owner to {}")
+            cursor.execute(command.format(Identifier(name), Identifier(roles.owner)))
+
+
+def _move(dataset: Dataset) -> str:
+    """The function that puts rows of a dataset elsewhere."""
+    return f"move_{dataset.table}"
 
 
 def _make_role(cursor: Cursor, name: str, quoted: Identifier, password: str | None) -> None:

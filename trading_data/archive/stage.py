@@ -19,7 +19,7 @@ from trading_data.archive.sql import REPORTED, identifiers, names_of, said, same
 from trading_data.archive.subjects import SubjectDays, pairs_of
 from trading_data.archive.versions import Indices, Mask, encoded, microseconds
 from trading_data.datasets.declaration import Dataset
-from trading_data.times import DAY, floor
+from trading_data.times import floor
 
 _LOCAL = """
     set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0;
@@ -28,6 +28,8 @@ _LOCAL = """
 _NESTED_LOOP_ROWS = 5_000
 _ROWS_A_SUBJECT = 20
 """From so many rows a subject on, in the mean, it pays to ask for each subject whether the archive holds anything of it."""
+_MOVED_AT_ONCE = 10_000
+_MINUTE = timedelta(minutes=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -134,8 +136,8 @@ class Stage:
         """Which of these staged rows say what any revision of their key says."""
         return self._among("staged_revised", positions)
 
-    def replace(self, positions: Sequence[int], moved: Sequence[int] = ()) -> None:
-        """Have these staged rows replace the archive's, which are kept as revisions; those `moved` are yet to be inserted."""
+    def replace(self, positions: Sequence[int]) -> None:
+        """Have these staged rows replace the archive's, which say the same moment and are kept as revisions."""
         self.cursor.execute("drop table if exists changed")
         self.execute("changed", {"entries": list(positions)})
         for window in self._windows:
@@ -143,11 +145,25 @@ class Stage:
         self.execute("changed_bounds", {})
         subjects, low, high = self.cursor.fetchone() or (None, None, None)
         values = {"subjects": subjects, "low": low, "high": high}
-        if self.dataset.identity is not None:  # the row may be anywhere in the day that is reported
-            values |= {"low": floor(low, DAY), "high": floor(high, DAY) + DAY}
-        if moved:
-            self.execute("remove_moved", {**values, "moved": list(moved)})
+        if self.dataset.identity is not None:  # the row may be anywhere in the minute that is reported
+            values |= {"low": floor(low, _MINUTE), "high": floor(high, _MINUTE) + _MINUTE}
         self.execute("replace_changed", values, assignments=self._assigned())
+
+    def move(self, moved: Mapping[int, int], places: Mapping[int, int]) -> None:
+        """Have staged rows take the place of the archive's, which say another moment and are kept as revisions.
+
+        Args:
+            moved: the moment that the archive's row says (µs since 1970), by position.
+            places: moments at which rows are put that cannot have the one they report.
+        """
+        name, time = f"move_{self.dataset.table}", self.dataset.key[1]
+        names = {"move": Identifier("public", name), "time_name": Literal(time)}
+        for start in range(0, len(moved), _MOVED_AT_ONCE):
+            positions = sorted(moved)[start : start + _MOVED_AT_ONCE]
+            stored = [_moment(places[at]) if at in places else None for at in positions]
+            values = {"entries": positions, "was": [_moment(moved[at]) for at in positions], "stored": stored}
+            self.execute("move_rows", values, **names)
+        self._note_days(np.array(sorted(moved), dtype=np.int64))
 
     def keep(self, replaced_by: dict[int, int]) -> None:
         """Keep rows (by position) as revisions, each replaced by a batch."""
@@ -165,13 +181,16 @@ class Stage:
             rows = self.rows.take(pa.array(positions[moved]))
             stored = pa.array([places[at] for at in positions[moved].tolist()], pa.int64())
             copy_rows(self.cursor, self.dataset, table, rows, self.batch_id, stored=stored)
-        if self._days is not None:
-            times = microseconds(self.dataset, self.rows)[positions]
-            self._days.keep(*pairs_of(self._subjects[positions], times))
+        self._note_days(positions)
 
     def execute(self, name: str, values: dict[str, Any], **names: Composable) -> None:
         """Run a statement on the dataset's table."""
         self.cursor.execute(statement(name, **{**self._names, **names}), values)
+
+    def _note_days(self, positions: Indices) -> None:
+        if self._days is not None:
+            times = microseconds(self.dataset, self.rows)[positions]
+            self._days.keep(*pairs_of(self._subjects[positions], times))
 
     def _among(self, name: str, positions: Sequence[int]) -> set[int]:
         if not positions:

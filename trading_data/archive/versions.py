@@ -78,6 +78,15 @@ def equal_to_previous(dataset: Dataset, rows: pa.Table, order: Indices) -> Mask:
     return equal
 
 
+def net_by_day(came: Indices, left: Indices) -> dict[int, int]:
+    """Day number → how many more of the days `came` it is than of those that were `left`; without those of which it is as many."""
+    days, which = np.unique(np.concatenate([came, left]), return_inverse=True)
+    signs = np.concatenate([np.ones(len(came), dtype=np.int64), -np.ones(len(left), dtype=np.int64)])
+    net = np.zeros(len(days), dtype=np.int64)
+    np.add.at(net, which, signs)
+    return {int(day): int(number) for day, number in zip(days, net, strict=True) if number}
+
+
 def per_day(dataset: Dataset, rows: pa.Table, positions: Indices) -> dict[int, tuple[int, int, int]]:
     """Day number (since 1970) → how many of the rows at `positions` it has, and their first and last microsecond."""
     times = microseconds(dataset, rows)[positions]

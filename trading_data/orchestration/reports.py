@@ -55,10 +55,10 @@ class Reports:
         return day in untold or (asset in self._asked and day in self.days)
 
     def not_handled(
-        self, asset: str, day: date, said: str, figures: Mapping[str, Any] | None = None
+        self, asset: str, day: date, said: str, figures: Mapping[str, Any] | None = None, *, news: bool = False
     ) -> Iterator[dg.AssetObservation]:
-        """Say why a day is not green, if the run was asked for it."""
-        if asset in self._asked and day in self.days:
+        """Say why a day is not green, if the run was asked for it, or if that is news."""
+        if news or (asset in self._asked and day in self.days):
             text = f"{day} is not green: {said}"
             yield dg.AssetObservation(asset, partition=str(day), description=text, metadata=figures)
 

@@ -18,7 +18,7 @@ from trading_data.archive.subjects import SubjectDays
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.reader.columns import columns_out, copied, listed, out, schema_of, time_column
-from trading_data.times import DAY, ceil, floor
+from trading_data.times import ceil, floor
 
 Range = tuple[datetime, datetime]
 """Half-open, aware, UTC."""
@@ -70,11 +70,6 @@ def inside(dataset: Dataset, rows: pa.Table, one: Range) -> pa.Table:
 def whole_minutes(dataset: Dataset, one: Range) -> Range:
     """Where the rows of a range may be kept: where they have an identity, anywhere in the minute that they say."""
     return one if dataset.identity is None else (floor(one[0], _MINUTE), _upto(one[1], _MINUTE))
-
-
-def whole_days(dataset: Dataset, one: Range) -> Range:
-    """Where the rows may be kept of which a version lies in a range: where they have an identity, anywhere in its days."""
-    return one if dataset.identity is None else (floor(one[0], DAY), _upto(one[1], DAY))
 
 
 def _upto(moment: datetime, width: timedelta) -> datetime:

@@ -17,7 +17,7 @@ from psycopg2.sql import Identifier
 from trading_data.archive.sql import name_in_revision, names_of, said, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
-from trading_data.reader.archived import Range, whole_days
+from trading_data.reader.archived import Range, whole_minutes
 from trading_data.reader.columns import columns_out, copied, listed
 
 
@@ -34,7 +34,7 @@ def read_as_of(cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, on
         "of_subject": name_in_revision(dataset),
         "filter": Identifier(dataset.about),
     }
-    low, high = whole_days(dataset, one)
+    low, high = whole_minutes(dataset, one)
     values = {
         "low": low,
         "high": high,

@@ -22,7 +22,6 @@ from trading_data.reader.archived import (
     read_newest,
     read_rows,
     read_versions,
-    whole_days,
 )
 from trading_data.reader.as_of import read_as_of
 from trading_data.reader.frames import empty, in_order, made, put_together, with_tier
@@ -49,8 +48,11 @@ def rows(question: Question, sight: Sight, one: Range) -> pa.Table:
     if question.as_of is not None and sight.cursor is not None:
         found = sight.union(read_as_of(sight.cursor, dataset, about, one, question.as_of), [])
     else:
-        waiting = sight.pieces(one) if dataset.identity is None else _versions_in(sight.pieces(one), one)
-        found = sight.union(_archived(question, sight, one, waiting), waiting)
+        waiting = sight.pieces(one)
+        archived = _archived(question, sight, one, waiting)
+        if dataset.identity is not None and waiting:
+            archived, waiting = _versions(sight, archived, waiting, one)
+        found = sight.union(archived, waiting)
         if dataset.identity is not None and waiting:
             found = inside(dataset, found, one)
     if about is not None and question.subjects is None:
@@ -68,7 +70,10 @@ def buckets(question: Question, sight: Sight, one: Range) -> pa.Table:
         raise ValueError("a question about raw rows has no buckets")
     span = question.rows_of(one)
     waiting = sight.pieces(span)
-    touched = _touched(dataset, waiting, max(aggregate.width, DAY) if dataset.identity else aggregate.width)
+    changed = [piece.rows for piece in waiting]
+    if dataset.identity is not None:
+        changed += _archived_versions(sight, waiting)
+    touched = _touched(dataset, changed, max(aggregate.width, DAY) if dataset.identity else aggregate.width)
     if sight.cursor is None or sight.books is None or question.from_rows:
         chunks = occupied(sight.cursor, dataset, None, span) if sight.cursor is not None else []
         days = [made(dataset, aggregate, rows(question, sight, day)) for day in _by_day([*chunks, *touched], span)]
@@ -100,29 +105,35 @@ def _archived(question: Question, sight: Sight, one: Range, waiting: Sequence[Pi
     dataset = question.dataset
     if sight.cursor is None:
         return codec.schema(dataset).empty_table()
-    if dataset.identity is not None and waiting:
-        there = read_rows(sight.cursor, dataset, question.about, one)
-        return pa.concat_tables([there, *(read_versions(sight.cursor, dataset, piece.rows) for piece in waiting)])
     also: set[str] = set()
-    if question.about is not None and question.subjects is None:
+    if question.about is not None and question.subjects is None and dataset.identity is None:
         also.update(*(piece.rows[dataset.subject].unique().to_pylist() for piece in waiting))
     return read_rows(sight.cursor, dataset, question.about, one, sorted(also))
 
 
-def _versions_in(waiting: Sequence[Piece], one: Range) -> list[Piece]:
-    """Of what waits the versions of rows that may be in a range: a row stays in its day, and each version says a moment."""
-    days = whole_days(waiting[0].held.dataset, one) if waiting else one
-    found = [inside(piece.held.dataset, piece.rows, days)[piece.held.dataset.named_by[1]] for piece in waiting]
+def _versions(sight: Sight, archived: pa.Table, waiting: Sequence[Piece], one: Range) -> tuple[pa.Table, list[Piece]]:
+    """All versions, archived or waiting, of the rows of which one says a moment in a range: each may say a moment of its own."""
+    dataset = waiting[0].held.dataset
+    name = dataset.named_by[1]
+    found = [archived[name], *(inside(dataset, piece.rows, one)[name] for piece in waiting)]
     names = pa.chunked_array([chunk for column in found for chunk in column.chunks], pa.string()).unique()
-    others = [pc.invert(pc.is_in(piece.rows[piece.held.dataset.named_by[1]], names)) for piece in waiting]
+    others = [pc.invert(pc.is_in(piece.rows[name], names)) for piece in waiting]
     kept = [Piece(piece.held.without(other.to_numpy())) for piece, other in zip(waiting, others, strict=True)]
-    return [piece for piece in kept if piece.rows.num_rows]
+    kept = [piece for piece in kept if piece.rows.num_rows]
+    return pa.concat_tables([archived, *_archived_versions(sight, kept)]), kept
 
 
-def _touched(dataset: Dataset, waiting: Sequence[Piece], width: timedelta) -> list[Range]:
-    """The buckets that waiting rows fall into, as few windows as possible."""
+def _archived_versions(sight: Sight, waiting: Sequence[Piece]) -> list[pa.Table]:
+    """The archive's rows that waiting ones are versions of, whatever moment they say."""
+    if sight.cursor is None:
+        return []
+    return [read_versions(sight.cursor, piece.held.dataset, piece.rows) for piece in waiting]
+
+
+def _touched(dataset: Dataset, rows: Sequence[pa.Table], width: timedelta) -> list[Range]:
+    """The buckets that rows fall into, as few windows as possible."""
     size = width // timedelta(microseconds=1)
-    numbers = [np.unique(microseconds(dataset, piece.rows) // size) for piece in waiting]
+    numbers = [np.unique(microseconds(dataset, one) // size) for one in rows if one.num_rows]
     if not numbers:
         return []
     found = np.unique(np.concatenate(numbers))

@@ -12,10 +12,12 @@ from typing import TypeVar
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.archive.acceptance import SaidAgain, accepted_of
+from trading_data.archive.acceptance import accepted_of
 from trading_data.archive.closed import on_days
 from trading_data.archive.database import Archive
 from trading_data.archive.order import Accepted
+from trading_data.archive.said_again import SaidAgain
+from trading_data.archive.versions import DAY_US, microseconds
 from trading_data.errors import ArchiveTierError, TradingDataError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
@@ -75,12 +77,12 @@ class Sight:
         if self.cursor is None:
             raise ValueError("there are no rows of an archive that is away")
         dataset = self.waiting.dataset
-        origins, days = row_origins(self.cursor, dataset, rows), rows[dataset.key[1]].to_pylist()
+        origins = row_origins(self.cursor, dataset, rows)
         again = SaidAgain(self.cursor, dataset, min(piece.first_us for piece in waiting), by_journals=False)
-        return [
-            replace(one, again_us=again.upto(origin.batch_id, moment.date()))
-            for one, (origin, _), moment in zip(accepted_of(self.cursor, origins), origins, days, strict=True)
-        ]
+        days, batches = microseconds(dataset, rows) // DAY_US, [origin.batch_id for origin, _ in origins]
+        until = again.until(rows.select(list(dataset.named_by)), days, batches)
+        accepted = accepted_of(self.cursor, origins)
+        return [replace(one, again_us=last) for one, last in zip(accepted, until, strict=True)]
 
 
 class View:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from trading_data.archive.order import Accepted, Order, compare
 from trading_data.archive.plan import ranks_of
 from trading_data.archive.rejects import ledger_name
-from trading_data.archive.versions import DAY_US, Indices, Mask, by_row, equal_to_previous, in_key_order, microseconds
+from trading_data.archive.versions import Indices, Mask, by_row, equal_to_previous, in_key_order
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.ranges import EntryRange
 from trading_data.reader.pieces import Piece
@@ -27,8 +27,7 @@ Ranges = Callable[[str], Sequence[EntryRange]]
 def union(dataset: Dataset, archived: pa.Table, waiting: Sequence[Piece], origins: Origins, ranges: Ranges) -> pa.Table:
     """The newest accepted version of each row, sorted by key, with the column `tier` (`live` or `archive`).
 
-    Versions that say another day than the first one, of a dataset whose rows have an identity, are in quarantine or on their way
-    there, and are not shown. Nor are those that come after one of a better source.
+    Versions that come after one of a better source are not shown.
     """
     tables = [archived, *(piece.rows for piece in waiting)]
     whole = pa.concat_tables(tables)
@@ -90,13 +89,12 @@ def _winners(dataset: Dataset, whole: pa.Table, by_key: tuple[Indices, Mask], pa
     chosen = whole.take(pa.array(rows))
     ranks = ranks_of(dataset, chosen).tolist()
     subjects = chosen[dataset.subject].to_pylist()
-    days = [0] * len(rows) if dataset.identity is None else (microseconds(dataset, chosen) // DAY_US).tolist()
     keys = of_key[np.isin(of_key, differing)].tolist()
     shown = -1
     for place, key in enumerate(keys):
         if place == 0 or key != keys[place - 1]:
             shown = place
-        elif days[place] == days[shown] and ranks[place] <= ranks[shown]:
+        elif ranks[place] <= ranks[shown]:
             journal = ledger_name(dataset.journal_of(subjects[place]))
             known = [*ranges(journal), *parts.before(int(rows[place]), journal)]
             if ranks[place] < ranks[shown] or _is_newer(parts, int(rows[place]), int(rows[shown]), known):

@@ -88,16 +88,16 @@ def test_replaced_versions_with_what_replaced_them_and_when(rig: Rig) -> None:
 
 
 def test_rejected_fills_are_in_the_account_until_they_are_rows(rig: Rig) -> None:
-    rig.store.record_trades([fill("o1", "e1"), fill("o2", "e2", minute=-1500), fill("o2", "e2")])
+    rig.store.record_trades([fill("o1", "e1")])
+    again = broken(rig, order_id="o2", execution_id="e2", quantity="-2")
     bad = broken(rig, quantity="-1")
     unreadable = broken(rig, timestamp="yesterday", price="cheap\x00\ud8ff".encode("utf-8", "surrogatepass"))  # type: ignore[arg-type]
     broken(rig, timestamp=END.isoformat(), side="short")
     batch_id = archive(rig)
-    entries = ids(rig)
     found = account(rig)
     assert told(found, "state", "order_id", "execution_id", "entry_id", "kind", "quantity", "price") == [
         ("current", "o1", "e1", None, None, Decimal(10), Decimal("11.25")),
-        ("quarantined", "o2", "e2", entries[2], "another day", Decimal(10), Decimal("11.25")),
+        ("quarantined", "o2", "e2", again, "negative", Decimal(-2), Decimal("2.5")),
         ("quarantined", "o9", "e", bad, "negative", Decimal(-1), Decimal("2.5")),
         ("quarantined", "o9", "e", unreadable, "not a time", Decimal(1), None),
     ]
@@ -105,14 +105,14 @@ def test_rejected_fills_are_in_the_account_until_they_are_rows(rig: Rig) -> None
     assert found["payload"].notna().tolist() == [False, True, True, True]
     assert pd.isna(found["timestamp"][3])
     waiting = {one.entry_id: one.quarantine_id for one in listing(rig.archive, TRADE, None, 10)}
-    discard(rig.archive, [waiting[entries[2]]], "reported twice")
+    discard(rig.archive, [waiting[again]], "reported twice")
     retry(rig.archive, rig.intake, ids=[waiting[bad]], earliest=EARLIEST, edits={"quantity": "1"})
     assert account(rig)["state"].tolist() == ["current", "discarded", "quarantined", "quarantined"]
     rig.load(TRADE)
     after = account(rig)
     assert told(after, "state", "order_id", "origin", "entry_id") == [
         ("current", "o1", "journal", None),
-        ("discarded", "o2", "journal", entries[2]),
+        ("discarded", "o2", "journal", again),
         ("current", "o9", "quarantine", bad),
         ("quarantined", "o9", "journal", unreadable),
     ]

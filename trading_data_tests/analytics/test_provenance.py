@@ -113,8 +113,7 @@ def test_a_version_that_a_better_source_outranked(rig: Rig) -> None:
 
 
 def test_rejected_entries_are_not_taken_for_a_version(rig: Rig) -> None:
-    """A report of another day is in quarantine, between two of the first."""
-    rig.store.record_trades([fill("o1", "e1"), fill("o1", "e1", 1500), fill("o1", "e1")])
+    rig.store.record_trades([fill("o1", "e1"), fill("o1", "e2", 1500), fill("o1", "e1")])
     rig.entry("journal:trade", {"order_id": "o1", "timestamp": MOMENT.isoformat()})
     rig.store.record_trades([fill("o1", "e1", price=Decimal(9))])
     archive(rig, TRADE)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from trading_data.analytics.provenance import provenance
 from trading_data.archive.quarantine import retry, retry_what_is_taken_now
 from trading_data.archive.verify import verify
 from trading_data.datasets import TRADE
-from trading_data.errors import BadInput
+from trading_data.errors import ArchiveTierError, BadInput
 from trading_data.intake.take import take
 from trading_data.times import DAY, day_start
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill, refuse
@@ -154,16 +155,106 @@ def test_a_correction_of_the_moment_moves_the_row(rig: Rig) -> None:
         provenance(rig.archive, TRADE, "o1", MOMENT)
 
 
-def test_an_execution_on_another_day_is_no_second_fill(rig: Rig) -> None:
+@pytest.mark.parametrize("packed", [(), (0,), (1,), (0, 1)])
+def test_a_correction_of_the_day_moves_the_row(rig: Rig, packed: Sequence[int]) -> None:
+    """From or to a compressed day, or neither; the moment there is another fill's."""
+    days = [[of("a"), of("b"), of("c")], [of("d", after=DAY), of("e", after=DAY)]]
+    for number in (0, 1):
+        by_journal(rig, *days[number])
+        settled(rig)
+        if number in packed:
+            compress(rig)
+    before = rig.query("select max(archived_at) from archive_ledger")[0][0]
+    moved = [of("a", after=DAY), of("b", after=DAY, price=Decimal(7))]
+    by_journal(rig, *moved)
+    now_shown = facts([*moved, *days[0][2:], *days[1]])
+    for _ in range(2):
+        assert shown(rig) == now_shown
+        assert shown(rig, START, MIDNIGHT) == facts(days[0][2:])
+        assert shown(rig, MIDNIGHT, END) == facts([*moved, *days[1]])
+        assert rig.reader.trades(None, START, END, "1d")["fills"].tolist() == [1, 4]
+        settled(rig)
+    assert (rig.account(TRADE).replaced, rig.account(TRADE).quarantined) == (2, 0)
+    for low, high, fills in ((START, MIDNIGHT, days[0]), (MIDNIGHT, END, days[1]), (START, END, days[0] + days[1])):
+        known = rig.reader.read(TRADE, None, low, high, as_of=before)
+        assert {(name, at) for name, at in zip(known["execution_id"], known["timestamp"], strict=True)} == {
+            (one.execution_id, one.timestamp) for one in fills
+        }
+    for moment in (MOMENT, MOMENT + DAY):
+        versions = provenance(rig.archive, TRADE, "o1", moment, identity="b").versions
+        assert [(one.values["timestamp"], one.replaced_by is None) for one in versions] == [
+            (MOMENT, False),
+            (MOMENT + DAY, True),
+        ]
+    by_journal(rig, *days[0][:2])  # and back
+    settled(rig)
+    assert shown(rig) == facts([*days[0], *days[1]])
+    assert rig.reader.trades(None, START, END, "1d")["fills"].tolist() == [3, 2]
+
+
+def test_the_last_fill_of_a_day_leaves_it(rig: Rig) -> None:
+    by_journal(rig, of("a"), of("b", "o2", after=DAY))
+    settled(rig)
+    by_journal(rig, of("a", after=DAY))
+    settled(rig)
+    daily = rig.reader.trades(None, START, END, "1d")
+    assert (daily["bucket"].tolist(), daily["fills"].tolist()) == ([MIDNIGHT], [2])
+    assert rig.query("select day, rows from archive_coverage") == [(MIDNIGHT.date(), 2)]
+    days = rig.query("select days from archive_ledger order by batch_id desc limit 1")[0][0]
+    none = {"inserted": 0, "unchanged": 0, "quarantined": 0}
+    assert days == {
+        str(MOMENT.date()): {**none, "replaced": 0, "moved": -1},
+        str(MIDNIGHT.date()): {**none, "replaced": 1, "moved": 1},
+    }
+
+
+def test_one_batch_says_two_days_of_an_execution(rig: Rig) -> None:
+    by_journal(rig, of("a"), of("b", after=2 * DAY), of("a", after=DAY), of("a", after=2 * DAY, price=Decimal(3)))
+    for _ in range(2):
+        assert shown(rig) == facts([of("b", after=2 * DAY), of("a", after=2 * DAY, price=Decimal(3))])
+        settled(rig)
+    assert (rig.account(TRADE).inserted, rig.account(TRADE).replaced) == (2, 2)
+    versions = provenance(rig.archive, TRADE, "o1", MOMENT, client=rig.client).versions
+    assert [one.values["timestamp"] for one in versions] == [MOMENT, MOMENT + DAY, MOMENT + 2 * DAY]
+
+
+def test_an_older_version_that_waits_does_not_show_on_its_day(rig: Rig, tmp_path: Path) -> None:
+    by_journal(rig, of("a"), of("b", after=DAY))
+    settled(rig)
+    by_journal(rig, of("a", after=DAY))
+    (drained,) = rig.snapshot(TRADE)
+    path = Path(drained.file.path).rename(tmp_path / drained.file.name)
+    by_file(rig, of("a", after=timedelta(minutes=1)))
+    rig.load(TRADE)
+    path.rename(drained.file.path)
+    for _ in range(2):
+        assert shown(rig, MIDNIGHT, END) == facts([of("b", after=DAY)])
+        assert shown(rig) == facts([of("a", after=timedelta(minutes=1)), of("b", after=DAY)])
+        settled(rig)
+    assert (rig.account(TRADE).replaced, rig.account(TRADE).quarantined) == (2, 0)
+
+
+def test_what_was_refused_for_its_day_is_taken(rig: Rig) -> None:
+    """By a release before 013_said_again_and_moves.sql; a newer version came meanwhile for one of them."""
+    by_journal(rig, of("a"), of("b"))
+    settled(rig)
+    refuse(rig, of("a", after=DAY), of("b", after=DAY))
+    rig.query("update archive_quarantine set kind = 'another day' returning 1")
+    by_journal(rig, of("b", price=Decimal(9)))
+    settled(rig)
+    assert len(retry_what_is_taken_now(rig.archive, rig.intake, TRADE, earliest=EARLIEST).batches) == 1
+    settled(rig)
+    assert shown(rig) == facts([of("a", after=DAY), of("b", price=Decimal(9))])
+    assert rig.query("select count(*) from archive_quarantine where settled is null") == [(0,)]
+
+
+def test_a_row_that_is_to_move_is_there_or_nothing_happens(rig: Rig) -> None:
     by_journal(rig, of("a"))
     settled(rig)
-    compress(rig)
-    by_journal(rig, of("a", after=DAY), of("a", after=timedelta(minutes=1)))
-    for _ in range(2):
-        assert shown(rig) == facts([of("a", after=timedelta(minutes=1))])
-        settled(rig)
-    ((kind, reason),) = rig.query("select kind, reason from archive_quarantine")
-    assert (kind, f"a of order_id o1 is there at {MOMENT.isoformat()}" in reason) == ("another day", True)
+    gone = f'[{{"order_id": "o1", "execution_id": "z", "was": "{MOMENT.isoformat()}", "batch_id": 9}}]'
+    with pytest.raises(ArchiveTierError, match="1 fills were to be moved, 0 were there"):
+        rig.query("select move_trade_data(%s::jsonb)", gone)
+    assert shown(rig) == facts([of("a")])
 
 
 def test_what_an_earlier_release_refused_is_taken(rig: Rig) -> None:
@@ -196,7 +287,7 @@ STEPS = st.lists(
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
 def test_as_a_plain_dict(rig: Rig, steps: list[tuple[str, list[Any]]]) -> None:
-    """The newest values of each order and execution; what says another day than the first is no version of it."""
+    """The newest values of each order and execution."""
     rig.clean()
     known: dict[tuple[str, str], Fill] = {}
     for step, entries in steps:
@@ -204,9 +295,7 @@ def test_as_a_plain_dict(rig: Rig, steps: list[tuple[str, list[Any]]]) -> None:
         if step in ("journal", "file"):
             {"journal": by_journal, "file": by_file}[step](rig, *fills)
             for one in fills:
-                first = known.setdefault((one.order_id, one.execution_id), one)
-                if first.timestamp.date() == one.timestamp.date():
-                    known[one.order_id, one.execution_id] = one
+                known[one.order_id, one.execution_id] = one
         else:
             _do(rig, step)
         assert shown(rig) == facts(list(known.values()))

@@ -169,7 +169,6 @@ def test_of_several_sources_the_best_wins(case: Case) -> None:
 
 AT = round(MOMENT.timestamp() * 1_000_000)
 MINUTE, DAY = 60_000_000, 86_400_000_000
-ON_ANOTHER_DAY = ("another day", str(AT))
 
 
 def there(order: Order = NEWER) -> HeldRow:
@@ -205,10 +204,10 @@ SEVERAL_EXECUTIONS = {
     "one again on another day": (
         Case(
             [("e1", 1, 0), ("e1", 1, DAY)],
-            [INSERTED, QUARANTINED],
+            [INSERTED, REPLACED],
             missing=True,
-            insert=[0],
-            reject={1: ON_ANOTHER_DAY},
+            insert=[1],
+            revise={0: 0},
         ),
         {},
         {},
@@ -217,9 +216,9 @@ SEVERAL_EXECUTIONS = {
     "the row, at a free moment": (Case([("e1", 1, 7)], [REPLACED], {0: there()}, update=[0]), {0, 4}, {}),
     "the row, at a moment that is taken": (Case([("e1", 1, 7)], [REPLACED], {0: there()}, update=[0]), {0, 7}, {0: 8}),
     "the row, on another day": (
-        Case([("e1", 1, DAY)], [QUARANTINED], {0: there()}, reject={0: ON_ANOTHER_DAY}),
-        {0},
-        {},
+        Case([("e1", 1, DAY)], [REPLACED], {0: there()}, update=[0]),
+        {0, DAY},
+        {0: DAY + 1},
     ),
     "older, at another moment": (Case([("e1", 1, 7)], [REPLACED], {0: there(OLDER)}, revise={0: ROW}), {0}, {}),
     "the row, and another": (Case([("e1", 1, 0), ("e2", 1, 0)], [UNCHANGED, INSERTED], insert=[1]), {0}, {1: 1}),
@@ -238,4 +237,5 @@ def test_each_execution_is_a_row(case: Case, taken: set[int], places: dict[int, 
     }
     known = {"o": {AT + one for one in taken}} if taken else {}
     found = check(TRADE, pa.table(rows, schema=codec.schema(TRADE)), case, known)
+    assert found.moves == {at: AT for at in case.update if case.values[at][2]}
     assert found.places == {at: AT + moment for at, moment in places.items()}

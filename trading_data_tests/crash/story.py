@@ -19,7 +19,9 @@ _COUNTS = ("inserted", "replaced", "unchanged", "quarantined", "missing")
 
 
 def write(rig: Rig, chapter: int) -> None:
-    """Bars of five symbols with corrections, repeats, late and broken ones; fills, two with one key; measurements."""
+    """Bars of five symbols with corrections, repeats, late and broken ones; fills, two with one key, one that turns out to be of
+    another day; measurements.
+    """
     start = chapter * 6
     rig.store.record_prices([bar(symbol, start + minute) for minute in range(6) for symbol in "ABCDE"])
     rig.store.record_prices([bar("A", start, close=10.5), bar("A", start, close=10.5), bar("B", start - 3, close=9.5)])
@@ -27,6 +29,8 @@ def write(rig: Rig, chapter: int) -> None:
     rig.entry("journal:price:E", {"timestamp": "soon", "chapter": chapter})
     rig.entry("journal:price:F\\", {"timestamp": "never"})
     rig.store.record_trades([fill(f"o{chapter}", f"e{chapter}"), fill(f"o{chapter}", f"x{chapter}"), fill("o0", "e0")])
+    if chapter:
+        rig.store.record_trades([fill(f"o{chapter - 1}", f"x{chapter - 1}", minute=24 * 60)])
     rig.store.record_metrics([measurement("m", start + minute, value=minute / 3) for minute in range(12)])
     rig.store.record_metrics([measurement("m", start, value=-1.0), measurement("n", 0, value=float(chapter))])
 

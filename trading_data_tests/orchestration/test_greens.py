@@ -7,7 +7,15 @@ import dagster as dg
 from trading_data.datasets import METRICS, PRICE
 from trading_data.orchestration.build import build_defs
 from trading_data.times import day_start
-from trading_data_tests.orchestration.ticks import checks, failure, materializations, run_archive, run_assets, today
+from trading_data_tests.orchestration.ticks import (
+    checks,
+    failure,
+    materializations,
+    run_archive,
+    run_assets,
+    tick,
+    today,
+)
 from trading_data_tests.rig import Rig, bar, fill
 
 FIRST = date(2026, 9, 1)
@@ -114,6 +122,24 @@ def test_a_late_row_makes_its_day_green_but_not_its_aggregates_before_they_are_r
     assert green(instance, "price_5m") == set()
     assert run_assets(instance, ["price_5m", "price_1h", "price_1d"], str(FIRST)).success
     assert green(instance, "price_5m") == green(instance, "price_1d") == {str(FIRST)}
+
+
+def test_a_fill_leaves_a_day_for_another_one(rig: Rig, instance: dg.DagsterInstance) -> None:
+    """Dagster takes no green back: so the day says that it has no row any more, and its aggregate follows."""
+    first, second = DAYS[:2]
+    rig.store.record_trades([fill(timestamp=noon(first))])
+    assert run_archive(instance).success
+    assert run_assets(instance, ["trade_1d"], str(first)).success
+    rig.store.record_trades([fill(timestamp=noon(second))])
+    assert run_archive(instance).success
+    assert green(instance, "trade_data") == {str(first), str(second)}
+    assert said(instance, "trade_data", first) == f"{first} is not green: no row"
+    (request,) = tick("late_data_sensor", instance).run_requests
+    asked = {request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end")}
+    assert asked == {str(first), str(second)}
+    for day in (first, second):
+        assert run_assets(instance, ["trade_1d"], str(day)).success
+    assert rig.query("select bucket, fills from trade_1d") == [(day_start(second), 1)]
 
 
 def test_today_is_told_every_time_and_what_else_it_says_once_an_hour(rig: Rig, instance: dg.DagsterInstance) -> None:

@@ -68,8 +68,10 @@ def test_fills_of_one_moment_are_all_there(rig: Rig) -> None:
 
 def test_a_fill_at_another_moment_is_there_once(rig: Rig) -> None:
     rig.store.record_trades([fill("o1", "e1"), fill("o1", "e2", 1), fill("o1", "e1", 1), fill("o1", "e2", -1500)])
-    stays(rig, TRADE, "timestamp", [MOMENT + timedelta(minutes=1)] * 2)
-    rig.store.record_trades([fill("o1", "e2", 2), fill("o1", "e2", 3000)])
+    assert answer(rig, TRADE, "execution_id") == ["e1"]
+    rig.archive_all(TRADE)
+    assert answer(rig, TRADE, "execution_id") == ["e1"]
+    rig.store.record_trades([fill("o1", "e2", 3000), fill("o1", "e2", 2)])
     stays(rig, TRADE, "timestamp", [MOMENT + timedelta(minutes=minute) for minute in (1, 2)])
 
 

@@ -116,8 +116,9 @@ class _Load:
         for at in places:
             self.counts[at] = Count(int(plan.counts[at]))
         after = self.rows[key]
-        if row is not None and after is row and any(self.counts[at] == Count.UNCHANGED for at in places):
-            last = _origin(self.batch, JOURNAL_OF_KEY[key]).batch.last_us
+        again = [at for at in places if self.counts[at] == Count.UNCHANGED]
+        if row is not None and after is row and again:
+            last = int(self._accepted.last_us(np.array(again)).max())
             others = -1 if self.batch.origin == "journal" else last
             self.rows[key] = replace(row, again=(max(row.again[0], others), max(row.again[1], last)))
 

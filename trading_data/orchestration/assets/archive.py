@@ -137,7 +137,8 @@ def _days(
     pages = day_page(database, dataset, in_full)
     for day, verdict in verdicts.items():
         if not verdict:
-            yield from reports.not_handled(asset, day, verdict.said)
+            left = not verdict.rows and any(one.days.get(day, {}).get("moved", 0) < 0 for one in loaded)
+            yield from reports.not_handled(asset, day, verdict.said, news=left)
             continue
         figures = {**day_figures(found[day]), **load_figures(loaded, day)}
         yield handled(asset, day, {**figures, **pages[day], **load_page(loaded, day)} if day in pages else figures)
