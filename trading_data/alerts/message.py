@@ -47,6 +47,12 @@ class Message:
         first = _clean(self.alerts[0].finding.message)
         return f"trading_data: {', '.join(said)}: {first if len(first) <= 120 else first[:119] + '…'}"
 
+    @property
+    def kind(self) -> str:
+        """What services colour it by: `failure`, `warning`, or `success` where all is over."""
+        firing = {one.finding.severity for one in self.alerts if one.status != CLEARED}
+        return "failure" if ERROR in firing else "warning" if firing else "success"
+
     def as_text(self) -> str:
         """A paragraph an alert."""
         return "\n\n".join(paragraph(one) for one in self.alerts) + "\n"

@@ -4,6 +4,7 @@ Belongs here: names, forms and defaults of the `TRADING_DATA_ALERT_*` variables.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -17,9 +18,12 @@ WEBHOOK = "TRADING_DATA_ALERT_WEBHOOK"
 WEBHOOK_TOKEN = "TRADING_DATA_ALERT_WEBHOOK_TOKEN"  # noqa: S105 - a name
 EMAIL = "TRADING_DATA_ALERT_EMAIL"
 EMAIL_PASSWORD = "TRADING_DATA_ALERT_EMAIL_PASSWORD"  # noqa: S105 - a name
+URL = "TRADING_DATA_ALERT_URL"
 EVERY = "TRADING_DATA_ALERT_EVERY"
 ALERT_SETTINGS = "alert_settings"
 
+_BETWEEN_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)|\s+")
+"""A comma may stand within a URL, too: between the addresses of a mailto://."""
 _EMAIL_FORM = (
     "smtp://user@host:587?from=alerts@example.com&to=me@example.com (smtps:// for TLS from the first byte; several "
     "`to` by commas)"
@@ -64,6 +68,11 @@ class Webhook:
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}"
 
+    @property
+    def path(self) -> str:
+        """What follows the host."""
+        return self.url.partition("://")[2].partition("/")[2]
+
 
 @dataclass(frozen=True)
 class Email:
@@ -85,11 +94,15 @@ class Email:
 
 @dataclass(frozen=True)
 class AlertSettings:
-    """Where alerts go besides the log, and how many seconds lie between two tellings of one trouble."""
+    """Where alerts go besides the log, and how many seconds lie between two tellings of one trouble.
+
+    `urls` are those of services that apprise knows; each may hold secrets.
+    """
 
     webhook: Webhook | None
     email: Email | None
     every: float
+    urls: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "AlertSettings":
@@ -99,7 +112,7 @@ class AlertSettings:
             SettingError: a value has the wrong form; the message names the variable and the form, and shows no secret.
         """
         env = os.environ if env is None else env
-        return cls(_webhook(env), _email(env), _every(env) * 60)
+        return cls(_webhook(env), _email(env), _every(env) * 60, _urls(env))
 
 
 def wrong_settings(error: SettingError) -> Finding:
@@ -159,6 +172,23 @@ def _email(env: Mapping[str, str]) -> Email | None:
         )
     port = parts.port or (465 if encryption == "tls" else 587)
     return Email(parts.hostname, port, user, _secret(env, EMAIL_PASSWORD), sender, to, encryption)
+
+
+def _urls(env: Mapping[str, str]) -> tuple[str, ...]:
+    """URLs of services, between which are blanks, line breaks or commas; checked one by one."""
+    urls = tuple(one for one in _BETWEEN_URLS.split(_secret(env, URL).read().strip()) if one)
+    if urls:
+        from trading_data.alerts.services import named  # only whoever uses it waits for it
+
+        for number, one in enumerate(urls, 1):
+            try:
+                named(one)
+            except SettingError as error:
+                raise SettingError(
+                    f"{URL} must be URLs of services such as slack://… or mailtos://…, with blanks between them; "
+                    f"number {number}, {error}"
+                ) from None
+    return urls
 
 
 def _every(env: Mapping[str, str]) -> float:

@@ -32,7 +32,7 @@ WATCHED_FROM_OUTSIDE = ("daemon", "dagster_away", "switched")
     "--tell",
     "telling",
     is_flag=True,
-    help="Tell webhook and e-mail that Dagster itself does not run; for a clock outside of it, such as cron.",
+    help="Tell webhook, e-mail and other services that Dagster itself does not run; for a clock outside of it, such as cron.",
 )
 def command(as_json: bool, telling: bool) -> None:
     """What is wrong, in order of harm, with the command for each. Exit code 1 if anything is, a warning included."""

@@ -172,5 +172,6 @@ def _alerts() -> Part:
         return [wrong_settings(error)], []
     ways = [f"the webhook {settings.webhook.shown}"] if settings.webhook else []
     ways += [f"mail by {settings.email.shown}"] if settings.email else []
+    ways += [one.partition("://")[0] for one in settings.urls]
     said = " and ".join(["the log", *ways])
     return [], [f"alerts go to {said}, repeated every {settings.every / 60:.0f} min"]

@@ -35,7 +35,7 @@ _DEFAULT_EVERY = 1800.0
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tell webhook, e-mail and log what is wrong, and when it is over: failed and stuck runs, red checks, "
+    description="Tell webhook, mail, services and log what is wrong, and when it is over: failed and stuck runs, red checks, "
     "thresholds crossed, a tier that is away.",
 )
 def alert_sensor(

@@ -61,18 +61,20 @@ class Kept:
 
 
 class Hook:
-    """An HTTP server: `bodies` and `headers` of what was posted; `answers` are given one after the other, then 200."""
+    """An HTTP server: `bodies`, `headers` and `paths` of what was posted; `answers` are given one after the other, then 200."""
 
     def __init__(self, answers: tuple[int, ...] = (), wait: float = 0.0) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.methods: list[str] = []
+        self.paths: list[str] = []
         self.answers, self.wait = list(answers), wait
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 hook.methods.append(self.command)
+                hook.paths.append(self.path)
                 hook.headers.append(dict(self.headers.items()))
                 data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 time.sleep(hook.wait)
@@ -134,7 +136,8 @@ class _Server(socketserver.ThreadingTCPServer):
 class _Session(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         post = cast(_Server, self.server).post
-        sender, to, tls = "", [], False
+        sender, tls = "", False
+        to: list[str] = []
         self._say("220 here")
         while line := self.rfile.readline():
             text = line.decode().strip()
@@ -156,7 +159,7 @@ class _Session(socketserver.StreamRequestHandler):
                 post.logins.append(base64.b64decode(text.split(" ")[2]).decode().replace("\0", "|"))
                 self._say("235 in")
             elif verb == "MAIL":
-                sender = text.partition("<")[2].partition(">")[0]
+                sender, to = text.partition("<")[2].partition(">")[0], []
                 self._say("250 ok")
             elif verb == "RCPT":
                 address = text.partition("<")[2].partition(">")[0]

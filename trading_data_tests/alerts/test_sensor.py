@@ -239,7 +239,7 @@ def test_a_webhook_that_fails_is_said_and_tried_again(
 ) -> None:
     end_run(instance, started_run(instance), FAILURE)
     watch = Watch(instance)
-    told.answers += [404]
+    told.answers += [404, 404]
     assert "not by webhook (the webhook" in watch.tick()
     memory = StorageMemory(instance.daemon_cursor_storage)
     assert [one.key for one in undelivered(Book.load(memory.load()))] == ["alerts_undelivered.webhook"]

@@ -9,6 +9,7 @@ from trading_data.alerts.settings import AlertSettings
 from trading_data.errors import SettingError
 
 HOOK, MAIL, EVERY = "TRADING_DATA_ALERT_WEBHOOK", "TRADING_DATA_ALERT_EMAIL", "TRADING_DATA_ALERT_EVERY"
+URL = "TRADING_DATA_ALERT_URL"
 TOKEN = f"{HOOK}_TOKEN"
 
 
@@ -61,6 +62,10 @@ def test_ports_and_encryption() -> None:
         ({MAIL: "smtp://h?from=a@b&to=nobody"}, "'nobody' is no address"),
         ({MAIL: "smtp://me@h?from=a@b&to=c@d&tls=no"}, "leave that out"),
         ({MAIL: "smtp://h?from=a@b&to=c@d&tls=maybe"}, "tls must be yes or no"),
+        ({URL: "hunter2"}, f"{URL} must be URLs of services such as slack://…"),
+        ({URL: "json://h/x slack://hunter2/x"}, "number 2, slack://… is not taken: An invalid Slack"),
+        ({URL: "nothing://me:hunter2@h"}, "number 1, nothing://… is not taken"),
+        ({URL: "json://h/x", f"{URL}_FILE": "/x"}, f"{URL} and {URL}_FILE are both set"),
         ({EVERY: "0"}, f"{EVERY} must be whole minutes"),
         ({EVERY: "1.5"}, f"{EVERY} must be whole minutes"),
     ],
@@ -76,3 +81,12 @@ def test_a_secret_that_cannot_be_read_is_said_when_it_is_used(tmp_path: Path) ->
     assert found.webhook is not None
     with pytest.raises(SettingError, match="cannot be read"):
         found.webhook.token.read()
+
+
+def test_services_by_their_urls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wanted = ("slack://TokenA/TokenB/hunter2/", "mailto://h.com?from=a@b.co&to=c@d.co,e@f.co", "json://h/x")
+    found = AlertSettings.from_env({URL: f" {wanted[0]},{wanted[1]} {wanted[2]} "})
+    assert found.urls == wanted
+    (tmp_path / "urls").write_text("\n".join(wanted) + "\n")
+    assert AlertSettings.from_env({f"{URL}_FILE": str(tmp_path / "urls")}).urls == wanted
+    assert "hunter2" not in repr(found) + caplog.text

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import URL, make_url
 
 from trading_data.alerts.settings import EMAIL, EMAIL_PASSWORD, WEBHOOK, WEBHOOK_TOKEN
+from trading_data.alerts.settings import URL as SERVICES
 from trading_data.cli.main import main
 from trading_data.errors import SettingError
 from trading_data.live.connection import connect
@@ -116,6 +117,7 @@ def test_it_is_in_no_log_event_metadata_error_alert_or_backup(
         WEBHOOK_TOKEN: SECRET,
         EMAIL: "smtp://me@127.0.0.1:1?from=a@example.com&to=b@example.com",
         EMAIL_PASSWORD: SECRET,
+        SERVICES: f"json://me:{QUOTED}@127.0.0.1:1/{QUOTED}?+Authorization={QUOTED}",
     }.items():
         monkeypatch.setenv(name, value)
     with closing(connect(guarded)) as client:
@@ -136,7 +138,14 @@ def test_it_is_in_no_log_event_metadata_error_alert_or_backup(
     for line in ("verify", "backup", "backup --list"):
         _command(line)
     out, err = capfd.readouterr()
-    for said in ("does not answer", "not told by webhook", "not told by email", "0 batches, 1 row", "balances"):
+    for said in (
+        "does not answer",
+        "not told by webhook",
+        "not told by email",
+        "not told by json",
+        "0 batches, 1 row",
+        "balances",
+    ):
         assert said in out + err
     assert _is_clean(out, err)
     assert list((tmp_path / "backups").glob("*/manifest.json"))
