@@ -1,8 +1,8 @@
 """Text that came from anybody, made fit for a terminal, a log or a web page.
 
-Numbers of things, with the noun that goes with the number.
+Numbers of things, with the noun that goes with the number, and lengths of time.
 
-Belongs here: `printable`, `counted`. Does not: tables and formats.
+Belongs here: `printable`, `counted`, `span`. Does not: tables and formats.
 """
 
 
@@ -23,3 +23,21 @@ def counted(number: int, one: str, many: str = "") -> str:
 def noun(number: float, one: str, many: str = "") -> str:
     """The same without the number."""
     return one if number == 1 else many or f"{one}s"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest fitting words: `42 min`, `3 h 5 min`, `2 d 4 h`."""
+    if seconds < 0:
+        return f"-{span(-seconds)}"
+    if 0 < seconds < 0.1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"

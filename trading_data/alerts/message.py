@@ -12,8 +12,9 @@ from typing import Any
 
 from trading_data.alerts.state import CLEARED, NEW, STILL, WORSE, Alert
 from trading_data.datasets import DATASETS
+from trading_data.health.sentences import as_text
 from trading_data.health.thresholds import ERROR, Finding
-from trading_data.printable import printable
+from trading_data.printable import printable, span
 from trading_data.settings import without_password
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'`]+")
@@ -87,8 +88,8 @@ def figures(finding: Finding) -> list[str]:
     lines = []
     value, limit, hurts_in = (_finite(one) for one in (finding.value, finding.limit, finding.hurts_in))
     if value is not None:
-        against = "" if limit is None else f", limit {number(limit, finding.unit)}"
-        lines.append(f"value {number(value, finding.unit)}{against}")
+        against = "" if limit is None else f", limit {as_text(limit, finding.unit)}"
+        lines.append(f"value {as_text(value, finding.unit)}{against}")
     if hurts_in is not None:
         lines.append("it hurts already" if hurts_in <= 0 else f"it hurts in {span(hurts_in)}")
     return lines
@@ -99,31 +100,6 @@ def dataset_of(finding: Finding) -> str:
     assets = {asset: name for name, one in DATASETS.items() for asset in (one.table, one.snapshot)}
     assets |= {view.name: name for name, one in DATASETS.items() for view in one.aggregates}
     return assets.get(finding.of, finding.of)
-
-
-def number(value: float, unit: str) -> str:
-    """A value with its unit, for people."""
-    if unit == "bytes":
-        return f"{value / 1e6:,.1f} MB"
-    if unit == "ratio":
-        return f"{value:.1%}"
-    if unit == "s":
-        return span(value)
-    return f"{value:,.6g} {unit}".removesuffix(" count").strip()
-
-
-def span(seconds: float) -> str:
-    """A length of time in its two largest fitting words: `42 min`, `3 h 5 min`, `2 d 4 h`."""
-    if seconds < 60:
-        return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
 
 
 def hide_secrets(text: str) -> str:

@@ -4,7 +4,8 @@ Belongs here: measuring that, dataset by dataset. Does not: journals and intake 
 `timescale`), and judging.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,7 +37,8 @@ _READINGS, _SPAN = 3, 60.0
 _PAGES = 20
 _LONGEST = timedelta(days=30)
 
-_FRESH: Wanted = (("flow.archived.age", "s"), ("flow.archived.stale", "s"))
+_STALE = "flow.archived.stale"
+_FRESH: Wanted = (("flow.archived.age", "s"), (_STALE, "s"))
 _ARCHIVE: Wanted = (
     ("flow.quarantine.waiting", "count"),
     *_FRESH,
@@ -88,7 +90,7 @@ def freshness(archive: Archive, dataset: Dataset, now: datetime, *, calendar: st
     """How old the newest archived row of a dataset is, and how much of that counts; raises as `measure_flow`."""
     newest = _newest(archive, dataset, now)[0]
     values = _ages(dataset, newest, now, calendar or Settings.from_env().calendar)
-    return Figures(tuple(numbered(_FRESH, dataset.name, values)))
+    return Figures(tuple(_with_hours(dataset, numbered(_FRESH, dataset.name, values))))
 
 
 def _of_dataset(
@@ -104,7 +106,15 @@ def _of_dataset(
     if "timescale" in away:
         yield from not_measured(_ARCHIVE, dataset.name, "timescale")
     else:
-        yield from numbered(_ARCHIVE, dataset.name, tuple(_archived(archive, dataset, moment, exchange)))
+        values = tuple(_archived(archive, dataset, moment, exchange))
+        yield from _with_hours(dataset, numbered(_ARCHIVE, dataset.name, values))
+
+
+def _with_hours(dataset: Dataset, figures: Iterable[Figure]) -> Iterator[Figure]:
+    """The figures; the one that counts only the hours of a market says so."""
+    for one in figures:
+        counts = dataset.fresh_while_open and one.name == _STALE
+        yield replace(one, about=", counting only while the market is open") if counts else one
 
 
 def _archived(archive: Archive, dataset: Dataset, moment: datetime, exchange: str) -> Iterator[float | str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from trading_data.health.figures import Figure, Figures
-from trading_data.printable import noun
+from trading_data.health.sentences import formatted
 
 WARN = "warn"
 ERROR = "error"
@@ -87,17 +87,10 @@ def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
     for figure in figures.named(threshold.figure):
         if threshold.of not in (None, figure.of) or figure.value is None or not threshold.crossed(figure.value):
             continue
-        said = threshold.says.format(
-            value=as_text(figure.value, figure.unit),
-            limit=as_text(limit, figure.unit),
-            of=figure.of,
-            about=figure.about,
-            many=_ByNumber(figure.value),
-        )
         yield Finding(
             key=f"{threshold.key}.{figure.of}" if figure.of else threshold.key,
             severity=threshold.severity,
-            message=" ".join(said.split()),
+            message=formatted(threshold.says, figure, limit),
             command=command_for(threshold, figure.of),
             of=figure.of,
             value=figure.value,
@@ -106,21 +99,3 @@ def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
             hurts_in=None if threshold.hurts_in is None else threshold.hurts_in(figure, figures),
             harm=threshold.harm,
         )
-
-
-class _ByNumber(float):
-    """A number that formats as the words which go with it: `{many:is/are}`."""
-
-    def __format__(self, words: str) -> str:
-        return noun(self, *words.split("/"))
-
-
-def as_text(value: float | None, unit: str) -> str:
-    """A number with its unit, for people."""
-    if value is None:
-        return "?"
-    if unit == "bytes":
-        return f"{value / 1e6:,.1f} MB"
-    if unit == "ratio":
-        return f"{value:.0%}"
-    return f"{value:,.6g} {unit}".removesuffix(" count")

@@ -13,9 +13,10 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
-from trading_data.alerts.message import dataset_of, span
+from trading_data.alerts.message import dataset_of
 from trading_data.health.thresholds import ERROR, WARN, Finding
 from trading_data.orchestration.drift import LOCATION, switched_otherwise
+from trading_data.printable import span
 from trading_data.settings import UI_URL
 
 RUN_FAILURE, CHECK, STUCK_RUN, DAEMON, SWITCHED = "run_failure", "check", "stuck_run", "daemon", "switched"

@@ -17,8 +17,10 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.health.declared import OF_FRESHNESS, THRESHOLDS
 from trading_data.health.figures import Figure, Figures
 from trading_data.health.flow import freshness
-from trading_data.health.thresholds import ERROR, Finding, Threshold, as_text, judge
+from trading_data.health.sentences import as_text, condition, label, sentence
+from trading_data.health.thresholds import ERROR, Finding, Threshold, judge
 from trading_data.orchestration.plots import bars
+from trading_data.printable import span
 
 FRESH = "newest_row_is_fresh"
 _SHOWN = 200
@@ -26,7 +28,7 @@ _SHOWN = 200
 
 def specs(asset: str, checks: Mapping[str, Sequence[str]]) -> list[dg.AssetCheckSpec]:
     """The checks of an asset; each looks at the thresholds of some keys."""
-    return [dg.AssetCheckSpec(name, asset=asset, description=_description(_of(keys))) for name, keys in checks.items()]
+    return [dg.AssetCheckSpec(name, asset=asset, description=condition(_of(keys))) for name, keys in checks.items()]
 
 
 def results(asset: str, checks: Mapping[str, Sequence[str]], figures: Figures) -> list[dg.AssetCheckResult]:
@@ -36,7 +38,8 @@ def results(asset: str, checks: Mapping[str, Sequence[str]], figures: Figures) -
 
 def fresh_description(dataset: Dataset) -> str:
     """What the check on an archive asset looks at."""
-    return f"The newest archived row is not older than {dataset.freshness}."
+    counted = ", counting only while the market is open" if dataset.fresh_while_open else ""
+    return f"The newest archived row is at most {span(dataset.freshness.total_seconds())} old{counted}."
 
 
 def fresh_result(archive: Archive, dataset: Dataset, now: datetime) -> dg.AssetCheckResult:
@@ -79,8 +82,13 @@ def figures_metadata(figures: Figures, plots: dict[str, list[float]]) -> dict[st
         for one in figures
         if one.value is not None
     ]
-    missing = [f"- `{one.metric}`: {one.not_offered}" for one in figures if one.value is None]
-    drawn = [f"`{bars(values)}` {name}, up to {max(values):,.6g}" for name, values in plots.items() if values]
+    missing = [f"- `{one.metric}`: {sentence(one)}" for one in figures if one.value is None]
+    units = {one.metric: one.unit for one in figures}
+    drawn = [
+        f"`{bars(values)}` {label(name)}: at most {as_text(max(values), units.get(name, ''))}"
+        for name, values in plots.items()
+        if values
+    ]
     return {
         "figures": dg.MetadataValue.table(records[:_SHOWN]),
         "not offered": dg.MetadataValue.md("\n".join(missing[:_SHOWN]) or "nothing is missing"),
@@ -93,15 +101,6 @@ def figures_metadata(figures: Figures, plots: dict[str, list[float]]) -> dict[st
 
 def _of(keys: Sequence[str]) -> list[Threshold]:
     return [one for key in keys for one in THRESHOLDS if one.key == key]
-
-
-def _description(thresholds: Sequence[Threshold]) -> str:
-    """What is wrong, in a line of the check's page: figures and limits."""
-    limits: dict[str, list[str]] = {}
-    for one in thresholds:
-        side, limit = ("above", one.above) if one.above is not None else ("below", one.below)
-        limits.setdefault(one.figure, []).append(f"{side} {limit:g} ({one.severity})")
-    return "Wrong is " + "; ".join(f"`{name}` {' or '.join(said)}" for name, said in limits.items()) + "."
 
 
 def _result(asset: str, name: str, thresholds: Sequence[Threshold], figures: Figures) -> dg.AssetCheckResult:
@@ -123,6 +122,4 @@ def _result(asset: str, name: str, thresholds: Sequence[Threshold], figures: Fig
 def _said(one: Finding | Figure) -> str:
     if isinstance(one, Finding):
         return f"{one.message}. Run `{one.command}`"
-    if one.value is None:
-        return f"{one.metric} is not offered: {one.not_offered}"
-    return f"{one.metric} is {as_text(one.value, one.unit)}"
+    return sentence(one)

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from trading_data.alerts.message import Message, hide_secrets, span
+from trading_data.alerts.message import Message, hide_secrets
 from trading_data.alerts.state import CLEARED, NEW, STILL, Alert
+from trading_data.printable import span
 from trading_data_tests.alerts.receivers import error, finding
 
 AT = 1_795_435_200.0
@@ -26,7 +27,7 @@ def test_the_words() -> None:
     assert message.as_text() == (
         "ERROR redis_memory: memory is 93 % of its limit\n"
         "  since 2026-11-23 12:00Z\n"
-        "  value 93.0%, limit 75.0%\n"
+        "  value 93 %, limit 75 %\n"
         "  it hurts in 42 min\n"
         "  run: trading-data status\n"
         "\n"

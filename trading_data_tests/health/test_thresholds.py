@@ -10,7 +10,8 @@ from trading_data.cli.main import group
 from trading_data.exporter.families import FAMILIES
 from trading_data.health.declared import AWAYS, OF_FRESHNESS, OF_LOST, OF_REDIS, OF_TIMESCALE, THRESHOLDS
 from trading_data.health.figures import Figure, Figures
-from trading_data.health.thresholds import ERROR, Threshold, as_text, command_for, judge
+from trading_data.health.sentences import as_text
+from trading_data.health.thresholds import ERROR, Threshold, command_for, judge
 from trading_data.orchestration.build import build_defs
 
 

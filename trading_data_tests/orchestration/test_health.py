@@ -45,16 +45,16 @@ def test_a_run_measures_judges_records_and_draws(rig: Rig, instance: dg.DagsterI
     assert found["timescale_health", "rejected"][1] == (
         "1 rejected trade entry waits for a decision. Run `trading-data quarantine list`"
     )
-    assert str(found["redis_health", "persistence"][1]).startswith("redis.aof.on is 1; ")
-    assert str(found["redis_health", "replication"][1]).endswith("is not offered: there is no replica")
+    assert str(found["redis_health", "persistence"][1]).startswith("the live tier keeps an append-only file; ")
+    assert str(found["redis_health", "replication"][1]).endswith("is not known (there is no replica)")
     with rig.archive.transaction() as cursor:
         cursor.execute("update archive_quarantine set settled = 'discarded', settled_at = now()")
     again = run_health(instance)
     assert all(passed for passed, _ in checks(again).values())
-    for asset, metric in (("redis_health", "redis.memory.used"), ("timescale_health", "timescale.database.bytes")):
+    for asset, drawn in (("redis_health", "Memory that the live tier"), ("timescale_health", "Size of the archive's")):
         page = shown(again, asset)
         assert page["recorded"].endswith(" measurements")
-        assert f"` {metric}, up to " in page["last day"]
+        assert f"` {drawn}" in page["last day"]
         assert len(page["figures"].records) > 5
         assert page["not offered"].startswith("- `")
     rig.archive_all(METRICS)
@@ -67,7 +67,7 @@ def test_severities_follow_the_threshold(rig: Rig, instance: dg.DagsterInstance)
     rig.entry_at("journal:metrics", f"{then}-0", measurement())
     (lag,) = (one for one in run_health(instance).get_asset_check_evaluations() if one.check_name == "lag")
     assert (lag.passed, lag.severity, lag.blocking) == (False, dg.AssetCheckSeverity.ERROR, False)
-    assert "more than 7,200 s is late" in str(lag.description)
+    assert "waits for more than 2 h (now 2 h 30 min)" in str(lag.description)
     assert lag.metadata["flow.journal.oldest.metrics"].value == pytest.approx(9000, abs=60)
 
 
@@ -81,7 +81,7 @@ def test_archive_runs_and_health_runs_say_whether_the_newest_row_is_fresh(
     assert str(said).startswith("the newest metrics row in the archive is ")
     assert checks(result)["trade_data", FRESH] == (
         True,
-        "flow.archived.stale.trade is not offered: nothing is archived yet",
+        "trade: age of the newest archived row by the hours that count is not known (nothing is archived yet)",
     )
     moment = MOMENT + timedelta(minutes=5)
     (turned,) = report_freshness(instance, rig.archive, moment)

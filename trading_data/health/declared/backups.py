@@ -28,7 +28,7 @@ BACKUPS: tuple[Threshold, ...] = (
     single(
         "backup_old",
         "flow.backup.age",
-        "the newest backup is {value} old; {limit} is declared",
+        "the newest backup is more than {limit} old (now {value})",
         "trading-data backup",
         limit=26 * 3600,
         harm=540,
@@ -45,7 +45,7 @@ BACKUPS: tuple[Threshold, ...] = (
     single(
         "backup_drill_old",
         "flow.backup.drill_age",
-        "the last restore drill that found everything equal is {value} ago; {limit} is declared",
+        "the last restore drill that found everything equal is more than {limit} ago (now {value})",
         DRILL,
         limit=8 * 86_400,
         harm=420,

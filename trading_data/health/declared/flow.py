@@ -50,7 +50,7 @@ FLOW: tuple[Threshold, ...] = (
     *both(
         "journal_lag",
         "flow.journal.oldest",
-        "the oldest {of} entry that is not archived waits for {value}; more than {limit} is late",
+        "the oldest {of} entry that is not archived waits for more than {limit} (now {value})",
         ARCHIVE,
         warn=1800,
         error=7200,
@@ -60,7 +60,7 @@ FLOW: tuple[Threshold, ...] = (
     *both(
         "batches_waiting",
         "flow.batches.oldest",
-        "a {of} batch waits in the intake for {value}; more than {limit} is late",
+        "a {of} batch waits in the intake for more than {limit} (now {value})",
         ARCHIVE,
         warn=1800,
         error=7200,
@@ -77,7 +77,7 @@ FLOW: tuple[Threshold, ...] = (
     single(
         "refreshes_waiting",
         "flow.refreshes.oldest",
-        "changed {of} rows are not in their aggregates for {value}; more than {limit} is late",
+        "changed {of} rows are not in their aggregates for more than {limit} (now {value})",
         REFRESH,
         limit=3600,
         harm=320,
@@ -95,9 +95,7 @@ FLOW: tuple[Threshold, ...] = (
         single(
             FRESHNESS,
             "flow.archived.stale",
-            "the newest {of} row in the archive is {value} old"
-            + (", counting only while the market is open" if dataset.fresh_while_open else "")
-            + "; {limit} is declared",
+            "the newest {of} row in the archive is {value} old{about}; it should be at most {limit} old",
             "trading-data status",
             limit=dataset.freshness.total_seconds(),
             harm=460,

@@ -11,7 +11,7 @@ REDIS: tuple[Threshold, ...] = (
     *both(
         "redis_memory",
         "redis.memory.ratio",
-        "the live tier {of} uses {value} of its memory limit; {limit} is tight, and when it is full it refuses writes",
+        "the live tier {of} uses more than {limit} of its memory limit (now {value}); when it is full it refuses writes",
         ARCHIVE,
         warn=0.75,
         error=0.90,
@@ -103,7 +103,7 @@ REDIS: tuple[Threshold, ...] = (
     single(
         "redis_fragmentation",
         "redis.memory.fragmentation",
-        "the live tier {of} takes {value} of the memory that it uses; more than {limit} is waste",
+        "the live tier {of} takes more than {limit} of the memory that it uses (now {value})",
         ask_redis("memory purge"),
         limit=1.5,
         harm=250,
@@ -111,7 +111,7 @@ REDIS: tuple[Threshold, ...] = (
     *both(
         "redis_clients",
         "redis.clients.ratio",
-        "{value} of the connections that the live tier {of} allows are open; {limit} is much, and beyond all it refuses clients",
+        "more than {limit} of the connections that the live tier {of} allows are open (now {value}); beyond all it refuses clients",
         ask_redis("client list"),
         warn=0.80,
         error=0.95,
@@ -120,7 +120,7 @@ REDIS: tuple[Threshold, ...] = (
     *both(
         "redis_slow",
         "redis.round_trip",
-        "the live tier {of} takes {value} to answer a PING; more than {limit} is slow",
+        "the live tier {of} takes more than {limit} to answer a PING (now {value})",
         ask_redis("slowlog get 10"),
         warn=0.05,
         error=1.0,
@@ -129,7 +129,7 @@ REDIS: tuple[Threshold, ...] = (
     single(
         "redis_replica_late",
         "redis.replica.lag",
-        "a replica of the live tier {of} is {value} behind; more than {limit} is lost with the primary",
+        "a replica of the live tier {of} is more than {limit} behind (now {value}); what it lacks is lost with the primary",
         ask_redis("info replication"),
         limit=30,
         harm=400,

@@ -10,7 +10,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     *both(
         "timescale_disk",
         "timescale.disk.free_ratio",
-        "{value} of the archive's disk is free; less than {limit} is little, and when it is full nothing is archived",
+        "free space on the archive's disk is below {limit} (now {value}); when it is full nothing is archived",
         "trading-data retention --dry-run",
         warn=0.10,
         error=0.03,
@@ -20,7 +20,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_connections",
         "timescale.connections.ratio",
-        "{value} of the archive's connections are open; {limit} is much, and beyond all it refuses sessions",
+        "more than {limit} of the archive's connections are open (now {value}); beyond all it refuses sessions",
         ask_archive("select application_name, state, count(*) from pg_stat_activity group by 1, 2"),
         limit=0.80,
         harm=370,
@@ -28,7 +28,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_lock_wait",
         "timescale.locks.longest_wait",
-        "somebody waits for a lock in the archive for {value}; more than {limit} is long",
+        "a session waits for a lock in the archive for more than {limit} (now {value})",
         ask_archive(
             "select pid, pg_blocking_pids(pid), left(query, 80) from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0"
         ),
@@ -38,7 +38,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_long_transaction",
         "timescale.transactions.longest",
-        "a transaction in the archive is open for {value}; beyond {limit} it keeps dead rows and locks",
+        "a transaction in the archive is open for more than {limit} (now {value}); it keeps dead rows and locks",
         ask_archive(
             "select pid, xact_start, state, left(query, 80) from pg_stat_activity where xact_start is not null order by 2"
         ),
@@ -48,7 +48,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_slow_statement",
         "timescale.statements.slowest",
-        "a statement that is often asked of the archive takes {value} in the mean; more than {limit} is slow",
+        "a statement that is often asked of the archive takes more than {limit} in the mean (now {value})",
         ask_archive("select calls, mean_exec_time, left(query, 80) from pg_stat_statements order by 2 desc limit 10"),
         limit=10,
         harm=220,
@@ -56,7 +56,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_cache",
         "timescale.cache.hits",
-        "{value} of the archive's pages are found in memory; less than {limit} is little: raise shared_buffers",
+        "less than {limit} of the archive's pages are found in memory (now {value}): raise shared_buffers",
         ask_archive("show shared_buffers"),
         limit=0.80,
         under=True,
@@ -65,7 +65,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_dead_rows",
         "timescale.table.dead_rows",
-        "{value} of the rows of {of} are dead; more than {limit} is bloat",
+        "more than {limit} of the rows of {of} are dead (now {value})",
         ask_archive("vacuum analyze {of}", owner=True),
         limit=0.20,
         harm=240,
@@ -73,8 +73,8 @@ TIMESCALE: tuple[Threshold, ...] = (
     *both(
         "timescale_oldest_transaction",
         "timescale.oldest_transaction",
-        "the oldest transaction that the archive remembers is {value} transactions old; {limit} is much, at two thousand million "
-        "it refuses writes",
+        "the oldest transaction that the archive remembers is more than {limit} transactions old (now {value}); at two thousand "
+        "million it refuses writes",
         ask_archive("vacuum freeze", owner=True),
         warn=500e6,
         error=1500e6,
@@ -100,7 +100,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_replica_late",
         "timescale.replica.lag",
-        "a replica of the archive is {value} behind; more than {limit} is much",
+        "a replica of the archive is more than {limit} behind (now {value})",
         ask_archive("select application_name, state, replay_lag from pg_stat_replication"),
         limit=60,
         harm=390,

@@ -1,0 +1,381 @@
+"""What every figure means: its unit, a line of help, and the sentence that tells its number.
+
+Belongs here: words of figures, once, for checks, plots and the exporter. Does not: measuring (`health`), and what is said when a
+limit is crossed (`declared`).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """The words of a figure.
+
+    `help` names what is counted, `1 where …` of a yes or no. `says` is the sentence, formatted with `value`, `of` (the dataset,
+    table or server, empty where there is but one), `about` and `many`, which chooses words by the value; `zero` is the
+    sentence for 0, where that is another.
+    """
+
+    unit: str
+    help: str
+    says: str
+    zero: str = ""
+
+
+FIGURES: dict[str, Meaning] = {
+    "redis.memory.used": Meaning(
+        "bytes", "Memory that the live tier uses", "the live tier {of} uses {value} of memory"
+    ),
+    "redis.memory.limit": Meaning(
+        "bytes",
+        "The live tier's maxmemory (0 where none is set)",
+        "the live tier {of} has a memory limit of {value}",
+        "the live tier {of} has no memory limit",
+    ),
+    "redis.memory.ratio": Meaning(
+        "ratio", "Used share of the live tier's memory limit", "the live tier {of} uses {value} of its memory limit"
+    ),
+    "redis.memory.resident": Meaning(
+        "bytes",
+        "Memory that the system gives the live tier",
+        "the live tier {of} takes {value} of the machine's memory",
+    ),
+    "redis.memory.fragmentation": Meaning(
+        "ratio",
+        "Resident by used memory of the live tier",
+        "the live tier {of} takes {value} of the memory that it uses",
+    ),
+    "redis.keys": Meaning("count", "Keys in all databases", "the live tier {of} has {value} {many:key/keys}"),
+    "redis.keys.evictable": Meaning(
+        "count",
+        "Keys with a lifetime, the only ones that volatile-lru may evict",
+        "{value} {many:key/keys} of the live tier {of} {many:has/have} a lifetime",
+    ),
+    "redis.hits": Meaning(
+        "ratio",
+        "Share of lookups that found their key, since the server's start",
+        "{value} of the lookups in the live tier {of} found their key",
+    ),
+    "redis.evicted": Meaning(
+        "count",
+        "Keys evicted for want of memory, since the server's start",
+        "the live tier {of} has evicted {value} {many:key/keys} for want of memory",
+    ),
+    "redis.expired": Meaning(
+        "count",
+        "Keys whose lifetime ended, since the server's start",
+        "the lifetime of {value} {many:key/keys} of the live tier {of} has ended",
+    ),
+    "redis.commands": Meaning("per s", "Commands at this moment", "commands reach the live tier {of} at {value}"),
+    "redis.error_replies": Meaning(
+        "count",
+        "Errors answered, since the server's start",
+        "the live tier {of} has answered {value} {many:error/errors}",
+    ),
+    "redis.uptime": Meaning("s", "Time since the server's start", "the live tier {of} has been up for {value}"),
+    "redis.clients": Meaning(
+        "count",
+        "Connections that are open",
+        "{value} {many:connection/connections} to the live tier {of} {many:is/are} open",
+    ),
+    "redis.clients.ratio": Meaning(
+        "ratio",
+        "Connected share of the live tier's maxclients",
+        "{value} of the connections that the live tier {of} allows are open",
+    ),
+    "redis.clients.blocked": Meaning(
+        "count",
+        "Clients that wait in a blocking command",
+        "{value} {many:client waits/clients wait} in a blocking command of the live tier {of}",
+    ),
+    "redis.clients.rejected": Meaning(
+        "count",
+        "Connections refused because of maxclients, since the server's start",
+        "the live tier {of} has refused {value} {many:connection/connections} because of maxclients",
+    ),
+    "redis.aof.on": Meaning(
+        "count",
+        "1 where there is an append-only file",
+        "the live tier {of} keeps an append-only file",
+        "the live tier {of} keeps no append-only file",
+    ),
+    "redis.aof.write_ok": Meaning(
+        "count",
+        "1 where the last write to the append-only file succeeded",
+        "the last write to the append-only file of the live tier {of} succeeded",
+        "the last write to the append-only file of the live tier {of} failed",
+    ),
+    "redis.aof.rewrite_ok": Meaning(
+        "count",
+        "1 where the last rewrite of the append-only file succeeded",
+        "the last rewrite of the append-only file of the live tier {of} succeeded",
+        "the last rewrite of the append-only file of the live tier {of} failed",
+    ),
+    "redis.aof.rewriting": Meaning(
+        "count",
+        "1 while the append-only file is rewritten",
+        "the append-only file of the live tier {of} is being rewritten",
+        "the append-only file of the live tier {of} is not being rewritten",
+    ),
+    "redis.aof.size": Meaning(
+        "bytes", "Size of the append-only file", "the append-only file of the live tier {of} has {value}"
+    ),
+    "redis.aof.delayed_syncs": Meaning(
+        "count",
+        "Syncs of the append-only file that had to wait, since the server's start",
+        "{value} {many:sync/syncs} of the append-only file of the live tier {of} had to wait",
+    ),
+    "redis.rdb.ok": Meaning(
+        "count",
+        "1 where the last BGSAVE succeeded",
+        "the last snapshot (BGSAVE) of the live tier {of} succeeded",
+        "the last snapshot (BGSAVE) of the live tier {of} failed",
+    ),
+    "redis.rdb.age": Meaning(
+        "s", "Time since the last save to an RDB file", "the last snapshot of the live tier {of} is {value} old"
+    ),
+    "redis.rdb.changes": Meaning(
+        "count",
+        "Changes since the last save to an RDB file",
+        "the live tier {of} has had {value} {many:change/changes} since its last snapshot",
+    ),
+    "redis.loading": Meaning(
+        "count",
+        "1 while the server loads its data",
+        "the live tier {of} is loading its data",
+        "the live tier {of} has loaded its data",
+    ),
+    "redis.replicas": Meaning(
+        "count",
+        "Replicas that are connected",
+        "{value} {many:replica/replicas} of the live tier {of} {many:is/are} connected",
+    ),
+    "redis.replica.lag": Meaning(
+        "s",
+        "Time by which the slowest replica is behind (or this one, if it is a replica)",
+        "the slowest replica of the live tier {of} is {value} behind",
+    ),
+    "redis.config.policy": Meaning(
+        "count",
+        "1 where maxmemory-policy is the declared one",
+        "the live tier {of} evicts as declared",
+        "the live tier {of} does not evict as declared",
+    ),
+    "redis.config.fsync": Meaning(
+        "count",
+        "1 where appendfsync is a declared one",
+        "the live tier {of} syncs its append-only file as declared",
+        "the live tier {of} does not sync its append-only file as declared",
+    ),
+    "redis.config.closed": Meaning(
+        "count",
+        "0 where everybody may connect without a password",
+        "the live tier {of} does not take connections from everybody",
+        "the live tier {of} takes connections from everybody, without a password",
+    ),
+    "redis.round_trip": Meaning(
+        "s", "Time of a PING there and back (median of five)", "the live tier {of} takes {value} to answer a PING"
+    ),
+    "redis.latency.worst_event": Meaning(
+        "s", "The worst event of LATENCY LATEST", "the worst latency event of the live tier {of} took {value}"
+    ),
+    "redis.latency.p99": Meaning(
+        "s",
+        "Time that 99 of 100 commands stay below, since the server's start",
+        "99 of 100 commands of the live tier {of} took less than {value}",
+    ),
+    "timescale.database.bytes": Meaning(
+        "bytes", "Size of the archive's database", "the archive's database takes {value}"
+    ),
+    "timescale.disk.free": Meaning(
+        "bytes", "Free space on the archive's disk", "{value} of the archive's disk are free"
+    ),
+    "timescale.disk.free_ratio": Meaning(
+        "ratio", "Free share of the archive's disk", "{value} of the archive's disk is free"
+    ),
+    "timescale.connections": Meaning(
+        "count", "Sessions of clients", "{value} {many:client has a session/clients have sessions} in the archive"
+    ),
+    "timescale.connections.ratio": Meaning(
+        "ratio", "Open share of the archive's max_connections", "{value} of the archive's connections are open"
+    ),
+    "timescale.transactions.longest": Meaning(
+        "s", "Age of the longest open transaction", "the longest transaction in the archive is open for {value}"
+    ),
+    "timescale.transactions.idle": Meaning(
+        "count",
+        "Sessions that are idle in a transaction",
+        "{value} {many:session is/sessions are} idle in a transaction of the archive",
+    ),
+    "timescale.locks.waiting": Meaning(
+        "count", "Locks that are waited for", "{value} {many:session waits/sessions wait} for a lock in the archive"
+    ),
+    "timescale.locks.longest_wait": Meaning(
+        "s", "Longest wait for a lock", "the longest wait for a lock in the archive is {value}"
+    ),
+    "timescale.cache.hits": Meaning(
+        "ratio",
+        "Share of the archive's pages that are found in memory",
+        "{value} of the archive's pages are found in memory",
+    ),
+    "timescale.deadlocks": Meaning(
+        "count", "Deadlocks since the statistics began", "the archive has seen {value} {many:deadlock/deadlocks}"
+    ),
+    "timescale.rollbacks": Meaning(
+        "count",
+        "Transactions rolled back since the statistics began",
+        "{value} {many:transaction/transactions} of the archive {many:was/were} rolled back",
+    ),
+    "timescale.temporary": Meaning(
+        "bytes", "Temporary files since the statistics began", "temporary files of the archive took {value}"
+    ),
+    "timescale.oldest_transaction": Meaning(
+        "count",
+        "Age in transactions of the oldest one that the archive remembers",
+        "the oldest transaction that the archive remembers is {value} {many:transaction/transactions} old",
+    ),
+    "timescale.replicas": Meaning(
+        "count", "Replicas that are connected", "{value} {many:replica/replicas} of the archive {many:is/are} connected"
+    ),
+    "timescale.replica.lag": Meaning(
+        "s",
+        "Time by which the slowest replica is behind (or this one, if it is a replica)",
+        "the slowest replica of the archive is {value} behind",
+    ),
+    "timescale.replica.behind": Meaning(
+        "bytes",
+        "Log that the slowest replica has not replayed",
+        "the slowest replica of the archive has {value} of log to replay",
+    ),
+    "timescale.log.failing": Meaning(
+        "count",
+        "1 where the last attempt to archive the log failed",
+        "the archive's log could not be archived at the last attempt",
+        "the archive's log is archived",
+    ),
+    "timescale.log.age": Meaning(
+        "s", "Time since a file of the log was archived", "a file of the archive's log was archived {value} ago"
+    ),
+    "timescale.statements.slowest": Meaning(
+        "s",
+        "Mean time of the slowest statement that is often asked",
+        "the slowest statement that is often asked of the archive takes {value} in the mean",
+    ),
+    "timescale.chunks": Meaning("count", "Chunks of a hypertable", "{of} has {value} {many:chunk/chunks}"),
+    "timescale.chunks.compressed": Meaning(
+        "count", "Chunks that are compressed", "{value} {many:chunk/chunks} of {of} {many:is/are} compressed"
+    ),
+    "timescale.chunks.overdue": Meaning(
+        "count",
+        "Number of chunks that should have been compressed by now",
+        "{value} {many:chunk/chunks} of {of} should have been compressed by now",
+    ),
+    "timescale.table.compression": Meaning(
+        "ratio",
+        "Bytes before compression by bytes after it",
+        "{of} took {value} of its present size before it was compressed",
+    ),
+    "timescale.table.index_scans": Meaning(
+        "ratio", "Share of scans that used an index", "{value} of the scans of {of} used an index"
+    ),
+    "timescale.table.dead_rows": Meaning(
+        "ratio", "Share of a table's rows that are dead", "{value} of the rows of {of} are dead"
+    ),
+    "timescale.table.bytes": Meaning("bytes", "What a hypertable takes on disk", "{of} takes {value} on disk"),
+    "timescale.table.index_bytes": Meaning(
+        "bytes", "What the indexes of a hypertable take on disk", "the indexes of {of} take {value} on disk"
+    ),
+    "flow.journal.count": Meaning("count", "Journals of a dataset", "{of} has {value} {many:journal/journals}"),
+    "flow.journal.length": Meaning(
+        "count", "Entries in its journals", "{value} {of} {many:entry is/entries are} in the journals"
+    ),
+    "flow.journal.undrained": Meaning(
+        "count",
+        "Entries that are not in the intake yet",
+        "{value} {of} {many:entry is/entries are} not in the intake yet",
+    ),
+    "flow.journal.unarchived": Meaning(
+        "count",
+        "Entries that are not in the archive yet",
+        "{value} {of} {many:entry is/entries are} not in the archive yet",
+    ),
+    "flow.journal.oldest": Meaning(
+        "s",
+        "Age of the oldest entry that is not in the archive",
+        "the oldest {of} entry that is not archived waits for {value}",
+        "no {of} entry waits to be archived",
+    ),
+    "flow.journal.bytes": Meaning(
+        "bytes", "Memory that its journals take, by a sample", "the {of} journals take {value} of memory"
+    ),
+    "flow.journal.lost": Meaning(
+        "count",
+        "Number of entries, and of ranges of them, that are nowhere and not acknowledged",
+        "{value} {of} {many:entry/entries} or more {many:is/are} lost",
+        "no {of} entry is lost",
+    ),
+    "flow.batches.waiting": Meaning(
+        "count", "Batches that wait in the intake", "{value} {of} {many:batch waits/batches wait} in the intake"
+    ),
+    "flow.batches.oldest": Meaning(
+        "s",
+        "How long the oldest batch waits in the intake",
+        "the oldest {of} batch waits in the intake for {value}",
+        "no {of} batch waits in the intake",
+    ),
+    "flow.batches.damaged": Meaning(
+        "count",
+        "Number of batches in the intake that cannot be read",
+        "{value} {of} {many:batch/batches} in the intake cannot be read",
+        "every {of} batch in the intake can be read",
+    ),
+    "flow.quarantine.waiting": Meaning(
+        "count",
+        "Number of rejected entries that wait for a decision",
+        "{value} rejected {of} {many:entry waits/entries wait} for a decision",
+        "no rejected {of} entry waits for a decision",
+    ),
+    "flow.archived.age": Meaning(
+        "s", "Age of the newest archived row", "the newest {of} row in the archive is {value} old"
+    ),
+    "flow.archived.stale": Meaning(
+        "s",
+        "Age of the newest archived row by the hours that count",
+        "the newest {of} row in the archive is {value} old{about}",
+    ),
+    "flow.refreshes.waiting": Meaning(
+        "count",
+        "Ranges whose aggregates are yet to be refreshed",
+        "{value} {many:range/ranges} of {of} {many:waits/wait} to be in the aggregates",
+    ),
+    "flow.refreshes.oldest": Meaning(
+        "s",
+        "How long the oldest range waits for its aggregates",
+        "changed {of} rows are not in their aggregates for {value}",
+        "every {of} row is in its aggregates",
+    ),
+    "flow.memory.full_in": Meaning(
+        "s",
+        "Time until the live tier's memory is full by its growth",
+        "the live tier {of} is full in {value} if it goes on growing as it does",
+    ),
+    "dagster.storage.bytes": Meaning("bytes", "Size of Dagster's own database", "Dagster's own database takes {value}"),
+    "flow.backup.age": Meaning("s", "Age of the newest backup", "the newest backup is {value} old"),
+    "flow.backup.drill_age": Meaning(
+        "s",
+        "Time since the last restore drill that found everything equal",
+        "the last restore drill that found everything equal is {value} ago",
+    ),
+    "flow.backup.drill_failed": Meaning(
+        "count",
+        "1 where the last restore drill failed",
+        "the last restore drill failed",
+        "the last restore drill did not fail",
+    ),
+    "flow.backup.missing": Meaning(
+        "count",
+        "1 where there is none, of backups or of drills",
+        "there is no {of}",
+        "there is a {of}",
+    ),
+}
