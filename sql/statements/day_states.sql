@@ -1,4 +1,5 @@
--- Each wanted subject on each wanted day: rows, minutes held of those expected, and the newest answer of a vendor.
+-- Each wanted subject on each wanted day: rows, minutes held of those expected, minutes held outside of them and the first
+-- such, and the newest answer of a vendor.
 with days as materialized (
     select day, settled, ('x' || grid)::bit(1440) as expected
     from unnest(%(days)s::date[], %(grids)s::text[], %(settled)s::timestamptz[]) as given (day, grid, settled)
@@ -9,7 +10,9 @@ with days as materialized (
 )
 select wanted.subject, days.day, coalesce(held.rows, 0), coalesce(bit_count(held.minutes & days.expected), 0),
        bit_count(days.expected), asked.outcome, coalesce(asked.attempts, 0), asked.asked_at >= days.settled,
-       coalesce(asked.vendor, ''), coalesce(asked.said, '')
+       coalesce(asked.vendor, ''), coalesce(asked.said, ''), coalesce(bit_count(held.minutes & ~days.expected), 0),
+       days.day::timestamp at time zone 'UTC'
+         + interval '1 minute' * (nullif(position(b'1' in held.minutes & ~days.expected), 0) - 1)
 from unnest(%(subjects)s::text[], %(sinces)s::date[]) as wanted (subject, since)
 cross join days
 left join archive_coverage as held

@@ -89,8 +89,8 @@ def _watch(system: System, stop: threading.Event, console: Console) -> None:
             raise ServerError(
                 f"{name} died; the end of its log is above. Start again: nothing that was accepted is lost"
             )
-        if said := minute.said():
-            console.print(said)
+        for said in filter(None, (system.moved(), minute.said())):
+            console.print(said, markup=False, soft_wrap=True)
         if not feed_told and system.feed_ended():
             console.print("the feed has come to its end; everything else stays up")
             feed_told = True
@@ -108,9 +108,9 @@ def _print_next(system: System, console: Console) -> None:
             "read bars, live and archived",
             f"{home}trading-data query prices --start {now():%Y-%m-%d} --end {now() + DAY:%Y-%m-%d}",
         ),
-        ("see that all is well", f"{home}trading-data doctor"),
+        ("see what is wrong, if anything", f"{home}trading-data doctor"),
     ):
-        console.print(f"  {what:<30}{command}", markup=False, soft_wrap=True)
+        console.print(f"  {what:<33}{command}", markup=False, soft_wrap=True)
 
 
 def _print_table(system: System, exporter: Exporter, console: Console) -> None:

@@ -5,14 +5,19 @@ Belongs here: letters and layout. Does not: states (`states`).
 
 from typing import TYPE_CHECKING
 
-from trading_data.history.states import CLOSED, COMPLETE, MISSING, NO_CALENDAR, NO_TRADE, UNREPAIRABLE
+from trading_data.history.states import CLOSED, COMPLETE, MISSING, NO_CALENDAR, NO_TRADE, OPEN, UNREPAIRABLE
 from trading_data.printable import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MARKS = {CLOSED: " ", COMPLETE: "█", NO_TRADE: "▒", MISSING: "·", UNREPAIRABLE: "x", NO_CALENDAR: "?"}
-LEGEND = "█ complete   ▒ no trade   · missing   x unrepairable   ? no calendar   (blank: closed)"
+MARKS = {CLOSED: " ", COMPLETE: "█", NO_TRADE: "▒", MISSING: "·", UNREPAIRABLE: "x", NO_CALENDAR: "?", OPEN: "o"}
+PART, OUTSIDE = "▄", "+"
+"""A day that misses minutes and holds others; a closed day that has rows."""
+LEGEND = (
+    "█ complete   ▄ missing in part   · missing   ▒ no trade   x unrepairable   ? no calendar   o open   "
+    "+ closed, with rows   (blank: closed)"
+)
 
 
 def heat_map(states: "pd.DataFrame", *, most: int = 40, days: int = 92) -> str:
@@ -23,7 +28,10 @@ def heat_map(states: "pd.DataFrame", *, most: int = 40, days: int = 92) -> str:
     recent = states[states["day"].isin(shown)]
     lacking = (recent["expected"] - recent["held"]).clip(lower=0).groupby(recent["subject"]).sum()
     subjects = lacking.sort_values(ascending=False, kind="stable").index[:most]
-    marks = recent.assign(mark=recent["state"].map(MARKS)).pivot(index="subject", columns="day", values="mark")
+    mark = recent["state"].map(MARKS)
+    mark = mark.mask((recent["state"] == MISSING) & (recent["held"] > 0), PART)
+    mark = mark.mask((recent["state"] == CLOSED) & (recent["rows"] > 0), OUTSIDE)
+    marks = recent.assign(mark=mark).pivot(index="subject", columns="day", values="mark")
     width = max(len(str(subject)) for subject in subjects)
     lines = [f"{'':{width}}  {shown[0]} … {shown[-1]}"]
     for subject in sorted(subjects):
@@ -35,6 +43,6 @@ def heat_map(states: "pd.DataFrame", *, most: int = 40, days: int = 92) -> str:
 
 
 def by_state(states: "pd.DataFrame") -> dict[str, int]:
-    """How many subject days are in each state; `no calendar` only where there are some."""
+    """How many subject days are in each state; `no calendar` and `open` only where there are some."""
     found = states["state"].value_counts()
-    return {state: int(found.get(state, 0)) for state in MARKS if state != NO_CALENDAR or state in found}
+    return {state: int(found.get(state, 0)) for state in MARKS if state not in (NO_CALENDAR, OPEN) or state in found}

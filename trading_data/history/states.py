@@ -4,6 +4,7 @@
     closed        the exchange has no session that day
     complete      every minute of the session has a bar
     no trade      minutes are without a bar, and a vendor that was asked after the session has none for them
+    open          the session is not over, so that minutes are still to come; only where it was asked for
     missing       minutes are without a bar, and nobody has said why
     unrepairable  minutes are without a bar, and the vendor will not say: it refused, or failed again and again
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE = "closed", "complete", "no trade", "missing", "unrepairable"
-NO_CALENDAR = "no calendar"
-STATES = (CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE, NO_CALENDAR)
+NO_CALENDAR, OPEN = "no calendar", "open"
+STATES = (CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE, NO_CALENDAR, OPEN)
 MOST_ATTEMPTS = 5
 """How often a vendor may fail on one subject's day before it is not asked for again every night."""
 SETTLED_AFTER = timedelta(minutes=30)
@@ -52,6 +53,7 @@ def day_states(
     subjects: Iterable[str] | None = None,
     *,
     only: Iterable[date] | None = None,
+    unfinished: bool = False,
 ) -> "pd.DataFrame":
     """The state of each subject on each UTC day of [start, end).
 
@@ -63,11 +65,13 @@ def day_states(
         end: day after the last; days whose session is not over are left out, and so are days to come.
         subjects: these, from `start` on; None for all that have rows, each from its first day on.
         only: these days of the range; None for all of it.
+        unfinished: with the day whose session is not over, as `open`.
 
     Returns:
         `subject` (str), `day` (`datetime.date`), `state` (str), `rows`, `held`, `expected` (int64: rows in all, minutes of
-        the session that have one, minutes of the session), `vendor`, `said` (str, empty where nobody was asked); sorted.
-        Where the state is `no calendar`, `held` and `expected` are 0 and mean nothing; `calendar.known` says why.
+        the session that have one, minutes of the session), `vendor`, `said` (str, empty where nobody was asked), `outside`
+        (int64: minutes outside of sessions that have a row), `first_outside` (UTC: the first of them, or NaT); sorted.
+        Where the state is `no calendar`, `held`, `expected` and `outside` are 0 and mean nothing; `calendar.known` says why.
 
     Raises:
         ArchiveTierError: the archive is away.
@@ -79,9 +83,11 @@ def day_states(
     expected = calendar.by_day(max(start, min(since.values(), default=start)), min(end, moment.date() + DAY))
     over = expected["close"].isna() | (expected["close"] <= pd.Timestamp(moment))
     over &= expected["known"] | (expected["day"] < moment.date())
+    wanted = over | unfinished
     if only is not None:
-        over &= expected["day"].isin(set(only))
-    expected = expected[over.to_numpy()]
+        wanted &= expected["day"].isin(set(only))
+    running = set(expected.loc[~over, "day"])
+    expected = expected[wanted.to_numpy()]
     days = expected["day"].tolist()
     values = {
         "dataset": dataset.name,
@@ -97,10 +103,13 @@ def day_states(
     }
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("day_states"), values)
-        names = ["subject", "day", "rows", "held", "expected", "outcome", "attempts", "settled", "vendor", "said"]
-        frame = pd.DataFrame(cursor.fetchall(), columns=names)
-    frame["state"] = _classify(frame, frame["day"].isin(set(expected.loc[~expected["known"], "day"])))
-    return frame[["subject", "day", "state", "rows", "held", "expected", "vendor", "said"]]
+        asked = ["outcome", "attempts", "settled", "vendor", "said", "outside", "first_outside"]
+        frame = pd.DataFrame(cursor.fetchall(), columns=["subject", "day", "rows", "held", "expected", *asked])
+    unknown = frame["day"].isin(set(expected.loc[~expected["known"], "day"]))
+    frame["state"] = _classify(frame, unknown, frame["day"].isin(running))
+    frame["first_outside"] = pd.to_datetime(frame["first_outside"], utc=True).mask(unknown)
+    frame["outside"] = frame["outside"].mask(unknown, 0)
+    return frame[["subject", "day", "state", "rows", "held", "expected", "vendor", "said", "outside", "first_outside"]]
 
 
 def to_fill(states: "pd.DataFrame") -> list[tuple[date, date]]:
@@ -132,18 +141,19 @@ def _grid(calendar: TradingCalendar, day: date, is_open: bool) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
-def _classify(frame: "pd.DataFrame", unknown: "pd.Series") -> "pd.Series":
+def _classify(frame: "pd.DataFrame", unknown: "pd.Series", running: "pd.Series") -> "pd.Series":
     import pandas as pd
 
     answered, settled = frame["outcome"] == "answered", frame["settled"].fillna(False).astype(bool)
     given_up = (frame["outcome"] == "refused") | ((frame["outcome"] == "failed") & (frame["attempts"] >= MOST_ATTEMPTS))
     conditions = [
         unknown,
+        running,
         frame["expected"] == 0,
         frame["held"] >= frame["expected"],
         answered & settled,
         given_up,
     ]
-    states = [NO_CALENDAR, CLOSED, COMPLETE, NO_TRADE, UNREPAIRABLE]
+    states = [NO_CALENDAR, OPEN, CLOSED, COMPLETE, NO_TRADE, UNREPAIRABLE]
     found = np.select([one.to_numpy(dtype=bool) for one in conditions], states, MISSING)
     return pd.Series(found, index=frame.index, dtype="str")

@@ -84,11 +84,11 @@ class LiveStore(State, Moves):
         return self.record(PRICE, bars)
 
     def record_trades(self, fills: _Fills) -> list[str]:
-        """Journal fills and publish them on `journal:trade`; returns and raises as `record_prices`."""
+        """Journal fills, or one, and publish them on `journal:trade`; returns and raises as `record_prices`."""
         return self.record(TRADE, fills)
 
     def record_metrics(self, measurements: _Measurements) -> list[str]:
-        """Journal measurements, set `metrics:performance`, publish them; returns and raises as `record_prices`."""
+        """Journal measurements, or one, set `metrics:performance`, publish them; returns and raises as `record_prices`."""
         return self.record(METRICS, measurements)
 
     def record(self, dataset: Dataset, records: Any) -> list[str]:

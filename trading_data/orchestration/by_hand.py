@@ -22,7 +22,7 @@ from trading_data.orchestration.assets.archive import TRIGGER
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.drift import instance_of
 from trading_data.orchestration.findings import first_line
-from trading_data.orchestration.partitions import range_tags, ranges
+from trading_data.orchestration.partitions import daily, range_tags, ranges
 from trading_data.settings import Settings
 
 BY_HAND = "by_hand"
@@ -54,7 +54,9 @@ def archive_now(settings: Settings, home: Path | None, moment: datetime, archive
     with _instance(home, settings) as instance:
         done = _execute(defs, instance, _JOB, None, moment.date(), moment.date())
         yield done
-        for names, first, last in () if done.failed else list(_late(archive)):
+        late = [] if done.failed else list(_late(archive))
+        defs = build_defs() if late else defs  # older rows may have moved the first partition
+        for names, first, last in late:
             yield _execute(defs, instance, None, names, first, last)
 
 
@@ -62,7 +64,7 @@ def run_now(settings: Settings, home: Path | None, names: Sequence[str], first: 
     """Run one job, or assets, for the days from `first` to `last` (where it has days), and wait for it.
 
     Raises:
-        BadInput: there is no job or asset of a name, or a job was named with something else.
+        BadInput: there is no job or asset of a name, or a job was named with something else, or a day is no partition.
     """
     defs = build_defs()
     jobs = {one.name for one in defs.jobs or ()}
@@ -103,6 +105,7 @@ def _execute(
     tags: dict[str, Any] = {TRIGGER: BY_HAND}
     key: str | None = None
     if _has_days(defs, job, selection):
+        _check_days(first, last)
         what += f" for {first}" if first == last else f" for {first} to {last}"
         if first == last:
             key = str(first)
@@ -121,6 +124,17 @@ def _has_days(defs: dg.Definitions, job: dg.JobDefinition, selection: Sequence[d
         return job.partitions_def is not None
     graph = defs.resolve_asset_graph()
     return any(graph.get(key).partitions_def is not None for key in selection)
+
+
+def _check_days(first: date, last: date) -> None:
+    """Raise BadInput unless both are days that Dagster shows."""
+    known = daily().get_partition_keys()
+    for day in (first, last):
+        if str(day) not in known:
+            raise BadInput(
+                f"{day} is no partition: there are those from {known[0]} to {known[-1]}; they begin where the data do, or where "
+                "TRADING_DATA_START says"
+            )
 
 
 @contextmanager

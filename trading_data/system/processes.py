@@ -15,10 +15,15 @@ from pathlib import Path
 import psutil
 
 from trading_data.services.process import Progress, ServerProcess
-from trading_data.services.record import Record
+from trading_data.services.record import Record, ended
 
 LOCATION = "trading_data"
 MODULE = "trading_data.definitions"
+_RELOAD = """
+mutation Reload($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) {
+  __typename ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } } } }
+"""
+_RELOAD_SECONDS = 120
 _CHILDREN_SECONDS = 2
 """What a run's worker has to end by itself; what it had not committed is done by the next run."""
 
@@ -61,16 +66,37 @@ class _Process(ServerProcess):
 
 
 class CodeServer(_Process):
-    """The code location, over gRPC; runs are its children."""
+    """The code location, over gRPC: a server that loads the definitions in a child, and anew when it is asked to.
+
+    Runs are children of that child; one that is replaced ends when its runs have.
+    """
 
     name, title, variable = "code", "code location", "TRADING_DATA_HOME"
-    ready_words = "Started Dagster code server"
+    ready_words = "Started Dagster code proxy server"
     stop_seconds = 4
+    _loaded: psutil.Process | None = None
 
     def command(self, port: int) -> list[str]:
         """The gRPC server with this package's definitions."""
         options = ["-h", "127.0.0.1", "-p", str(port), "-m", MODULE, "--location-name", LOCATION]
-        return [sys.executable, "-m", "dagster", "api", "grpc", *options, "--use-python-environment-entry-point"]
+        return [
+            sys.executable,
+            "-m",
+            "dagster",
+            "code-server",
+            "start",
+            *options,
+            "--use-python-environment-entry-point",
+        ]
+
+    def died(self) -> bool:
+        """Whether it, or the child with the definitions, has ended without `stop`."""
+        if super().died() or self._process is None:
+            return super().died()
+        if self._loaded is None or ended(self._loaded):  # or it was replaced
+            with suppress(psutil.NoSuchProcess):
+                self._loaded = next((one for one in self._process.children() if not ended(one)), None)
+        return self._loaded is None or ended(self._loaded)
 
     def address(self, port: int) -> str:
         """Where it listens."""
@@ -106,6 +132,20 @@ class Webserver(_Process):
     def address(self, port: int) -> str:
         """Its URL."""
         return f"http://127.0.0.1:{self.port}"
+
+    def load_anew(self) -> str:
+        """Have the code location load its definitions again, as its button *Reload* does; why that failed, or nothing."""
+        body = json.dumps({"query": _RELOAD, "variables": {"name": LOCATION}}).encode()
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.address(0)}/graphql", body, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_RELOAD_SECONDS) as reply:  # noqa: S310 - loopback
+                done = json.load(reply)["data"]["reloadRepositoryLocation"]
+        except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError) as error:
+            return str(error) or type(error).__name__
+        status = done.get("locationOrLoadError", done)
+        return "" if status["__typename"] == "RepositoryLocation" else str(status.get("message", status["__typename"]))
 
 
 class Daemon(_Process):

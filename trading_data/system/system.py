@@ -20,6 +20,7 @@ from trading_data.services.process import ServerProcess, free_port
 from trading_data.services.record import try_lock
 from trading_data.services.stack import Service, Stack
 from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, INTAKE_URI, START, UI_URL, Settings, without_secrets
+from trading_data.system.follow import FirstDayFollower
 from trading_data.system.processes import LOCATION, CodeServer, Daemon, Feed, Webserver
 from trading_data.times import now
 
@@ -52,6 +53,7 @@ class System:
         self._port, self._feed, self._health, self._cron = port or free_port(), feed, health, archive_cron
         self._processes: list[ServerProcess] = []
         self._claim: int | None = None
+        self._follower: FirstDayFollower | None = None
 
     @property
     def page(self) -> str:
@@ -138,6 +140,10 @@ class System:
                 if process.url() != before:
                     raise ServerError(f"{process.title} came back at another address: start again")
 
+    def moved(self) -> str:
+        """What became of Dagster's partitions when older data came, once a move; empty otherwise. Cheap."""
+        return self._follower.said() if self._follower else ""
+
     def feed_ended(self) -> bool:
         """Whether the feed has come to its end."""
         return any(isinstance(process, Feed) and process.died() for process in self._processes)
@@ -175,7 +181,10 @@ class System:
         workspace.write_text(
             f"load_from:\n  - grpc_server: {{host: {host}, port: {port}, location_name: {LOCATION}}}\n"
         )
-        self._start(Webserver(self._folder("web"), self.env(), port=self._port, workspace=workspace), progress)
+        web = Webserver(self._folder("web"), self.env(), port=self._port, workspace=workspace)
+        self._start(web, progress)
+        if not os.environ.get(START):
+            self._follower = FirstDayFollower(self.settings.home, web.load_anew)
         self._start(Daemon(self._folder("daemon"), self.env(), workspace=workspace), progress)
 
     def _start(self, process: ServerProcess, progress: Callable[[str], None]) -> None:

@@ -78,6 +78,8 @@ def test_archive_says_what_it_archived_and_run_what_it_ran(rig: Rig) -> None:
     again = run("archive")
     assert b"nothing waited to be archived" in again.stdout
     assert run("run", "price_5m", "--start", "2026-11-19", "--end", "2026-11-21").returncode == 0
+    unknown = run("run", "price_data", "--day", "1999-12-31")
+    assert (unknown.returncode, b"1999-12-31 is no partition" in unknown.stderr) == (1, True)
     wrong = run("run", "price_6m")
     assert wrong.returncode == 1
     assert b"did you mean price_5m?" in wrong.stderr

@@ -382,9 +382,11 @@ def test_the_commands_of_the_readme_read_what_they_say(
         "kurse.csv": f"{HEADER.replace(',', ';')}\nSAP;{AT + timedelta(hours=1):%d.%m.%Y %H:%M};1.010,5;1.012;999,5;1.000;7;x\n",
     }
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    samples = Path("docs/samples")
+    samples.mkdir(parents=True)
     for name, text in files.items():
-        Path(name).write_text(text)
-        (command,) = re.findall(rf"^trading-data (import prices {name} [^#\n]+)", readme, re.MULTILINE)
+        (samples / name).write_text(text)
+        (command,) = re.findall(rf"^trading-data (import prices {samples / name} [^#\n]+)", readme, re.MULTILINE)
         code, said = run(shlex.split(command))
         assert code == 0, said
     assert in_the_archive(rig) == [

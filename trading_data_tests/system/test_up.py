@@ -37,6 +37,7 @@ from trading_data.settings import (
     Settings,
 )
 from trading_data.status import gather
+from trading_data_tests.system.readme import START_OVER, Reader, partitions
 
 PROGRAM = "from trading_data.cli.main import main; main()"
 
@@ -83,9 +84,13 @@ class Up:
                 found[state.parent.name] = pid
         return found
 
+    def settings_env(self) -> dict[str, str]:
+        """The environment with the addresses of what runs in the home."""
+        return self.env | Stack(Settings.from_env(self.env)).env()
+
     def settings(self) -> Settings:
         """With the addresses of what runs in the home."""
-        return Settings.from_env(self.env | Stack(Settings.from_env(self.env)).env())
+        return Settings.from_env(self.settings_env())
 
     def status(self) -> dict[str, Any]:
         try:
@@ -125,7 +130,7 @@ def up() -> Iterator[Up]:
     if made.process is not None and made.process.poll() is None:
         made.stop()
     subprocess.run([sys.executable, "-c", PROGRAM, "services", "stop"], env=made.env, check=True)
-    shutil.rmtree(home)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def test_killed_and_started_again_the_counts_add_up(up: Up) -> None:
@@ -162,7 +167,7 @@ def test_killed_and_started_again_the_counts_add_up(up: Up) -> None:
     assert up.pids() == {}
 
 
-def test_any_free_port_a_daemon_that_dies_and_an_end_that_leaves_nobody(up: Up) -> None:
+def test_any_free_port_the_readme_a_daemon_that_dies_and_an_end_that_leaves_nobody(up: Up, tmp_path: Path) -> None:
     up.port = 0
     up.start("--symbols", "5")
     assert "trading-data doctor" in up.said()
@@ -171,6 +176,8 @@ def test_any_free_port_a_daemon_that_dies_and_an_end_that_leaves_nobody(up: Up) 
     )
     with urllib.request.urlopen(f"{page}/server_info", timeout=30) as reply:
         assert reply.status == 200
+    until(lambda: up.archived() > 0)
+    follow_the_readme(up, page, tmp_path)
     assert up.process is not None
     everybody = psutil.Process(up.process.pid)
     for name in ("daemon", "web", "code"):
@@ -184,6 +191,24 @@ def test_any_free_port_a_daemon_that_dies_and_an_end_that_leaves_nobody(up: Up) 
     assert up.stop() == 0
     assert up.pids() == {}
     assert not [one for one in families if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert subprocess.run(START_OVER.replace(".trading_data", str(up.home)).split(), check=True).returncode == 0
+
+
+def follow_the_readme(up: Up, page: str, folder: Path) -> None:
+    """Every block of it, in order; what it promises is there."""
+    reader = Reader(folder, up.env)
+    servers = {
+        name: value for name, value in up.settings_env().items() if name in (REDIS_URL, TIMESCALE_URL, DAGSTER_URL)
+    }
+    said = reader.follow(servers)
+    assert set(reader.failed()) == {"trading-data doctor"}, said  # a new home has no backup, and doctor says so
+    assert (folder / "fills.csv").read_text().startswith("order_id,timestamp,")
+    assert (folder / "ups").read_text().count("is up already, and goes on") == 2
+    assert "price_data: " in said
+    assert "missing in part" in said
+    assert "outside the sessions of XNYS" in said
+    until(lambda: "Dagster's partitions begin on 2026-11-20 now" in up.said())  # that of the oldest sample
+    until(lambda: partitions(page, "price_data")[0] == "2026-11-20")
 
 
 def test_a_server_that_dies_is_started_again_and_if_it_dies_again_is_named_with_the_end_of_its_log(up: Up) -> None:

@@ -91,7 +91,10 @@ def load(
     brought = {day for one in loaded for day in one.days_with_rows}
     settings = Settings.from_env()
     if brought and move_back(settings.home, min(brought)):
-        context.log.info(f"partitions begin on {min(brought)} from the next start of the code location on")
+        context.log.info(
+            f"partitions begin on {min(brought)} once the code location is loaded anew: `up` does that now, elsewhere "
+            "press Reload on the page Deployment"
+        )
     days = {*reports.days, *brought, *reports.never_told(dataset.table, chunk_days(database, dataset))}
     found = held(database, dataset, sorted(days))
     verdicts = handled_days(database, dataset, found, now().date(), [one.batch_id for one in loaded])
