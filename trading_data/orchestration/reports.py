@@ -1,6 +1,8 @@
 """What a step tells Dagster: days that were handled, own days that were not and why, and verdicts of checks.
 
-An event costs one to four kilobytes in Dagster's storage for ever. So what says nothing new is told once an hour.
+An event costs one to four kilobytes in Dagster's storage for ever. So what says nothing new is told once an hour. Dagster shows
+a verdict as *Not Evaluated* from the asset's next materialization on: a run that the clock started materializes the day that goes
+on once an hour too, and observes it in between; and a run that Dagster's page shows tells every verdict if it materializes.
 
 Belongs here: when something is told. Does not: whether a day was handled (`archive.handled`), and figures (`metadata`).
 """
@@ -15,15 +17,22 @@ from trading_data.times import now
 
 ANEW_AFTER = timedelta(hours=1)
 """How long a day that was told, or a verdict, is not told again if nothing is new."""
+_CLOCK = ("dagster/schedule_name", "dagster/sensor_name")
+_PERSON = ("dagster/from_ui", "dagster/backfill", "trading_data/trigger")
+"""Tags of runs that a schedule or sensor started, and of those that somebody asked for, on the page or on the command line."""
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 
 class Reports:
     """The days of one run, and what was told of them before."""
 
-    def __init__(self, instance: dg.DagsterInstance, asked: Collection[str], days: Sequence[date]) -> None:
-        """`asked` are the assets that the run was asked for, and `days` those of its partitions."""
+    def __init__(
+        self, instance: dg.DagsterInstance, asked: Collection[str], days: Sequence[date], tags: Mapping[str, str]
+    ) -> None:
+        """`asked` are the assets that the run was asked for, `days` those of its partitions, `tags` its tags."""
         self.days = list(days)
+        self.by_clock = not tags.keys().isdisjoint(_CLOCK)
+        self.every_verdict = self.by_clock or not tags.keys().isdisjoint(_PERSON)
         self._instance, self._asked = instance, set(asked)
 
     def untold(self, asset: str, days: Iterable[date]) -> set[date]:
@@ -68,10 +77,17 @@ def handled(asset: str, day: date, figures: Mapping[str, Any]) -> dg.AssetMateri
     return dg.AssetMaterialization(asset, partition=str(day), metadata=figures)
 
 
+def still_handled(asset: str, day: date, figures: Mapping[str, Any]) -> dg.AssetObservation:
+    """The new figures of a day that is green."""
+    return dg.AssetObservation(asset, partition=str(day), metadata=figures)
+
+
 def news(
-    instance: dg.DagsterInstance, results: Iterable[dg.AssetCheckResult], *, words: bool = True
+    instance: dg.DagsterInstance, results: Iterable[dg.AssetCheckResult], *, words: bool = True, every: bool = False
 ) -> list[dg.AssetCheckEvaluation]:
-    """Those verdicts of checks that are news, and those that were told an hour ago; `words` as for `new_verdicts`."""
+    """Those verdicts that are news, and those that were told an hour ago, or with `every` all; `words` as for `new_verdicts`."""
+    if every:
+        return list(map(as_evaluation, results))
     return new_verdicts(instance, map(as_evaluation, results), now(), words=words)
 
 

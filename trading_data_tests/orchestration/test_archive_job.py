@@ -67,6 +67,7 @@ def test_rows_of_another_day_are_that_days_and_its_aggregates_follow(rig: Rig, i
     (request,) = tick("late_data_sensor", instance).run_requests
     assert request.tags["dagster/asset_partition_range_start"] == "2026-11-20"
     assert {key.to_user_string() for key in request.asset_selection} == {"price_5m", "price_1h", "price_1d"}
+    assert request.asset_check_keys == []
     late = run_archive(instance, "2026-11-20")
     assert late.success
     assert rig.query("select count(*) from price_1d") == [(3,)]
@@ -271,3 +272,30 @@ def test_a_day_names_symbols_whose_bars_look_wider_than_a_minute(rig: Rig, insta
     rig.store.record_prices([bar("MINUTES", timestamp=midnight + timedelta(days=-1, minutes=at)) for at in range(3)])
     later = materializations(run_archive(instance, "2026-11-19"), "price_data")["2026-11-19"]
     assert "wider than a minute" not in later
+
+
+def test_what_the_clock_runs_between_two_hours_leaves_every_verdict_standing(
+    rig: Rig, instance: dg.DagsterInstance
+) -> None:
+    """Dagster shows a check as not evaluated once its asset was materialized later, in another run."""
+    table = dg.AssetKey(PRICE.table)
+    clock = {"dagster/schedule_name": "archive_schedule"}
+    rig.store.record_prices(bars_of_today(2))
+    first = run_archive(instance, **clock)
+    told = {name for asset, name in checks(first) if asset == PRICE.table}
+    assert len(told) == 6
+    rig.store.record_prices(bars_of_today(5)[2:])
+    second = run_archive(instance, **clock)
+    assert second.success
+    assert materializations(second, PRICE.table) == {}
+    (seen,) = [
+        event.asset_observation_data.asset_observation
+        for event in second.all_events
+        if event.event_type_value == "ASSET_OBSERVATION" and event.asset_key == table
+    ]
+    assert (seen.partition, seen.metadata["inserted"].value) == (today(), 3)
+    assert instance.get_materialized_partitions(table) == {today()}
+    rig.store.record_prices([bar("B", timestamp=day_start(now().date()))])
+    by_hand = run_archive(instance, **{"dagster/from_ui": "true"})
+    assert materializations(by_hand, PRICE.table)[today()]["inserted"] == 1
+    assert {name for asset, name in checks(by_hand) if asset == PRICE.table} == told

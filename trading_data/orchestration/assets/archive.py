@@ -31,7 +31,7 @@ from trading_data.orchestration.drift import check_drift
 from trading_data.orchestration.health_checks import fresh_result
 from trading_data.orchestration.metadata import load_figures, load_page, table_metadata
 from trading_data.orchestration.partitions import daily
-from trading_data.orchestration.reports import Event, Reports, handled, news
+from trading_data.orchestration.reports import Event, Reports, handled, news, still_handled
 from trading_data.orchestration.resources import earliest
 from trading_data.orchestration.verdicts import (
     accounts_balance,
@@ -98,7 +98,9 @@ def load(
     days = {*reports.days, *brought, *reports.never_told(dataset.table, chunk_days(database, dataset))}
     found = held(database, dataset, sorted(days))
     verdicts = handled_days(database, dataset, found, now().date(), [one.batch_id for one in loaded])
-    yield from _days(reports, database, dataset, loaded, found, verdicts)
+    told = list(_days(reports, database, dataset, loaded, found, verdicts))
+    yield from told
+    every = reports.every_verdict and any(isinstance(one, dg.AssetMaterialization) for one in told)
     yield from news(
         context.instance,
         [
@@ -108,8 +110,9 @@ def load(
             check_drift(database, context.instance, dataset),
             *([plausible.after_load(context.instance, database, dataset, days)] if dataset.odd_values else []),
         ],
+        every=every,
     )
-    yield from news(context.instance, [fresh_result(database, dataset, now())], words=False)
+    yield from news(context.instance, [fresh_result(database, dataset, now())], words=False, every=every)
 
 
 def _load_history(run_id: str, database: Archive, store: Intake, dataset: Dataset) -> Iterator[Event]:
@@ -144,4 +147,7 @@ def _days(
             yield from reports.not_handled(asset, day, verdict.said, news=left)
             continue
         figures = {**day_figures(found[day]), **load_figures(loaded, day)}
-        yield handled(asset, day, {**figures, **pages[day], **load_page(loaded, day)} if day in pages else figures)
+        if day in pages:
+            yield handled(asset, day, {**figures, **pages[day], **load_page(loaded, day)})
+        else:  # today, told in the last hour
+            yield (still_handled if reports.by_clock else handled)(asset, day, figures)

@@ -38,7 +38,7 @@ def _dataset_assets(dataset: Dataset) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
     ) -> Iterator[Event]:
         days, asked = run_days(context), {key.to_user_string() for key in context.selected_asset_keys}
-        reports = Reports(context.instance, asked, days)
+        reports = Reports(context.instance, asked, days, context.run.tags)
         with one_clear_line(), archive.connect() as database:
             if asked & {dataset.snapshot, dataset.table}:
                 with live.for_archiver() as client:

@@ -69,7 +69,7 @@ def _price_history() -> dg.AssetsDefinition:
                     "choose partitions"
                 )
             days = [date.fromisoformat(key) for key in context.partition_keys]
-            reports = Reports(context.instance, [HISTORY], days)
+            reports = Reports(context.instance, [HISTORY], days, context.run.tags)
             vendor, calendar = vendor_from_env(), TradingCalendar.configured(Settings.from_env().calendar)
             symbols = config.symbols or sorted(known_subjects(database, PRICE))
             if not symbols:
