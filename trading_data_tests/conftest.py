@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
@@ -86,6 +86,7 @@ def _refuse_unless_empty(url: str) -> None:
 
 _KEY = pytest.StashKey[Servers]()
 _DEMO = pytest.StashKey[RunningDemo]()
+_VERSIONS = pytest.StashKey[str]()
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -93,11 +94,25 @@ def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+_LONGEST = (
+    "system/test_demo", "system/test_up", "system/test_remedies", "system/test_grpc", "crash/", "archive/test_fills", "backup/",
+    "orchestration/", "history/", "aging/", "alerts/", "worlds/", "cli/", "reader/", "archive/",
+)  # fmt: skip
+"""Where tests take long, the longest first. Workers begin with these: what begins last should be short."""
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The tests of the whole system come last, and that of the demo after all others; in workers the other way round."""
-    weight = -1 if _is_worker(config) else 1
-    items.sort(key=lambda item: weight * (("/system/" in str(item.path)) + ("test_demo" in item.path.name)))
+    """In workers the longest files first; else the tests of the whole system last, and that of the demo after all others."""
+
+    def length(item: pytest.Item) -> int:
+        places = [place for place, name in enumerate(_LONGEST) if f"trading_data_tests/{name}" in str(item.path)]
+        return min(places, default=len(_LONGEST))
+
+    if _is_worker(config):
+        items.sort(key=length)
+    else:
+        items.sort(key=lambda item: ("/system/" in str(item.path)) + ("test_demo" in item.path.name))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -126,15 +141,34 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Which servers the tests run against."""
+    """Which servers the tests run against; where several processes share the tests, one of them says it at the end."""
     if config.option.collectonly:
         return "servers: not started"
-    servers = config.stash[_KEY]
-    said = f"servers: {servers.versions()}"
-    if getattr(config.option, "numprocesses", None):
-        servers.stop()
-        return f"{said}; a set of them for each of {config.option.numprocesses} processes"
-    return said
+    processes = getattr(config.option, "numprocesses", None)
+    if processes:
+        return f"servers: a set of them for each of {processes} processes"
+    return f"servers: {config.stash[_KEY].versions()}"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands over which servers it had."""
+    servers = session.config.stash[_KEY]
+    if _is_worker(session.config) and servers.settings is not None:
+        session.config.workeroutput["servers"] = servers.versions()  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Keep what a worker has handed over."""
+    found = getattr(node, "workeroutput", {}).get("servers")
+    if found:
+        node.config.stash[_VERSIONS] = found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Which servers the workers had."""
+    if _VERSIONS in config.stash:
+        terminalreporter.write_line(f"servers: {config.stash[_VERSIONS]}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
