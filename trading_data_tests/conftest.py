@@ -94,11 +94,21 @@ def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-_LONGEST = (
-    "system/test_demo", "system/test_up", "system/test_remedies", "system/test_grpc", "crash/", "archive/test_fills", "backup/",
-    "orchestration/", "history/", "aging/", "alerts/", "worlds/", "cli/", "reader/", "archive/",
+_LONG = (
+    "system/test_demo", "system/test_up", "system/test_remedies", "system/test_grpc", "crash/test_matrix", "crash/",
+    "backup/", "worlds/", "releases/", "services/", "archive/test_fills", "orchestration/", "history/", "alerts/", "aging/",
+    "test_adding_a_dataset", "cli/", "reader/", "bench/", "test_real_", "archive/test_losses", "archive/test_sources",
+    "archive/test_verify", "archive/test_quarantine", "archive/test_load", "archive/test_acceptance", "intake/test_drain",
+    "test_docs", "doctor/", "analytics/", "aggregates/", "feed/", "test_first_day", "datasets/test_rules",
+    "security/test_secrets", "sessions/test_calendar", "health/test_flow", "intake/test_snapshot", "intake/test_accounted",
+    "live/test_cluster", "archive/test_coverage", "archive/test_trim", "archive/test_known", "archive/test_odd_values",
 )  # fmt: skip
-"""Where tests take long, the longest first. Workers begin with these: what begins last should be short."""
+"""Files whose tests take long, the longest first: workers begin with these, so that what begins last is short."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--quick`, for the inner loop."""
+    parser.addoption("--quick", action="store_true", help="leave out the tests that take long")
 
 
 @pytest.hookimpl(trylast=True)
@@ -106,9 +116,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """In workers the longest files first; else the tests of the whole system last, and that of the demo after all others."""
 
     def length(item: pytest.Item) -> int:
-        places = [place for place, name in enumerate(_LONGEST) if f"trading_data_tests/{name}" in str(item.path)]
-        return min(places, default=len(_LONGEST))
+        places = [place for place, name in enumerate(_LONG) if f"trading_data_tests/{name}" in str(item.path)]
+        return min(places, default=len(_LONG))
 
+    if config.option.quick:
+        left_out = [item for item in items if length(item) < len(_LONG)]
+        items[:] = [item for item in items if length(item) == len(_LONG)]
+        config.hook.pytest_deselected(items=left_out)
     if _is_worker(config):
         items.sort(key=length)
     else:
