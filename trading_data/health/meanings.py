@@ -187,6 +187,11 @@ FIGURES: dict[str, Meaning] = {
     "timescale.database.bytes": Meaning(
         "bytes", "Size of the archive's database", "the archive's database takes {value}"
     ),
+    "timescale.entry_hashes.bytes": Meaning(
+        "bytes",
+        "Size of the hashes by which archived entries are recognised",
+        "the hashes by which archived entries are recognised take {value}",
+    ),
     "timescale.disk.free": Meaning(
         "bytes", "Free space on the archive's disk", "{value} of the archive's disk are free"
     ),

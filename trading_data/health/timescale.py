@@ -58,11 +58,12 @@ def measure_timescale(archive: Archive, *, sizes: bool = True, disk: Path | None
     with archive.transaction(snapshot=True, lock="1s", statement="10s") as cursor:
         ask = _Asking(cursor)
         cursor.execute(statement("health_server"))
-        keeps, size, most, replica = cursor.fetchone() or (False, 0, 1, False)
+        keeps, size, most, replica, hashes = cursor.fetchone() or (False, 0, 1, False, 0)
         alone = not keeps
         folder = ask("health_folder")
         figures += [
             Figure("timescale.database.bytes", size, "bytes"),
+            Figure("timescale.entry_hashes.bytes", hashes, "bytes"),
             *_disk(disk or _folder(archive, folder, alone=alone), alone),
             *_sessions(ask, most, alone),
             *_locks(ask, alone),

@@ -5,7 +5,7 @@ Belongs here: the shape of entries (which fields, in which order). Does not: typ
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -25,10 +25,13 @@ from trading_data.times import now
 Fields = list[bytes]
 """Names and values in turn, as Redis replies: [name, value, name, value, …]."""
 MOST_PAYLOAD = 64 << 20
-"""Longest text of a rejected entry that is kept whole. The embedded archive takes 128 MB in a row and dies of 250 MB; a text
-can be six times as long as the bytes of the entry, which Redis allows to be 1 GB; and no column of PostgreSQL holds more."""
-CUT = b"too large to be kept whole"
-"""Name of the field that leads the fields of a rejected entry which was cut."""
+"""Longest text of a rejected entry that a batch and quarantine hold. The embedded archive takes 128 MB in a row and dies of 250
+MB; a text can be six times as long as the bytes of the entry, which Redis allows to be 1 GB; and no column of PostgreSQL holds
+more."""
+CUT = b"too large to be kept here"
+"""Name of the field that leads the fields of a rejected entry which is kept whole in a file of its own."""
+Keep = Callable[[str, bytes], object]
+"""Writes a file of the intake: its path under it, and its bytes. Durable when it returns."""
 _CUT_BYTES, _CUT_PARTS = 1000, 1000
 """What is kept of it: so many bytes of so many of its names and values."""
 _NAMES, _SHOWN = 8, 60
@@ -120,8 +123,11 @@ class Block:
         )
 
 
-def to_table(dataset: Dataset, entries: Entries | Block, earliest: datetime) -> pa.Table:
-    """The batch table of raw entries (see `intake.batch`); nothing is dropped."""
+def to_table(dataset: Dataset, entries: Entries | Block, earliest: datetime, keep: Keep | None = None) -> pa.Table:
+    """The batch table of raw entries (see `intake.batch`); nothing is dropped.
+
+    A rejected entry that is too large for it is handed to `keep`, whole; without `keep` the table is to be looked at only.
+    """
     block = entries.block(dataset) if isinstance(entries, Entries) else entries
     length = len(block)
     codes = np.repeat(np.arange(len(block.journals), dtype=np.int32), block.counts)
@@ -133,7 +139,7 @@ def to_table(dataset: Dataset, entries: Entries | Block, earliest: datetime) -> 
     bad = {**checked.bad, **block.odd}
     good, positions = codec.by_position(bad, length)
     columns = blank_bad(checked.table, good) if bad else checked.table.columns
-    payloads = (payload(block.journals[codes[at]], block.id(at), block.fields(at)) for at in positions)
+    payloads = (payload(dataset, block.journals[codes[at]], block.id(at), block.fields(at), keep) for at in positions)
     return pa.Table.from_arrays(
         [
             *columns,
@@ -154,11 +160,11 @@ def id_numbers(ids: pa.Array) -> tuple[pa.Array, pa.Array]:
     return both.take(pa.array(np.arange(0, len(both), 2))), both.take(pa.array(np.arange(1, len(both), 2)))
 
 
-def payload(journal: str, entry_id: bytes, values: Sequence[bytes]) -> str:
+def payload(dataset: Dataset, journal: str, entry_id: bytes, values: Sequence[bytes], keep: Keep | None) -> str:
     """An entry, whole, as JSON text: bytes that are not UTF-8 stay recoverable as lone surrogates.
 
-    An entry whose text would be longer than `MOST_PAYLOAD` is cut. The first of its fields then says so: it is no field
-    of any dataset, so that nobody takes what is left for the entry.
+    An entry whose text would be longer than `MOST_PAYLOAD` is kept whole in a file, and its text has the beginning of it. The first
+    of its fields then says where the file is: it is no field of any dataset, so that nobody takes what is here for the entry.
     """
     size = sum(map(len, values))
     found = _as_json(journal, entry_id, values) if size <= MOST_PAYLOAD else ""
@@ -167,9 +173,20 @@ def payload(journal: str, entry_id: bytes, values: Sequence[bytes]) -> str:
     digest = hashlib.sha256()
     for part in values:
         digest.update(part)
-    note = f"{size} bytes in {len(values) // 2} fields, sha256 {digest.hexdigest()}".encode()
-    kept = [part[:_CUT_BYTES] for part in values[:_CUT_PARTS]]
-    return _as_json(journal, entry_id, [CUT, note, *kept])
+    name = f"{dataset.name}/whole/{digest.hexdigest()}.resp"
+    if keep is not None:
+        keep(name, _command(b"XADD", raw(journal), b"*", *values))
+    note = f"{size} bytes in {len(values) // 2} fields, whole in {name} of the intake".encode()
+    begins = [part[:_CUT_BYTES] for part in values[:_CUT_PARTS]]
+    return _as_json(journal, entry_id, [CUT, note, *begins])
+
+
+def _command(*words: bytes) -> bytes:
+    """A command in Redis' own protocol: `redis-cli --pipe` sends it."""
+    parts = [b"*%d\r\n" % len(words)]
+    for word in words:
+        parts += (b"$%d\r\n" % len(word), word, b"\r\n")
+    return b"".join(parts)
 
 
 def _as_json(journal: str, entry_id: bytes, values: Sequence[bytes]) -> str:

@@ -61,7 +61,7 @@ def sample(client: Client, intake: Intake, dataset: Dataset, *, earliest: dateti
         entries = Entries()
         for key, fields in strange.items():
             entries.add(Reading(dataset.journal_of(key[len(dataset.latest_prefix) :]), [(accepted, _flat(fields))]))
-        table = to_table(dataset, entries, earliest)
+        table = to_table(dataset, entries, earliest, intake.keep)
         moment = accepted.decode()
         ranges = tuple(JournalRange(key, "0-0", moment, moment, 1) for key in strange)
         since = datetime.fromtimestamp(looked / 1000, UTC)

@@ -19,7 +19,7 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.intake.accounted import Ranges, accounted_for, note, noted, of_this_incarnation
 from trading_data.intake.batch import Batch, JournalRange, cut_by_days
 from trading_data.intake.drain import drain
-from trading_data.intake.entries import Block, Entries, to_table
+from trading_data.intake.entries import Block, Entries, Keep, to_table
 from trading_data.intake.lease import lease
 from trading_data.intake.store import BatchFile, Intake
 from trading_data.live.connection import Client
@@ -114,7 +114,9 @@ def snapshot(
             return describe(dataset, file, batch)
 
         def store(block: Block, began: "dict[str, _End]") -> list[Drained]:
-            return [write(ranges, table) for ranges, table in _parts(dataset, block, began, infos, earliest)]
+            return [
+                write(ranges, table) for ranges, table in _parts(dataset, block, began, infos, earliest, intake.keep)
+            ]
 
         with ThreadPoolExecutor(1, "intake") as beside:
             under_way: list[Future[list[Drained]]] = []
@@ -303,17 +305,18 @@ def _parts(
     began: Mapping[str, _End],
     infos: Mapping[str, JournalInfo],
     earliest: datetime,
+    keep: Keep,
 ) -> Iterator[tuple[tuple[JournalRange, ...], pa.Table]]:
     """A block as the ranges and the tables of batches: one, or several if its rows lie on too many days."""
     ends = dict(began)
-    table = to_table(dataset, block, earliest)
+    table = to_table(dataset, block, earliest, keep)
     cuts = cut_by_days(dataset, table)
     if found_deleted := [*_around_deleted(block, began, infos)]:
         cuts = list(pairwise(sorted({edge for cut in cuts for edge in cut} | set(found_deleted))))
     for start, stop in cuts:
         part = block if len(cuts) == 1 else block.slice(start, stop)
         ranges = tuple(_ranges(part, ends, infos))
-        yield ranges, table if len(cuts) == 1 else to_table(dataset, part, earliest)
+        yield ranges, table if len(cuts) == 1 else to_table(dataset, part, earliest, keep)
 
 
 def _around_deleted(block: Block, began: Mapping[str, _End], infos: Mapping[str, JournalInfo]) -> Iterator[int]:

@@ -94,6 +94,10 @@ class Intake:
             ) from error
         return path
 
+    def keep(self, name: str, data: bytes) -> None:
+        """Keep a rejected entry whole that is too large for a batch; its path is below the intake. Raises as `write`."""
+        self.write(name, data, "a rejected entry", "it is still in its journal")
+
     def pending(self, dataset: str) -> list[BatchFile]:
         """The batches that wait, in their order."""
         matches = [(path, _NAME.fullmatch(path.rpartition("/")[2])) for path in self.paths(dataset)]

@@ -39,6 +39,7 @@ def test_an_engine_of_one_session_names_what_it_does_not_offer(rig: Rig) -> None
     assert (kept <= names) if ALONE else not names
     assert all(one.not_offered for one in found if one.value is None)
     assert (found.value("timescale.database.bytes") or 0) > 1e6
+    assert 0 < (found.value("timescale.entry_hashes.bytes") or 0) < 1e6
     if not ALONE:
         assert 1 <= (found.value("timescale.connections") or 0) < 100
         assert 0 < (found.value("timescale.oldest_transaction") or 0) < 2e9

@@ -4,16 +4,19 @@ import hashlib
 import json
 from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 
+import hiredis
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from trading_data.datasets import PRICE
+from trading_data.datasets import METRICS, PRICE
 from trading_data.errors import LiveTierError
 from trading_data.intake import drain as drain_module
 from trading_data.intake import entries as entries_module
 from trading_data.intake.entries import CUT, Block, Entries, to_table
+from trading_data.intake.sample import sample
 from trading_data.live import pages as pages_module
 from trading_data.live.journal import BEGINNING, EntryId, Reading, Stretch
 from trading_data.live.pages import pages
@@ -245,10 +248,10 @@ def test_payloads_are_the_same_whatever_pieces_they_are_made_in(monkeypatch: pyt
     "fields",
     [good(source=b"x" * 6_000), good(source=b"\xff" * 1_000), [b"a" * 6_000, b"b"], [b"a", b"b"] * 3_000],
 )
-def test_an_entry_that_is_too_large_to_be_kept_is_cut_and_says_so(
+def test_an_entry_that_is_too_large_for_a_batch_says_where_it_is_whole(
     monkeypatch: pytest.MonkeyPatch, fields: list[bytes]
 ) -> None:
-    """It stands in quarantine under its id, and nothing takes what is left of it for the entry."""
+    """It stands in quarantine under its id, and nothing takes the beginning of it for the entry."""
     monkeypatch.setattr(entries_module, "MOST_PAYLOAD", 5_000)
     monkeypatch.setattr(entries_module, "_CUT_PARTS", 30)
     first, row, last = rejected(good(), fields, good())
@@ -257,7 +260,33 @@ def test_an_entry_that_is_too_large_to_be_kept_is_cut_and_says_so(
     payload = json.loads(str(row["_payload"]))
     assert payload["id"] == id_at(1).decode()
     digest = hashlib.sha256(b"".join(fields)).hexdigest()
-    said = f"{sum(map(len, fields))} bytes in {len(fields) // 2} fields, sha256 {digest}"
+    said = (
+        f"{sum(map(len, fields))} bytes in {len(fields) // 2} fields, whole in price/whole/{digest}.resp of the intake"
+    )
     assert payload["fields"][0] == [CUT.decode(), said]
     again = [part.encode("utf-8", "surrogateescape") for pair in payload["fields"] for part in pair]
     assert rejected(again)[0]["_kind"] in ("unknown field", "missing field")
+
+
+def test_an_entry_that_is_too_large_for_a_batch_is_kept_whole_beside_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is the command that adds it again, in Redis' own protocol; it outlives the batch and the journal's entry."""
+    monkeypatch.setattr(entries_module, "MOST_PAYLOAD", 5_000)
+    fields = [b"odd\xff", b"y" * 6_000]
+    rig.client.xadd("journal:metrics", {fields[0]: fields[1]})
+    rig.client.hset("stocks:price:A", mapping={"timestamp": b"x" * 6_000})
+    rig.archive_all(METRICS)
+    sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+    rig.load(PRICE)
+    commands = {}
+    for name in ("metrics", "price"):
+        (path,) = (Path(rig.intake.uri) / name / "whole").iterdir()
+        reader = hiredis.Reader()
+        reader.feed(path.read_bytes())
+        commands[name] = reader.gets()
+        ((said,),) = rig.query("select payload::text from archive_quarantine where dataset = %s", name)
+        assert f"whole in {name}/whole/{path.name} of the intake" in said
+    assert commands["metrics"] == [b"XADD", b"journal:metrics", b"*", *fields]
+    assert commands["price"] == [b"XADD", b"journal:price:A", b"*", b"timestamp", b"x" * 6_000]
+    assert rig.intake.pending("metrics") == []
