@@ -94,5 +94,8 @@ def _not_archived(held: Held, cursor: Cursor | None, books: Books | None) -> Hel
     if books is None or cursor is None or not held.rows.num_rows:
         return held
     entries = ArchivedEntries(cursor, held.dataset, held.head, books.ranges)
-    known = entries.inside(held.rows) | entries.recognised(held.rows)
+    # What a journal holds inside an archived range was read by it; of a batch that is back that is not known.
+    known = entries.inside(held.rows) if held.live else entries.unrecognisable(held.rows)
+    if not known.all():
+        known[~known] = entries.recognised(held.rows.filter(pa.array(~known)))
     return held.without(known) if known.any() else held

@@ -153,6 +153,7 @@ def test_a_batch_that_is_away_while_entries_between_others_are_deleted(
     if archived:
         assert faults(rig) != []
     shutil.move(away, first.file.path)
+    assert len(values(rig)) == 5 + 3 * archived  # before it is loaded
     (again,) = rig.archive_all(METRICS)
     assert (again.accepted, again.replayed) == (len(deleted), 5 - len(deleted))
     settle(rig, METRICS)
