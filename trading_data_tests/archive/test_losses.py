@@ -1,6 +1,5 @@
 """What is lost is found by ranges and counts, told once with its number, and told until it is back or acknowledged."""
 
-import json
 import os
 import shlex
 import shutil
@@ -116,25 +115,6 @@ def test_entries_that_somebody_trimmed_are_told_once_with_their_number_until_ack
     assert lost(rig).missing == {JOURNAL: 2}
     assert run(command).exit_code == 0
     assert not lost(rig)
-
-
-def test_status_names_a_damaged_batch_and_shows_the_rest(rig: Rig) -> None:
-    record(rig, 0)
-    rig.archive_all(METRICS)
-    record(rig, 1, 2)
-    (drained,) = rig.snapshot(METRICS)
-    whole = spoil(Path(drained.file.path))
-    found = run("trading-data status --json")
-    assert found.exit_code == 1
-    figures = json.loads(found.stdout)["datasets"]
-    assert (figures["metrics"]["waiting_batches"], figures["metrics"]["inserted"]) == (1, 1)
-    assert [drained.file.path in one for one in figures["metrics"]["damaged"]] == [True]
-    assert figures["price"]["damaged"] == []
-    error = str(found.exception)
-    assert f"{drained.file.path} is damaged" in error
-    assert "batches damaged" in run("trading-data status").output
-    Path(drained.file.path).write_bytes(whole)
-    assert run("trading-data status").exit_code == 0
 
 
 def test_what_the_next_snapshot_will_note_is_told_and_cannot_be_acknowledged_yet(rig: Rig) -> None:
