@@ -58,7 +58,8 @@ class FileForm:
         ignored: columns of the file to pass over.
         header: names of the columns of a CSV file that has no line with them.
         delimiter, decimal, thousands: letters of a CSV file; `thousands` is taken out of numbers.
-        epoch: `s`, `ms`, `us` or `ns`: times that are numbers count these since 1970, in UTC.
+        epoch: `s`, `ms`, `us` or `ns`: times that are numbers count these since 1970, in UTC. `excel`: they are days since
+            1899-12-30, as spreadsheets count them, without a zone.
         zone: times without a zone are those of this zone, by its IANA name.
         time_format: how times are written, in the letters of `strptime`.
         ends: times are the ends of minutes, full or in their last second, and not their starts.

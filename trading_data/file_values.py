@@ -18,13 +18,14 @@ from trading_data.datasets.codec import plain
 from trading_data.datasets.declaration import Column
 from trading_data.errors import BadTime
 from trading_data.file_form import FileForm
-from trading_data.times import ceil, moment
+from trading_data.times import ceil, moment, spreadsheet_time
 
 _SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FIRST, _LAST, _BEYOND = 94_694_400, 7_258_118_400, 253_402_300_800
 """Seconds since 1970 at which the years 1973, 2200 and 10,000 begin."""
 _TIME_KINDS = ("epoch", "not a time", "no zone", "far past", "future", "out of range")
-_COUNT = re.compile(r"[+-]?\d{1,19}(\.\d{0,9})?")
+EXCEL = "excel"
+_COUNT = re.compile(r"[+-]?\d{1,19}(\.\d{0,15})?")
 _GROUPED, _COMMA = (
     re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"),
     re.compile(r"[+-]?\d+,\d+|[+-]?\d{1,3}(\.\d{3})+(,\d+)?"),
@@ -85,6 +86,8 @@ def _unit_of(text: str) -> str | None:
     if not _COUNT.fullmatch(text):
         return None
     count = Decimal(text)
+    if spreadsheet_time(count) is not None:
+        return EXCEL
     return next((unit for unit, parts in _SECOND.items() if _FIRST <= count / parts < _LAST), None)
 
 
@@ -158,6 +161,8 @@ def _start(text: str) -> str | None:
 
 def _counts(values: pa.Array, unit: str) -> pa.Array:
     """Numbers since 1970 as times; texts that are no number, and numbers that make sense in another unit alone, stay."""
+    if unit == EXCEL:
+        return _each(values, _of_spreadsheet)
     try:
         counts = values.cast(pa.int64())
     except pa.ArrowInvalid:
@@ -179,6 +184,11 @@ def _moment(text: str, unit: str) -> str | None:
     except OverflowError:
         return None
     return f"{whole:%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
+
+
+def _of_spreadsheet(text: str) -> str | None:
+    found = spreadsheet_time(Decimal(text)) if _COUNT.fullmatch(text) else None
+    return None if found is None else found.isoformat()
 
 
 def _in_zone(values: pa.Array, zone: str) -> pa.Array:

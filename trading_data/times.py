@@ -21,6 +21,7 @@ EPOCH_UNITS: dict[EpochUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns":
 
 _EPOCH_YEARS = (1973, 2200)
 """The years in which a number is taken for a count since 1970: the counts of two units never overlap within them."""
+_SPREADSHEET = datetime(1899, 12, 30)  # noqa: DTZ001 - spreadsheets know no zone
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _BASIC_DAY = re.compile(r"\d{8}", re.ASCII)
 _FINER = re.compile(r"([.,]\d{6})(\d+)", re.ASCII)
@@ -76,6 +77,17 @@ def epoch_unit(count: float | Decimal) -> EpochUnit | None:
     """The unit in which `count`, the time since 1970, is a moment of the years 1973 to 2199; None where there is none."""
     first, last = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in _EPOCH_YEARS)
     return next((unit for unit, parts in EPOCH_UNITS.items() if first <= count / parts < last), None)
+
+
+def spreadsheet_time(count: float | Decimal) -> datetime | None:
+    """The local time that a spreadsheet shows for `count`, its days since 1899-12-30, to the millisecond; no zone.
+
+    None where it is not of the years 1973 to 2199, in which no count since 1970 is so small.
+    """
+    first, last = (datetime(year, 1, 1) - _SPREADSHEET for year in _EPOCH_YEARS)  # noqa: DTZ001
+    if not first.days <= count < last.days:
+        return None
+    return _SPREADSHEET + timedelta(milliseconds=round(count * 86_400_000))
 
 
 def day_start(day: date) -> datetime:
@@ -200,6 +212,12 @@ def _count(text: str, what: str) -> BadTime:
         unit = epoch_unit(count := Decimal(text))
     except ArithmeticError:  # no number after all, such as a complex one
         unit = None
+    if unit is None and (local := _of_spreadsheet(text)) is not None:
+        return BadTime(
+            EPOCH,
+            f"{what} {text} is a number, not a time: if a spreadsheet wrote it, it is {local.isoformat()} of its zone, in UTC "
+            f"{local.isoformat()}Z; `trading-data import … --epoch excel` reads a file of such numbers",
+        )
     if unit is None:
         return BadTime(EPOCH, f"{what} {text:.{_SHOWN}} is a number, not a time: write ISO 8601, such as {_EXAMPLE}")
     micros = int(count * 1_000_000 / EPOCH_UNITS[unit])
@@ -209,6 +227,13 @@ def _count(text: str, what: str) -> BadTime:
         f"{what} {text} is a number, not a time: if it counts {unit} since 1970, write {shown}; "
         f"`trading-data import … --epoch {unit}` reads a file of such numbers",
     )
+
+
+def _of_spreadsheet(text: str) -> datetime | None:
+    try:
+        return spreadsheet_time(Decimal(text))
+    except ArithmeticError:
+        return None
 
 
 def _show(value: object) -> str:

@@ -85,7 +85,11 @@ def _zone(_: click.Context, param: click.Parameter, value: str | None) -> str | 
     "--decimal", default=".", callback=_letter, metavar="LETTER", help="The decimal point of numbers as text."
 )
 @click.option("--thousands", default="", callback=_letter, metavar="LETTER", help="Between thousands; is taken out.")
-@click.option("--epoch", type=click.Choice(["s", "ms", "us", "ns"]), help="Times are numbers: these since 1970, UTC.")
+@click.option(
+    "--epoch",
+    type=click.Choice(["s", "ms", "us", "ns", "excel"]),
+    help="Times are numbers: these since 1970, UTC; or a spreadsheet's days.",
+)
 @click.option(
     "--zone", callback=_zone, metavar="NAME", help="Zone of times without one, and of days: America/New_York."
 )
@@ -145,7 +149,11 @@ def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
         )
         raise BadInput(f"nothing of {', '.join(map(without_password, files))} was good: {what}")
     if not rows:
-        click.echo("no row was good: each is kept, whole, and waits for its unit, see above")
+        click.echo(
+            f"nothing is imported yet: the times of {noun(rejected, 'the only row', f'all {rejected:,} rows')} are counts, and "
+            "a count does not say its unit. The rows are kept, whole; the command above imports them"
+        )
+        return
     click.echo(
         f"{counted(rows, 'row')} and {counted(rejected, 'rejected one')} wait in the intake; the next archive run loads them"
     )
@@ -166,7 +174,7 @@ class _Kind:
     """The rejected rows of one kind: how many, and the first of them."""
 
     first: str
-    option: tuple[str, ...]
+    file: str
     count: int = 0
 
 
@@ -188,22 +196,46 @@ class _Said:
         kind = self.kinds.get((reason.kind, option))
         if kind is None:
             first = f"{without_password(self.file)}, row {row}: {printable(reason.text)}"
-            kind = self.kinds[reason.kind, option] = _Kind(first + self.advice([self.file], option), option)
+            kind = self.kinds[reason.kind, option] = _Kind(first, self.file)
         kind.count += 1
 
     def print(self) -> None:
         """Say it."""
-        for (kind, _), found in self.kinds.items():
-            click.echo(f"rejected, {kind}: {found.count:,}, the first in {found.first}")
+        several = len({option[1] for kind, option in self.kinds if kind == EPOCH and option}) > 1
+        for (kind, option), found in self.kinds.items():
+            reads = (
+                f", which reads {noun(found.count, 'this one', f'these {found.count:,}')}" if several and option else ""
+            )
+            advice = self.advice([found.file], option)
+            click.echo(
+                f"rejected, {kind}: {found.count:,}, the first in {found.first}{advice}{reads if advice else ''}"
+            )
+        if several:
+            click.echo(
+                "times are counted in several units: run these commands one after the other, each takes its own rows"
+            )
 
     def only_units_are_open(self) -> bool:
         """Whether all that was rejected are times that are counts: they wait, whole, for the unit that was proposed."""
-        return bool(self.kinds) and all(kind == EPOCH and found.option for (kind, _), found in self.kinds.items())
+        return bool(self.kinds) and all(kind == EPOCH and option for kind, option in self.kinds)
 
     def advice(self, files: Sequence[str], options: Sequence[str]) -> str:
         """The command that reads these files with more options; empty where none is known."""
         shown = [without_password(file) for file in files]
-        return f"; try `{import_command(self.dataset, shown, [*self.given, *options])}`" if options else ""
+        return f"; try `{import_command(self.dataset, shown, _changed(self.given, options))}`" if options else ""
+
+
+def _changed(given: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Options of before with others, which stand for those of their name that a command has once."""
+    once = {param.opts[0] for param in command.params if isinstance(param, click.Option) and not param.multiple}
+    new = {name for name in options if name in once}
+    kept: list[str] = []
+    flags = {param.opts[0] for param in command.params if isinstance(param, click.Option) and param.is_flag}
+    words = iter(given)
+    for name in words:
+        pair = [name] if name in flags else [name, next(words)]
+        kept += [] if name in new else pair
+    return [*kept, *options]
 
 
 def _given(ctx: click.Context) -> list[str]:

@@ -143,6 +143,10 @@ ADVISED = {
         f"epoch in {unit}": Case(lines(lambda at, n=many: round(at.timestamp()) * n), ("timestamp",))  # type: ignore[misc]
         for unit, many in {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}.items()
     },
+    "a spreadsheet's days": Case(
+        lines(lambda at: f"{(at - datetime(1899, 12, 30, tzinfo=UTC)) / timedelta(days=1):.12f}"),
+        ("if a spreadsheet wrote it, it is 2026-11-20T15:00:00 of its zone", "no time zone"),
+    ),
     "epoch with a fraction": Case(lines(lambda at: f"{at.timestamp():.3f}"), ("timestamp",)),
     "parquet epoch": Case(parquet(timestamp=[at * 1000 for at in SECONDS]), ("timestamp",), file="KDR.parquet"),
     "parquet epoch as double": Case(parquet(timestamp=[at * 1e9 for at in SECONDS]), ("timestamp",), file="KDR.parquet"),
@@ -327,19 +331,6 @@ def test_what_was_taken_before_the_damage_is_said(rig: Rig, tmp_path: Path) -> N
     assert run(["import", "metrics", str(file)])[0] == 0
     rig.load(METRICS)
     assert rig.query("select count(*), min(value) from metrics_data") == [(1, 1.5)]
-
-
-def test_a_file_in_two_units_is_read_by_two_commands(rig: Rig, tmp_path: Path) -> None:
-    first, second = (str(at) for at in (SECONDS[0] * 1000, SECONDS[1] * 1_000_000))
-    file = tmp_path / "KDR.csv"
-    file.write_text(f"{HEADER}\n{LINES.format(first, second)}")
-    code, said = run(["import", "prices", str(file)])
-    assert (code, "each is kept, whole, and waits for its unit" in said) == (0, True)
-    for advice in re.findall(r"try `trading-data ([^`]+)`", said):
-        code, said = run(shlex.split(advice))
-        assert code == 0
-        assert "1 row and 1 rejected one wait in the intake" in said
-    assert in_the_archive(rig) == BOTH
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us"])

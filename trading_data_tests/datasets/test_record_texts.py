@@ -98,7 +98,10 @@ CASES = {
         PRICE, "timestamp", "2024-01-08T15:00:00.0000001Z", "round it to six digits", "2024-01-08T15:00:00.000000Z"
     ),
     "since 1970": Case(PRICE, "timestamp", 1704726000, "if it counts s since 1970"),
-    "a small number": Case(PRICE, "timestamp", 45299.625, "is a number, not a time", MOMENT),
+    "a small number": Case(PRICE, "timestamp", 12.5, "is a number, not a time", MOMENT),
+    "a spreadsheet's day": Case(
+        PRICE, "timestamp", 45299.625, "if a spreadsheet wrote it, it is 2024-01-08T15:00:00 of", "2024-01-08T15:00:00Z"
+    ),
     "beyond all years": Case(PRICE, "timestamp", "0001-01-01T00:00:00+14:00", "outside the years 1 to 9999", MOMENT),
     "a local time": Case(PRICE, "timestamp", IN_LOCAL_TIME, "was shown twice by the clocks of America/New_York"),
     "a zone nobody knows": Case(PRICE, "timestamp", "2024-01-08T15:00:00[Mars]", "is not an ISO 8601 time"),
