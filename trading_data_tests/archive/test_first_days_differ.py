@@ -1,0 +1,24 @@
+"""A producer with an earlier first day than the archive: what the load refuses waits whole, and is loaded once the days are equal."""
+
+from datetime import date, timedelta
+
+from trading_data import LiveStore
+from trading_data.archive.quarantine import retry
+from trading_data.datasets import PRICE
+from trading_data_tests.rig import EARLIEST, Rig, bar
+
+
+def test_what_an_earlier_producer_wrote_is_retried_with_its_day(rig: Rig) -> None:
+    early = EARLIEST - timedelta(days=30)
+    store = LiveStore(rig.client, first_day=date(early.year, early.month, early.day))
+    store.record_prices([bar("OLD", timestamp=early), bar("NEW")])
+    (loaded,) = rig.archive_all(PRICE)
+    assert (loaded.inserted, loaded.quarantined) == (1, 1)
+    ((number, reason, payload),) = rig.query("select quarantine_id, reason, payload from archive_quarantine")
+    assert f"is before the first day partition {EARLIEST:%Y-%m-%d}" in reason
+    assert "set TRADING_DATA_START to an earlier day for the archive and everybody who writes" in reason
+    assert early.isoformat() in str(payload)
+    assert retry(rig.archive, rig.intake, dataset=PRICE, kind="far past", earliest=early).batches
+    rig.load(PRICE)
+    assert rig.query("select symbol from price_data order by 1") == [("NEW",), ("OLD",)]
+    assert number
