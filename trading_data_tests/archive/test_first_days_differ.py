@@ -1,4 +1,4 @@
-"""A producer with an earlier first day than the archive: what the load refuses waits whole, and is loaded once the days are equal."""
+"""A producer with an earlier first day than the archive: what the load refuses waits whole, until the days are equal."""
 
 from datetime import date, timedelta
 
