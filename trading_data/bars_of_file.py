@@ -24,6 +24,7 @@ MINUTE = 0
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _TIME = pa.timestamp("us", "UTC")
 _NUMBERS = ("high", "low", "volume")
+_SHORT = 1 << 16
 _PIECE = 1_000_000
 """Rows that are judged together, so that memory has a bound; a wide bar further away from its minutes is not seen."""
 
@@ -88,16 +89,22 @@ def _kinds(names: list[str], widths: BarWidths, symbols: Numbers, times: Numbers
     """What the rows of a piece are, apart from what `widths`, to which they are added, knows of the file."""
     kinds = np.zeros(len(symbols), dtype=np.int64)
     good = np.flatnonzero(symbols >= 0)
-    keys = (symbols[good] << 32) + times[good] // 60_000_000
-    rows = good if np.all(keys[1:] >= keys[:-1]) else good[np.argsort(keys, kind="stable")]
-    if not len(rows):
+    if not len(good):
         return kinds
+    rows = good[_order(symbols[good], times[good])]
     symbols, times = symbols[rows], times[rows]
     high, low, volume = (values[rows] for values in numbers)
     widths.add(pa.DictionaryArray.from_arrays(symbols.astype(np.int32), names), times, high > low)
     wide = wide_among_minutes(symbols, times, high, low, volume)
     kinds[rows] = np.where(wide > 1, wide, -stamps(symbols, times))
     return kinds
+
+
+def _order(symbols: Numbers, times: Numbers) -> Numbers:
+    """The order by symbol and minute; files are mostly in one of the two already."""
+    if np.all(times[1:] >= times[:-1]) and symbols.max() < _SHORT:
+        return np.argsort(symbols.astype(np.uint16), kind="stable")  # by radix, which is fast
+    return np.argsort((symbols << 32) + times // 60_000_000, kind="stable")
 
 
 def _block(table: pa.Table, known: dict[str, int]) -> tuple[Numbers | Doubles, ...]:

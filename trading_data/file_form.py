@@ -21,6 +21,7 @@ _ALSO_CALLED: Mapping[str, tuple[str, ...]] = {
     "symbol": ("ticker", "sym", "instrument", "code", "contract"),
     "timestamp": (
         *("datetime", "date_time", "date_and_time", "dt", "ts", "time_stamp", "open_time", "opentime", "epoch", "unix"),
+        *("t", "window_start", "ts_event", "timestamp_utc", "start", "start_time", "bar_start", "begin"),
         *("gmt_time", "local_time", "utc_time", "utc", "__index_level_0__", "index", ""),
     ),
     "open": ("o", "open_price", "first"),
@@ -121,12 +122,20 @@ def layout(dataset: Dataset, form: FileForm, names: Sequence[str], shown: str) -
         )
     if any(wrong.values()):
         listed = "; ".join(f"{what}: {', '.join(map(repr, some))}" for what, some in wrong.items() if some)
+        nameless = unknown(wrong["missing"], wrong["unknown"])
         raise WrongColumns(
             f"{shown} does not have the columns of {dataset.title}: {listed}. "
-            f"Expected, in any order: {', '.join(dataset.names)}",
+            f"Expected, in any order: {', '.join(dataset.names)}{_hint(dataset, nameless) if nameless else ''}",
             names,
         )
     return {column: ours or () for column, ours in found.items()}
+
+
+def _hint(dataset: Dataset, nameless: Sequence[str]) -> str:
+    """What to do about columns for which nothing can be proposed."""
+    if len(nameless) > len(dataset.names) // 2:
+        return ". The first line has to be that of the names: take away what is before it, or name the columns by `--header`"
+    return f". Say what the file calls it: {' '.join(f'`--column {column}=NAME`' for column in nameless)}"
 
 
 def _found(form: FileForm, column: str, names: Sequence[str]) -> tuple[str, ...] | None:
@@ -155,7 +164,7 @@ def _plain(name: str) -> str:
 def options_for(dataset: Dataset, form: FileForm, names: Sequence[str]) -> list[str]:
     """Options of `trading-data import` by which a file with these columns could be read; none where nothing is known.
 
-    They are a proposal: what a column means is for people to say.
+    They are a proposal: what a column means is for people to say. Where nothing is known of one, no proposal would do.
     """
     if len(names) == 1:
         letters = [letter for letter in _DELIMITERS if letter in names[0]]
@@ -166,7 +175,13 @@ def options_for(dataset: Dataset, form: FileForm, names: Sequence[str]) -> list[
     known = {column: _found(form, column, names) for column in dataset.names}
     free = [name for name in names if name not in {one for ours in known.values() for one in ours or ()}]
     free = [name for name in free if name not in form.ignored and name not in OWN_COLUMNS]
-    return list(_proposals([column for column, ours in known.items() if ours is None], free))
+    missing = [column for column, ours in known.items() if ours is None]
+    return [] if unknown(missing, free) else list(_proposals(missing, free))
+
+
+def unknown(missing: Iterable[str], names: Sequence[str]) -> list[str]:
+    """The missing columns for which none of the file's is likely, and no value for all rows is known."""
+    return [column for column in missing if column not in _SUPPLIED and not _like(column, names)]
 
 
 def _proposals(missing: Iterable[str], free: list[str]) -> Iterator[str]:

@@ -30,12 +30,15 @@ _GROUPED, _COMMA = (
     re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"),
     re.compile(r"[+-]?\d+,\d+|[+-]?\d{1,3}(\.\d{3})+(,\d+)?"),
 )
+_SPACED = re.compile("[+-]?\\d{1,3}(['\u2019\u00a0\u202f ])\\d{3}(?:\\1\\d{3})*(\\.\\d*)?")
+"""Thousands as Swiss and French write them."""
 _FORMATS = (
     *("%d.%m.%Y %H:%M:%S.%f", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y"),
     *("%Y%m%d %H%M%S", "%Y%m%d %H:%M:%S", "%Y%m%d %H:%M", "%Y.%m.%d %H:%M:%S", "%Y.%m.%d %H:%M", "%Y/%m/%d %H:%M:%S"),
     *("%Y/%m/%d %H:%M", "%Y/%m/%d", "%m/%d/%Y %H:%M:%S.%f", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y"),
     *("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%m/%d/%Y %I:%M %p"),
     *("%m/%d/%Y %I:%M:%S %p", "%Y-%m-%d %H:%M:%S %z", "%Y-%m-%d %I:%M:%S %p"),
+    *("%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S.%f UTC", "%d/%m/%y %H:%M:%S", "%d/%m/%y %H:%M", "%m/%d/%y %H:%M"),
 )
 """How files write times that are no ISO 8601; where day and month can be either, the first form stands for both."""
 
@@ -76,6 +79,8 @@ def option_for(kind: str, value: object, form: FileForm) -> list[str]:
     if kind == "not a number" and form.decimal == "." and not form.thousands:
         if _GROUPED.fullmatch(text):
             return ["--thousands", ","]
+        if spaced := _SPACED.fullmatch(text):
+            return ["--thousands", spaced[1]]
         if _COMMA.fullmatch(text):
             return ["--decimal", ",", *(["--thousands", "."] if "." in text else [])]
     return []

@@ -127,6 +127,11 @@ ADVISED = {
     "numbered rows of pandas": Case(
         "\n".join(f"{at},{line}" for at, line in enumerate(ISO.splitlines()))[1:], ("unknown: ''",)
     ),
+    "Swiss thousands": Case(
+        lines("%Y-%m-%dT%H:%M:%SZ", f"{HEADER}\n" + re.sub(r"(1)(0\d\d\.\d+)", r"\1'\2", LINES)), ("is not a number",)
+    ),
+    "a name of the time that vendors use": Case(ISO.replace("timestamp", "window_start"), ("unknown: 'window_start'",)),
+    "UTC behind the time": Case(lines("%Y-%m-%d %H:%M:%S UTC"), ("is not an ISO 8601 time", "no time zone")),
     "no zone": Case(lines("%Y-%m-%dT%H:%M:%S"), ("no time zone",)),
     "day first": Case(lines("%d.%m.%Y %H:%M:%S.000"), ("is not an ISO 8601 time", "no time zone")),
     "month first": Case(lines("%m/%d/%Y %H:%M"), ("is not an ISO 8601 time", "no time zone")),
@@ -169,9 +174,10 @@ ADVISED = {
 CORRECTED = {
     "no volume": Case(
         "\n".join(",".join(line.split(",")[:6] + line.split(",")[7:]) for line in ISO.splitlines()),
-        ("missing: 'volume'",),
+        ("missing: 'volume'.*Say what the file calls it: `--column volume=NAME`",),
         corrected=ISO,
     ),
+    "a line before the names": Case(f"# bars\n{ISO}", ("take away what is before it",), corrected=ISO),
     "empty": Case("", ("KDR.csv cannot be read, it is damaged, empty",), corrected=ISO),
     "a header alone": Case(f"{HEADER}\n", ("nothing of .*KDR.csv was good: there is no row",), corrected=ISO),
     "UTF-16": Case(ISO.encode("utf-16"), ("is UTF-16: save it as UTF-8",), corrected=ISO),
