@@ -34,6 +34,7 @@ def filled(rig: Rig) -> None:
         rig.store.record_prices([bar("A", close=close), bar("B", 1), bar("A", timestamp=late, close=close)])
         rig.store.record_metrics([measurement("m", minute, value=close) for minute in range(3)])
         rig.store.record_trades([fill("o1", "e1", quantity=fill().quantity + int(close)), fill("o1", "e1", 1500)])
+        rig.entry("journal:trade", {"x": "y"})
         rig.entry("journal:price:A", {"x": "y"})
         for dataset in DATASETS.values():
             rig.archive_all(dataset)
