@@ -59,17 +59,14 @@ MOMENTS = st.one_of(
 
 
 class Model:
-    """The accepted rows of one dataset: of each the newest version that says the day of the first."""
+    """The accepted rows of one dataset: of each the newest version."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         self.rows: dict[tuple[Any, ...], Any] = {}
 
     def write(self, record: Any) -> None:
-        row, time = tuple(getattr(record, name) for name in self.dataset.named_by), self.dataset.key[1]
-        held = self.rows.get(row)
-        if held is None or getattr(held, time).date() == getattr(record, time).date():
-            self.rows[row] = record
+        self.rows[tuple(getattr(record, name) for name in self.dataset.named_by)] = record
 
     def answer(self, about: list[str] | None, start: datetime, end: datetime, interval: str = "raw") -> pd.DataFrame:
         """Without `tier`."""

@@ -2,7 +2,7 @@
 
 from trading_data.archive.quarantine import retry
 from trading_data.datasets import METRICS, TRADE
-from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill, measurement
+from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill, measurement, refuse
 
 END = "2026-11-21"
 
@@ -51,9 +51,9 @@ def test_entries_that_come_again_do_not_undo_a_correction_which_the_journal_has_
 
 def test_an_entry_retried_from_quarantine_replaces_a_newer_row_never(rig: Rig) -> None:
     """A fill waits in quarantine; corrected to be another execution, the row it would undo is newer."""
-    others = (fill("o1", "e1", -1500, strategy="old"), fill("o1", "e1", -1501, strategy="old"))
-    rig.store.record_trades([fill("o1", "e1"), *others])
+    rig.store.record_trades([fill("o1", "e1")])
     rig.archive_all(TRADE)
+    refuse(rig, fill("o1", "e1", -1500, strategy="old"), fill("o1", "e1", -1501, strategy="old"))
     rig.store.record_trades([fill("o1", "e1", strategy="new")])
     rig.archive_all(TRADE)
     (number,), (other,) = rig.query("select quarantine_id from archive_quarantine order by 1")
