@@ -22,7 +22,7 @@ from trading_data.orchestration.assets.archive import TRIGGER
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.drift import instance_of
 from trading_data.orchestration.findings import first_line
-from trading_data.orchestration.partitions import daily, range_tags, ranges
+from trading_data.orchestration.partitions import daily, few_ranges, range_tags
 from trading_data.settings import Settings
 
 BY_HAND = "by_hand"
@@ -87,7 +87,7 @@ def _late(archive: Archive) -> Iterator[tuple[list[str], date, date]]:
     stale = waiting(archive)
     for dataset in DATASETS.values():
         names = [one.name for one in dataset.aggregates]
-        for first, last in ranges([day for name in names for day in stale.get(name, [])]):
+        for first, last in few_ranges([day for name in names for day in stale.get(name, [])]):
             yield names, first, last
 
 

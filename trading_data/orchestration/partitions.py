@@ -13,6 +13,8 @@ from trading_data.times import now
 DAYS = "trading_data/days"
 """The tag with days that are no partitions yet, as `first/last,first/last`: older than those that the code location shows."""
 _MOST_RANGES = 20
+_MOST_RUNS, _BRIDGED = 5, timedelta(days=7)
+"""If there are more ranges than that, those are joined that lie no further apart."""
 
 
 def daily() -> dg.DailyPartitionsDefinition:
@@ -43,6 +45,23 @@ def _between(first: str, last: str) -> list[date]:
 def range_tags(first: date, last: date) -> dict[str, str]:
     """The tags of one run for all days from `first` to `last`, both included."""
     return {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
+
+
+def few_ranges(days: list[date]) -> list[tuple[date, date]]:
+    """Days as ranges for a run each, of which there are few: where there were many, those a few days apart are one.
+
+    The days between are handled with them, which changes nothing where nothing waits; a run costs more than they do.
+    """
+    apart = ranges(days)
+    if len(apart) <= _MOST_RUNS:
+        return apart
+    found = apart[:1]
+    for first, last in apart[1:]:
+        if first - found[-1][1] <= _BRIDGED:
+            found[-1] = (found[-1][0], last)
+        else:
+            found.append((first, last))
+    return found
 
 
 def ranges(days: list[date]) -> list[tuple[date, date]]:

@@ -20,7 +20,7 @@ from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
 from trading_data.orchestration.health_sensor import health_sensor
 from trading_data.orchestration.jobs import archive_job
 from trading_data.orchestration.left import PAUSE, PENDING, all_left, left_line
-from trading_data.orchestration.partitions import daily, days_tag, range_tags, ranges
+from trading_data.orchestration.partitions import daily, days_tag, few_ranges, range_tags
 from trading_data.orchestration.pressure import PressureState, judge
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.orchestration.runs import active_run, newest_run
@@ -103,9 +103,9 @@ def pending_intake_sensor(
     description="Refresh the aggregates of days other than today that loads have changed: exactly those, finest first.",
 )
 def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) -> dg.SensorResult | dg.SkipReason:
-    """One run a dataset and contiguous range of late days."""
+    """One run a dataset and range of late days; of many ranges, those a few days apart are one."""
     now = time.time()
-    with archive.connect() as database:
+    with archive.for_sensor() as database:
         stale = waiting(database)
     asked: dict[str, float] = {
         key: at for key, at in json.loads(context.cursor or "{}").items() if now - at < _AGAIN_SECONDS
@@ -155,7 +155,7 @@ def _older_days(stale: dict[str, list[date]], shown: date) -> Iterator[tuple[str
 def _late_ranges(stale: dict[str, list[date]], shown: date, today: date) -> Iterator[tuple[str, str, date, date]]:
     for name, dataset in DATASETS.items():
         days = {day for one in dataset.aggregates for day in stale.get(one.name, []) if shown <= day != today}
-        for first, last in ranges(sorted(days)):
+        for first, last in few_ranges(sorted(days)):
             yield f"{name}_{first}_{last}", name, first, last
 
 

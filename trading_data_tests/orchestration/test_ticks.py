@@ -1,7 +1,7 @@
 """Sensors and schedules, one tick at a time on a real instance, with their reasons to skip."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,18 @@ from hypothesis import strategies as st
 from trading_data.datasets import METRICS
 from trading_data.errors import ArchiveTierError, LiveTierError
 from trading_data.live.memory import Memory, seconds_until_full
-from trading_data.orchestration.partitions import ranges
+from trading_data.orchestration.partitions import few_ranges, ranges
 from trading_data.orchestration.pressure import PressureState, judge
-from trading_data_tests.orchestration.ticks import end_run, run_archive, schedule_tick, started_run, tick, today
-from trading_data_tests.rig import Rig, bar, measurement
+from trading_data_tests.orchestration.ticks import (
+    end_run,
+    run_archive,
+    run_assets,
+    schedule_tick,
+    started_run,
+    tick,
+    today,
+)
+from trading_data_tests.rig import MOMENT, Rig, bar, measurement
 
 MB = 1_000_000
 
@@ -160,6 +168,35 @@ def test_late_data_asks_once_a_range_and_again_when_it_failed(rig: Rig, instance
     assert "under way" in tick("late_data_sensor", instance, first.cursor).skip_message
     end_run(instance, run, dg.DagsterRunStatus.FAILURE)
     assert len(tick("late_data_sensor", instance, "{}").run_requests) == 2
+
+
+def test_late_rows_on_many_days_are_few_runs_and_each_day_has_its_own_status(
+    rig: Rig, instance: dg.DagsterInstance
+) -> None:
+    """Thirty days, every second of sixty: one run, which makes exactly these green."""
+    back = [2 * at for at in range(30)]
+    rig.store.record_metrics([measurement(minute=-1440 * day) for day in back])
+    rig.snapshot(METRICS)
+    rig.load(METRICS)
+    (request,) = tick("late_data_sensor", instance).run_requests
+    first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
+    names = [one.name for one in METRICS.aggregates]
+    assert {key.to_user_string() for key in request.asset_selection} == set(names)
+    assert run_assets(instance, names, first, last=last).success
+    late = {str(MOMENT.date() - timedelta(days=day)) for day in back}
+    assert (first, last) == (min(late), max(late))
+    for name in names:
+        assert instance.get_materialized_partitions(dg.AssetKey(name)) == late
+    assert "no day but today" in tick("late_data_sensor", instance).skip_message
+
+
+def test_days_that_lie_far_apart_are_no_range() -> None:
+    start = date(2026, 1, 1)
+    few = [start + timedelta(days=3 * at) for at in range(5)]
+    assert few_ranges(few) == [(day, day) for day in few]
+    assert few_ranges([*few, few[-1] + timedelta(days=2)]) == [(few[0], few[-1] + timedelta(days=2))]
+    months = [start + timedelta(days=30 * at) for at in range(20)]
+    assert few_ranges(months) == [(day, day) for day in months]
 
 
 def test_the_archive_schedule_runs_todays_partition_unless_one_is_under_way(
