@@ -75,7 +75,7 @@ def _watch(system: System, stop: threading.Event, console: Console) -> None:
     """Until Ctrl-C. A server, or a part of Dagster, that dies is started again; if it dies once more soon, all ends."""
     feed_told = False
     revived: dict[str, float] = {}
-    minute = Minute(system.settings.require_timescale_url())
+    minute = Minute(system.settings, system.dagster_home)
     while not stop.wait(0.5):
         servers, dead = system.dead_servers(), system.dead()
         moment = time.monotonic()

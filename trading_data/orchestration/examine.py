@@ -17,6 +17,7 @@ from trading_data.orchestration.drift import instance_of
 from trading_data.orchestration.findings import (
     declared_checks,
     failed_runs,
+    failed_since,
     job_names,
     large_storage,
     red_checks,
@@ -41,6 +42,17 @@ def examine_instance(settings: Settings, home: Path, now: datetime) -> tuple[lis
             return _ask(instance, now)
     except (ServerError, dg.DagsterError, CheckError) as error:
         return [_away(str(error))], []
+
+
+def last_minute(settings: Settings, home: Path, since: datetime) -> tuple[list[str], list[str]]:
+    """The keys of the alerts that are open, the most harmful first, and the jobs of the runs that failed after `since`.
+
+    Raises:
+        ServerError: Dagster's storage does not answer.
+    """
+    with instance_of(home, settings) as instance:
+        book = Book.load(StorageMemory(instance.daemon_cursor_storage).load())
+        return book.standing(), failed_since(instance, since)
 
 
 def _away(said: str) -> Finding:

@@ -26,7 +26,10 @@ ASSET_JOB = "__ASSET_JOB"
 OF_PARTITIONS = (ASSET_JOB, "backfill_job")
 """Runs of which each has days of its own: the failure of one is over when its own days are right."""
 ASSET_RUNS_FOR = timedelta(days=1)
-"""How long the failure of such a run is told: nobody need ever ask for these assets again."""
+"""How long the failure of such a run is told of which nobody knows what it was to materialize."""
+RUNS_KEPT_FOR = timedelta(days=30)
+"""How long it is told at most: the events by which it could be judged are pruned then."""
+_LOOKED_UP = 1000
 LOOKED_AT = frozenset(
     {"redis_health", "timescale_health", "newest_row_is_fresh", "nothing_quarantined", "nothing_missing"}
 )
@@ -49,7 +52,7 @@ def failed_runs(
 ) -> list[Finding]:
     """A finding for each job whose newest ended run failed, or of which any run failed after `since`.
 
-    A failed run of a job in `of_partitions` counts until what it was to materialize has been since, for a day at most.
+    A failed run of a job in `of_partitions` counts until what it was to materialize is right, or until the run is deleted.
 
     A run that is about to be tried again, and one that somebody cancelled, is no failure.
     """
@@ -63,9 +66,10 @@ def failed_runs(
             newer = [one for one in seen if not _retried(one.dagster_run)]
             failed += newer
         if job in of_partitions:  # another run's success says nothing of these days
-            recent = _records(instance, job, [dg.DagsterRunStatus.FAILURE], _PAGE, created_after=now - ASSET_RUNS_FOR)
-            standing = [one for one in recent if not _retried(one.dagster_run) and _stands(instance, one)]
-            failed = standing or [one for one in newer if now - one.create_timestamp < ASSET_RUNS_FOR]
+            recent = _records(instance, job, [dg.DagsterRunStatus.FAILURE], None, created_after=now - RUNS_KEPT_FOR)
+            stands = (one for one in recent if not _retried(one.dagster_run) and _stands(instance, one, now))
+            standing = next(stands, None)
+            failed = [standing] if standing else [one for one in newer if now - one.create_timestamp < ASSET_RUNS_FOR]
         if failed:
             found.append(_run_failure(instance, failed[0].dagster_run))
     return found
@@ -190,6 +194,13 @@ def large_storage(instance: dg.DagsterInstance) -> list[Finding]:
     ]
 
 
+def failed_since(instance: dg.DagsterInstance, since: datetime) -> list[str]:
+    """The jobs of runs that failed after a moment (aware) and are not tried again, the newest first, a job once a run."""
+    chosen = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
+    runs = [one.dagster_run for one in instance.get_run_records(chosen, limit=_PAGE)]
+    return [_job(one) for one in runs if _ours(one) and not _retried(one)]
+
+
 def declared_checks() -> list[dg.AssetCheckKey]:
     """Every check of our assets; builds the definitions, so ask a context's repository where there is one."""
     from trading_data.orchestration.build import build_defs
@@ -233,7 +244,7 @@ def _said(data: Any) -> str:
 
 
 def _run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Finding:
-    job = "assets" if run.job_name == ASSET_JOB else run.job_name
+    job = _job(run)
     return Finding(
         key=f"{RUN_FAILURE}.{job}",
         severity=ERROR,
@@ -242,6 +253,11 @@ def _run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Finding:
         of=job,
         harm=650,
     )
+
+
+def _job(run: dg.DagsterRun) -> str:
+    """What people call the job of a run."""
+    return "assets" if run.job_name == ASSET_JOB else run.job_name
 
 
 def _again(run: dg.DagsterRun) -> str:
@@ -263,20 +279,57 @@ def page_of(run: dg.DagsterRun) -> str:
     return f"{os.environ.get(UI_URL, '').rstrip('/')}/runs/{run.run_id}"
 
 
-def _stands(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
-    """Whether something that a failed run was to materialize has not been since, in whichever run."""
+def _stands(instance: dg.DagsterInstance, record: dg.RunRecord, now: datetime) -> bool:
+    """Whether something that a failed run was to materialize is not right since, and how long that is told.
+
+    Right is what the run itself materialized before it failed, what any run has since, and what a later run of the job was asked
+    for and had nothing to tell of, such as a day without a row.
+    """
     run = record.dagster_run
-    planned = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
-    keys = {one.asset_key for one in (entry.dagster_event for entry in planned) if one is not None and one.asset_key}
-    days = _partitions(run)
-    for key in keys | set(run.asset_selection or ()):
-        chosen = dg.AssetRecordsFilter(
-            key, asset_partitions=days or None, after_timestamp=record.end_time or record.create_timestamp.timestamp()
-        )
-        found = instance.fetch_materializations(chosen, limit=max(1, 20 * len(days))).records
-        if not found or set(days) - {one.partition_key for one in found}:
-            return True
-    return not keys
+    age, ended = now - record.create_timestamp, record.end_time or record.create_timestamp.timestamp()
+    left = _planned(instance, run)
+    if not left:  # it failed before anybody knew what it was about
+        return age < ASSET_RUNS_FOR
+    if age > RUNS_KEPT_FOR:
+        return False
+    for key in {key for key, _ in left}:
+        left -= {(key, day) for day in _materialized(instance, key, record.create_timestamp, run.run_id, ended)}
+    chosen = dg.RunsFilter(
+        job_name=run.job_name,
+        statuses=[dg.DagsterRunStatus.SUCCESS],
+        created_after=datetime.fromtimestamp(ended, UTC),
+    )
+    for later in instance.get_runs(chosen) if left else ():
+        left -= _planned(instance, later)
+    return bool(left)
+
+
+def _planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[tuple[dg.AssetKey, str | None]]:
+    """Assets that a run was to materialize, each with each of its days, None for an asset without."""
+    found: set[tuple[dg.AssetKey, str | None]] = set()
+    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    for event in [entry.dagster_event for entry in entries if entry.dagster_event]:
+        data = event.asset_materialization_planned_data
+        several = data.partitions_subset
+        found |= {(data.asset_key, day) for day in (several.get_partition_keys() if several else [data.partition])}
+    return found or {(key, day) for key in run.asset_selection or () for day in _partitions(run) or [None]}
+
+
+def _materialized(
+    instance: dg.DagsterInstance, key: dg.AssetKey, since: datetime, run_id: str, ended: float
+) -> set[str | None]:
+    """The days of an asset, None without, that a run which ended then has materialized, or any run has since."""
+    found: set[str | None] = set()
+    cursor = None
+    while True:
+        chosen = dg.AssetRecordsFilter(key, after_timestamp=since.timestamp())
+        page = instance.fetch_materializations(chosen, limit=_LOOKED_UP, cursor=cursor)
+        for one in page.records:
+            if one.timestamp > ended or one.event_log_entry.run_id == run_id:
+                found |= {one.partition_key, None}
+        if not page.has_more:
+            return found
+        cursor = page.cursor
 
 
 def _partitions(run: dg.DagsterRun) -> list[str]:
@@ -314,7 +367,7 @@ def _red(key: dg.AssetCheckKey, evaluation: Any) -> Finding:
 
 
 def _records(
-    instance: dg.DagsterInstance, job: str, statuses: Sequence[dg.DagsterRunStatus], limit: int, **more: Any
+    instance: dg.DagsterInstance, job: str, statuses: Sequence[dg.DagsterRunStatus], limit: int | None, **more: Any
 ) -> list[dg.RunRecord]:
     chosen = dg.RunsFilter(job_name=job, statuses=statuses, **more)
     return [one for one in instance.get_run_records(chosen, limit=limit) if _ours(one.dagster_run)]

@@ -364,3 +364,102 @@ def test_a_tick_says_what_stands_also_when_it_does_not_look(rig: Rig, instance: 
     assert "1 wrong: run_failure.archive_job" in watch.tick()
     done = tick("alert_sensor", instance, watch.cursor)
     assert "1 wrong: run_failure.archive_job; looked" in str(done.skip_message)
+
+
+EPHEMERAL = "__ephemeral_asset_job__"
+
+
+def telling(name: str) -> dg.AssetsDefinition:
+    """An asset that turns its days green one by one, but for those named in the run's tag `empty`, and fails at that in `fail`."""
+
+    @dg.multi_asset(
+        name=f"step_of_{name}",
+        specs=[
+            dg.AssetSpec(name, partitions_def=dg.DailyPartitionsDefinition("2026-10-01", end_offset=1), skippable=True)
+        ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def step(context: dg.AssetExecutionContext) -> Iterator[dg.AssetMaterialization]:
+        for day in context.partition_keys:
+            if f"{name} {day}" in context.run.tags.get("fail", ""):
+                raise ValueError("as told")
+            if day not in context.run.tags.get("empty", ""):
+                yield dg.AssetMaterialization(name, partition=day)
+
+    return step
+
+
+class Backfills:
+    """Runs of two assets for ranges of days, and what is said of those that failed."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance, self.assets = instance, [telling("first"), telling("second")]
+
+    def run(self, first: str, last: str = "", *names: str, **tags: str) -> dg.ExecuteInProcessResult:
+        days = {f"dagster/asset_partition_range_{end}": day for end, day in (("start", first), ("end", last or first))}
+        chosen = [one for one in self.assets if not names or one.key.to_user_string() in names]
+        return dg.materialize(chosen, instance=self.instance, tags={**days, **tags}, raise_on_error=False)
+
+    def failed(self, after: timedelta = timedelta(0)) -> list[str]:
+        found = failed_runs(self.instance, [EPHEMERAL], now() + after, of_partitions=(EPHEMERAL,))
+        return [one.message for one in found]
+
+
+@pytest.fixture
+def backfills(instance: dg.DagsterInstance) -> Backfills:
+    return Backfills(instance)
+
+
+def test_a_failed_backfill_stands_until_each_of_its_days_is_right(backfills: Backfills) -> None:
+    backfills.run("2026-11-02", "2026-11-03", fail="first 2026-11-02")
+    backfills.run("2026-11-02")
+    (said,) = backfills.failed()
+    assert "for 2026-11-02 to 2026-11-03 failed" in said
+    backfills.run("2026-11-03")
+    assert backfills.failed() == []
+
+
+def test_what_the_failed_run_had_done_itself_need_not_be_done_again(backfills: Backfills) -> None:
+    backfills.run("2026-11-02", fail="second 2026-11-02")
+    assert len(backfills.failed()) == 1
+    backfills.run("2026-11-02", "", "second")
+    assert backfills.failed() == []
+
+
+def test_a_day_that_is_told_often_hides_no_other(backfills: Backfills, instance: dg.DagsterInstance) -> None:
+    backfills.run("2026-11-02", "2026-11-03", fail="first 2026-11-02, second 2026-11-02")
+    backfills.run("2026-11-02", "2026-11-03")
+    for _ in range(60):
+        instance.report_runless_asset_event(dg.AssetMaterialization("first", partition="2026-11-03"))
+    assert backfills.failed() == []
+
+
+def test_a_day_without_a_row_is_right_once_a_run_has_looked(backfills: Backfills) -> None:
+    backfills.run("2026-11-02", "2026-11-03", fail="first 2026-11-02")
+    backfills.run("2026-11-02", "2026-11-03", empty="2026-11-02")
+    assert backfills.failed() == []
+
+
+def test_many_failures_hide_none_of_them(backfills: Backfills) -> None:
+    for day in range(1, 26):
+        backfills.run(f"2026-10-{day:02}", fail=f"first 2026-10-{day:02}")
+    backfills.run("2026-10-02", "2026-10-25")
+    (said,) = backfills.failed()
+    assert "for 2026-10-01" in said
+
+
+def test_a_newer_failure_is_told_and_the_older_one_again_once_that_is_repaired(backfills: Backfills) -> None:
+    for day in ("2026-11-02", "2026-11-05"):
+        backfills.run(day, fail=f"first {day}")
+    assert "for 2026-11-05" in backfills.failed()[0]
+    backfills.run("2026-11-05")
+    assert "for 2026-11-02" in backfills.failed()[0]
+
+
+def test_a_failure_that_stands_is_not_over_because_a_day_went_by(
+    backfills: Backfills, instance: dg.DagsterInstance
+) -> None:
+    run = backfills.run("2026-11-02", fail="first 2026-11-02").run_id
+    assert len(backfills.failed(timedelta(days=5))) == 1
+    instance.delete_run(run)
+    assert backfills.failed() == []
