@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
 from trading_data.archive.database import Archive
 from trading_data.datasets import HISTORY
 from trading_data.datasets.declaration import Dataset
 from trading_data.drift import archive_drift
 from trading_data.errors import ServerError
+from trading_data.orchestration.private import InstigatorStatus, InstigatorType
 from trading_data.printable import counted
 from trading_data.settings import DAGSTER_URL, Settings
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
-from dagster._check import CheckError
 
 from trading_data.alerts.memory import StorageMemory
 from trading_data.alerts.tell import Book, undelivered
@@ -25,6 +24,7 @@ from trading_data.orchestration.findings import (
     stuck_runs,
     switched,
 )
+from trading_data.orchestration.private import CheckError
 from trading_data.printable import counted
 from trading_data.settings import DAGSTER_URL, Settings
 

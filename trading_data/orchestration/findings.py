@@ -10,12 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from trading_data.alerts.message import dataset_of
 from trading_data.health.thresholds import ERROR, WARN, Finding
 from trading_data.orchestration.drift import LOCATION, switched_otherwise
+from trading_data.orchestration.private import WILL_RETRY_TAG, AssetCheckExecutionRecordStatus
 from trading_data.printable import span
 from trading_data.settings import UI_URL
 
@@ -312,7 +311,8 @@ def _planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[tuple[dg.A
         data = event.asset_materialization_planned_data
         several = data.partitions_subset
         found |= {(data.asset_key, day) for day in (several.get_partition_keys() if several else [data.partition])}
-    return found or {(key, day) for key in run.asset_selection or () for day in _partitions(run) or [None]}
+    days: list[str | None] = [*_partitions(run)]
+    return found or {(key, day) for key in run.asset_selection or () for day in days or [None]}
 
 
 def _materialized(

@@ -12,13 +12,8 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.event_log.schema import (
-    AssetCheckExecutionsTable,
-    AssetEventTagsTable,
-    SqlEventLogStorageTable,
-)
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+from trading_data.orchestration.private import AssetCheckExecutionRecordStatus, event_tables
 
 DEBUG_FOR = timedelta(days=7)
 """How long debug lines are kept."""
@@ -47,14 +42,14 @@ LISTED = (
 _DAYS_TOLD = ("ASSET_MATERIALIZATION", "ASSET_OBSERVATION")
 _CHECKS_TOLD = ("ASSET_CHECK_EVALUATION", "ASSET_CHECK_EVALUATION_PLANNED")
 _VERDICTS = (AssetCheckExecutionRecordStatus.SUCCEEDED.value, AssetCheckExecutionRecordStatus.FAILED.value)
-_EVENTS, _CHECKS, _TAGS = SqlEventLogStorageTable, AssetCheckExecutionsTable, AssetEventTagsTable
+_STORAGE, _EVENTS, _CHECKS, _TAGS = event_tables()
 _AT_ONCE = 20_000
 
 
 def prune_events(instance: dg.DagsterInstance, moment: datetime, *, dry_run: bool = False) -> dict[str, int]:
     """Delete what has had its time, some at once; returns how many rows by kind, with `dry_run` how many would go."""
     storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
+    if not isinstance(storage, _STORAGE):
         return {}
     counts = {}
     for kind, table, gone in _rules(moment):
@@ -73,7 +68,7 @@ def prune_events(instance: dg.DagsterInstance, moment: datetime, *, dry_run: boo
 def storage_bytes(instance: dg.DagsterInstance) -> int | None:
     """What Dagster's database takes on disk; None where it is no PostgreSQL."""
     storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage):
+    if not isinstance(storage, _STORAGE):
         return None
     with storage.index_connection() as connection:
         if connection.dialect.name != "postgresql":

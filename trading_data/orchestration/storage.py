@@ -9,12 +9,12 @@ Belongs here: that one difference. Does not: where the storage is (`dagster.yaml
 
 from typing import TYPE_CHECKING, Any
 
-from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import get_token_provider_from_config, pg_url_from_config
 from sqlalchemy import event
 
 from trading_data.archive.database import replace_lost
+from trading_data.orchestration.private import ConfigurableClassData, engine_of
 
 if TYPE_CHECKING:
     from dagster_postgres.auth import PgTokenProvider
@@ -40,7 +40,7 @@ class KeptConnections(DagsterPostgresStorage):
         super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
         for one in (self._run_storage, self._event_log_storage, self._schedule_storage):
             one.optimize_for_webserver(_STATEMENT_MS, pool_recycle=_KEPT_SECONDS, max_overflow=_MORE)
-            event.listen(one._engine, "checkout", replace_lost)
+            event.listen(engine_of(one), "checkout", replace_lost)
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "KeptConnections":

@@ -9,7 +9,6 @@ from datetime import date
 from typing import TYPE_CHECKING, cast
 
 import dagster as dg
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION as _TELLS_NOTHING
 from pydantic import Field
 
 from trading_data.datasets import PRICE
@@ -19,6 +18,7 @@ from trading_data.history.picture import by_state, heat_map
 from trading_data.history.states import CLOSED, MISSING, NO_CALENDAR, day_states, known_subjects
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.partitions import daily
+from trading_data.orchestration.private import TELLS_NOTHING
 from trading_data.orchestration.reports import Event, Reports, handled
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, earliest, one_clear_line
 from trading_data.printable import counted
@@ -96,7 +96,7 @@ def _price_history() -> dg.AssetsDefinition:
             else:
                 yield handled(HISTORY, day, figures)
         # Without an output `price_data` would be skipped; a plain one would turn all days of the run green.
-        yield dg.Output(None, metadata={_TELLS_NOTHING: True})
+        yield dg.Output(None, metadata={TELLS_NOTHING: True})
 
     return price_history
 
