@@ -32,8 +32,12 @@ class Reports:
         """`asked` are the assets that the run was asked for, `days` those of its partitions, `tags` its tags."""
         self.days = list(days)
         self.by_clock = not tags.keys().isdisjoint(_CLOCK)
-        self.every_verdict = self.by_clock or not tags.keys().isdisjoint(_PERSON)
+        self._on_page = self.by_clock or not tags.keys().isdisjoint(_PERSON)
         self._instance, self._asked = instance, set(asked)
+
+    def every_verdict(self, told: Iterable[Event]) -> bool:
+        """Whether all verdicts of an asset are told, because `told` of it has a materialization that Dagster's page shows."""
+        return self._on_page and any(isinstance(one, dg.AssetMaterialization) for one in told)
 
     def untold(self, asset: str, days: Iterable[date]) -> set[date]:
         """Those of `days` that were not told in the last hour as handled."""

@@ -16,7 +16,15 @@ from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.findings import red_checks
 from trading_data.orchestration.health_checks import FRESH
 from trading_data.times import day_start, now
-from trading_data_tests.orchestration.ticks import checks, failure, materializations, run_archive, tick, today
+from trading_data_tests.orchestration.ticks import (
+    checks,
+    failure,
+    materializations,
+    run_archive,
+    run_assets,
+    tick,
+    today,
+)
 from trading_data_tests.rig import Rig, bar, fill, measurement, refuse
 
 OLD = datetime(2024, 1, 8, 15, tzinfo=UTC)
@@ -299,3 +307,9 @@ def test_what_the_clock_runs_between_two_hours_leaves_every_verdict_standing(
     by_hand = run_archive(instance, **{"dagster/from_ui": "true"})
     assert materializations(by_hand, PRICE.table)[today()]["inserted"] == 1
     assert {name for asset, name in checks(by_hand) if asset == PRICE.table} == told
+    rig.store.record_prices([bar("A")])  # of an older day
+    assert run_archive(instance, **clock).success
+    names = [one.name for one in PRICE.aggregates]
+    late = run_assets(instance, names, "2026-11-20", **{"dagster/sensor_name": "late_data_sensor"})
+    assert {name: set(materializations(late, name)) for name in names} == {name: {"2026-11-20"} for name in names}
+    assert checks(late).keys() == {(name, "equals_raw") for name in names}

@@ -57,16 +57,19 @@ def refresh_days(
     for aggregate in aggregates:
         done = refresh(database, dataset, aggregate, reports.days)
         wrong = {day: _differences(database, dataset, aggregate, done, day) for day in done.windows}
-        if done.windows:
-            yield from news(instance, [equals_raw(aggregate, [line for lines in wrong.values() for line in lines])])
         late = set(waiting(database).get(aggregate.name, []))
         days = {*reports.days, *(reports.never_told(aggregate.name, there) - late)}
         full, untold = days_with_buckets(database, aggregate, days), reports.untold(aggregate.name, days)
+        told: list[Event] = []
         for day in sorted(days):
             if reason := _not_right(day in full, day in late, wrong.get(day, [])):
-                yield from reports.not_handled(aggregate.name, day, reason)
+                told += reports.not_handled(aggregate.name, day, reason)
             elif reports.is_due(aggregate.name, day, untold):
-                yield handled(aggregate.name, day, _figures(done, day))
+                told.append(handled(aggregate.name, day, _figures(done, day)))
+        yield from told
+        if done.windows:
+            equal = equals_raw(aggregate, [line for lines in wrong.values() for line in lines])
+            yield from news(instance, [equal], every=reports.every_verdict(told))
 
 
 def _differences(archive: Archive, dataset: Dataset, aggregate: Aggregate, done: Refreshed, day: date) -> list[str]:

@@ -100,7 +100,7 @@ def load(
     verdicts = handled_days(database, dataset, found, now().date(), [one.batch_id for one in loaded])
     told = list(_days(reports, database, dataset, loaded, found, verdicts))
     yield from told
-    every = reports.every_verdict and any(isinstance(one, dg.AssetMaterialization) for one in told)
+    every = reports.every_verdict(told)
     yield from news(
         context.instance,
         [

@@ -65,13 +65,16 @@ def drain(
     checked = keys_as_declared(dataset, wrong_types(client, keys_of(dataset)))
     if not checked.passed:
         context.log.warning(checked.description)
-    yield from news(context.instance, [checked])
     emergency = {"trimmed to the intake": _emergency(context, client, store, dataset)} if archived is None else {}
     found = {day for one in drained for day in one.days}
     untold = reports.untold(dataset.snapshot, found)
-    for day in sorted(found):
-        if emergency or reports.is_due(dataset.snapshot, day, untold):
-            yield handled(dataset.snapshot, day, snapshot_figures(drained, day) | emergency)
+    told = [
+        handled(dataset.snapshot, day, snapshot_figures(drained, day) | emergency)
+        for day in sorted(found)
+        if emergency or reports.is_due(dataset.snapshot, day, untold)
+    ]
+    yield from told
+    yield from news(context.instance, [checked], every=reports.every_verdict(told))
     for day in sorted(set(reports.days) - found):
         yield from reports.not_handled(dataset.snapshot, day, "no row of it waited in the journals")
 
