@@ -35,7 +35,7 @@ def aggregate_metadata(dataset: Dataset, aggregate: Aggregate) -> dict[str, Any]
     source = dg.AssetKey(aggregate.source)
     raw = aggregate.source == dataset.table
     types = {column.name: _SQL_TYPES[column.type] for column in dataset.columns}
-    columns = [dg.TableColumn(name, types[name], "Group") for name in aggregate.group_by]
+    columns = [dg.TableColumn(name, types[name], dataset.column[name].description) for name in aggregate.group_by]
     columns.append(dg.TableColumn("bucket", "timestamptz", f"Start of the {aggregate.interval} bucket, UTC"))
     columns += [
         dg.TableColumn(one.name, "bigint" if one.how == "count" else types[one.of], f"{one.how} of {one.of}")
