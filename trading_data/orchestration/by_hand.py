@@ -55,7 +55,8 @@ def archive_now(settings: Settings, home: Path | None, moment: datetime, archive
         done = _execute(defs, instance, _JOB, None, moment.date(), moment.date())
         yield done
         late = [] if done.failed else list(_late(archive))
-        defs = build_defs() if late else defs  # older rows may have moved the first partition
+        if late:
+            defs = build_defs()  # rows older than the home's first day have moved it back
         for names, first, last in late:
             yield _execute(defs, instance, None, names, first, last)
 

@@ -8,8 +8,9 @@ import pytest
 from trading_data.cli.clients import libpq_environment, redis_cli_options
 from trading_data.cli.redis_words import lines
 from trading_data.datasets import PRICE
+from trading_data.first_day import settle
 from trading_data_tests.cli.test_commands import run
-from trading_data_tests.rig import Rig, bar
+from trading_data_tests.rig import Rig, bar, today
 
 VENV = str(Path(sys.executable).parent)
 
@@ -83,6 +84,14 @@ def test_archive_says_what_it_archived_and_run_what_it_ran(rig: Rig) -> None:
     wrong = run("run", "price_6m")
     assert wrong.returncode == 1
     assert b"did you mean price_5m?" in wrong.stderr
+
+
+def test_the_first_archive_run_of_a_home_takes_rows_from_before_its_first_day(rig: Rig) -> None:
+    settle(rig.settings.home, [], today().date())
+    rig.store.record_prices([bar("A")])
+    done = run("archive")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"price_1d, price_1h, price_5m for 2026-11-20: run" in done.stdout
 
 
 def test_an_archive_run_that_fails_ends_with_1_and_one_line(rig: Rig) -> None:
