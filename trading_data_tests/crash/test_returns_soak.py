@@ -1,4 +1,7 @@
-"""A short soak with returns; the long one is `python -m trading_data_tests.crash.returns_soak --minutes 20`."""
+"""A short soak with returns, four times as long with TRADING_DATA_TEST_FULL=1.
+
+The long one is `python -m trading_data_tests.crash.returns_soak --minutes 20`.
+"""
 
 import os
 import shutil
@@ -11,12 +14,14 @@ from trading_data_tests.crash.returns_soak import soak
 from trading_data_tests.rig import Rig, measurement
 
 SEED = 20261127
+SECONDS, EVERY = (60.0, 15.0) if os.environ.get("TRADING_DATA_TEST_FULL") else (15.0, 5.0)
+"""How long it goes on, and seconds between two failovers, or two backups; it goes on until it has seen one of each."""
 NATIVE = bool(os.environ.get(TIMESCALE_URL))
 """As the environment says before a test changes it."""
 
 
-def test_half_a_minute_of_returns_balances(rig: Rig) -> None:
-    outcome = soak(rig.settings, native=NATIVE, seed=SEED, seconds=30, every=10, hot=60, pause=0.1)
+def test_some_returns_balance(rig: Rig) -> None:
+    outcome = soak(rig.settings, native=NATIVE, seed=SEED, seconds=SECONDS, every=EVERY, hot=60, pause=0.1)
     print(outcome)
     assert outcome.wrong == []
     assert outcome.expected == outcome.accounted

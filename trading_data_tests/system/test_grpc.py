@@ -25,7 +25,7 @@ from trading_data.aggregates.refresh import waiting
 from trading_data.archive.ledger import account
 from trading_data.archive.verify import verify
 from trading_data.datasets import DATASETS
-from trading_data.settings import DAGSTER_URL
+from trading_data.settings import ARCHIVE_CRON, DAGSTER_URL, HEALTH_SCHEDULE
 from trading_data.times import DAY, day_start, now
 from trading_data_tests.live.servers import free_ports
 from trading_data_tests.rig import Rig
@@ -124,10 +124,10 @@ def home() -> Iterator[Path]:
 
 
 def test_runs_are_launched_by_the_daemon_over_grpc_and_nothing_is_lost(rig: Rig, storage: str, home: Path) -> None:
-    cron = {"TRADING_DATA_ARCHIVE_CRON": "* * * * *"} if FULL else {}
-    deployment = Deployment(home, {DAGSTER_URL: storage, **cron})
+    pace = {ARCHIVE_CRON: "* * * * *"} if FULL else {ARCHIVE_CRON: "0 3 * * *", HEALTH_SCHEDULE: "off"}
+    deployment = Deployment(home, {DAGSTER_URL: storage, **pace})
     day = now().date() - DAY
-    amount = ["--symbols", "250", "--pace", "480"] if FULL else ["--symbols", "20", "--pace", "0"]
+    amount = ["--symbols", "250", "--pace", "480"] if FULL else ["--symbols", "5", "--pace", "0"]
     feed = [sys.executable, "-m", "trading_data.feed", "--day", str(day), *amount]
     with ExitStack() as running:
         running.enter_context(deployment.service("code", deployment.code))
