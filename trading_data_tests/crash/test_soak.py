@@ -1,4 +1,4 @@
-"""A short soak with random kills, six times as long with TRADING_DATA_TEST_FULL=1.
+"""A short soak with random kills, three times as long with TRADING_DATA_TEST_FULL=1.
 
 The long one is `python -m trading_data_tests.crash.soak --minutes 30`.
 """
@@ -9,7 +9,7 @@ from trading_data_tests.crash.soak import soak
 from trading_data_tests.rig import Rig
 
 SEED = 20261123
-SECONDS = 60.0 if os.environ.get("TRADING_DATA_TEST_FULL") else 10.0
+SECONDS = 60.0 if os.environ.get("TRADING_DATA_TEST_FULL") else 20.0
 
 
 def test_random_kills_balance(rig: Rig) -> None:
