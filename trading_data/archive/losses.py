@@ -9,7 +9,7 @@ Belongs here: finding, confirming and acknowledging what is lost. Does not: the 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -286,7 +286,7 @@ def _holes(ranges: Sequence[EntryRange]) -> list[Hole]:
 
 def _uncovered(ranges: Sequence[EntryRange], upto: EntryId) -> Iterator[tuple[EntryId, EntryId]]:
     """The parts of (0-0, upto] that no range covers, of whatever incarnation."""
-    covered = joined(replace(one, incarnation=0) for one in ranges)
+    covered = joined(one._replace(incarnation=0) for one in ranges)
     while (gap := first_gap(covered, upto)) is not None and gap[0] < upto:
         after, until = gap[0], min(gap[1], upto)
         yield after, until

@@ -31,7 +31,7 @@ from trading_data.live.journal import (
     server_ms,
     trim,
 )
-from trading_data.live.ranges import EntryRange, goes_on, joined, newest, trimmable
+from trading_data.live.ranges import EntryRange, ends, goes_on, joined, newest, trimmable
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def trim_drained(client: Client, intake: Intake, dataset: Dataset) -> Trimmed:
 
 
 def _trim(client: Client, journals: list[str], known: Ranges, hot_window: timedelta) -> Trimmed:
-    infos = inspect(client, journals)
+    infos = inspect(client, journals, ends(known))
     hot = EntryId(max(0, server_ms(client) - round(hot_window.total_seconds() * 1000)), 0)
     first = {name: found for name, info in infos.items() if (found := _covering(known.get(name, []), info))}
     proven = _over_empty_gaps(client, first, known)
@@ -68,7 +68,7 @@ def _trim(client: Client, journals: list[str], known: Ranges, hot_window: timede
         for name, found in proven.items()
         if (cut := found.last if hot_window == timedelta(0) else min(found.last, hot)) > (infos[name].first or cut)
     }
-    anchors = entries_at(client, {name: proven[name].last for name in wanted})
+    anchors = entries_at(client, {name: proven[name].last for name in wanted}, infos)
     cuts = {
         name: Cut(wanted[name], proven[name].last, fields)
         for name, fields in anchors.items()

@@ -51,7 +51,7 @@ def of_this_incarnation(client: Client, known: Ranges, infos: Mapping[str, Journ
     """
     found = {name: newest(known[name]) for name in infos if known.get(name)}
     ends = {name: ranges[-1].last for name, ranges in found.items() if infos[name].length}
-    digests = digests_at(client, ends)
+    digests = digests_at(client, ends, infos)
     return {name: ranges for name, ranges in found.items() if goes_on(ranges[-1], infos[name], digests.get(name))}
 
 

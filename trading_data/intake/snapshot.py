@@ -38,6 +38,7 @@ from trading_data.live.pages import ROWS_PER_PAGE
 from trading_data.live.ranges import (
     EntryRange,
     end_was_deleted,
+    ends,
     first_gap,
     head_is_missing,
     joined,
@@ -99,7 +100,7 @@ def snapshot(
         IntakeError: the intake cannot be written; what was not written stays in the journals.
     """
     with lease(client, dataset) as still_ours:
-        infos = inspect(client, find_journals(client, dataset))
+        infos = inspect(client, find_journals(client, dataset), ends(archived or {}))
         known = accounted_for(client, intake, dataset, archived)
         reading = _Reading(client, known, infos, partial(noted, client, dataset))
         durable = {name: list(ranges) for name, ranges in reading.covered.items()}
@@ -135,7 +136,7 @@ def snapshot(
 
 def entries_left(client: Client, intake: Intake, dataset: Dataset, archived: Ranges | None) -> int:
     """About how many entries a snapshot would take now; 0 only if it would write nothing. Arguments and errors as for it."""
-    infos = inspect(client, find_journals(client, dataset))
+    infos = inspect(client, find_journals(client, dataset), ends(archived or {}))
     reading = _Reading(client, accounted_for(client, intake, dataset, archived), infos, dict)
     left = sum(1 for _ in reading.vanished(reading.covered))
     while stretches := reading.left():
@@ -179,6 +180,7 @@ class _Reading:
         self._incarnation = {name: ranges[-1].incarnation for name, ranges in self.covered.items()}
         if len(self.covered) < len(infos):
             self._incarnation |= _numbers(client, known, noted(), infos, self.covered)
+        self._gaps: dict[str, tuple[EntryId, EntryId] | None] = {}
         self._empty = {name: [head] for name in infos if (head := self._missing_head(name))}
 
     def left(self) -> list[Stretch]:
@@ -195,6 +197,7 @@ class _Reading:
             gap = self._gap(one.journal)
             if gap is not None and gap[1] == one.upto:
                 self._empty.setdefault(one.journal, []).append(EntryRange(self._incarnation[one.journal], *gap))
+                del self._gaps[one.journal]
 
     def take(self, block: Block) -> dict[str, _End]:
         """Count the entries of a block as covered; returns where each of its journals went on."""
@@ -211,6 +214,7 @@ class _Reading:
             one = EntryRange(end.incarnation, end.after, last, "", _added(end, last, count, self.infos[name]))
             self.covered[name] = joined([*self.covered.get(name, []), one])
             self._goes_on[name] = _behind(end, last, count)
+            self._gaps.pop(name, None)
             start += count
         return began
 
@@ -226,6 +230,7 @@ class _Reading:
         self._incarnation[name] = next_incarnation(self.covered.pop(name), 0)
         self._empty.pop(name, None)
         self._goes_on.pop(name, None)
+        self._gaps.pop(name, None)
         return _End(self._incarnation[name], after, None)
 
     def vanished(self, durable: Ranges) -> Iterator[JournalRange]:
@@ -256,8 +261,10 @@ class _Reading:
         return EntryRange(self._incarnation[name], BEGINNING, info.first.preceding())
 
     def _gap(self, name: str) -> tuple[EntryId, EntryId] | None:
-        passed = joined([*self.covered.get(name, []), *self._empty.get(name, [])])
-        return first_gap(passed, self.infos[name].last)
+        if name not in self._gaps:
+            passed = joined([*self.covered.get(name, []), *self._empty.get(name, [])])
+            self._gaps[name] = first_gap(passed, self.infos[name].last)
+        return self._gaps[name]
 
     def _end(self, name: str) -> _End:
         after = (self._gap(name) or (BEGINNING,))[0]

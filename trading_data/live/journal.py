@@ -8,12 +8,17 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from redis.exceptions import ResponseError
 
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.connection import Client, live_errors
+from trading_data.live.keys import raw as raw
+from trading_data.live.keys import text as text
+from trading_data.live.wire import exchange
+from trading_data.live.writes import Command
 
 ROWS_PER_PIPELINE = 300
 """What keeps other clients waiting is rows a pipeline, about 0.56 ms a thousand; 300 keep 94 % of the full rate."""
@@ -31,7 +36,7 @@ class EntryId(NamedTuple):
     @classmethod
     def parse(cls, text: str | bytes) -> "EntryId":
         """From `ms-seq`."""
-        ms, _, seq = (text.decode() if isinstance(text, bytes) else text).partition("-")
+        ms, _, seq = text.partition(b"-") if isinstance(text, bytes) else text.partition("-")
         return cls(int(ms), int(seq))
 
     def __str__(self) -> str:
@@ -46,12 +51,11 @@ class EntryId(NamedTuple):
 BEGINNING = EntryId(0, 0)
 
 
-@dataclass(frozen=True)
-class JournalInfo:
+class JournalInfo(NamedTuple):
     """What XINFO says of a stream: its newest id ever, entries in it now, entries ever added to it, and its first entry's id.
 
     `first` is None where the stream is empty. `deleted` is the largest id that XDEL removed; it and `added` outlive XTRIM, and
-    begin anew with DEL.
+    begin anew with DEL. `anchor` is the entry that was asked for along with it, id and fields, if it is the first one or the last.
     """
 
     last: EntryId
@@ -59,6 +63,7 @@ class JournalInfo:
     added: int
     first: EntryId | None = None
     deleted: EntryId = BEGINNING
+    anchor: tuple[EntryId, list[bytes]] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,7 @@ class Reading:
     entries: Sequence[tuple[bytes, list[bytes]]]
 
 
-@dataclass(frozen=True)
-class Stretch:
+class Stretch(NamedTuple):
     """What to read of one journal: everything after `after` up to and with `upto`; `expected` is a guess of how many."""
 
     journal: str
@@ -79,29 +83,31 @@ class Stretch:
     expected: int
 
 
-def raw(name: str) -> bytes:
-    """A key as bytes; names that are not UTF-8 survive the way to text and back."""
-    return name.encode("utf-8", "surrogateescape")
-
-
-def text(name: bytes) -> str:
-    """A key as text, see `raw`."""
-    return name.decode("utf-8", "surrogateescape")
-
-
 def execute(client: Client, pipeline: Any, instead: Any) -> list[Any]:
     """The replies of a pipeline; `instead` for a key that has gone or that somebody made of another type.
 
     One such key must not keep the others from their readers; `live.strange` reports it.
     """
     with live_errors(client):
-        replies = pipeline.execute(raise_on_error=False)
-        for at, reply in enumerate(replies):
-            if isinstance(reply, ResponseError) and str(reply).startswith(_OF_ONE_KEY):
-                replies[at] = instead
-            elif isinstance(reply, Exception):
-                raise reply
-    return cast(list[Any], replies)
+        return _without_errors(pipeline.execute(raise_on_error=False), instead)
+
+
+def ask(client: Client, commands: Sequence[Command], instead: Any) -> list[Any]:
+    """The replies to commands of one key each, as they come, so that no other client is held up; `instead` as for `execute`."""
+    found: list[Any] = []
+    with live_errors(client):
+        for start in range(0, len(commands), _KEYS_PER_PIPELINE):
+            found += _without_errors(exchange(client, commands[start : start + _KEYS_PER_PIPELINE]), instead)
+    return found
+
+
+def _without_errors(replies: list[Any], instead: Any) -> list[Any]:
+    for at, reply in enumerate(replies):
+        if isinstance(reply, ResponseError) and str(reply).startswith(_OF_ONE_KEY):
+            replies[at] = instead
+        elif isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 def find_keys(client: Client, prefix: str, kind: str | None) -> list[str]:
@@ -119,25 +125,32 @@ def find_journals(client: Client, dataset: Dataset) -> list[str]:
         return [dataset.journal] if client.exists(dataset.journal) else []
 
 
-def inspect(client: Client, journals: Sequence[str]) -> dict[str, JournalInfo]:
-    """XINFO of each journal that exists and is a stream."""
+def inspect(
+    client: Client, journals: Sequence[str], anchors: Mapping[str, EntryId] = MappingProxyType({})
+) -> dict[str, JournalInfo]:
+    """XINFO of each journal that exists and is a stream; with those of the entries `anchors` that it shows."""
     found: dict[str, JournalInfo] = {}
     for start in range(0, len(journals), _KEYS_PER_PIPELINE):
-        names = journals[start : start + _KEYS_PER_PIPELINE]
-        pipeline = client.pipeline(transaction=False)
-        for name in names:
-            pipeline.xinfo_stream(cast(str, raw(name)))
-        for name, reply in zip(names, execute(client, pipeline, None), strict=True):
-            if reply is not None:
-                last, first = EntryId.parse(reply["last-generated-id"]), reply["first-entry"]
-                found[name] = JournalInfo(
-                    last,
-                    int(reply["length"]),
-                    int(reply["entries-added"]),
-                    EntryId.parse(first[0]) if first else None,
-                    EntryId.parse(reply["max-deleted-entry-id"]),
-                )
+        names = journals[start : start + _KEYS_PER_PIPELINE]  # no more at once: a reply has two whole entries
+        replies = ask(client, [("XINFO", "STREAM", raw(name)) for name in names], None)
+        pairs = zip(names, replies, strict=True)
+        found.update((name, _info(reply, anchors.get(name))) for name, reply in pairs if reply is not None)
     return found
+
+
+def _info(reply: list[Any], anchor: EntryId | None) -> JournalInfo:
+    said = dict(zip(reply[::2], reply[1::2], strict=True))
+    first, deleted = said[b"first-entry"], said[b"max-deleted-entry-id"]
+    wanted = str(anchor).encode()
+    shown = next((entry for entry in (first, said[b"last-entry"]) if entry and entry[0] == wanted), None)
+    return JournalInfo(
+        EntryId.parse(said[b"last-generated-id"]),
+        said[b"length"],
+        said[b"entries-added"],
+        EntryId.parse(first[0]) if first else None,
+        BEGINNING if deleted == b"0-0" else EntryId.parse(deleted),
+        (anchor, shown[1]) if anchor and shown else None,
+    )
 
 
 def entry_digest(entry_id: bytes, fields: Sequence[bytes]) -> str:
@@ -146,23 +159,26 @@ def entry_digest(entry_id: bytes, fields: Sequence[bytes]) -> str:
     return hashlib.sha256(repr((entry_id, pairs)).encode()).hexdigest()[:32]
 
 
-def entries_at(client: Client, at: Mapping[str, EntryId]) -> dict[str, list[bytes]]:
-    """The fields of one entry of each journal, names and values in turn; journals that have no such entry are left out."""
-    found: dict[str, list[bytes]] = {}
-    names = list(at)
-    for start in range(0, len(names), _KEYS_PER_PIPELINE):
-        block = names[start : start + _KEYS_PER_PIPELINE]
-        pipeline = client.pipeline(transaction=False)
-        for name in block:
-            pipeline.xrange(cast(str, raw(name)), str(at[name]), str(at[name]), 1)
-        replies: list[list[Any]] = execute(client, pipeline, [])
-        found.update((name, entries[0][1]) for name, entries in zip(block, replies, strict=True) if entries)
-    return found
+def entries_at(
+    client: Client, at: Mapping[str, EntryId], infos: Mapping[str, JournalInfo] = MappingProxyType({})
+) -> dict[str, list[bytes]]:
+    """The fields of one entry of each journal, names and values in turn; journals that have no such entry are left out.
+
+    The entries that `infos` have are not asked for again.
+    """
+    anchors = {name: found for name in at if name in infos and (found := infos[name].anchor)}
+    shown = {name: fields for name, (entry_id, fields) in anchors.items() if entry_id == at[name]}
+    others = [name for name in at if name not in shown]
+    asked = [("XRANGE", raw(name), str(at[name]), str(at[name]), "COUNT", 1) for name in others]
+    pairs = zip(others, ask(client, asked, []), strict=True)
+    return shown | {name: entries[0][1] for name, entries in pairs if entries}
 
 
-def digests_at(client: Client, at: Mapping[str, EntryId]) -> dict[str, str]:
-    """The digest of one entry of each journal; journals that have no such entry are left out."""
-    found = entries_at(client, at)
+def digests_at(
+    client: Client, at: Mapping[str, EntryId], infos: Mapping[str, JournalInfo] = MappingProxyType({})
+) -> dict[str, str]:
+    """The digest of one entry of each journal; journals that have no such entry are left out. `infos` as for `entries_at`."""
+    found = entries_at(client, at, infos)
     return {name: entry_digest(str(at[name]).encode(), fields) for name, fields in found.items()}
 
 
@@ -187,14 +203,8 @@ def read(client: Client, stretches: Sequence[Stretch], rows: int = ROWS_PER_PIPE
 
 def first_entries(client: Client, stretches: Sequence[Stretch]) -> set[str]:
     """The journals of which a stretch has an entry."""
-    found: set[str] = set()
-    for start in range(0, len(stretches), ROWS_PER_PIPELINE):
-        block = stretches[start : start + ROWS_PER_PIPELINE]
-        pipeline = client.pipeline(transaction=False)
-        for one in block:
-            pipeline.xrange(cast(str, raw(one.journal)), f"({one.after}", str(one.upto), 1)
-        found |= {one.journal for one, got in zip(block, execute(client, pipeline, []), strict=True) if got}
-    return found
+    asked = [("XRANGE", raw(one.journal), f"({one.after}", str(one.upto), "COUNT", 1) for one in stretches]
+    return {one.journal for one, got in zip(stretches, ask(client, asked, []), strict=True) if got}
 
 
 def take_page(waiting: deque[Stretch], rows: int) -> list[tuple[Stretch, int]]:
@@ -241,16 +251,10 @@ return redis.call('XTRIM', KEYS[1], 'MINID', '=', ARGV[1])
 
 def trim(client: Client, cuts: Mapping[str, Cut]) -> int:
     """Cut journals. The look at the anchor and the cut are one step of the server's. Returns how many entries were removed."""
-    names = list(cuts)
-    removed = 0
-    for start in range(0, len(names), _KEYS_PER_PIPELINE):
-        pipeline: Any = client.pipeline(transaction=False)
-        for name in names[start : start + _KEYS_PER_PIPELINE]:
-            cut = cuts[name]
-            arguments = (str(cut.keep_from), str(cut.anchor), *cut.fields)
-            pipeline.execute_command("EVAL", _TRIM, 1, raw(name), *arguments)
-        removed += sum(execute(client, pipeline, 0))
-    return removed
+    asked = [
+        ("EVAL", _TRIM, 1, raw(name), str(cut.keep_from), str(cut.anchor), *cut.fields) for name, cut in cuts.items()
+    ]
+    return sum(ask(client, asked, 0))
 
 
 def server_ms(client: Client) -> int:

@@ -15,6 +15,17 @@ from typing import Literal
 
 from trading_data.errors import BadInput
 
+
+def raw(name: str) -> bytes:
+    """A key as bytes; names that are not UTF-8 survive the way to text and back."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def text(name: bytes) -> str:
+    """A key as text, see `raw`."""
+    return name.decode("utf-8", "surrogateescape")
+
+
 KeyType = Literal["hash", "set", "zset", "stream", "string"]
 
 LATEST_TTL = timedelta(days=1)

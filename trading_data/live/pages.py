@@ -249,14 +249,15 @@ class _Wire:
         self._socket = connection._sock
         self._mark = secrets.token_hex(8).encode()
         self._end = b"$16\r\n" + self._mark + b"\r\n"
+        self._ask_mark = b"*2\r\n$4\r\nECHO\r\n" + self._end
         self._got = bytearray()
         self._block = memoryview(bytearray(_BUFFER))
         connection.send_command("ECHO", self._mark)
         connection.read_response()  # a server that refuses the mark says so now
 
     def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
-        packed = self._connection.pack_commands([*commands, ("ECHO", self._mark)])
-        self._connection.send_packed_command(packed, check_health=False)
+        packed = b"".join(map(hiredis.pack_command, commands))
+        self._connection.send_packed_command([packed + self._ask_mark], check_health=False)
 
     def receive(self, most: int) -> bytearray | None:
         """All bytes up to the next mark; None if they are more than `most`, of which none is kept."""

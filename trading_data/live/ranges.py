@@ -8,8 +8,9 @@ Everything here is a pure function of what is known. Belongs here: these decisio
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
+from operator import attrgetter
+from typing import NamedTuple
 
 from trading_data.live.journal import BEGINNING, EntryId, JournalInfo
 
@@ -19,8 +20,7 @@ OF_EARLIER_RELEASES = FIRST_INCARNATION + 1
 """Incarnations up to this one were made of marks: where their ranges begin, and how many entries they had, is not known."""
 
 
-@dataclass(frozen=True)
-class EntryRange:
+class EntryRange(NamedTuple):
     """Every entry of one incarnation of a journal after `after` up to and with `last`.
 
     Attributes:
@@ -41,15 +41,19 @@ class EntryRange:
         return isinstance(entry, EntryId) and self.after < entry <= self.last
 
 
+_BY_ID = attrgetter("incarnation", "after", "last", "anchor")
+
+
 def joined(ranges: Iterable[EntryRange]) -> list[EntryRange]:
     """The same entries in as few ranges as possible, by incarnation and id."""
-    out: list[EntryRange] = []
-    for one in sorted(ranges, key=lambda one: (one.incarnation, one.after, one.last, one.anchor)):
-        before = out[-1] if out else None
-        if before is None or before.incarnation != one.incarnation or one.after > before.last:
+    every = sorted(ranges, key=_BY_ID)
+    out = every[:1]
+    for one in every[1:]:
+        before = out[-1]
+        if before.incarnation != one.incarnation or one.after > before.last:
             out.append(one)
         elif one.last > before.last or (one.last == before.last and one.anchor):
-            out[-1] = replace(one, after=before.after)
+            out[-1] = one._replace(after=before.after)
     return out
 
 
@@ -57,6 +61,11 @@ def newest(ranges: Iterable[EntryRange]) -> list[EntryRange]:
     """The ranges of the newest incarnation, joined."""
     every = joined(ranges)
     return [one for one in every if one.incarnation == every[-1].incarnation]
+
+
+def ends(known: Mapping[str, Sequence[EntryRange]]) -> dict[str, EntryId]:
+    """The last entry of the newest known incarnation of each journal."""
+    return {name: max((one.incarnation, one.last) for one in ranges)[1] for name, ranges in known.items() if ranges}
 
 
 def goes_on(end: EntryRange, info: JournalInfo, found: str | None) -> bool:

@@ -19,8 +19,7 @@ from redis.exceptions import ExecAbortError, MovedError, OutOfMemoryError, Redis
 from trading_data.errors import LiveTierError, LiveTierFull, Refused, TradingDataError, WrongContent
 from trading_data.live.cluster import LateCluster
 from trading_data.live.connection import Client, full_error, live_errors
-from trading_data.live.journal import raw
-from trading_data.live.keys import LiveKey
+from trading_data.live.keys import LiveKey, raw
 
 WRITES_PER_TRANSACTION = 100
 """A transaction of so many hashes of ten fields takes the server half a millisecond, in which no other client is served."""

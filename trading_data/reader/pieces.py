@@ -49,7 +49,7 @@ class Piece:
         found = Acceptance(held.dataset, held.head, held.rows.slice(at, 1), lambda _: ()).of(0)
         if held.live and found.entries is not None:
             # What is in the journal now comes after everything that was drained from it before, whatever its incarnation.
-            found = replace(found, entries=replace(found.entries, incarnation=NOT_KNOWN))
+            found = replace(found, entries=found.entries._replace(incarnation=NOT_KNOWN))
         return found
 
 

@@ -3,7 +3,7 @@
 import threading
 
 from trading_data.live.connection import connect
-from trading_data.live.journal import BEGINNING, EntryId, Stretch, find_keys, inspect, read
+from trading_data.live.journal import BEGINNING, EntryId, Stretch, entries_at, find_keys, inspect, read
 from trading_data_tests.rig import Rig, bar
 
 
@@ -48,3 +48,22 @@ def test_a_pipeline_asks_for_no_more_rows_than_told(rig: Rig) -> None:
     assert found == dict.fromkeys(journals, 40)
     assert max(asked) <= 25
     assert len(asked) >= 120 // 25
+
+
+def test_an_anchor_is_shown_with_its_journal_or_looked_for(rig: Rig) -> None:
+    for at in (1, 2, 3):
+        rig.client.xadd("journal:price:A", {"n": str(at), "m": ""}, id=f"{at}-0")
+    for at in (1, 2, 3, 4):
+        anchor = {"journal:price:A": EntryId(at, 0)}
+        infos = inspect(rig.client, ["journal:price:A"], anchor)
+        fields = [b"n", str(at).encode(), b"m", b""]
+        assert infos["journal:price:A"].anchor == ((EntryId(at, 0), fields) if at in (1, 3) else None)
+        found = entries_at(rig.client, anchor, infos)
+        assert found == entries_at(rig.client, anchor) == ({} if at == 4 else {"journal:price:A": fields})
+
+
+def test_what_is_shown_of_another_anchor_is_not_taken_for_one(rig: Rig) -> None:
+    for at in (1, 2):
+        rig.client.xadd("journal:price:A", {"n": str(at)}, id=f"{at}-0")
+    infos = inspect(rig.client, ["journal:price:A"], {"journal:price:A": EntryId(2, 0)})
+    assert entries_at(rig.client, {"journal:price:A": EntryId(1, 0)}, infos) == {"journal:price:A": [b"n", b"1"]}
