@@ -8,8 +8,9 @@ Belongs here: the file's form. Does not: where files lie (`intake.store`), and w
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ class Batch:
     table: pa.Table
     since: datetime | None = None
 
-    @property
+    @cached_property
     def ranges(self) -> tuple[tuple[str, EntryRange], ...]:
         """The ranges of journals that the batch accounts for, with their journals; none for other origins."""
         return tuple((one.journal, one.entries) for one in self.journals) if self.origin == "journal" else ()
@@ -144,7 +145,7 @@ def encode(batch: Batch) -> bytes:
         "origin": batch.origin,
         "created": batch.created.isoformat(),
         "run_id": batch.run_id,
-        "journals": [asdict(found) for found in batch.journals],
+        "journals": [vars(found) for found in batch.journals],
         "since": batch.since and batch.since.isoformat(),
     }
     table = batch.table.replace_schema_metadata({_META: json.dumps(head).encode()})

@@ -101,7 +101,7 @@ class Block:
         """One entry as it came, but that the declared fields are in the declared order."""
         if at in self.odd_fields:
             return self.odd_fields[at]
-        return [part for name, values in self.values.items() for part in (name.encode(), values[at].as_py())]
+        return list(chain.from_iterable((name.encode(), values[at].as_py()) for name, values in self.values.items()))
 
     def slice(self, start: int, stop: int) -> "Block":
         """The entries from position `start` up to `stop`."""

@@ -52,7 +52,8 @@ def columns(pages: Sequence[Page], fields: Sequence[bytes]) -> Columns:
     Raises:
         Irregular: they are not all of one shape, or a page does not end where it was taken to.
     """
-    if any(len(page.data) > _most_bytes(page, fields) for page in pages):
+    entry = _most_bytes(fields)
+    if any(len(page.data) > sum(_HEADS + count * entry for _, count in page.asked) for page in pages):
         raise Irregular  # some value is too long; saves looking through large pages in vain
     data = b"".join(page.data for page in pages)
     lines = _Lines(data)
@@ -64,13 +65,11 @@ def columns(pages: Sequence[Page], fields: Sequence[bytes]) -> Columns:
     if len(firsts) and (sorted(names) != sorted(fields) or len(set(names)) != len(names)):
         raise Irregular
     wanted = firsts[:, None] + np.array([2, *range(7, width, 4)])
-    texts = lines.texts(wanted.T.ravel())
-    lines.prove(firsts, width, wanted)
-    total = len(firsts)
-    ids = texts[:total]
+    starts, ends = lines.start(wanted), lines.end(wanted)
+    ids, *values = _texts(data, starts, ends)
+    lines.prove(firsts, width, starts, ends)
     _prove_ends(pages, counts, ids)
-    places = [names.index(name) + 1 if total else 0 for name in fields]
-    return Columns(counts, ids, [texts[at * total : (at + 1) * total] for at in places])
+    return Columns(counts, ids, [values[names.index(name)] if names else ids for name in fields])
 
 
 def by_reader(pages: Sequence[Page]) -> list[Reading]:
@@ -101,10 +100,21 @@ def _entries(reply: Any) -> list[tuple[bytes, list[bytes]]]:
     return reply
 
 
-def _most_bytes(page: Page, fields: Sequence[bytes]) -> int:
-    """More bytes than a page can have whose entries have exactly these fields and no value longer than `_LONGEST`."""
-    entry = 2 * _HEADS + _LONGEST + sum(2 * _HEADS + len(name) + _LONGEST for name in fields)
-    return sum(_HEADS + count * entry for _, count in page.asked)
+def _most_bytes(fields: Sequence[bytes]) -> int:
+    """More bytes than an entry can have that has exactly these fields and no value longer than `_LONGEST`."""
+    return 2 * _HEADS + _LONGEST + sum(2 * _HEADS + len(name) + _LONGEST for name in fields)
+
+
+def _texts(data: bytes, starts: Positions, ends: Positions) -> list[pa.Array]:
+    """The bytes between positions, which have a row an entry and are in the order of the bytes, as an array a column."""
+    rows, columns = starts.shape
+    offsets = np.zeros(2 * rows * columns + 1, np.int32)
+    offsets[:-1:2], offsets[1::2] = starts.ravel(), ends.ravel()
+    offsets[-1] = offsets[-2] if rows else 0
+    # Text, what follows it, text …: every other element is a text, and nothing is copied.
+    elements = pa.Array.from_buffers(pa.binary(), 2 * rows * columns, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    taken = elements.take(pa.array(np.arange(0, 2 * rows * columns, 2).reshape(rows, columns).T.ravel()))
+    return [taken.slice(at * rows, rows) for at in range(columns)]
 
 
 class _Lines:
@@ -117,32 +127,32 @@ class _Lines:
         self.bytes = np.frombuffer(data, np.uint8)
         self._words = np.ndarray((max(0, len(data) - 7),), "<u8", data, strides=(1,))
         """The eight bytes from each position on, as a number."""
-        feeds = np.flatnonzero(self.bytes == _LF)
-        if not len(feeds) or feeds[0] == 0 or feeds[-1] != len(data) - 1 or (self.bytes[feeds - 1] != _CR).any():
+        is_feed = self.bytes == _LF
+        self._feeds = feeds = np.flatnonzero(is_feed)
+        pairs = np.count_nonzero((self.bytes[:-1] == _CR) & is_feed[1:])
+        if not len(feeds) or feeds[-1] != len(data) - 1 or pairs != len(feeds):
             raise Irregular
-        self.starts = np.empty(len(feeds), np.int64)
-        self.starts[0] = 0
-        self.starts[1:] = feeds[:-1] + 1
-        self.ends = feeds - 1
-        offsets = np.empty(2 * len(feeds) + 1, np.int32)
-        offsets[0] = 0
-        offsets[1::2] = self.ends
-        offsets[2::2] = feeds + 1
-        # Line, CR LF, line, CR LF …: every other element is a line, and nothing is copied.
-        self._elements = pa.Array.from_buffers(
-            pa.binary(), 2 * len(feeds), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-        )
+
+    def __len__(self) -> int:
+        return len(self._feeds)
 
     def __getitem__(self, line: int) -> bytes:
-        return self.data[self.starts[line] : self.ends[line]]
+        return self.data[self._feeds[line - 1] + 1 if line else 0 : self._feeds[line] - 1]
 
-    def texts(self, lines: Positions) -> pa.Array:
-        return self._elements.take(pa.array(lines * 2))
+    def start(self, lines: Positions) -> Positions:
+        """Where lines begin, none of them the first."""
+        found: Positions = self._feeds[lines - 1] + 1
+        return found
+
+    def end(self, lines: Positions) -> Positions:
+        """Where lines end, before their CR LF."""
+        found: Positions = self._feeds[lines] - 1
+        return found
 
     def entries(self, replies: int) -> tuple[list[int], Positions, int]:
         """How many entries each reply has, each one's first line, and how many lines an entry is."""
         counts, firsts, at, width = [], [], 0, 0
-        total = len(self.starts)
+        total = len(self)
         for _ in range(replies):
             if at >= total:
                 raise Irregular
@@ -163,24 +173,31 @@ class _Lines:
     def names(self, firsts: Positions, width: int) -> list[bytes]:
         return [self[int(firsts[0]) + at] for at in range(5, width, 4)] if len(firsts) else []
 
-    def prove(self, firsts: Positions, width: int, values: Positions) -> None:
-        """That what is the same in every entry is, and that every length is that of the line after it."""
+    def prove(self, firsts: Positions, width: int, starts: Positions, ends: Positions) -> None:
+        """That what is the same in every entry is, and that every length is that of the line after it.
+
+        Args:
+            firsts: each entry's first line.
+            width: lines an entry.
+            starts: where its id and its values begin, a row an entry.
+            ends: where they end.
+        """
         if not len(firsts):
             return
         begin = int(firsts[0])
         names = range(5, width, 4)
         if self[begin] != b"*2" or any(self[begin + at - 1] != b"$%d" % len(self[begin + at]) for at in names):
             raise Irregular
-        self._prove_same(self.starts[firsts], b"*2\r\n$")
-        for at in (2, *range(7, width - 1, 4)):  # from the end of one value to the length of the next
-            start, stop = self.ends[begin + at], self.starts[begin + (6 if at == 2 else at + 3)] + 1
-            self._prove_same(self.ends[firsts + at], self.data[start:stop])
-        said = self.starts[values - 1] + 1
-        digits = self.ends[values - 1] - said
+        self._prove_same(self.start(firsts), b"*2\r\n$")
+        of_length = np.array([1, *range(6, width, 4)])
+        said = self.start(firsts[:, None] + of_length) + 1
+        for at in range(ends.shape[1] - 1):  # from the end of one value to the length of the next
+            self._prove_same(ends[:, at], self.data[ends[0, at] : said[0, at + 1]])
+        digits = starts - 2 - said
         first, second = self.bytes[said] - _ZERO, self.bytes[said + 1] - _ZERO  # of bytes: what is below zero wraps
         length = np.where(digits == 1, first, first * 10 + second)
         right = (first <= 9) & ((digits == 1) | ((digits == 2) & (second <= 9)))
-        if not (right & (length == self.ends[values] - self.starts[values])).all():
+        if not (right & (length == ends - starts)).all():
             raise Irregular
 
     def _prove_same(self, at: Positions, wanted: bytes) -> None:
