@@ -43,10 +43,14 @@ def wide_hashes(dataset: Dataset, rows: pa.Table) -> WideHashes:
 def mixed(hashes: WideHashes, values: WideHashes) -> WideHashes:
     """One number out of two, for each pair."""
     with np.errstate(over="ignore"):
-        out = (hashes ^ values) + _START
-        out = (out ^ (out >> np.uint64(30))) * _MULTIPLIERS[0]
-        out = (out ^ (out >> np.uint64(27))) * _MULTIPLIERS[1]
-    return out ^ (out >> np.uint64(31))
+        out = hashes ^ values
+        out += _START
+        out ^= out >> np.uint64(30)
+        out *= _MULTIPLIERS[0]
+        out ^= out >> np.uint64(27)
+        out *= _MULTIPLIERS[1]
+        out ^= out >> np.uint64(31)
+    return out
 
 
 def numbers(column: pa.ChunkedArray, kind: str) -> WideHashes:

@@ -122,13 +122,14 @@ def inside_ranges(
     found = np.zeros(rows.num_rows, dtype=bool)
     if not ranges or not rows.num_rows or batch.origin != "journal":
         return found
-    of_row = rows["_journal"].to_numpy()
+    of_row = rows["_journal"].to_numpy()  # a batch has its entries journal by journal
     ms, seq = rows["_ms"].to_numpy(), rows["_seq"].to_numpy()
-    for at, own in enumerate(batch.journals):
-        for one in ranges.get(ledger_name(own.journal), ()):
-            overlaps = one.after < own.last_id and one.last > EntryId.parse(own.after)
+    for at, (journal, own) in enumerate(batch.ranges):
+        for one in ranges.get(ledger_name(journal), ()):
+            overlaps = one.after < own.last and one.last > own.after
             if overlaps and (one.incarnation == own.incarnation) is same:
-                found |= (of_row == at) & _between(ms, seq, one)
+                part = slice(*np.searchsorted(of_row, [at, at + 1]))
+                found[part] |= _between(ms[part], seq[part], one)
     return found
 
 

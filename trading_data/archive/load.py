@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import Acceptance
 from trading_data.archive.closed import KIND, TOO_LATE, in_closed_days
-from trading_data.archive.coverage import count_again, covered_by, note
+from trading_data.archive.coverage import count_again, note
 from trading_data.archive.database import Archive
 from trading_data.archive.known import ArchivedEntries, ask
 from trading_data.archive.ledger import ranges_of
@@ -139,9 +139,11 @@ def _load_entries(cursor: Cursor, dataset: Dataset, batch: Batch, entries: Archi
 def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
     """Write the rows and revisions of a plan, and what follows from them: coverage, sources, counts by day."""
     cursor, dataset, rows = stage.cursor, stage.dataset, stage.rows
-    insert, update = positions(decided.insert), positions(decided.update)
+    insert, update = np.array(decided.insert, dtype=np.int64), positions(decided.update)
     taken = np.flatnonzero((decided.counts != Count.REPLAYED) & (decided.counts != Count.QUARANTINED))
-    sources = SourceBooks(cursor, dataset, rows.take(pa.array(taken)))
+    said = rows.select([*dataset.key, *(["source"] if dataset.sources else [])])
+    said = said if len(taken) == rows.num_rows else said.take(pa.array(taken))
+    sources = SourceBooks(cursor, dataset, said)
     if len(update):
         stage.add(update)
         stayed = [at for at in update.tolist() if at not in decided.moves]
@@ -153,7 +155,7 @@ def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
         stage.keep({at: batch or stage.batch_id for at, batch in decided.revise.items()})
     if len(insert):
         stage.insert(insert, decided.places)
-        note(cursor, dataset, rows, covered_by(dataset, rows, insert))
+        note(cursor, dataset, rows, insert)
     days = microseconds(dataset, rows) // DAY_US
     for count in (Count.INSERTED, Count.REPLACED, Count.UNCHANGED):
         of_day, numbers = np.unique(days[decided.counts == count], return_counts=True)
@@ -167,9 +169,9 @@ def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
     for day, number in net_by_day(came, np.concatenate([left, inserted])).items():
         loaded.move(day, number)
     if len(taken):
-        times = pa.compute.min_max(rows[dataset.key[1]].take(pa.array(taken))).as_py()
+        times = pa.compute.min_max(said[dataset.key[1]]).as_py()
         loaded.first, loaded.last = times["min"], times["max"]
-        loaded.subjects = len(rows[dataset.subject].take(pa.array(taken)).unique())
+        loaded.subjects = len(said[dataset.subject].unique())
     if loaded.replaced:
         sources.note_disagreement(stage.bounds)
         if dataset.about not in dataset.key or decided.moves:

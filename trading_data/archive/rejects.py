@@ -112,6 +112,8 @@ def ledger_name(journal: str) -> str:
 
     A name that is too long for an index is its beginning and a digest of the whole.
     """
+    if len(journal) <= _NAME_BYTES and journal.isascii() and journal.isprintable() and "\\" not in journal:
+        return journal  # as nearly all are; so ledgers of ten thousand journals cost little
     data = journal.replace("\\", "\\\\").encode("utf-8", "surrogateescape")
     name = data.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
     if len(name.encode()) <= _NAME_BYTES:

@@ -174,7 +174,7 @@ class Stage:
 
     def insert(self, positions: Indices, places: Mapping[int, int]) -> None:
         """Add rows that the archive lacks; some at another moment than they report."""
-        moved = np.isin(positions, list(places))
+        moved = np.isin(positions, list(places)) if places else np.zeros(len(positions), dtype=bool)
         table = self.dataset.table
         copy_rows(self.cursor, self.dataset, table, self.rows.take(pa.array(positions[~moved])), self.batch_id)
         if moved.any():
