@@ -13,6 +13,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from trading_data.archive.database import Archive
 from trading_data.archive.rejects import ledger_name
 from trading_data.archive.sql import statement
+from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
@@ -26,6 +27,7 @@ class ArchivedRange:
     count: int
 
 
+@without_gc()
 def archived_ranges(archive: Archive, dataset: Dataset, journals: Sequence[str]) -> dict[str, list[EntryRange]]:
     """The archived ranges of these journals, by the journal's key; journals of which nothing is archived are left out."""
     names = {ledger_name(journal): journal for journal in journals}

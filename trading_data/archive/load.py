@@ -29,6 +29,7 @@ from trading_data.archive.sources import SourceBooks
 from trading_data.archive.stage import Stage
 from trading_data.archive.versions import DAY_US, Mask, microseconds, net_by_day, per_day
 from trading_data.archive.write_books import Books, write_books
+from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
 from trading_data.intake.store import BatchFile, Intake
@@ -73,6 +74,7 @@ def _read_ahead(intake: Intake, files: Sequence[BatchFile]) -> Iterator[tuple[Ba
             yield file, batch
 
 
+@without_gc()
 def load(archive: Archive, dataset: Dataset, file: BatchFile, batch: Batch, *, run_id: str = "") -> Loaded:
     """Load one batch in one transaction; doing it again, in any process, changes nothing."""
     with archive.transaction() as cursor:

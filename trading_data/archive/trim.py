@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import archived_ranges
+from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.accounted import Ranges, accounted_for
 from trading_data.intake.store import Intake
@@ -58,6 +59,7 @@ def trim_drained(client: Client, intake: Intake, dataset: Dataset) -> Trimmed:
     return _trim(client, find_journals(client, dataset), known, timedelta(0))
 
 
+@without_gc()
 def _trim(client: Client, journals: list[str], known: Ranges, hot_window: timedelta) -> Trimmed:
     infos = inspect(client, journals, ends(known))
     hot = EntryId(max(0, server_ms(client) - round(hot_window.total_seconds() * 1000)), 0)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import cast
 
+from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
 from trading_data.intake.store import Intake
@@ -21,6 +22,7 @@ Ranges = Mapping[str, list[EntryRange]]
 """Ranges by the journal's key."""
 
 
+@without_gc()
 def accounted_for(client: Client, intake: Intake, dataset: Dataset, archived: Ranges | None) -> Ranges:
     """The ranges of a dataset's journals that are archived or wait in the intake.
 
@@ -44,6 +46,7 @@ def with_waiting(known: Ranges, heads: Iterable[Batch | None]) -> Ranges:
     return {name: [*known.get(name, []), *waiting.get(name, [])] for name in {*known, *waiting}}
 
 
+@without_gc()
 def of_this_incarnation(client: Client, known: Ranges, infos: Mapping[str, JournalInfo]) -> dict[str, list[EntryRange]]:
     """The ranges, joined, that hold for the journals as they are now.
 

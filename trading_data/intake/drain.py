@@ -9,14 +9,14 @@ from there on the end of every page is parsed (`exact`).
 Belongs here: which way, and the size of blocks. Does not: how far was drained, and writing (`intake.snapshot`).
 """
 
-import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 
 import pyarrow as pa
 
+from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.rules import Reason
 from trading_data.errors import LiveTierError
@@ -143,7 +143,7 @@ def _by_entries(
     client: Client, dataset: Dataset, size: int, rows: int, stretches: Sequence[Stretch]
 ) -> Iterator[Block]:
     """As `_by_pages`, through redis-py."""
-    with _without_gc():
+    with without_gc():  # millions of small lists: 1.4 to 1.8 times the rate
         entries, held = Entries(), 0
         for reading, read in readings(client, stretches, rows):
             if len(entries) and (len(entries) >= size or held + read > BLOCK_BYTES):
@@ -202,15 +202,3 @@ def _joined(dataset: Dataset, blocks: Sequence[Block]) -> Block:
         odd,
         fields,
     )
-
-
-@contextmanager
-def _without_gc() -> Iterator[None]:
-    """Hold back the cyclic collector: millions of small lists make it run for nothing (1.4–1.8 times the rate)."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

@@ -15,6 +15,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.accounted import Ranges, accounted_for, note, noted, of_this_incarnation
 from trading_data.intake.batch import Batch, JournalRange, cut_by_days
@@ -114,6 +115,7 @@ def snapshot(
             note(client, dataset, moved)
             return describe(dataset, file, batch)
 
+        @without_gc()
         def store(block: Block, began: "dict[str, _End]") -> list[Drained]:
             return [
                 write(ranges, table) for ranges, table in _parts(dataset, block, began, infos, earliest, intake.keep)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 
 from redis.exceptions import ResponseError
 
+from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.keys import raw as raw
@@ -125,6 +126,7 @@ def find_journals(client: Client, dataset: Dataset) -> list[str]:
         return [dataset.journal] if client.exists(dataset.journal) else []
 
 
+@without_gc()
 def inspect(
     client: Client, journals: Sequence[str], anchors: Mapping[str, EntryId] = MappingProxyType({})
 ) -> dict[str, JournalInfo]:
