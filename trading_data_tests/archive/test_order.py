@@ -1,7 +1,5 @@
 """The order of acceptance: the whole table of `archive.order`, case by case."""
 
-from dataclasses import replace
-
 import pytest
 
 from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_whole, journal_moment, may_lie_between
@@ -171,7 +169,7 @@ def test_ranges_are_whole_if_they_have_every_entry_that_was_added_up_to_their_en
     assert is_whole([whole], 4)
     assert not is_whole([whole], 3)
     assert not is_whole([], 3)
-    assert not is_whole([replace(whole, added=None)], 4)
-    behind_a_gap = replace(whole, after=EntryId(7, 0), last=EntryId(9, 0), added=6)
+    assert not is_whole([whole._replace(added=None)], 4)
+    behind_a_gap = whole._replace(after=EntryId(7, 0), last=EntryId(9, 0), added=6)
     assert is_whole([whole, behind_a_gap], 6)
     assert not is_whole([whole, behind_a_gap], 5)
