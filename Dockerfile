@@ -39,5 +39,5 @@ COPY --chown=trading:trading dagster.yaml workspace.yaml ./
 COPY --chown=trading:trading deploy deploy
 USER 10001:10001
 # Dagster takes its URL from the environment alone: this reads the secret's file, then becomes the command.
-ENTRYPOINT ["python", "-m", "trading_data.entrypoint"]
+ENTRYPOINT ["python", "-m", "trading_data.local.entrypoint"]
 CMD ["trading-data", "--help"]

@@ -17,13 +17,13 @@ import redis
 from sqlalchemy import make_url
 
 from trading_data.archive.database import Archive
-from trading_data.archive.migrate import migrate
+from trading_data.archive.schema.migrate import migrate
 from trading_data.live.connection import connect
-from trading_data.services.stack import Stack
+from trading_data.local.servers import Stack
+from trading_data.operations.status import archive_version, live_version
 from trading_data.settings import DAGSTER_URL, REDIS_URL, TIMESCALE_URL, Settings
-from trading_data.status import archive_version, live_version
+from trading_data_tests.local.beside import RunningDemo
 from trading_data_tests.rig import Rig
-from trading_data_tests.system.beside import RunningDemo
 
 if TYPE_CHECKING:
     import dagster as dg

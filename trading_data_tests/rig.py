@@ -11,7 +11,7 @@ from typing import Any
 from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from trading_data import Bar, Fill, LiveStore, MarketData, Measurement
-from trading_data.aggregates.refresh import refresh
+from trading_data.archive.aggregates.refresh import refresh
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import Account, account, archived_ranges
 from trading_data.archive.load import load_pending

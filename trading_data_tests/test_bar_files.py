@@ -7,13 +7,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from trading_data.bar_files import as_days, check_minutes, no_days
 from trading_data.datasets import DAILY
 from trading_data.errors import BadInput, VendorRefused
-from trading_data.feed.replay import replay
-from trading_data.file_form import FileForm
-from trading_data.files import Rows
-from trading_data.vendors.files import FilesVendor
+from trading_data.sources.feeds.replay import replay
+from trading_data.sources.files.bars import as_days, check_minutes, no_days
+from trading_data.sources.files.form import FileForm
+from trading_data.sources.files.read import Rows
+from trading_data.sources.vendors.files import FilesVendor
 from trading_data_tests.rig import EARLIEST
 
 NEW_YORK = "America/New_York"

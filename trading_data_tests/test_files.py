@@ -18,7 +18,7 @@ from trading_data.datasets import PRICE, TRADE
 from trading_data.datasets.codec import Checked, check
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
-from trading_data.files import check_columns, read_table
+from trading_data.sources.files.read import check_columns, read_table
 
 HEADER = "symbol,timestamp,open,high,low,close,volume,source\n"
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)

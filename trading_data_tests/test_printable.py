@@ -2,8 +2,8 @@
 
 import pytest
 
-from trading_data.health.figures import Figure, Figures
-from trading_data.health.thresholds import Threshold, judge
+from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.thresholds import Threshold, judge
 from trading_data.printable import counted, noun, printable
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import trading_data
-from trading_data import LiveStore, MarketData, analytics, sessions
+from trading_data import LiveStore, MarketData, analytics, calendars
 from trading_data.cli.main import group
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -18,7 +18,7 @@ def listed(heading: str) -> set[str]:
     return set(re.findall(r"^\| `(?:trading-data )?([\w.-]+)` \|", section, re.MULTILINE))
 
 
-@pytest.mark.parametrize("module", [trading_data, analytics, sessions])
+@pytest.mark.parametrize("module", [trading_data, analytics, calendars])
 def test_modules(module: object) -> None:
     name = getattr(module, "__name__")  # noqa: B009 - mypy knows no __name__ of an object
     assert listed("`from trading_data import …`" if name == "trading_data" else f"`{name}`") == set(module.__all__)  # type: ignore[attr-defined]

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from bokeh_sampledata.stocks import AAPL, FB, GOOG, IBM, MSFT
 
-from trading_data.aggregates.compare import differences
+from trading_data.archive.aggregates.compare import differences
 from trading_data.datasets import PRICE
-from trading_data.files import read_table
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
+from trading_data.sources.files.read import read_table
 from trading_data.times import day_start
 from trading_data_tests.rig import EARLIEST, Rig
 

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 from trading_data.cli.main import group
 from trading_data.datasets import PRICE
-from trading_data.file_form import FileForm
-from trading_data.files import read_table
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
+from trading_data.sources.files.form import FileForm
+from trading_data.sources.files.read import read_table
 from trading_data_tests.rig import EARLIEST, Rig
 
 

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from trading_data.calendars.calendar import TradingCalendar
 from trading_data.datasets import PRICE
 from trading_data.errors import BadInput
 from trading_data.reader.market_data import MarketData
-from trading_data.sessions.calendar import TradingCalendar
 from trading_data.times import now, utc
 
 FIELDS = ("open", "high", "low", "close", "volume")

@@ -15,12 +15,12 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL
 
-from trading_data.archive.rejects import ledger_name
+from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.sql import names_of, said, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId, raw
-from trading_data.reader.archived import Range, whole_minutes
+from trading_data.reader.archive_queries import Range, whole_minutes
 from trading_data.times import now
 
 Key = tuple[Any, ...]

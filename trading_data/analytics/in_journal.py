@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from trading_data.analytics.books import RowVersion, Source
-from trading_data.archive.rejects import journal_name
+from trading_data.archive.quarantine.rejects import journal_name
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.entries import Entries, to_table
 from trading_data.live.connection import Client

@@ -13,7 +13,7 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.order import MILLISECOND_US, Accepted, journal_moment
-from trading_data.archive.rejects import ledger_name
+from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.sql import statement
 from trading_data.archive.versions import Indices
 from trading_data.datasets.declaration import Dataset

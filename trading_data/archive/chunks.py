@@ -1,6 +1,6 @@
 """The chunks of a hypertable: a UTC day each, what they weigh, packing one into the columnstore, dropping one.
 
-Belongs here: single chunks. Does not: which chunk is due and what has to be proven before (`trading_data.aging`).
+Belongs here: single chunks. Does not: which chunk is due and what has to be proven before (`trading_data.operations.maintenance`).
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ A late row cannot be written any more: alone in a new chunk it would be all that
 the aggregates say so. In quarantine it is lost to nobody.
 
 Belongs here: which days are closed, whether they are as they were, and what becomes of rows for them. Does not: dropping
-(`aging.retention`).
+(`operations.maintenance.retention`).
 """
 
 from collections.abc import Collection
@@ -15,7 +15,7 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.database import Archive
-from trading_data.archive.fingerprint import fingerprints_of_aggregates
+from trading_data.archive.schema.fingerprint import fingerprints_of_aggregates
 from trading_data.archive.sql import statement
 from trading_data.archive.versions import DAY_US, Mask, microseconds
 from trading_data.datasets.declaration import Dataset

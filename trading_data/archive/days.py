@@ -1,7 +1,7 @@
 """What the archive holds of a day, from its books: rows, subjects, quarter hours, weight, disagreement of sources.
 
 Belongs here: asking, at a cost that does not depend on the number of rows. Does not: what should be there
-(`history.states`), and showing it (`orchestration.metadata`, `cli`).
+(`calendars.states`), and showing it (`orchestration.metadata`, `cli`).
 """
 
 from collections.abc import Sequence

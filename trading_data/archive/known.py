@@ -16,7 +16,7 @@ from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of
 from trading_data.archive.entry_hash import entry_hashes
 from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_whole, may_lie_between
 from trading_data.archive.plan import HeldRow, Known
-from trading_data.archive.rejects import from_row, ledger_name
+from trading_data.archive.quarantine.rejects import from_row, ledger_name
 from trading_data.archive.said_again import SaidAgain
 from trading_data.archive.sql import statement
 from trading_data.archive.stage import Stage

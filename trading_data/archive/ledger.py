@@ -11,7 +11,7 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.database import Archive
-from trading_data.archive.rejects import ledger_name
+from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.sql import statement
 from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset

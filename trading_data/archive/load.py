@@ -22,8 +22,8 @@ from trading_data.archive.ledger import ranges_of
 from trading_data.archive.loaded import Loaded, from_ledger
 from trading_data.archive.locks import lock_loads
 from trading_data.archive.plan import Count, Plan, plan, positions, said_again
-from trading_data.archive.rejects import Reject, from_batch, from_row, keep, ledger_name
-from trading_data.archive.retried import Retries
+from trading_data.archive.quarantine.rejects import Reject, from_batch, from_row, keep, ledger_name
+from trading_data.archive.quarantine.retry import Retries
 from trading_data.archive.said_again import keep_said_again
 from trading_data.archive.sources import SourceBooks
 from trading_data.archive.stage import Stage

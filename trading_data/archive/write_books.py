@@ -16,7 +16,7 @@ from trading_data.archive.acceptance import bounds_of
 from trading_data.archive.entry_hash import entry_hashes
 from trading_data.archive.ledger import ArchivedRange
 from trading_data.archive.loaded import COUNTS, Loaded
-from trading_data.archive.rejects import ledger_name
+from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch

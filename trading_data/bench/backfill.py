@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 
 from trading_data.bench.cycle import LIMIT_TABLE, copy_into, encoded, fresh_table
 from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
+from trading_data.bench.fixtures import dagster_jobs
 from trading_data.bench.measure import Ratio, Spread, alternate, seconds, spreads
 from trading_data.bench.rows import MINUTES_A_DAY, Bars
-from trading_data.bench.scene import dagster_jobs
 from trading_data.bench.servers import BenchRig
 from trading_data.datasets import PRICE
 from trading_data.errors import ServerError
 from trading_data.settings import CALENDAR
+from trading_data.sources.vendors.choose import VENDOR
 from trading_data.times import DAY, day_start, now
-from trading_data.vendors.choose import VENDOR
 
 _SYMBOLS = 500
 _DAYS = 30

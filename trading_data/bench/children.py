@@ -41,7 +41,7 @@ def child(rig: BenchRig, name: str) -> Iterator[Child]:
     Raises:
         ServerError: it does not come up.
     """
-    command = [sys.executable, "-m", "trading_data.bench.child", name]
+    command = [sys.executable, "-m", "trading_data.bench.worker", name]
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, env=rig.env, text=True, **pipes) as process:  # noqa: S603 - this package's own program
         try:

@@ -28,7 +28,7 @@ from trading_data.intake.snapshot import BATCH_ENTRIES, Drained, snapshot
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.journal import BEGINNING, Stretch, find_journals, inspect, raw
-from trading_data.live.pages import ROWS_PER_PAGE, pages
+from trading_data.live.journal_reader import ROWS_PER_PAGE, pages
 
 LIMIT_TABLE = "bench_limit"
 _COPY = "copy {} ({}) from stdin (format binary)"

@@ -13,7 +13,7 @@ from typing import Any
 from trading_data import __version__
 from trading_data.bench.declaration import Plan
 from trading_data.bench.servers import BenchRig
-from trading_data.status import archive_version, live_version
+from trading_data.operations.status import archive_version, live_version
 
 _LIBRARIES = ("dagster", "redis", "hiredis", "pyarrow", "pandas", "numpy", "psycopg2-binary", "pgpq")
 

@@ -20,7 +20,7 @@ from psycopg2.sql import SQL, Identifier
 from sqlalchemy import make_url
 
 from trading_data.archive.database import Archive, create_database, session_parameters
-from trading_data.archive.migrate import migrate
+from trading_data.archive.schema.migrate import migrate
 from trading_data.bench.rows import Bars, journal
 from trading_data.datasets import DATASETS
 from trading_data.errors import ArchiveTierError, Refused
@@ -167,7 +167,7 @@ def _running(settings: Settings, say: Callable[[str], None]) -> Iterator[Setting
     if settings.redis_url and settings.timescale_url:
         yield settings
         return
-    from trading_data.services.stack import Stack
+    from trading_data.local.servers import Stack
 
     stack = Stack(replace(settings, dagster_url=settings.dagster_url or _NOT_NEEDED))
     try:

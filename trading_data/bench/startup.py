@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 from trading_data.archive.database import Archive
 from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
+from trading_data.bench.full_system import Whole, whole_system
 from trading_data.bench.measure import Ratio, alternate, spreads
 from trading_data.bench.servers import BenchRig
-from trading_data.bench.whole import Whole, whole_system
 from trading_data.errors import ServerError, TradingDataError
 
 _LONGEST_SECONDS = 300

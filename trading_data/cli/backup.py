@@ -1,22 +1,22 @@
 """`trading-data backup`: take one, list them, look at one; old ones go by the declared scheme.
 
-Belongs here: options and printing. Does not: backups themselves (`trading_data.backup`).
+Belongs here: options and printing. Does not: backups themselves (`trading_data.operations.backup`).
 """
 
 import click
 
 from trading_data.archive.database import Archive
-from trading_data.archive.migrate import check_schema
-from trading_data.backup.check import check_files, check_release, manifest_of
-from trading_data.backup.keep import prune
-from trading_data.backup.keys import keys_of
-from trading_data.backup.listing import Backup, backups, chosen
-from trading_data.backup.manifest import Manifest
-from trading_data.backup.tables import rows_of
-from trading_data.backup.take import take_backup
+from trading_data.archive.schema.migrate import check_schema
 from trading_data.cli.servers import settings_of_running
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
+from trading_data.operations.backup.check import check_files, check_release, manifest_of
+from trading_data.operations.backup.create import take_backup
+from trading_data.operations.backup.keys import keys_of
+from trading_data.operations.backup.listing import Backup, backups, chosen
+from trading_data.operations.backup.manifest import Manifest
+from trading_data.operations.backup.retention import prune
+from trading_data.operations.backup.tables import rows_of
 from trading_data.printable import counted, printable
 from trading_data.settings import Settings, without_password
 from trading_data.times import now

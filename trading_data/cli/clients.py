@@ -109,7 +109,7 @@ def _psql() -> str:
     """`psql` of this machine, else the one that comes with the embedded PostgreSQL."""
     found = shutil.which("psql")
     if found is None:
-        from trading_data.services.postgres import programs
+        from trading_data.local.postgres import programs
 
         try:
             beside = programs() / "psql"

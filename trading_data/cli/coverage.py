@@ -1,6 +1,6 @@
 """`trading-data coverage`: what the archive holds per symbol and day, and what is missing.
 
-Belongs here: options and printing. Does not: states (`history.states`).
+Belongs here: options and printing. Does not: states (`calendars.states`).
 """
 
 import json
@@ -13,13 +13,13 @@ import pandas as pd
 
 from trading_data.archive.database import Archive
 from trading_data.archive.days import Disagreement, disagreements
+from trading_data.calendars import TradingCalendar
+from trading_data.calendars.gap_plot import by_state, heat_map
+from trading_data.calendars.states import MISSING, NO_CALENDAR, OPEN, day_states, known_subjects, to_fill
+from trading_data.cli.frame_text import frame_text
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import PLURALS, dataset_named
-from trading_data.frame_text import frame_text
-from trading_data.history.picture import by_state, heat_map
-from trading_data.history.states import MISSING, NO_CALENDAR, OPEN, day_states, known_subjects, to_fill
 from trading_data.printable import counted, noun, printable
-from trading_data.sessions import TradingCalendar
 from trading_data.times import DAY, now, utc
 
 _DAYS = 92

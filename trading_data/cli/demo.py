@@ -1,6 +1,6 @@
 """`trading-data demo`: the whole system in about two minutes, without questions.
 
-Belongs here: printing and the exit code. Does not: the demo (`system.demo`).
+Belongs here: printing and the exit code. Does not: the demo (`cli.demo_day`).
 """
 
 import json
@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from trading_data.cli.demo_day import Demo, Progress, Report
 from trading_data.errors import ServerError
+from trading_data.local.process import free_port
 from trading_data.printable import counted
-from trading_data.services.process import free_port
 from trading_data.settings import Settings
-from trading_data.system.demo import Demo, Progress, Report
 
 _LINE_EVERY = 5.0
 

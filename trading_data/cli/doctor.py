@@ -10,14 +10,14 @@ import time
 
 import click
 
-from trading_data.alerts.channels import channels
-from trading_data.alerts.memory import FileMemory
-from trading_data.alerts.message import figures, hide_secrets
-from trading_data.alerts.settings import AlertSettings
-from trading_data.alerts.tell import tell
 from trading_data.cli.servers import dagster_home, settings_of_running
-from trading_data.doctor.examine import Page, examine
-from trading_data.health.thresholds import Finding
+from trading_data.operations.alerts.channels import channels
+from trading_data.operations.alerts.message import figures, hide_secrets
+from trading_data.operations.alerts.notify import tell
+from trading_data.operations.alerts.settings import AlertSettings
+from trading_data.operations.alerts.store import FileMemory
+from trading_data.operations.doctor.examine import Page, examine
+from trading_data.operations.health.thresholds import Finding
 from trading_data.printable import printable
 from trading_data.settings import Settings
 from trading_data.times import now
@@ -71,7 +71,7 @@ def _lines(one: Finding) -> list[str]:
 def _tell(page: Page, settings: Settings) -> None:
     found = [one for one in page.findings if one.key in WATCHED_FROM_OUTSIDE]
     alerts = AlertSettings.from_env()
-    ways = [one for one in channels(alerts, logging.getLogger("trading_data.alerts")) if one.name != "log"]
+    ways = [one for one in channels(alerts, logging.getLogger("trading_data.operations.alerts")) if one.name != "log"]
     done = tell(FileMemory(settings.home / "alerts.json"), ways, found, time.time(), alerts.every)
     for name, count in done.delivered.items():
         click.echo(f"told {count} by {name}", err=True)

@@ -1,6 +1,6 @@
 """`trading-data exporter`: the figures for Prometheus.
 
-Belongs here: options, and waiting for the end. Does not: measuring and serving (`trading_data.exporter`).
+Belongs here: options, and waiting for the end. Does not: measuring and serving (`trading_data.operations.exporter`).
 """
 
 import signal
@@ -9,7 +9,7 @@ import threading
 import click
 
 from trading_data.cli.servers import settings_of_running
-from trading_data.exporter.server import PORT, Exporter
+from trading_data.operations.exporter.server import PORT, Exporter
 
 
 @click.command("exporter")

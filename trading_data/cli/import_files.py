@@ -1,7 +1,7 @@
 """`trading-data import`: files into the intake, so that they reach the archive the same way as live data.
 
-Belongs here: options, progress, and what is said of rejected rows. Does not: reading files (`trading_data.files`) and taking
-them (`intake.take`).
+Belongs here: options, progress, and what is said of rejected rows. Does not: reading files (`trading_data.sources.files.read`) and taking
+them (`intake.import_rows`).
 """
 
 import itertools
@@ -12,20 +12,20 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from trading_data.bar_files import Others, days_table, no_days, no_minutes, without
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import DAILY, EVERY_PLURAL, PRICE, dataset_named
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.rules import Reason
 from trading_data.errors import BadInput
-from trading_data.file_form import FileForm, WrongColumns, options_for
-from trading_data.file_form import command as import_command
-from trading_data.file_values import option_for
-from trading_data.files import Rows, check_columns
+from trading_data.intake.import_rows import take
 from trading_data.intake.store import Intake
-from trading_data.intake.take import take
 from trading_data.printable import counted, noun, printable
 from trading_data.settings import without_password
+from trading_data.sources.files.bars import Others, days_table, no_days, no_minutes, without
+from trading_data.sources.files.form import FileForm, WrongColumns, options_for
+from trading_data.sources.files.form import command as import_command
+from trading_data.sources.files.read import Rows, check_columns
+from trading_data.sources.files.values import option_for
 from trading_data.times import EPOCH, day_start
 
 _HELD = 500_000

@@ -1,6 +1,6 @@
 """`trading-data logs`: what the processes of `up` say.
 
-Belongs here: finding their logs, and printing. Does not: writing them (`services.process`).
+Belongs here: finding their logs, and printing. Does not: writing them (`local.process`).
 """
 
 import time

@@ -1,12 +1,12 @@
 """`trading-data migrate`.
 
-Belongs here: printing. Does not: applying (`archive.migrate`).
+Belongs here: printing. Does not: applying (`archive.schema.migrate`).
 """
 
 import click
 
 from trading_data.archive.database import Archive
-from trading_data.archive.migrate import migrate
+from trading_data.archive.schema.migrate import migrate
 from trading_data.cli.servers import settings_of_running
 
 

@@ -1,7 +1,7 @@
 """`trading-data quarantine list|show|retry|discard`: rejected entries.
 
 Belongs here: options and printing; what is printed came from anybody, so nothing in it reaches the terminal raw.
-Does not: what is done with entries (`archive.quarantine`).
+Does not: what is done with entries (`archive.quarantine.queries`).
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ import click
 
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import quarantine_waiting
-from trading_data.archive.quarantine import discard, listing, retry, show
-from trading_data.archive.resend import Quarantined
+from trading_data.archive.quarantine.queries import discard, listing, retry, show
+from trading_data.archive.quarantine.resend import Quarantined
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import EVERY_PLURAL, TABLES, dataset_named
 from trading_data.intake.store import Intake

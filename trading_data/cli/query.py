@@ -19,10 +19,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from trading_data.archive.database import Archive
+from trading_data.cli.frame_text import frame_text
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import EVERY_PLURAL, TABLES, dataset_named
 from trading_data.datasets.declaration import Dataset
-from trading_data.frame_text import frame_text
 from trading_data.live.connection import connect_for_archiver
 from trading_data.printable import printable
 from trading_data.reader.known import near, unknown

@@ -1,21 +1,21 @@
 """`trading-data retention [--dry-run]`.
 
-Belongs here: options and printing. Does not: judging and dropping (`trading_data.aging`).
+Belongs here: options and printing. Does not: judging and dropping (`trading_data.operations.maintenance`).
 """
 
 from collections.abc import Iterable, Iterator
 
 import click
 
-from trading_data.aging.cold import ColdStore
-from trading_data.aging.leftovers import Leftover, leftovers
-from trading_data.aging.retention import Verdict, plan, retain
 from trading_data.archive.database import Archive
-from trading_data.archive.migrate import check_schema
-from trading_data.backup.covering import covered_by_backups
+from trading_data.archive.schema.migrate import check_schema
 from trading_data.cli.servers import dagster_home, settings_of_running
 from trading_data.datasets import DATASETS, PLURALS, dataset_named
 from trading_data.intake.store import Intake
+from trading_data.operations.backup.preconditions import covered_by_backups
+from trading_data.operations.maintenance.cleanup import Leftover, leftovers
+from trading_data.operations.maintenance.cold_storage import ColdStore
+from trading_data.operations.maintenance.retention import Verdict, plan, retain
 from trading_data.printable import counted, printable
 from trading_data.settings import Settings
 from trading_data.times import now
@@ -86,8 +86,8 @@ def _runs(settings: Settings) -> Iterator[Leftover]:
     if home is None:
         return
     from trading_data.orchestration.drift import instance_of
-    from trading_data.orchestration.findings import job_names
     from trading_data.orchestration.old_runs import old_runs
+    from trading_data.orchestration.run_findings import job_names
 
     with instance_of(home, settings) as instance:
         yield from old_runs(instance, job_names(), now())

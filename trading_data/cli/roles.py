@@ -1,6 +1,6 @@
 """`trading-data roles`.
 
-Belongs here: the options, where the passwords are, printing. Does not: the roles (`archive.roles`).
+Belongs here: the options, where the passwords are, printing. Does not: the roles (`archive.schema.roles`).
 """
 
 import os
@@ -10,8 +10,8 @@ import click
 from sqlalchemy import make_url
 
 from trading_data.archive.database import Archive
-from trading_data.archive.migrate import migrate
-from trading_data.archive.roles import LOGINS, Roles, grant, make_roles
+from trading_data.archive.schema.migrate import migrate
+from trading_data.archive.schema.roles import LOGINS, Roles, grant, make_roles
 from trading_data.errors import SettingError
 from trading_data.settings import ADMIN_URL, postgres_url, with_secrets
 

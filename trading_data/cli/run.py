@@ -11,7 +11,7 @@ import click
 
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import account
-from trading_data.archive.migrate import check_schema
+from trading_data.archive.schema.migrate import check_schema
 from trading_data.cli.servers import dagster_home, environment_of, settings_of_running
 from trading_data.datasets import DATASETS
 from trading_data.errors import TradingDataError

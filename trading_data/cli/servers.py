@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trading_data.errors import SettingError
-from trading_data.services.homes import embedded, home_of, nothing_runs
+from trading_data.local.homes import embedded, home_of, nothing_runs
 from trading_data.settings import BACKUP_URI, DAGSTER_URL, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
 
 

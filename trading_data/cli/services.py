@@ -1,14 +1,14 @@
 """`trading-data services start|stop|env`: only the embedded servers.
 
-Belongs here: printing. Does not: starting and stopping (`trading_data.services`).
+Belongs here: printing. Does not: starting and stopping (`trading_data.local`).
 """
 
 import shlex
 
 import click
 
-from trading_data.services.homes import embedded, nothing_runs, others
-from trading_data.services.stack import Stack
+from trading_data.local.homes import embedded, nothing_runs, others
+from trading_data.local.servers import Stack
 from trading_data.settings import Settings
 
 

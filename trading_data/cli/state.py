@@ -1,6 +1,6 @@
 """`trading-data state show`: the newest state before a moment.
 
-Belongs here: options and printing. Does not: finding it (`state.files`) and its tables (`state.tables`).
+Belongs here: options and printing. Does not: finding it (`intake.state.files`) and its tables (`intake.state.tables`).
 """
 
 import json
@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from trading_data.errors import IntakeError
+from trading_data.intake.state.document import State, as_json
+from trading_data.intake.state.files import newest_state, state_files
+from trading_data.intake.state.tables import said, tables
 from trading_data.intake.store import Intake
+from trading_data.local.homes import others
 from trading_data.printable import printable
-from trading_data.services.homes import others
 from trading_data.settings import Settings
-from trading_data.state.document import State, as_json
-from trading_data.state.files import newest_state, state_files
-from trading_data.state.tables import said, tables
 from trading_data.times import utc
 
 _WIDE = 10_000

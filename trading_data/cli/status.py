@@ -1,6 +1,6 @@
 """`trading-data status`.
 
-Belongs here: printing. Does not: the figures (`trading_data.status`).
+Belongs here: printing. Does not: the figures (`trading_data.operations.status`).
 """
 
 import json
@@ -18,9 +18,9 @@ from trading_data.cli.servers import dagster_home, settings_of_running
 from trading_data.errors import IntakeError, ServerError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
+from trading_data.operations.status import DatasetStatus, Status, gather, newest_age
 from trading_data.printable import counted
 from trading_data.settings import Settings
-from trading_data.status import DatasetStatus, Status, gather, newest_age
 from trading_data.times import now
 
 

@@ -1,6 +1,6 @@
 """`trading-data up`: the whole system, until Ctrl-C.
 
-Belongs here: options, the table, watching and stopping. Does not: starting (`trading_data.system`).
+Belongs here: options, the table, watching and stopping. Does not: starting (`trading_data.local`).
 """
 
 import shlex
@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from trading_data.errors import ServerError
-from trading_data.exporter.server import Exporter
-from trading_data.feed import symbols_of
+from trading_data.local.minute import Minute
+from trading_data.local.stack import System
+from trading_data.operations.exporter.server import Exporter
 from trading_data.settings import HOME, Settings
-from trading_data.system.minute import Minute
-from trading_data.system.system import System
+from trading_data.sources.feeds import symbols_of
+from trading_data.sources.vendors.alpaca_account import AlpacaAccount
 from trading_data.times import DAY, now
-from trading_data.vendors.alpaca_account import AlpacaAccount
 
 _REST = 60.0
 """A server that dies again sooner than that after it was started again has a reason that stays."""

@@ -1,6 +1,6 @@
 """`trading-data verify`.
 
-Belongs here: printing, and the exit code. Does not: looking (`archive.verify`).
+Belongs here: printing, and the exit code. Does not: looking (`archive.verify.run`).
 """
 
 import json
@@ -10,9 +10,9 @@ from dataclasses import fields
 import click
 
 from trading_data.archive.database import Archive
-from trading_data.archive.losses import acknowledge
-from trading_data.archive.totals import Totals, totals
-from trading_data.archive.verify import Finding, verify
+from trading_data.archive.verify.losses import acknowledge
+from trading_data.archive.verify.run import Finding, verify
+from trading_data.archive.verify.totals import Totals, totals
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import PLURALS, TABLES, dataset_named
 from trading_data.intake.store import Intake

@@ -123,7 +123,7 @@ class Dataset:
         drop_needs_backup: retention drops a chunk only if a backup is known that covers it.
         drop_needs_drill: and only if that backup has been restored in a drill without a difference.
         chunk: how much time a chunk holds; whole days. Only of chunks of a day is coverage kept, by minute.
-        odd_values: rows are bars, and those that look wrong rather than are wrong are told (`archive.odd_values`).
+        odd_values: rows are bars, and those that look wrong rather than are wrong are told (`archive.verify.odd_values`).
     """
 
     name: str

@@ -7,7 +7,7 @@ day. It takes 40 bits, so more has to come: other days at the same time of day, 
 any bar between, or a high and a low that are exactly those of the others. Days whose bars all lie on one grid count as in
 `datasets.widths`.
 
-Belongs here: this rule. Does not: symbols without minutes (`datasets.widths`), reading files (`trading_data.bar_files`).
+Belongs here: this rule. Does not: symbols without minutes (`datasets.widths`), reading files (`trading_data.sources.files.bars`).
 """
 
 from itertools import pairwise

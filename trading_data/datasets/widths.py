@@ -4,7 +4,7 @@ A symbol's bars are taken for W wide if all its stamps lie on one grid of W, and
 below 2**-40. Only bars that moved (high above low) count as evidence: an illiquid symbol trades at auctions and fixings, at the
 same minutes every day, and such a minute has one price. Of daily bars those at midnight UTC count too, moved or not.
 
-Belongs here: this rule. Does not: reading files (`trading_data.bar_files`).
+Belongs here: this rule. Does not: reading files (`trading_data.sources.files.bars`).
 """
 
 from datetime import timedelta

@@ -1,6 +1,6 @@
 """Reading journals in blocks, each small enough for one batch: `drain`.
 
-Whole pages become columns at once (`intake.wire`). Where that cannot be, because the entries of a page are of several shapes,
+Whole pages become columns at once (`intake.resp_scan`). Where that cannot be, because the entries of a page are of several shapes,
 or the journals lie with many servers, entries are read one by one, which takes twice the time and gives the same.
 
 Where a page ends is guessed at first. A value can be made to mislead the guess; then the block is dropped and read again, and
@@ -20,12 +20,12 @@ from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.rules import Reason
 from trading_data.errors import LiveTierError
-from trading_data.intake import wire
+from trading_data.intake import resp_scan
 from trading_data.intake.entries import Block, Entries, Fields
-from trading_data.intake.wire import Irregular
+from trading_data.intake.resp_scan import Irregular
 from trading_data.live.connection import Client, address
 from trading_data.live.journal import Stretch
-from trading_data.live.pages import Page, can_page, pages, readings
+from trading_data.live.journal_reader import Page, can_page, pages, readings
 
 BLOCK_BYTES = 64 << 20
 """Bytes of the wire a block at most, unless a single entry has more: 200,000 prices have about 45 MB, so that it only counts
@@ -158,10 +158,10 @@ def _by_entries(
 def _block(dataset: Dataset, found: Sequence[Page]) -> Block:
     journals = [stretch.journal for page in found for stretch, _ in page.asked]
     try:
-        columns = wire.columns(found, [name.encode() for name in dataset.fields])
+        columns = resp_scan.columns(found, [name.encode() for name in dataset.fields])
     except Irregular:
         entries = Entries()
-        for reading in wire.by_reader(found):
+        for reading in resp_scan.by_reader(found):
             entries.add(reading)
         return entries.block(dataset)
     return Block(

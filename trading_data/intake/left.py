@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.accounted import Ranges
-from trading_data.intake.sample import values_left
+from trading_data.intake.poll_latest import values_left
 from trading_data.intake.snapshot import entries_left
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client

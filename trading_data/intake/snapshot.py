@@ -1,7 +1,7 @@
 """Draining the journals into the intake: read whatever is not accounted for, and write it durably with the ranges it covers.
 
 Belongs here: what to read, and the order of these steps. Does not: what is accounted for (`intake.accounted`), reading
-(`intake.drain`), the meaning of entries (`intake.entries`), producers without a journal (`intake.sample`).
+(`intake.drain`), the meaning of entries (`intake.entries`), producers without a journal (`intake.poll_latest`).
 """
 
 from bisect import bisect_right
@@ -35,7 +35,7 @@ from trading_data.live.journal import (
     inspect,
     server_ms,
 )
-from trading_data.live.pages import ROWS_PER_PAGE
+from trading_data.live.journal_reader import ROWS_PER_PAGE
 from trading_data.live.ranges import (
     EntryRange,
     end_was_deleted,

@@ -1,5 +1,5 @@
 """Where batches lie: a folder a dataset, under any fsspec URI. A file is whole or not there, and its name says both its
-turn and the hash of its content: `{turn}-{sha256}.parquet`. Other documents (`trading_data.state`) lie in folders of their own.
+turn and the hash of its content: `{turn}-{sha256}.parquet`. Other documents (`trading_data.intake.state`) lie in folders of their own.
 
 Belongs here: writing aside and renaming, listing, checking, deleting. Does not: what a batch holds.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from trading_data.durable import make_folder, sync
 from trading_data.errors import IntakeError
+from trading_data.files import make_folder, sync
 from trading_data.intake.batch import Batch, decode, decode_head, encode
 from trading_data.kill_points import reached
 

@@ -4,9 +4,9 @@
     def daily_range(symbols: list[str], day: date) -> pd.DataFrame: ...
 
 The cache is an optimisation: without a live tier, or with a full one, the function is computed and returned as if there
-were none, and that is counted. What is under a key is what the function returned, exactly, or it is not kept (`live.values`).
+were none, and that is counted. What is under a key is what the function returned, exactly, or it is not kept (`live.cache_codec`).
 
-Belongs here: finding, computing once, keeping. Does not: values as bytes (`live.values`).
+Belongs here: finding, computing once, keeping. Does not: values as bytes (`live.cache_codec`).
 """
 
 import inspect
@@ -24,9 +24,9 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from trading_data.errors import BadInput, LiveTierError
+from trading_data.live.cache_codec import decode, digest, encode
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.keys import KEYS
-from trading_data.live.values import decode, digest, encode
 
 MOST_BYTES = 4 << 20
 """Bytes of a result at most; a larger one is returned and not kept: it would hold up other clients."""
@@ -235,7 +235,7 @@ def cached(
     """Decorate a function so that its results are kept for a while as `cache:{name}:{digest}`.
 
     Equal arguments have one digest however they are passed: numbers, texts, bytes, Decimals, dates, aware times (by their
-    moment), None, and lists (or tuples), sets and mappings of these. What may be returned: see `live.values`.
+    moment), None, and lists (or tuples), sets and mappings of these. What may be returned: see `live.cache_codec`.
 
     Args:
         client: from `connect`.

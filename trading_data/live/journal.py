@@ -18,7 +18,7 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.keys import raw as raw
 from trading_data.live.keys import text as text
-from trading_data.live.wire import exchange
+from trading_data.live.pipeline import exchange
 from trading_data.live.writes import Command
 
 ROWS_PER_PIPELINE = 300
@@ -87,7 +87,7 @@ class Stretch(NamedTuple):
 def execute(client: Client, pipeline: Any, instead: Any) -> list[Any]:
     """The replies of a pipeline; `instead` for a key that has gone or that somebody made of another type.
 
-    One such key must not keep the others from their readers; `live.strange` reports it.
+    One such key must not keep the others from their readers; `live.type_mismatch` reports it.
     """
     with live_errors(client):
         return _without_errors(pipeline.execute(raise_on_error=False), instead)

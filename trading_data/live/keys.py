@@ -110,7 +110,7 @@ def drained(dataset: str) -> str:
 
 
 def sampled(dataset: str) -> str:
-    """Hash: key of a latest value → its digest when it was last looked at; and when that was (see `intake.sample`)."""
+    """Hash: key of a latest value → its digest when it was last looked at; and when that was (see `intake.poll_latest`)."""
     return f"archive:sampled:{dataset}"
 
 

@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from trading_data.errors import LiveTierError
 from trading_data.live.channels import EVERY_BAR, Update, wanted
 from trading_data.live.connection import Client, socket_options
-from trading_data.live.missed import Missed
+from trading_data.live.gap_recovery import Missed
 from trading_data.times import now
 
 HEARTBEAT_SECONDS = 10.0

@@ -2,7 +2,7 @@
 
 A key with the wrong content is an error where one was asked for; among many it is reported in `problems` beside the others.
 
-Belongs here: reading and reporting. Does not: what a hash means (`live.shapes`).
+Belongs here: reading and reporting. Does not: what a hash means (`live.hash_codec`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,9 +12,9 @@ from redis.exceptions import ResponseError
 
 from trading_data.errors import WrongContent
 from trading_data.live.connection import Client, live_errors
+from trading_data.live.hash_codec import R, Shape
 from trading_data.live.journal import find_keys, raw, text
 from trading_data.live.keys import LiveKey
-from trading_data.live.shapes import R, Shape
 from trading_data.live.writes import check_type, type_of
 
 T = TypeVar("T")

@@ -1,7 +1,7 @@
 """How records that were checked get into the live tier: the commands of each, a block of records at one go.
 
 Belongs here: journal entry, latest value and publication of a record, and which records were taken. Does not: the check
-(`live.door`).
+(`live.validation`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.errors import LiveTierError, LiveTierFull
 from trading_data.live import keys
 from trading_data.live.connection import Client, full_error, live_errors
-from trading_data.live.wire import exchange
+from trading_data.live.pipeline import exchange
 from trading_data.live.writes import Command
 from trading_data.printable import counted
 
@@ -35,7 +35,7 @@ class Recorder:
         self._newest: dict[str, datetime] = {}
 
     def write(self, dataset: Dataset, records: Sequence[Mapping[str, str]]) -> list[str]:
-        """Write records as `live.door` returns them; the id of each one's journal entry.
+        """Write records as `live.validation` returns them; the id of each one's journal entry.
 
         Raises:
             LiveTierFull: the server's memory is full; `refused` of the error has the positions of those not taken.

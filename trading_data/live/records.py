@@ -3,7 +3,7 @@
 Numbers are finite; times are aware, and come back in UTC. `extra` holds whatever else is in the hash, as text, so that what
 other programs put there survives being read and written again.
 
-Belongs here: the records. Does not: how they become hashes and come back (`live.shapes`), and `Bar` (`datasets.records`).
+Belongs here: the records. Does not: how they become hashes and come back (`live.hash_codec`), and `Bar` (`datasets.records`).
 """
 
 from collections.abc import Mapping

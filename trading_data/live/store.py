@@ -14,12 +14,12 @@ from trading_data.errors import BadInput
 from trading_data.live.cache import Cached, cached
 from trading_data.live.channels import EVERY_BAR
 from trading_data.live.connection import Client, connect
-from trading_data.live.door import checked_records
+from trading_data.live.latest_state import State
 from trading_data.live.listener import HEARTBEAT_SECONDS
-from trading_data.live.moves import Moves
+from trading_data.live.position_transitions import Moves
 from trading_data.live.recorder import Recorder
-from trading_data.live.state import State
 from trading_data.live.subscribe import AsyncSubscription, Subscription
+from trading_data.live.validation import checked_records
 from trading_data.settings import first_partition
 from trading_data.times import day_start
 

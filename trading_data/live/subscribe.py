@@ -5,7 +5,7 @@ growing pauses, for as long as it takes; what then comes first is a `Missed`. In
 connection to one of them is enough, and to another one if that goes away.
 
 Belongs here: connecting and listening. Does not: what time and messages do to a subscription (`live.listener`), what
-messages mean (`live.channels`), and what can be found of those missed (`live.missed`).
+messages mean (`live.channels`), and what can be found of those missed (`live.gap_recovery`).
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from redis.retry import Retry
 
 from trading_data.live.channels import Update
 from trading_data.live.connection import Client, live_errors, url_for_messages
+from trading_data.live.gap_recovery import Missed, find_missed
 from trading_data.live.listener import CONNECT_SECONDS, LOST, SLICE_SECONDS, Listener
-from trading_data.live.missed import Missed, find_missed
 
 
 class Subscription(Listener):

@@ -3,7 +3,7 @@
 A single server takes any number of keys in one transaction. In a cluster each key has a slot of its own, so a transaction
 has one key there: what consists of several is done step by step, in an order that may be cut short anywhere and repeated.
 
-Belongs here: transactions and their errors. Does not: which commands (`live.state`, `live.moves`).
+Belongs here: transactions and their errors. Does not: which commands (`live.latest_state`, `live.position_transitions`).
 """
 
 import json

@@ -14,15 +14,15 @@ from typing import Any
 
 import dagster as dg
 
-from trading_data.aggregates.refresh import waiting
+from trading_data.archive.aggregates.refresh import waiting
 from trading_data.archive.database import Archive
 from trading_data.datasets import DATASETS
 from trading_data.errors import BadInput
 from trading_data.orchestration.assets.archive import TRIGGER
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.drift import instance_of
-from trading_data.orchestration.findings import first_line
 from trading_data.orchestration.partitions import daily, few_ranges, range_tags
+from trading_data.orchestration.run_findings import first_line
 from trading_data.settings import Settings
 
 BY_HAND = "by_hand"

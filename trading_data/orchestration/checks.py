@@ -7,13 +7,14 @@ Belongs here: one check definition a verdict. Does not: verdicts (`verdicts`), a
 
 import dagster as dg
 
-from trading_data.aggregates.compare import differences
-from trading_data.aggregates.refresh import waiting
-from trading_data.archive import accounts
-from trading_data.archive.losses import confirmed_lost
+from trading_data.archive.aggregates.compare import differences
+from trading_data.archive.aggregates.refresh import waiting
+from trading_data.archive.verify import ledger
+from trading_data.archive.verify.losses import confirmed_lost
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Aggregate, Dataset
-from trading_data.live.strange import keys_of, wrong_types
+from trading_data.intake.state.take import take_state
+from trading_data.live.type_mismatch import keys_of, wrong_types
 from trading_data.orchestration import plausible
 from trading_data.orchestration.assets.state import STATE, state_as_declared
 from trading_data.orchestration.drift import CHECK, check_drift
@@ -32,7 +33,6 @@ from trading_data.orchestration.verdicts import (
     nothing_missing,
     nothing_quarantined,
 )
-from trading_data.state.take import take_state
 from trading_data.times import DAY, day_start, now
 
 _COMPARED_DAYS = 7
@@ -66,7 +66,7 @@ def _of_table(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
     @dg.asset_check(asset=asset, name=BALANCE, description="Ledger, rows and books agree, on every day.")
     def balance(archive: ArchiveTier) -> dg.AssetCheckResult:
         with one_clear_line(), archive.connect() as database:
-            return accounts_balance(dataset, accounts.accounts_balance(database, dataset))
+            return accounts_balance(dataset, ledger.accounts_balance(database, dataset))
 
     @dg.asset_check(
         asset=asset,

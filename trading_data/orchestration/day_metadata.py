@@ -11,12 +11,12 @@ import dagster as dg
 
 from trading_data.archive.database import Archive
 from trading_data.archive.days import Held, wide_bars
+from trading_data.calendars import TradingCalendar
+from trading_data.calendars.states import MISSING, NO_CALENDAR, day_states
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.widths import said
-from trading_data.history.states import MISSING, NO_CALENDAR, day_states
 from trading_data.orchestration.metadata import SHOWN, when
 from trading_data.orchestration.plots import bars
-from trading_data.sessions import TradingCalendar
 from trading_data.settings import Settings
 from trading_data.times import DAY, now
 

@@ -1,6 +1,6 @@
 """Schedules and sensors that are not switched as declared, and the check that says so with all other drift.
 
-Belongs here: asking Dagster's instance, and the check. Does not: the archive's own drift (`trading_data.drift`).
+Belongs here: asking Dagster's instance, and the check. Does not: the archive's own drift (`trading_data.archive.schema.drift`).
 """
 
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 import dagster as dg
 
 from trading_data.archive.database import Archive
+from trading_data.archive.schema.drift import archive_drift
 from trading_data.datasets import HISTORY
 from trading_data.datasets.declaration import Dataset
-from trading_data.drift import archive_drift
 from trading_data.errors import ServerError
 from trading_data.orchestration.private import InstigatorStatus, InstigatorType
 from trading_data.printable import counted

@@ -1,14 +1,14 @@
 """The weekly restore drill, as a job of one op: a drill that finds a difference is a failed run.
 
-Belongs here: the op and its job. Does not: the drill (`backup.drill`), and when (`schedules`).
+Belongs here: the op and its job. Does not: the drill (`operations.backup.drill`), and when (`schedules`).
 """
 
 import dagster as dg
 
-from trading_data.backup.drill import restore_drill
-from trading_data.backup.listing import chosen
-from trading_data.orchestration.pods import AS_OWNER
+from trading_data.operations.backup.drill import restore_drill
+from trading_data.operations.backup.listing import chosen
 from trading_data.orchestration.resources import ArchiveTier, one_clear_line
+from trading_data.orchestration.tags import AS_OWNER
 from trading_data.settings import Settings
 
 

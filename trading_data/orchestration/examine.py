@@ -8,12 +8,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from trading_data.alerts.memory import StorageMemory
-from trading_data.alerts.tell import Book, undelivered
 from trading_data.errors import ServerError
-from trading_data.health.thresholds import ERROR, Finding
+from trading_data.operations.alerts.notify import Book, undelivered
+from trading_data.operations.alerts.store import StorageMemory
+from trading_data.operations.health.thresholds import ERROR, Finding
 from trading_data.orchestration.drift import instance_of
-from trading_data.orchestration.findings import (
+from trading_data.orchestration.private import CheckError
+from trading_data.orchestration.run_findings import (
     declared_checks,
     failed_runs,
     failed_since,
@@ -24,7 +25,6 @@ from trading_data.orchestration.findings import (
     stuck_runs,
     switched,
 )
-from trading_data.orchestration.private import CheckError
 from trading_data.printable import counted
 from trading_data.settings import DAGSTER_URL, Settings
 

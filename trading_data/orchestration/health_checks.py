@@ -2,7 +2,7 @@
 
 Each check costs three events a minute in Dagster's storage: that is why one looks at several thresholds.
 
-Belongs here: Dagster's form of thresholds and figures. Does not: measuring, limits (`trading_data.health`), and the assets.
+Belongs here: Dagster's form of thresholds and figures. Does not: measuring, limits (`trading_data.operations.health`), and the assets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ import dagster as dg
 from trading_data.archive.database import Archive
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
-from trading_data.health.declared import OF_FRESHNESS, THRESHOLDS
-from trading_data.health.figures import Figure, Figures
-from trading_data.health.flow import freshness
-from trading_data.health.sentences import as_text, condition, label, sentence
-from trading_data.health.thresholds import ERROR, Finding, Threshold, judge
+from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.pipeline import freshness
+from trading_data.operations.health.rules import OF_FRESHNESS, THRESHOLDS
+from trading_data.operations.health.sentences import as_text, condition, label, sentence
+from trading_data.operations.health.thresholds import ERROR, Finding, Threshold, judge
 from trading_data.orchestration.plots import bars
 from trading_data.printable import span
 

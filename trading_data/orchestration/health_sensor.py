@@ -4,7 +4,7 @@ What is measured goes two ways. The figures are journaled as measurements while 
 all that there is to archive, and would keep the system busy with itself. The health assets and their checks are told when a
 verdict changes, or once an hour.
 
-Belongs here: the sensor. Does not: measuring and limits (`trading_data.health`), and telling people (`alerting`).
+Belongs here: the sensor. Does not: measuring and limits (`trading_data.operations.health`), and telling people (`alerting`).
 """
 
 import json
@@ -17,13 +17,13 @@ import dagster as dg
 from trading_data.archive.database import Archive
 from trading_data.datasets import DATASETS, METRICS
 from trading_data.errors import LiveTierError, TradingDataError
-from trading_data.health.declared import OF_REDIS, OF_TIMESCALE
-from trading_data.health.figures import Figures
-from trading_data.health.record import record
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.journal import find_journals, inspect
 from trading_data.live.store import LiveStore
+from trading_data.operations.health.metric import Figures
+from trading_data.operations.health.record import record
+from trading_data.operations.health.rules import OF_REDIS, OF_TIMESCALE
 from trading_data.orchestration.assets.health import (
     REDIS_HEALTH,
     TIMESCALE_HEALTH,

@@ -1,6 +1,6 @@
 """Runs of which nothing is left to know.
 
-Belongs here: which of them go. Does not: events (`old_events`), and anything else that has had its time (`aging.leftovers`).
+Belongs here: which of them go. Does not: events (`old_events`), and anything else that has had its time (`operations.maintenance.cleanup`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from functools import partial
 
 import dagster as dg
 
-from trading_data.aging.leftovers import Leftover
+from trading_data.operations.maintenance.cleanup import Leftover
 
 RUNS_FOR = timedelta(days=30)
 _AT_ONCE = 5_000

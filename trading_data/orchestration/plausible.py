@@ -3,7 +3,7 @@
 A verdict names its days, and the next one begins with them. A run looks at its own days and at the first of those; the others
 cannot have changed, since rows change by loads alone, and a load's days are its run's own. "Execute" looks at all of them.
 
-Belongs here: which days are looked at. Does not: what looks wrong (`archive.odd_values`), and the verdict (`verdicts`).
+Belongs here: which days are looked at. Does not: what looks wrong (`archive.verify.odd_values`), and the verdict (`verdicts`).
 """
 
 from collections.abc import Collection
@@ -11,11 +11,11 @@ from datetime import date
 
 import dagster as dg
 
-from trading_data.archive.accounts import chunk_days
 from trading_data.archive.database import Archive
-from trading_data.archive.odd_values import odd_values
+from trading_data.archive.verify.ledger import chunk_days
+from trading_data.archive.verify.odd_values import odd_values
 from trading_data.datasets.declaration import Dataset
-from trading_data.orchestration.findings import VERDICTS
+from trading_data.orchestration.run_findings import VERDICTS
 from trading_data.orchestration.verdicts import ODD_DAYS, PLAUSIBLE, values_are_plausible
 
 

@@ -12,14 +12,14 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from trading_data.aggregates.refresh import waiting
+from trading_data.archive.aggregates.refresh import waiting
 from trading_data.datasets import DATASETS, TABLES
 from trading_data.live.memory import read_memory
-from trading_data.orchestration.alerting import alert_sensor
 from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
 from trading_data.orchestration.health_sensor import health_sensor
 from trading_data.orchestration.jobs import archive_job
 from trading_data.orchestration.left import PAUSE, PENDING, all_left, left_line
+from trading_data.orchestration.notifier import alert_sensor
 from trading_data.orchestration.partitions import daily, days_tag, few_ranges, range_tags
 from trading_data.orchestration.pressure import PressureState, judge
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier

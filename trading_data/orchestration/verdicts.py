@@ -8,14 +8,14 @@ from datetime import date
 
 import dagster as dg
 
-from trading_data.archive.accounts import Finding
 from trading_data.archive.database import Archive
 from trading_data.archive.handled import Handled
 from trading_data.archive.ledger import quarantine_waiting
-from trading_data.archive.lost import Lost, acknowledge_command
-from trading_data.archive.odd_values import OddValues
+from trading_data.archive.verify.ledger import Finding
+from trading_data.archive.verify.lost import Lost, acknowledge_command
+from trading_data.archive.verify.odd_values import OddValues
 from trading_data.datasets.declaration import Aggregate, Dataset
-from trading_data.live.strange import WrongType
+from trading_data.live.type_mismatch import WrongType
 from trading_data.orchestration.metadata import SHOWN
 from trading_data.printable import counted, noun
 

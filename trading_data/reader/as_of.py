@@ -17,7 +17,7 @@ from psycopg2.sql import Identifier
 from trading_data.archive.sql import name_in_revision, names_of, said, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
-from trading_data.reader.archived import Range, whole_minutes
+from trading_data.reader.archive_queries import Range, whole_minutes
 from trading_data.reader.columns import columns_out, copied, listed
 
 

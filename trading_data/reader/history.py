@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from trading_data.datasets import HISTORY
 from trading_data.datasets.declaration import Aggregate
 from trading_data.reader.frames import by_time, empty, in_order
-from trading_data.reader.question import Question
+from trading_data.reader.query import Question
 from trading_data.reader.rows import look_for
 from trading_data.reader.stream import Windows, stream
 from trading_data.reader.tiers import Missing, Tiers, View

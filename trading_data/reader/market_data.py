@@ -18,7 +18,7 @@ from trading_data.reader.frames import answer
 from trading_data.reader.history import read_all, read_parts
 from trading_data.reader.newest import latest
 from trading_data.reader.options import About, Arrow, Either, Format, Frame, Pandas, Times
-from trading_data.reader.question import ALWAYS, Question, ask, subjects_of
+from trading_data.reader.query import ALWAYS, Question, ask, subjects_of
 from trading_data.reader.stream import Windows
 from trading_data.reader.tiers import Tiers
 from trading_data.settings import Settings

@@ -13,9 +13,9 @@ from redis.exceptions import ResponseError
 from trading_data.datasets import PRICE, codec
 from trading_data.errors import LiveTierError
 from trading_data.live.connection import live_errors
-from trading_data.live.wire import exchange
+from trading_data.live.pipeline import exchange
 from trading_data.reader.frames import with_tier
-from trading_data.reader.question import Question
+from trading_data.reader.query import Question
 from trading_data.reader.rows import newest
 from trading_data.reader.tiers import Missing, Tiers, View
 from trading_data.times import now

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trading_data.aggregates.refresh import merge, window
+from trading_data.archive.aggregates.refresh import merge, window
 from trading_data.archive.versions import Mask, codes, microseconds
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
-from trading_data.reader.archived import (
+from trading_data.reader.archive_queries import (
     Range,
     inside,
     occupied,
@@ -25,8 +25,8 @@ from trading_data.reader.archived import (
 )
 from trading_data.reader.as_of import read_as_of
 from trading_data.reader.frames import empty, in_order, made, put_together, with_tier
-from trading_data.reader.pieces import Piece
-from trading_data.reader.question import ALWAYS, Question
+from trading_data.reader.merge import Piece
+from trading_data.reader.query import ALWAYS, Question
 from trading_data.reader.session import in_session
 from trading_data.reader.tiers import Sight
 from trading_data.times import DAY, floor

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from trading_data.datasets import codec
 from trading_data.reader.columns import time_column
-from trading_data.reader.question import Question
+from trading_data.reader.query import Question
 
 
 def in_session(exchange: str, times: pa.ChunkedArray) -> pa.Array:
@@ -19,7 +19,7 @@ def in_session(exchange: str, times: pa.ChunkedArray) -> pa.Array:
     Raises:
         BadInput: there is no such exchange.
     """
-    from trading_data.sessions.calendar import TradingCalendar
+    from trading_data.calendars.calendar import TradingCalendar
 
     return pa.array(~TradingCalendar.named(exchange).outside(times))
 
@@ -28,7 +28,7 @@ def notes(question: Question, table: pa.Table) -> tuple[str, ...]:
     """What has to be known about `table`: that there are rows or buckets in it which the session filter could not judge."""
     if question.session is None or not table.num_rows:
         return ()
-    from trading_data.sessions.calendar import TradingCalendar
+    from trading_data.calendars.calendar import TradingCalendar
 
     calendar = TradingCalendar.named(question.session)
     first = table[time_column(question.dataset, question.aggregate)]

@@ -15,9 +15,9 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.errors import BadInput
-from trading_data.reader.archived import Range, moment_after, occupied
+from trading_data.reader.archive_queries import Range, moment_after, occupied
 from trading_data.reader.frames import by_time, empty
-from trading_data.reader.question import Question
+from trading_data.reader.query import Question
 from trading_data.reader.rows import look_for
 from trading_data.reader.tiers import Missing, Sight, View
 from trading_data.times import floor

@@ -21,12 +21,19 @@ from trading_data.archive.versions import DAY_US, microseconds
 from trading_data.errors import ArchiveTierError, TradingDataError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
-from trading_data.reader.archived import Range, row_origins
-from trading_data.reader.books import ArchivedRanges, Books, asking_for_books, books_in, last_drained, read_ranges
-from trading_data.reader.pieces import Piece, pieces
-from trading_data.reader.question import Question
+from trading_data.reader.archive_queries import Range, row_origins
+from trading_data.reader.merge import Piece, pieces
+from trading_data.reader.pending import Waiting
+from trading_data.reader.query import Question
 from trading_data.reader.union import union
-from trading_data.reader.waiting import Waiting
+from trading_data.reader.watermarks import (
+    ArchivedRanges,
+    Books,
+    asking_for_books,
+    books_in,
+    last_drained,
+    read_ranges,
+)
 
 Found = TypeVar("Found")
 Missing = tuple[str, ...]

@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from trading_data.archive.order import Accepted, Order, compare
 from trading_data.archive.plan import ranks_of
-from trading_data.archive.rejects import ledger_name
+from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.versions import Indices, Mask, by_row, equal_to_previous, in_key_order
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.ranges import EntryRange
-from trading_data.reader.pieces import Piece
+from trading_data.reader.merge import Piece
 
 _TIERS = ("archive", "live")
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from trading_data import Bar
 from trading_data.analytics import backtest_input
+from trading_data.calendars import TradingCalendar
 from trading_data.datasets import PRICE
 from trading_data.errors import BadInput
-from trading_data.sessions import TradingCalendar
 from trading_data.times import now
 from trading_data_tests.rig import MOMENT, Rig, bar
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from trading_data.analytics import compliance
-from trading_data.archive.quarantine import discard, listing, retry
+from trading_data.archive.quarantine.queries import discard, listing, retry
 from trading_data.datasets import TRADE
 from trading_data.errors import BadInput
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trading_data.analytics import Provenance, provenance
-from trading_data.archive.quarantine import listing, retry
-from trading_data.archive.rejects import ledger_name
+from trading_data.archive.quarantine.queries import listing, retry
+from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
-from trading_data.intake.sample import sample
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
+from trading_data.intake.poll_latest import sample
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
 
 PRICES = "journal:price:A"

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of, bounds_of, moment_of
-from trading_data.archive.quarantine import retry
+from trading_data.archive.quarantine.queries import retry
 from trading_data.archive.trim import trim_drained
 from trading_data.datasets import METRICS, PRICE, codec
 from trading_data.intake.batch import Batch, JournalRange, schema
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, measurement

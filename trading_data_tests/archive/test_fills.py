@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trading_data import Fill
-from trading_data.aggregates.compare import differences
-from trading_data.aging.compression import compress_aged
 from trading_data.analytics.provenance import provenance
-from trading_data.archive.quarantine import retry, retry_what_is_taken_now
-from trading_data.archive.verify import verify
+from trading_data.archive.aggregates.compare import differences
+from trading_data.archive.quarantine.queries import retry, retry_what_is_taken_now
+from trading_data.archive.verify.run import verify
 from trading_data.datasets import TRADE
 from trading_data.errors import ArchiveTierError, BadInput
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
+from trading_data.operations.maintenance.compression import compress_aged
 from trading_data.times import DAY, day_start
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill, refuse
 

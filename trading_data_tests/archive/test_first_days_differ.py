@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 from trading_data import LiveStore
-from trading_data.archive.quarantine import retry
+from trading_data.archive.quarantine.queries import retry
 from trading_data.datasets import PRICE
 from trading_data_tests.rig import EARLIEST, Rig, bar
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from trading_data import Fill
-from trading_data.aging.compression import compress_aged
 from trading_data.analytics import performance
 from trading_data.analytics.provenance import provenance
-from trading_data.archive.verify import verify
+from trading_data.archive.verify.run import verify
 from trading_data.datasets import TRADE
+from trading_data.operations.maintenance.compression import compress_aged
 from trading_data.times import DAY
 from trading_data_tests.archive.test_fills import (
     END,

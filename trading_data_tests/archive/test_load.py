@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trading_data.archive import rejects
 from trading_data.archive.load import load
+from trading_data.archive.quarantine import rejects
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
 from trading_data.errors import IntakeError
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from trading_data.aggregates.refresh import waiting
 from trading_data.archive import load as load_module
-from trading_data.archive.rejects import ledger_name
-from trading_data.archive.verify import verify
+from trading_data.archive.aggregates.refresh import waiting
+from trading_data.archive.quarantine.rejects import ledger_name
+from trading_data.archive.verify.run import verify
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import ArchiveTierError
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement

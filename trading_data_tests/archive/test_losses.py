@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from trading_data.archive.losses import acknowledge, confirmed_lost, look_for_lost
-from trading_data.archive.lost import Lost, acknowledge_command
 from trading_data.archive.trim import trim_drained
-from trading_data.archive.verify import verify
+from trading_data.archive.verify.losses import acknowledge, confirmed_lost, look_for_lost
+from trading_data.archive.verify.lost import Lost, acknowledge_command
+from trading_data.archive.verify.run import verify
 from trading_data.cli.main import group
 from trading_data.datasets import METRICS, PRICE
 from trading_data.datasets.declaration import Dataset

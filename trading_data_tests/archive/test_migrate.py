@@ -5,8 +5,8 @@ from shutil import copytree
 
 import pytest
 
-from trading_data.archive import migrate as migrate_module
-from trading_data.archive.migrate import check_schema, migrate
+from trading_data.archive.schema import migrate as migrate_module
+from trading_data.archive.schema.migrate import check_schema, migrate
 from trading_data.archive.sql import REPORTED, folder
 from trading_data.datasets import DATASETS
 from trading_data.errors import SchemaError

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from trading_data.archive.odd_values import odd_values
-from trading_data.archive.quarantine import retry
+from trading_data.archive.quarantine.queries import retry
+from trading_data.archive.verify.odd_values import odd_values
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill
 

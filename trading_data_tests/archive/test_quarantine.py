@@ -18,16 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_data.archive.loaded import Loaded
-from trading_data.archive.quarantine import Retried, discard, listing, retry, show
-from trading_data.archive.rejects import journal_name, ledger_name
-from trading_data.archive.resend import Edits
+from trading_data.archive.quarantine.queries import Retried, discard, listing, retry, show
+from trading_data.archive.quarantine.rejects import journal_name, ledger_name
+from trading_data.archive.quarantine.resend import Edits
 from trading_data.cli.main import group
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput, Refused
-from trading_data.files import read_table
-from trading_data.intake.sample import sample
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
+from trading_data.intake.poll_latest import sample
+from trading_data.sources.files.read import read_table
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill, measurement, refuse
 
 METRIC = {"metric_name": "latency", "timestamp": MOMENT.isoformat(), "value": "fast", "unit": "ms"}

@@ -10,8 +10,8 @@ from sqlalchemy import make_url
 from trading_data.archive.database import Archive
 from trading_data.archive.refusals import AWAY, REFUSALS, refusal_of
 from trading_data.errors import ArchiveTierError
-from trading_data.health.declared import ARCHIVE_AWAY, ARCHIVE_REFUSES
-from trading_data.health.look import away_finding
+from trading_data.operations.health.collect import away_finding
+from trading_data.operations.health.rules import ARCHIVE_AWAY, ARCHIVE_REFUSES
 from trading_data.settings import Settings
 
 NAME = "refusals"

@@ -13,7 +13,7 @@ from trading_data import Measurement
 from trading_data.archive.said_again import _packed, _unpacked
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
 from trading_data.times import DAY
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
 

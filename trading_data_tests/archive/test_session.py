@@ -15,16 +15,16 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL
 from sqlalchemy import make_url
 
-from trading_data.archive import migrate as migrate_module
 from trading_data.archive.chunks import chunks, compress
 from trading_data.archive.database import Archive, create_database, create_database_command, session_parameters
-from trading_data.archive.migrate import check_encoding, migrate
-from trading_data.archive.roles import LOGINS, Roles, make_roles
-from trading_data.backup.dump import make_database
+from trading_data.archive.schema import migrate as migrate_module
+from trading_data.archive.schema.migrate import check_encoding, migrate
+from trading_data.archive.schema.roles import LOGINS, Roles, make_roles
 from trading_data.datasets import METRICS, PRICE, TRADE
-from trading_data.doctor.examine import examine
 from trading_data.errors import WrongEncoding
-from trading_data.health.thresholds import Finding
+from trading_data.operations.backup.dump import make_database
+from trading_data.operations.doctor.examine import examine
+from trading_data.operations.health.thresholds import Finding
 from trading_data.settings import DAGSTER_URL, TIMESCALE_URL, Settings
 from trading_data.times import now
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from trading_data.archive.accounts import balance_after_load
-from trading_data.archive.verify import Finding, accounts_balance, verify
+from trading_data.archive.verify.ledger import balance_after_load
+from trading_data.archive.verify.run import Finding, accounts_balance, verify
 from trading_data.cli.main import group
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement

@@ -16,7 +16,7 @@ from trading_data.bench.wire import Listening, packed, wire
 from trading_data.datasets import PRICE
 from trading_data.errors import LiveTierError, Refused, ServerError
 from trading_data.live.journal import find_journals
-from trading_data.live.pages import ROWS_PER_PAGE
+from trading_data.live.journal_reader import ROWS_PER_PAGE
 from trading_data.settings import TIMESCALE_URL, Settings
 from trading_data_tests.rig import Rig
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trading_data.bar_files import _RESAMPLE
 from trading_data.datasets import DAILY, PRICE
+from trading_data.sources.files.bars import _RESAMPLE
 from trading_data_tests.cli.test_import_texts import run
 from trading_data_tests.rig import Rig
 

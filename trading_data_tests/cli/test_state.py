@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from trading_data.cli.main import main
+from trading_data.intake.state.document import Key, Kind, Problem, State
+from trading_data.intake.state.files import put_state
 from trading_data.intake.store import Intake
 from trading_data.live.journal import text
-from trading_data.state.document import Key, Kind, Problem, State
-from trading_data.state.files import put_state
 from trading_data_tests.cli.test_commands import run
 from trading_data_tests.rig import MOMENT
 

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 from psycopg2.sql import SQL, Identifier
 
-from trading_data.aggregates.compare import differences
-from trading_data.aggregates.compute import compute
+from trading_data.archive.aggregates.compare import differences
+from trading_data.archive.aggregates.compute import compute
 from trading_data.archive.sql import said
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset

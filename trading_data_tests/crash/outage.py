@@ -15,14 +15,14 @@ from typing import Any
 
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
-from trading_data.feed import FeedCounts, Minute, SimulatedMarket, pump
-from trading_data.feed.pump import RealClock
 from trading_data.live.connection import Client
 from trading_data.live.journal import find_journals, inspect
 from trading_data.live.memory import read_memory
-from trading_data.services.timescale import Timescale
-from trading_data.services.valkey import Valkey
+from trading_data.local.timescale import Timescale
+from trading_data.local.valkey import Valkey
 from trading_data.settings import INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
+from trading_data.sources.feeds import FeedCounts, Minute, SimulatedMarket, pump
+from trading_data.sources.feeds.pump import RealClock
 from trading_data_tests.rig import MOMENT, Rig
 
 THE_DAY = MOMENT.date()

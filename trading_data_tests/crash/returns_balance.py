@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from trading_data.aggregates.compare import differences
-from trading_data.archive.accounts import Finding
+from trading_data.archive.aggregates.compare import differences
 from trading_data.archive.ledger import account
 from trading_data.archive.plan import NOT_ORDERED
-from trading_data.archive.verify import verify
+from trading_data.archive.verify.ledger import Finding
+from trading_data.archive.verify.run import verify
 from trading_data.datasets.declaration import Dataset
 from trading_data.times import DAY, day_start
 from trading_data_tests.crash.returns_books import VALUE, Key, Producer, every_number, quarantined, rows_of

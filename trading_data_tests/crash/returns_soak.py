@@ -25,13 +25,13 @@ from typing import Any
 import click
 
 from trading_data.archive.database import Archive
-from trading_data.archive.migrate import migrate
-from trading_data.backup.listing import Backup, chosen
-from trading_data.backup.restore import restore
-from trading_data.backup.take import take_backup
+from trading_data.archive.schema.migrate import migrate
 from trading_data.kill_points import VARIABLE
 from trading_data.live.keys import drained, lease
-from trading_data.services.stack import Stack
+from trading_data.local.servers import Stack
+from trading_data.operations.backup.create import take_backup
+from trading_data.operations.backup.listing import Backup, chosen
+from trading_data.operations.backup.restore import restore
 from trading_data.settings import HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
 from trading_data_tests.crash.cycle import CYCLE_POINTS
 from trading_data_tests.crash.pair import Pair, program_for

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 
 import click
 
-from trading_data.feed import FeedCounts, SimulatedMarket, pump
 from trading_data.kill_points import VARIABLE
 from trading_data.live.keys import lease
 from trading_data.settings import Settings
+from trading_data.sources.feeds import FeedCounts, SimulatedMarket, pump
 from trading_data.times import DAY, now
 from trading_data_tests.crash.cycle import CYCLE_POINTS, cycle
 from trading_data_tests.crash.story import trimmed_early, unbalanced

@@ -6,9 +6,9 @@ Belongs here: the entries and the picture of both tiers. Does not: cycles and ki
 from collections import Counter
 from typing import Any
 
-from trading_data.aggregates.compare import differences
+from trading_data.archive.aggregates.compare import differences
 from trading_data.archive.ledger import account as account_of
-from trading_data.archive.rejects import ledger_name
+from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import find_journals, inspect

@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from trading_data.archive.database import Archive
-from trading_data.archive.migrate import migrate
+from trading_data.archive.schema.migrate import migrate
 from trading_data.kill_points import AGING_POINTS, BACKUP_POINTS, POINTS, VARIABLE
 from trading_data.live.keys import lease
-from trading_data.services.stack import Stack
+from trading_data.local.servers import Stack
 from trading_data.settings import INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
 from trading_data_tests.crash.cycle import CYCLE_POINTS, cycle
 from trading_data_tests.crash.story import picture, trimmed_early, unbalanced, write

@@ -15,9 +15,9 @@ import pytest
 
 from trading_data import MarketData
 from trading_data.archive.database import Archive
-from trading_data.archive.migrate import migrate
+from trading_data.archive.schema.migrate import migrate
 from trading_data.archive.trim import trim_drained
-from trading_data.archive.verify import verify
+from trading_data.archive.verify.run import verify
 from trading_data.datasets import DATASETS, PRICE
 from trading_data.errors import ArchiveTierError, LiveTierFull
 from trading_data.intake.snapshot import snapshot
@@ -26,8 +26,8 @@ from trading_data.live.connection import connect_for_archiver
 from trading_data.live.journal import find_journals, inspect
 from trading_data.live.memory import read_memory
 from trading_data.live.store import LiveStore
+from trading_data.local.valkey import Valkey
 from trading_data.orchestration.assets.snapshots import EMERGENCY_RATIO
-from trading_data.services.valkey import Valkey
 from trading_data.settings import Settings
 from trading_data.times import DAY
 from trading_data_tests.crash.outage import THE_DAY, Feed, Tiers, drained, last_in_order, leave, left_too_early

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pytest
 
 from trading_data.archive.trim import trim_drained
-from trading_data.archive.verify import verify
+from trading_data.archive.verify.run import verify
 from trading_data.datasets import METRICS, PRICE, TRADE, codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake import snapshot as snapshot_module
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
 from trading_data.live.journal import inspect
 from trading_data.live.keys import lease
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement

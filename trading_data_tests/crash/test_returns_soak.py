@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from trading_data.archive.verify import verify
+from trading_data.archive.verify.run import verify
 from trading_data.datasets import METRICS
 from trading_data.settings import TIMESCALE_URL
 from trading_data_tests.crash.returns_soak import soak

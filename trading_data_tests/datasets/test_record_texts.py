@@ -25,8 +25,8 @@ from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE, codec, rules
 from trading_data.datasets.declaration import Column, Dataset
 from trading_data.datasets.rules import Span
 from trading_data.errors import BadInput
-from trading_data.live import door
-from trading_data.live.door import checked_records
+from trading_data.live import validation
+from trading_data.live.validation import checked_records
 from trading_data_tests.datasets.hostile import GOOD
 from trading_data_tests.datasets.test_rules import loaded, raw
 from trading_data_tests.rig import EARLIEST, MOMENT
@@ -216,7 +216,7 @@ def traced(files: set[str]) -> Iterator[set[tuple[str, int]]]:
 
 
 def test_no_text_is_left_out() -> None:
-    modules = (rules, codec, door, times)
+    modules = (rules, codec, validation, times)
     with traced({str(one.__file__) for one in modules}) as seen:
         for case in CASES.values():
             refused(case.dataset, [{**GOOD[case.dataset.name], case.column: case.bad}])

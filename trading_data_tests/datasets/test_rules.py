@@ -14,7 +14,7 @@ from trading_data.datasets.codec import plain
 from trading_data.datasets.declaration import Column, Dataset
 from trading_data.datasets.rules import Span
 from trading_data.errors import BadInput
-from trading_data.live.door import checked_fields, checked_records
+from trading_data.live.validation import checked_fields, checked_records
 from trading_data_tests.datasets.hostile import GOOD, POOLS, records
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig
 

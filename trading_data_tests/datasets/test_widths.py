@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trading_data.calendars import TradingCalendar
 from trading_data.datasets.widths import DAY, WEEK, BarWidths, said
-from trading_data.sessions import TradingCalendar
 
 NEW_YORK = "America/New_York"
 

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from trading_data import settings as names
+from trading_data.local.valkey import CONFIG
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.drift import LOCATION
-from trading_data.orchestration.pods import OWNER_SECRET, TAG
-from trading_data.services.valkey import CONFIG
+from trading_data.orchestration.tags import OWNER_SECRET, TAG
 from trading_data.settings import SECRETS, Settings, password_file
 
 ROOT = Path(__file__).resolve().parents[2]

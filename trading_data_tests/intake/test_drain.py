@@ -16,10 +16,10 @@ from trading_data.errors import LiveTierError
 from trading_data.intake import drain as drain_module
 from trading_data.intake import entries as entries_module
 from trading_data.intake.entries import CUT, Block, Entries, to_table
-from trading_data.intake.sample import sample
-from trading_data.live import pages as pages_module
+from trading_data.intake.poll_latest import sample
+from trading_data.live import journal_reader as pages_module
 from trading_data.live.journal import BEGINNING, EntryId, Reading, Stretch
-from trading_data.live.pages import pages
+from trading_data.live.journal_reader import pages
 from trading_data_tests.intake import hostile
 from trading_data_tests.intake.drains import Entry, by_journal, drained, everything, in_declared_order
 from trading_data_tests.intake.hostile import FIELDS, TAILS, good, id_at

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trading_data import durable
+from trading_data import files
 from trading_data.errors import IntakeError
 from trading_data.intake.store import Intake
 from trading_data_tests.intake.test_store import batch
@@ -92,5 +92,5 @@ def test_sync_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     path = tmp_path / kind
     path.mkdir() if kind == "folder" else path.write_bytes(b"x")
     disk = Disk(tmp_path, monkeypatch)
-    durable.sync(path)
+    files.sync(path)
     assert [(call, name) for call, name, _ in disk.calls] == [(f"{kind} synced", kind)]

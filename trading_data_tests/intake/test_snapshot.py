@@ -12,7 +12,7 @@ from trading_data.errors import LiveTierError
 from trading_data.intake import lease as lease_module
 from trading_data.intake import snapshot as snapshot_module
 from trading_data.intake.accounted import note, noted
-from trading_data.intake.sample import sample
+from trading_data.intake.poll_latest import sample
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
 from trading_data_tests.rig import EARLIEST, Rig, bar, measurement

@@ -4,9 +4,9 @@ import json
 
 import pyarrow as pa
 
-from trading_data.archive.quarantine import retry
+from trading_data.archive.quarantine.queries import retry
 from trading_data.datasets import METRICS
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
 from trading_data_tests.rig import EARLIEST, Rig
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trading_data.intake import wire
-from trading_data.intake.wire import Irregular
+from trading_data.intake import resp_scan
+from trading_data.intake.resp_scan import Irregular
 from trading_data.live.journal import BEGINNING, EntryId, Stretch
-from trading_data.live.pages import Page, pages
+from trading_data.live.journal_reader import Page, pages
 from trading_data_tests.intake.drains import Entry, by_journal, drained, everything, in_declared_order, one_by_one
 from trading_data_tests.rig import Rig, bar
 
@@ -41,7 +41,7 @@ def page(*replies: Sequence[Entry], ends: bytes | None = None) -> Page:
     return Page(0, asked, b"".join(map(reply, replies)), ends)
 
 
-def as_entries(found: wire.Columns, names: Sequence[bytes]) -> list[Entry]:
+def as_entries(found: resp_scan.Columns, names: Sequence[bytes]) -> list[Entry]:
     values = [one.to_pylist() for one in found.values]
     return [
         (entry_id, [part for name, value in zip(names, row, strict=True) for part in (name, value)])
@@ -50,10 +50,10 @@ def as_entries(found: wire.Columns, names: Sequence[bytes]) -> list[Entry]:
 
 
 def test_entries_of_one_shape_are_read_by_counting_lines() -> None:
-    found = wire.columns([page(PLAIN[:3], [], PLAIN[3:7]), page(PLAIN[7:], ends=PLAIN[-1][0])], NAMES)
+    found = resp_scan.columns([page(PLAIN[:3], [], PLAIN[3:7]), page(PLAIN[7:], ends=PLAIN[-1][0])], NAMES)
     assert found.counts == [3, 0, 4, 5]
     assert as_entries(found, NAMES) == PLAIN
-    again = wire.columns([page(PLAIN)], NAMES[::-1])
+    again = resp_scan.columns([page(PLAIN)], NAMES[::-1])
     assert again.values == found.values[::-1]
 
 
@@ -84,13 +84,13 @@ def _entries(draw: st.DrawFn) -> list[list[Entry]]:
 @example([[(b"1-1", [b"open", NUMBERS[1]])], [(b"1-1", [b"open", b"1"])]])
 def test_they_say_what_a_reader_says_or_nothing(replies: list[list[Entry]]) -> None:
     one = page(*replies)
-    assert [[(entry_id, list(fields)) for entry_id, fields in found.entries] for found in wire.by_reader([one])] == [
-        [(entry_id, fields) for entry_id, fields in entries] for entries in replies
-    ]
+    assert [
+        [(entry_id, list(fields)) for entry_id, fields in found.entries] for found in resp_scan.by_reader([one])
+    ] == [[(entry_id, fields) for entry_id, fields in entries] for entries in replies]
     everything = [entry for entries in replies for entry in entries]
     names = everything[0][1][::2] if everything else []
     try:
-        found = wire.columns([one], names)
+        found = resp_scan.columns([one], names)
     except Irregular:
         return
     assert found.counts == [len(entries) for entries in replies]
@@ -109,18 +109,18 @@ def test_bytes_that_no_server_sends_are_refused(true: bytes, forged: bytes) -> N
     one = page(PLAIN)
     assert one.data.count(true) == 1
     with pytest.raises(Irregular):
-        wire.columns([replace(one, data=one.data.replace(true, forged))], NAMES)
+        resp_scan.columns([replace(one, data=one.data.replace(true, forged))], NAMES)
 
 
 @pytest.mark.parametrize("ends", [b"1-1", b""])
 def test_a_page_that_ends_elsewhere_is_refused_by_both(ends: bytes) -> None:
     one = page(PLAIN, ends=ends)
     with pytest.raises(Irregular):
-        wire.columns([one], NAMES)
+        resp_scan.columns([one], NAMES)
     with pytest.raises(Irregular):
-        wire.by_reader([one])
+        resp_scan.by_reader([one])
     with pytest.raises(Irregular):
-        wire.by_reader([page([], ends=ends)])
+        resp_scan.by_reader([page([], ends=ends)])
 
 
 @pytest.mark.parametrize(("size", "rows"), [(10_000, 300), (7, 3), (1, 1)])

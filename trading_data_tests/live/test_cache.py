@@ -21,7 +21,7 @@ import pytest
 from trading_data import LiveStore
 from trading_data.errors import BadInput, LiveTierError
 from trading_data.live.cache import Cached, Counts
-from trading_data.live.values import decode, digest, encode
+from trading_data.live.cache_codec import decode, digest, encode
 from trading_data_tests.live.servers import Node
 from trading_data_tests.rig import bar
 

@@ -16,16 +16,16 @@ from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import LiveTierError
 from trading_data.intake import lease as lease_module
 from trading_data.intake.accounted import noted
-from trading_data.intake.sample import sample
+from trading_data.intake.poll_latest import sample
 from trading_data.live import journal
 from trading_data.live.cache import Counts
 from trading_data.live.channels import Update
 from trading_data.live.connection import address, connect
+from trading_data.live.gap_recovery import Missed
 from trading_data.live.memory import read_memory
-from trading_data.live.missed import Missed
-from trading_data.live.strange import WrongType, wrong_types
 from trading_data.live.subscribe import Subscription
-from trading_data.status import gather
+from trading_data.live.type_mismatch import WrongType, wrong_types
+from trading_data.operations.status import gather
 from trading_data_tests.live.servers import Cluster, folder, wait
 from trading_data_tests.rig import EARLIEST, Rig, bar, fill, measurement
 

@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from trading_data.errors import LiveTierError
-from trading_data.health.declared import LIVE_AWAY, LIVE_REFUSES
-from trading_data.health.look import away_finding
 from trading_data.live.connection import connect, live_errors
 from trading_data.live.refusals import REFUSALS
+from trading_data.operations.health.collect import away_finding
+from trading_data.operations.health.rules import LIVE_AWAY, LIVE_REFUSES
 from trading_data_tests.live.servers import Node
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
 from trading_data.errors import LiveTierError
-from trading_data.intake.sample import sample
-from trading_data.live import strange as strange_module
+from trading_data.intake.poll_latest import sample
+from trading_data.live import type_mismatch as strange_module
 from trading_data.live.connection import connect_for_archiver
 from trading_data.live.journal import (
     BEGINNING,
@@ -26,7 +26,7 @@ from trading_data.live.journal import (
     trim,
 )
 from trading_data.live.keys import KEYS
-from trading_data.live.strange import WrongType, keys_of, wrong_types
+from trading_data.live.type_mismatch import WrongType, keys_of, wrong_types
 from trading_data_tests.live.servers import Node
 from trading_data_tests.orchestration.ticks import checks, materializations, run_assets, today
 from trading_data_tests.rig import EARLIEST, Rig, bar, fill, measurement

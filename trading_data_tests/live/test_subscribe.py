@@ -13,12 +13,12 @@ import redis
 
 from trading_data import LiveStore
 from trading_data.errors import BadInput, LiveTierError
+from trading_data.live import gap_recovery as missed_module
 from trading_data.live import listener as listener_module
-from trading_data.live import missed as missed_module
 from trading_data.live import subscribe as subscribe_module
 from trading_data.live.channels import KINDS, Update, wanted
 from trading_data.live.connection import connect_for_archiver
-from trading_data.live.missed import Missed
+from trading_data.live.gap_recovery import Missed
 from trading_data.live.subscribe import Subscription
 from trading_data.times import now
 from trading_data_tests.live.servers import Node

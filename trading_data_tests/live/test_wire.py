@@ -17,8 +17,8 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.rules import Span
 from trading_data.errors import BadInput, LiveTierError
 from trading_data.live.connection import connect
-from trading_data.live.door import checked_fields, checked_records
-from trading_data.live.wire import exchange
+from trading_data.live.pipeline import exchange
+from trading_data.live.validation import checked_fields, checked_records
 from trading_data_tests.live.servers import Node, wait
 from trading_data_tests.rig import EARLIEST, MOMENT, bar, fill, measurement
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import trading_data
-from trading_data.services.stack import Stack
+from trading_data.local.servers import Stack
 from trading_data.settings import Settings
 from trading_data_tests import conftest
 

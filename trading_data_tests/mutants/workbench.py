@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trading_data.services.stack import Stack
+from trading_data.local.servers import Stack
 from trading_data.settings import REDIS_URL, TIMESCALE_URL
 from trading_data_tests.mutants.kept_servers import HOME, settings_in
 from trading_data_tests.mutants.mutant import SECONDS, Mutant, Rotten

@@ -8,7 +8,7 @@ import pytest
 
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import TradingDataError
-from trading_data.health.declared import OF_REDIS, OF_TIMESCALE
+from trading_data.operations.health.rules import OF_REDIS, OF_TIMESCALE
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.health_checks import FRESH, report_freshness
 from trading_data.times import now

@@ -7,13 +7,13 @@ import dagster as dg
 import pytest
 
 from trading_data.datasets import PRICE
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
 from trading_data.orchestration.build import build_defs
-from trading_data.vendors.choose import VENDOR
-from trading_data_tests.history.holes import FIRST, LAST, SOURCE, Seller, bars, days
+from trading_data.sources.vendors.choose import VENDOR
+from trading_data_tests.calendars.holes import FIRST, LAST, SOURCE, Seller, bars, days
 from trading_data_tests.orchestration.ticks import failure, materializations, schedule_tick, started_run
 from trading_data_tests.rig import EARLIEST, Rig
-from trading_data_tests.vendors.alpaca_history import KEY, SECRET
+from trading_data_tests.sources.vendors.alpaca_history import KEY, SECRET
 
 NIGHT = datetime(2026, 11, 16, 1, 30, tzinfo=UTC)
 RANGE = {"dagster/asset_partition_range_start": str(FIRST), "dagster/asset_partition_range_end": str(LAST)}

@@ -12,9 +12,9 @@ from sqlalchemy import make_url
 
 from trading_data.datasets import DATASETS
 from trading_data.orchestration.build import build_defs
-from trading_data.orchestration.findings import large_storage
 from trading_data.orchestration.old_events import LISTED, prune_events, storage_bytes
 from trading_data.orchestration.old_runs import old_runs
+from trading_data.orchestration.run_findings import large_storage
 from trading_data.times import day_start, now
 from trading_data_tests.orchestration.ticks import run_archive, run_assets, today
 from trading_data_tests.rig import Rig, bar, fill, measurement
@@ -145,7 +145,7 @@ def test_thirty_days_of_cycles_and_a_backfilled_day_that_stays_green(rig: Rig, s
 
 def test_the_size_is_a_finding_beyond_its_limit(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert large_storage(storage.instance) == []
-    monkeypatch.setattr("trading_data.orchestration.findings.STORAGE_BYTES", 1.0)
+    monkeypatch.setattr("trading_data.orchestration.run_findings.STORAGE_BYTES", 1.0)
     (found,) = large_storage(storage.instance)
     assert (found.key, found.severity) == ("dagster_storage", "warn")
 

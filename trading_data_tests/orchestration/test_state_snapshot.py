@@ -8,10 +8,10 @@ import dagster as dg
 import pytest
 
 from trading_data.datasets import DATASETS
+from trading_data.intake.state.files import newest_state, state_files
 from trading_data.live.journal import text
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.schedules import STATE_EVERY
-from trading_data.state.files import newest_state, state_files
 from trading_data.times import now
 from trading_data_tests.orchestration.ticks import (
     checks,

@@ -9,7 +9,7 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.pool import QueuePool
 
-from trading_data.orchestration.storage import KeptConnections
+from trading_data.orchestration.instance import KeptConnections
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "postgresql+psycopg2://nobody@127.0.0.1:1/dagster"

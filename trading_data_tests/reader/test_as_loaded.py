@@ -13,8 +13,8 @@ from psycopg2.sql import SQL, Identifier
 from trading_data.archive.sql import said
 from trading_data.datasets import METRICS, PRICE, TRADE, codec
 from trading_data.datasets.declaration import Dataset
-from trading_data.intake.sample import sample
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
+from trading_data.intake.poll_latest import sample
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
 
 END = MOMENT + timedelta(days=3)

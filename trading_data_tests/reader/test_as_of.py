@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trading_data import Bar
-from trading_data.aggregates.compute import compute
+from trading_data.archive.aggregates.compute import compute
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import BadInput
 from trading_data.times import now

@@ -1,6 +1,6 @@
 """Entries of which only the load can tell what becomes of them may fill a gap in an answer, and replace nothing in it."""
 
-from trading_data.archive.quarantine import retry
+from trading_data.archive.quarantine.queries import retry
 from trading_data.datasets import METRICS, TRADE
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill, measurement, refuse
 

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from trading_data.archive.verify import verify
+from trading_data.archive.schema.drift import archive_drift
+from trading_data.archive.verify.run import verify
 from trading_data.cli.main import group
 from trading_data.datasets import DAILY, PRICE
-from trading_data.drift import archive_drift
 from trading_data.errors import BadInput
-from trading_data.intake.take import take
+from trading_data.intake.import_rows import take
 from trading_data.orchestration.build import build_defs
 from trading_data.reader.history import NOTE
 from trading_data_tests.orchestration.ticks import materializations, run_archive, tick

@@ -11,7 +11,7 @@ from trading_data import MarketData
 from trading_data.archive.database import Archive
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import ArchiveTierError, BadInput, LiveTierError, SettingError
-from trading_data_tests.aging.ages import several_sessions
+from trading_data_tests.operations.maintenance.ages import several_sessions
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
 
 END = MOMENT + timedelta(hours=4)

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from trading_data import MarketData
-from trading_data.aggregates.refresh import refresh
+from trading_data.archive.aggregates.refresh import refresh
 from trading_data.archive.chunks import chunks, compress
 from trading_data.datasets import PRICE
-from trading_data.reader.archived import read_rows
-from trading_data_tests.aging.ages import several_sessions
+from trading_data.reader.archive_queries import read_rows
+from trading_data_tests.operations.maintenance.ages import several_sessions
 from trading_data_tests.rig import MOMENT, Rig, bar
 
 CYCLES = 200 if os.environ.get("TRADING_DATA_TEST_FULL") else 60

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trading_data import __version__
-from trading_data.archive.migrate import migrations
+from trading_data.archive.schema.migrate import migrations
 from trading_data.datasets import DATASETS, METRICS, PRICE
 from trading_data.settings import Settings
 from trading_data_tests.rig import Rig, bar, fill, measurement

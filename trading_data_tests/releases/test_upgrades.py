@@ -15,12 +15,12 @@ import pytest
 from psycopg2.sql import SQL, Identifier
 from sqlalchemy import make_url
 
-from trading_data.aggregates.compare import differences
-from trading_data.archive import migrate as migrate_module
-from trading_data.archive.migrate import check_schema, migrate, migrations
-from trading_data.archive.verify import verify
+from trading_data.archive.aggregates.compare import differences
+from trading_data.archive.schema import migrate as migrate_module
+from trading_data.archive.schema.migrate import check_schema, migrate, migrations
+from trading_data.archive.verify.run import verify
 from trading_data.datasets import DATASETS
-from trading_data.services.stack import Stack
+from trading_data.local.servers import Stack
 from trading_data.settings import TIMESCALE_URL
 from trading_data.times import DAY
 from trading_data_tests.rig import MOMENT, Rig

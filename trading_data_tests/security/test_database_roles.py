@@ -14,16 +14,16 @@ import pytest
 from sqlalchemy import make_url
 
 from trading_data import MarketData
-from trading_data.aging.compression import compress_aged
-from trading_data.aging.retention import plan
 from trading_data.archive.database import Archive
-from trading_data.archive.migrate import migrate, migrations
-from trading_data.archive.roles import BOOKS, LOGINS, Roles, grant, make_roles
-from trading_data.archive.verify import verify
+from trading_data.archive.schema.migrate import migrate, migrations
+from trading_data.archive.schema.roles import BOOKS, LOGINS, Roles, grant, make_roles
+from trading_data.archive.verify.run import verify
 from trading_data.datasets import DATASETS, METRICS, PRICE, TABLES, TRADE
 from trading_data.errors import SettingError
+from trading_data.operations.maintenance.compression import compress_aged
+from trading_data.operations.maintenance.retention import plan
+from trading_data.operations.status import gather
 from trading_data.settings import OWNER_URL, TIMESCALE_URL, Settings
-from trading_data.status import gather
 from trading_data.times import now
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
 

@@ -16,15 +16,15 @@ from click.testing import CliRunner
 from sqlalchemy import make_url
 
 from trading_data import LiveStore
-from trading_data.aging.compression import compress_aged
 from trading_data.archive.database import Archive
-from trading_data.archive.roles import LOGINS, Roles
-from trading_data.backup.drill import restore_drill
-from trading_data.backup.listing import chosen
+from trading_data.archive.schema.roles import LOGINS, Roles
 from trading_data.cli.main import group
 from trading_data.datasets import PRICE
 from trading_data.errors import ArchiveTierError, BackupError
-from trading_data.exporter.server import Exporter
+from trading_data.operations.backup.drill import restore_drill
+from trading_data.operations.backup.listing import chosen
+from trading_data.operations.exporter.server import Exporter
+from trading_data.operations.maintenance.compression import compress_aged
 from trading_data.settings import (
     ADMIN_URL,
     BACKUP_URI,

@@ -18,12 +18,12 @@ from trading_data.archive.trim import trim_drained
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import LiveTierError
 from trading_data.intake.accounted import noted
+from trading_data.intake.state.take import take_state
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.live.memory import read_memory
-from trading_data.services.valkey import CONFIG
+from trading_data.local.valkey import CONFIG
 from trading_data.settings import REDIS_URL, Settings, password_file
-from trading_data.state.take import take_state
 from trading_data_tests.live.servers import folder
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
 from trading_data_tests.security.users import DEPLOY, USERS, secrets, server_with_users

@@ -14,11 +14,11 @@ import psycopg2
 import pytest
 from sqlalchemy import URL, make_url
 
-from trading_data.alerts.settings import EMAIL, EMAIL_PASSWORD, WEBHOOK, WEBHOOK_TOKEN
-from trading_data.alerts.settings import URL as SERVICES
 from trading_data.cli.main import main
 from trading_data.errors import SettingError
 from trading_data.live.connection import connect
+from trading_data.operations.alerts.settings import EMAIL, EMAIL_PASSWORD, WEBHOOK, WEBHOOK_TOKEN
+from trading_data.operations.alerts.settings import URL as SERVICES
 from trading_data.settings import (
     BACKUP_URI,
     DAGSTER_URL,
@@ -199,7 +199,7 @@ def test_the_images_entrypoint_hands_dagster_its_url_and_nobody_elses(tmp_path: 
     (tmp_path / "password").write_text(SECRET)
     env = {"PATH": os.environ["PATH"], DAGSTER_URL: "postgresql://me@host/dagster", REDIS_URL: "redis://a@b/0"}
     env |= {password_file(one): str(tmp_path / "password") for one in (DAGSTER_URL, REDIS_URL)}
-    command = [sys.executable, "-m", "trading_data.entrypoint", "env"]
+    command = [sys.executable, "-m", "trading_data.local.entrypoint", "env"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     lines = done.stdout.splitlines()
     assert f"{DAGSTER_URL}=postgresql+psycopg2://me:{QUOTED}@host/dagster" in lines

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import make_url
 
 from trading_data.archive.database import Archive
-from trading_data.archive.migrate import migrate
+from trading_data.archive.schema.migrate import migrate
 from trading_data.datasets import METRICS
 from trading_data.errors import ArchiveTierError
 from trading_data.settings import TIMESCALE_URL, Settings

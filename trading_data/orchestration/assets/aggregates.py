@@ -1,6 +1,6 @@
 """Group `aggregates`: one asset a continuous aggregate, finest first.
 
-Belongs here: the assets, refreshing a run's days, and what is told of them. Does not: refreshing (`aggregates.refresh`), and the
+Belongs here: the assets, refreshing a run's days, and what is told of them. Does not: refreshing (`archive.aggregates.refresh`), and the
 step (`datasets`).
 """
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import dagster as dg
 
-from trading_data.aggregates.compare import differences
-from trading_data.aggregates.refresh import Refreshed, days_with_buckets, refresh, waiting
-from trading_data.archive.accounts import chunk_days
+from trading_data.archive.aggregates.compare import differences
+from trading_data.archive.aggregates.refresh import Refreshed, days_with_buckets, refresh, waiting
 from trading_data.archive.database import Archive
+from trading_data.archive.verify.ledger import chunk_days
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.metadata import aggregate_metadata

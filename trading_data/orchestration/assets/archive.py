@@ -10,15 +10,15 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from trading_data.archive.accounts import chunk_days
 from trading_data.archive.database import Archive
 from trading_data.archive.days import Held, held
 from trading_data.archive.handled import Handled, handled_days
 from trading_data.archive.load import load_pending
 from trading_data.archive.loaded import COUNTS, Loaded
-from trading_data.archive.losses import confirmed_lost
-from trading_data.archive.quarantine import retry_what_is_taken_now
+from trading_data.archive.quarantine.queries import retry_what_is_taken_now
 from trading_data.archive.trim import trim_archived
+from trading_data.archive.verify.ledger import chunk_days
+from trading_data.archive.verify.losses import confirmed_lost
 from trading_data.datasets import HISTORY
 from trading_data.datasets.declaration import Dataset
 from trading_data.first_day import move_back
@@ -40,8 +40,8 @@ from trading_data.orchestration.verdicts import (
     nothing_quarantined,
 )
 from trading_data.settings import Settings
+from trading_data.sources.vendors.choose import VENDOR
 from trading_data.times import now
-from trading_data.vendors.choose import VENDOR
 
 TRIGGER = "trading_data/trigger"
 MEMORY_PRESSURE = "memory_pressure"

@@ -1,6 +1,6 @@
 """`redis_backup` and `timescale_backup`: the two halves of one backup, in the order that loses nothing.
 
-Belongs here: the assets, their checks, what their pages show. Does not: taking and keeping backups (`trading_data.backup`).
+Belongs here: the assets, their checks, what their pages show. Does not: taking and keeping backups (`trading_data.operations.backup`).
 """
 
 import time
@@ -8,15 +8,15 @@ from typing import Any
 
 import dagster as dg
 
-from trading_data.backup.check import check_files
-from trading_data.backup.keep import Verdict, prune
-from trading_data.backup.keys import keys_of
-from trading_data.backup.listing import chosen
-from trading_data.backup.manifest import DUMP, Manifest
-from trading_data.backup.tables import rows_of
-from trading_data.backup.take import take_redis, take_timescale
 from trading_data.datasets import DATASETS
 from trading_data.errors import Refused
+from trading_data.operations.backup.check import check_files
+from trading_data.operations.backup.create import take_redis, take_timescale
+from trading_data.operations.backup.keys import keys_of
+from trading_data.operations.backup.listing import chosen
+from trading_data.operations.backup.manifest import DUMP, Manifest
+from trading_data.operations.backup.retention import Verdict, prune
+from trading_data.operations.backup.tables import rows_of
 from trading_data.orchestration.assets.sources import OWNER, journal_key, state_keys
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
 from trading_data.printable import counted

@@ -1,6 +1,6 @@
 """Group `operations`: how well both tiers are, as figures, plots and checks.
 
-Belongs here: the two assets. Does not: measuring and limits (`trading_data.health`), and checks (`orchestration.health_checks`).
+Belongs here: the two assets. Does not: measuring and limits (`trading_data.operations.health`), and checks (`orchestration.health_checks`).
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ import dagster as dg
 
 from trading_data.archive.database import Archive
 from trading_data.errors import LiveTierError
-from trading_data.health.declared import OF_REDIS, OF_TIMESCALE
-from trading_data.health.figures import Figure, Figures
-from trading_data.health.flow import measure_flow, memory_forecast
-from trading_data.health.record import last_day_of, record
-from trading_data.health.redis import measure_redis
-from trading_data.health.timescale import measure_timescale
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.store import LiveStore
+from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.pipeline import measure_flow, memory_forecast
+from trading_data.operations.health.record import last_day_of, record
+from trading_data.operations.health.redis import measure_redis
+from trading_data.operations.health.rules import OF_REDIS, OF_TIMESCALE
+from trading_data.operations.health.timescale import measure_timescale
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.health_checks import figures_metadata, report_freshness, results, specs
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, earliest, one_clear_line

@@ -1,6 +1,6 @@
 """Group `history`: bars that nobody sent to the live tier, from a market-data vendor or files.
 
-Belongs here: the asset. Does not: which days are missing (`history.states`), asking (`history.fill`), vendors (`vendors`).
+Belongs here: the asset. Does not: which days are missing (`calendars.states`), asking (`sources.backfill`), vendors (`vendors`).
 """
 
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, cast
 import dagster as dg
 from pydantic import Field
 
+from trading_data.calendars import TradingCalendar
+from trading_data.calendars.gap_plot import by_state, heat_map
+from trading_data.calendars.states import CLOSED, MISSING, NO_CALENDAR, day_states, known_subjects
 from trading_data.datasets import PRICE
 from trading_data.errors import BadInput
-from trading_data.history.fill import Filled, fill
-from trading_data.history.picture import by_state, heat_map
-from trading_data.history.states import CLOSED, MISSING, NO_CALENDAR, day_states, known_subjects
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.private import TELLS_NOTHING
 from trading_data.orchestration.reports import Event, Reports, handled
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, earliest, one_clear_line
 from trading_data.printable import counted
-from trading_data.sessions import TradingCalendar
 from trading_data.settings import Settings
+from trading_data.sources.backfill import Filled, fill
+from trading_data.sources.vendors import vendor_from_env
 from trading_data.times import DAY
-from trading_data.vendors import vendor_from_env
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,6 +1,6 @@
 """Group `live`: the live tier's state into the intake, one asset for the whole of it.
 
-Belongs here: the asset, its check and its tables. Does not: taking a state (`trading_data.state`).
+Belongs here: the asset, its check and its tables. Does not: taking a state (`trading_data.intake.state`).
 """
 
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from typing import Any
 
 import dagster as dg
 
+from trading_data.intake.state.document import State
+from trading_data.intake.state.files import StateFile, put_state
+from trading_data.intake.state.tables import Table, said, tables
+from trading_data.intake.state.take import take_state
 from trading_data.orchestration.assets.sources import OWNER, state_keys
 from trading_data.orchestration.reports import Event, news
 from trading_data.orchestration.resources import IntakeStore, LiveTier, one_clear_line
 from trading_data.orchestration.verdicts import DECLARED_KEYS
 from trading_data.printable import counted
-from trading_data.state.document import State
-from trading_data.state.files import StateFile, put_state
-from trading_data.state.tables import Table, said, tables
-from trading_data.state.take import take_state
 
 STATE = dg.AssetKey("state_snapshot")
 _ROWS, _COLUMNS, _LETTERS = 50, 30, 200

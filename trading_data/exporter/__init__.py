@@ -1,4 +1,0 @@
-"""The figures of `trading_data.health` for Prometheus, measured when they are asked for.
-
-Belongs here: names, help texts, the collector and its HTTP server. Does not: measuring.
-"""

@@ -1,0 +1,126 @@
+"""Where states lie: `{intake}/state/{day}/{moment}Z-{sha256}.json`, a folder a UTC day; the moment is when it was complete,
+by the live tier's clock, so that the newest before any moment is found by names alone.
+
+Belongs here: writing, listing and reading documents. Does not: what a document says, and when it is old enough to go.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from trading_data.errors import IntakeError
+from trading_data.intake.state.document import State, Value, decode, encode
+from trading_data.intake.state.take import take_state
+from trading_data.intake.store import Intake
+from trading_data.live.connection import Client
+
+_FOLDER = "state"
+_MOMENT = "%Y-%m-%dT%H-%M-%S.%fZ"
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z)-([0-9a-f]{64})\.json")
+
+
+@dataclass(frozen=True, order=True)
+class StateFile:
+    """A state in the intake: when it was complete (aware UTC), the hash of its bytes, and where it lies."""
+
+    ended: datetime
+    content_hash: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.rpartition("/")[2]
+
+
+def put_state(intake: Intake, state: State) -> StateFile:
+    """Write a state so that it is durable when this returns.
+
+    Raises:
+        IntakeError: it could not be written; nothing of it is there.
+    """
+    data = encode(state)
+    digest = hashlib.sha256(data).hexdigest()
+    name = f"{_FOLDER}/{state.ended:%Y-%m-%d}/{state.ended.strftime(_MOMENT)}-{digest}.json"
+    return StateFile(state.ended, digest, intake.write(name, data, "a state", "the next run takes the state anew"))
+
+
+def state_files(intake: Intake) -> list[StateFile]:
+    """All states in the intake, oldest first."""
+    return [*_newest_first(intake, None)][::-1]
+
+
+def read_state(intake: Intake, file: StateFile) -> State | None:
+    """The state in a file; None if it has been deleted meanwhile.
+
+    Raises:
+        IntakeError: its bytes are not those that were written, or another release wrote them.
+    """
+    data = intake.fetch(file.path, file.content_hash, "Put the file back from a backup, or delete it")
+    return None if data is None else decode(data, file.path)
+
+
+def newest_state(
+    intake: Intake, at: datetime | None = None, damaged: Callable[[IntakeError], None] | None = None
+) -> State | None:
+    """The newest state that was complete before `at` (None: the newest of all); None if there is none.
+
+    Args:
+        intake: where states lie.
+        at: aware; a state that was complete at exactly this moment is not before it.
+        damaged: called with the error of each newer file that cannot be read, and then the one before it is tried.
+            Without it such a file is an error: nobody is given an older state without being told.
+
+    Raises:
+        IntakeError: a file cannot be read, and `damaged` is not given.
+    """
+    for file in _newest_first(intake, at):
+        try:
+            found = read_state(intake, file)
+        except IntakeError as error:
+            if damaged is None:
+                raise
+            damaged(error)
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _newest_first(intake: Intake, before: datetime | None) -> Iterator[StateFile]:
+    """Lists a day only when it comes to it."""
+    upto = None if before is None else before.astimezone(UTC)
+    days = {path.rpartition("/")[2] for path in intake.paths(_FOLDER)}
+    for day in sorted(filter(_DAY.fullmatch, days), reverse=True):
+        if upto is None or day <= f"{upto:%Y-%m-%d}":
+            files = (_parsed(path) for path in intake.paths(f"{_FOLDER}/{day}"))
+            yield from sorted((one for one in files if one and (upto is None or one.ended < upto)), reverse=True)
+
+
+def _parsed(path: str) -> StateFile | None:
+    found = _NAME.fullmatch(path.rpartition("/")[2])
+    if found is None:
+        return None
+    try:
+        ended = datetime.strptime(found[1], _MOMENT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return StateFile(ended, found[2], path)
+
+
+def state_changed(client: Client, intake: Intake) -> bool:
+    """Whether the live tier's state is another one than the newest document has; how long keys have left to live is no change.
+
+    Raises:
+        LiveTierError: the live tier is away.
+        IntakeError: the intake cannot be listed.
+    """
+    kept, present = newest_state(intake), take_state(client)
+    return _content(present) != ({} if kept is None else _content(kept))
+
+
+def _content(state: State) -> dict[tuple[str, str], Value]:
+    return {(kind.name, one.key): one.value for kind in state.kinds for one in kind.keys}

@@ -1,0 +1,91 @@
+"""Reading the state out of the live tier.
+
+Belongs here: finding the keys and reading them whole. Does not: which keys these are (`live.keys`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from trading_data.intake.state.document import Key, Kind, Problem, State, Value
+from trading_data.live.connection import Client, live_errors
+from trading_data.live.journal import execute, find_keys, raw, text
+from trading_data.live.keys import KEYS, LiveKey
+
+_KEYS_PER_PIPELINE = 100
+"""A hash of a position has about ten fields: a thousand of them, half a millisecond, is what other clients wait."""
+
+_OF_ANOTHER_TYPE = object()
+
+Read = Callable[[Any, str], object]
+
+
+def take_state(client: Client, *, run_id: str = "", keys: Mapping[str, LiveKey] = KEYS) -> State:
+    """The whole state: every key of each kind that `keys` counts as state, empty kinds included.
+
+    This is not one atomic moment. Keys are found by SCAN and read one after the other between `began` and `ended`, both
+    by the server's clock; a producer that changes two keys meanwhile may be seen half-way. Each single key is read by
+    one command, so it is as it was at one moment, and in memory as a whole. Its lifetime is asked just before it. A key
+    that appeared after `began` may be missing, one that has gone before it was read is. A key of another type than
+    declared becomes a problem and does not stop the rest.
+
+    Raises:
+        LiveTierError: the server is away or refuses.
+    """
+    began = _server_time(client)
+    kinds, problems = [], []
+    for name, declared in keys.items():
+        if declared.state:
+            found = list(_read(client, name, declared))
+            kinds.append(
+                Kind(name, declared.pattern, declared.type, tuple(one for one in found if isinstance(one, Key)))
+            )
+            problems += [one for one in found if isinstance(one, Problem)]
+    return State(began, _server_time(client), run_id, tuple(kinds), tuple(problems))
+
+
+def _read(client: Client, kind: str, declared: LiveKey) -> Iterator[Key | Problem]:
+    one_key = declared.prefix == declared.pattern
+    names = [declared.pattern] if one_key else find_keys(client, declared.prefix, None)
+    read, value_of = _READ[declared.type]
+    for start in range(0, len(names), _KEYS_PER_PIPELINE):
+        block = names[start : start + _KEYS_PER_PIPELINE]
+        for name, (ttl_ms, reply, type_) in zip(block, _replies(client, block, read), strict=True):
+            if reply is _OF_ANOTHER_TYPE:
+                yield Problem(kind, name, declared.type, type_)
+            elif reply or isinstance(reply, bytes):
+                yield Key(name, value_of(reply), ttl_ms if ttl_ms >= 0 else None)
+
+
+def _replies(client: Client, names: Sequence[str], read: Read) -> list[tuple[int, Any, str]]:
+    """Lifetime in milliseconds (negative for none), content or `_OF_ANOTHER_TYPE`, and type of each key."""
+    pipeline = client.pipeline(transaction=False)
+    for name in names:
+        key = cast(str, raw(name))
+        pipeline.pttl(key)
+        read(pipeline, key)
+        pipeline.type(key)
+    replies = execute(client, pipeline, _OF_ANOTHER_TYPE)
+    return [(ttl_ms, reply, text(type_)) for ttl_ms, reply, type_ in zip(*[iter(replies)] * 3, strict=True)]
+
+
+def _server_time(client: Client) -> datetime:
+    with live_errors(client):
+        seconds, micros = client.time()
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
+
+
+def _hash(reply: Mapping[bytes, bytes]) -> Value:
+    return {text(name): text(value) for name, value in reply.items()}
+
+
+def _zset(reply: Sequence[tuple[bytes, float]]) -> Value:
+    return [(text(member), score) for member, score in reply]
+
+
+_READ: Mapping[str, tuple[Read, Callable[[Any], Value]]] = {
+    "hash": (lambda pipeline, key: pipeline.hgetall(key), _hash),
+    "set": (lambda pipeline, key: pipeline.smembers(key), lambda reply: [text(member) for member in sorted(reply)]),
+    "zset": (lambda pipeline, key: pipeline.zrange(key, 0, -1, withscores=True), _zset),
+    "string": (lambda pipeline, key: pipeline.get(key), text),
+}

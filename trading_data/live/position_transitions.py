@@ -1,0 +1,210 @@
+"""Steps of a position's life that take several keys, each whole or not at all: monitored, opened, reduced, closed.
+
+On a single server a move is one transaction, and of two callers at once exactly one wins. In a cluster the keys are on several
+servers: there the fill is journalled first, so that it cannot be lost, and then each key is changed in a transaction of its
+own. A move that was cut short is completed by the same call again: the fill it is about, or the position handed over, shows
+that it is the same one, and a fill that is journalled twice is one row. Two callers who hand over the very same thing cannot be
+told from one who repeats, and both are answered alike.
+
+Belongs here: the moves and their preconditions. Does not: setting positions for other reasons (`live.latest_state`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Context, Decimal
+from typing import Any
+
+from trading_data.datasets import TRADE
+from trading_data.datasets.records import Fill
+from trading_data.datasets.rules import Span
+from trading_data.errors import BadInput, Refused
+from trading_data.live.connection import Client
+from trading_data.live.hash_codec import ACTIVE, MONITORING
+from trading_data.live.journal import raw
+from trading_data.live.keys import KEYS
+from trading_data.live.reads import as_text
+from trading_data.live.records import Position
+from trading_data.live.validation import checked_fields
+from trading_data.live.writes import Stage, Step, Write, take_steps
+from trading_data.times import now
+
+_CANDIDATES, _JOURNAL = KEYS["candidates"], KEYS["trade_journal"]
+_EXACT = Context(prec=80)
+_OPENS = {"long": "buy", "short": "sell"}
+_REDUCES = {"long": "sell", "short": "buy"}
+
+
+class Moves:
+    """The moves; `LiveStore` is one.
+
+    All of them raise BadInput when something cannot be taken, Refused when a precondition does not hold, LiveTierFull when the
+    server is full, WrongContent when a key is of another type or cannot be read, and LiveTierError when the server is away.
+    On a single server nothing was done then, unless the message says that this is not known.
+    """
+
+    _client: Client
+    _earliest: datetime
+
+    def _span(self) -> Span:
+        """The moments that a record may have now."""
+        return Span.at(now(), self._earliest)
+
+    def monitor_candidate(self, position: Position) -> None:
+        """Make a candidate a monitored position: it leaves the ranking.
+
+        Callers who want the same candidate meet at its monitored position. The ranking may be changed as often as anybody
+        likes meanwhile; a candidate that is removed from it in the very moment may be monitored all the same.
+
+        Raises:
+            Refused: the symbol is not among the candidates, for instance because another caller took it; or it is monitored
+                already.
+        """
+        to_be = MONITORING.encode(position, "position")
+        symbol = position.symbol
+
+        def monitored(server: Any, stage: Stage) -> Write:
+            found = as_text(server.hgetall(raw(to_be.key)))
+            if found and not (stage is not Stage.WHOLE and found == to_be.fields):
+                raise Refused(f"{symbol!r} is monitored already: change it with set_monitored_positions")
+            return Write.of_hash(MONITORING.key, to_be.key, to_be.fields, to_be.message)
+
+        def taken(server: Any, stage: Stage) -> Write | None:
+            if server.zscore(_CANDIDATES.pattern, raw(symbol)) is None:
+                if stage is Stage.DO:
+                    return None
+                raise Refused(f"{symbol!r} is not among the candidates: it was removed, or another caller took it")
+            message = json.dumps({"removed": [symbol]})
+            return Write(
+                _CANDIDATES, _CANDIDATES.pattern, [("ZREM", _CANDIDATES.pattern, raw(symbol))], message, adds=True
+            )
+
+        ranking = Step(_CANDIDATES, _CANDIDATES.pattern, taken, watch=False)
+        take_steps(self._client, [Step(MONITORING.key, to_be.key, monitored), ranking])
+
+    def open_position(self, position: Position, fill: Fill | Mapping[str, object]) -> Position:
+        """Open a position by a fill: the fill is journalled and the symbol is monitored no longer.
+
+        Returns:
+            The position as it is kept: `last_fill` is this one, and `opened_at`, unless given, its moment.
+
+        Raises:
+            Refused: there is an open position in the symbol already.
+            BadInput: the fill is about another symbol, or has the other side.
+        """
+        ACTIVE.encode(position, "position")
+        entry = _fill_of(fill, position.symbol, self._span())
+        opened_at = position.opened_at or datetime.fromisoformat(entry["timestamp"])
+        position = replace(position, last_fill=_fill_id(entry), opened_at=opened_at)
+        to_be, watched = ACTIVE.encode(position, "position"), MONITORING.key.name(symbol=position.symbol)
+        if position.quantity <= 0:
+            raise BadInput("position.quantity must be above 0 in a position that is opened; nothing was written")
+        if entry["side"] != _OPENS[position.side]:
+            raise BadInput(f"a {position.side} position is not opened by a {entry['side']}; nothing was written")
+
+        def opened(server: Any, stage: Stage) -> Write:
+            found = as_text(server.hgetall(raw(to_be.key)))
+            same = found.get("last_fill") == position.last_fill
+            if found and not (same and stage is not Stage.WHOLE):
+                by = ", by this very fill" if same else ""
+                raise Refused(f"{position.symbol!r} is an open position already{by}: the fill was not taken for it")
+            return Write.of_hash(ACTIVE.key, to_be.key, to_be.fields, to_be.message)
+
+        def left(server: Any, _: Stage) -> Write | None:
+            return (
+                Write.removal(MONITORING.key, watched, {"symbol": position.symbol})
+                if server.exists(raw(watched))
+                else None
+            )
+
+        take_steps(
+            self._client,
+            [_journalled(entry), Step(ACTIVE.key, to_be.key, opened), Step(MONITORING.key, watched, left)],
+        )
+        return ACTIVE.decode(to_be.key, to_be.about, to_be.fields)
+
+    def reduce_position(self, symbol: str, fill: Fill | Mapping[str, object]) -> Position | None:
+        """Take a fill off an open position and journal it; the position is closed when nothing is left.
+
+        Returns:
+            What is left, or None if it is closed.
+
+        Raises:
+            Refused: there is no open position, or it is smaller than the fill, or the fill has the side that opens it, or
+                it was taken off already.
+            BadInput: the fill is about another symbol.
+        """
+        return self._reduce(symbol, fill, whole=False)[1]
+
+    def close_position(self, symbol: str, fill: Fill | Mapping[str, object]) -> Position:
+        """Close an open position by a fill of just its quantity, and journal that; raises as `reduce_position`.
+
+        Returns:
+            The position as it was.
+        """
+        return self._reduce(symbol, fill, whole=True)[0]
+
+    def _reduce(
+        self, symbol: str, fill: Fill | Mapping[str, object], *, whole: bool
+    ) -> tuple[Position, Position | None]:
+        entry, name = _fill_of(fill, symbol, self._span()), ACTIVE.key.name(symbol=symbol)
+        outcome: list[tuple[Position, Position | None]] = []
+
+        def reduced(server: Any, _: Stage) -> Write:
+            found = as_text(server.hgetall(raw(name)))
+            if not found:
+                raise Refused(
+                    f"{symbol!r} is no open position: it was closed, or never opened; the fill was not taken for it"
+                )
+            before = ACTIVE.decode(name, {"symbol": symbol}, found)
+            after = _without(before, entry, whole=whole)
+            outcome[:] = [(before, after)]
+            if after is None:
+                return Write.removal(ACTIVE.key, name, {"symbol": symbol})
+            to_be = ACTIVE.encode(after, "position")
+            return Write.of_hash(ACTIVE.key, name, to_be.fields, to_be.message)
+
+        take_steps(self._client, [_journalled(entry), Step(ACTIVE.key, name, reduced)])
+        return outcome[0]
+
+
+def _fill_of(fill: Fill | Mapping[str, object], symbol: str, span: Span) -> dict[str, str]:
+    """The checked fields of a fill about a symbol."""
+    entry = checked_fields(TRADE, fill, 0, span)
+    if entry["symbol"] != symbol:
+        raise BadInput(f"the fill is about {entry['symbol']!r}, not {symbol!r}; nothing was written")
+    return entry
+
+
+def _fill_id(entry: Mapping[str, str]) -> str:
+    return f"{entry['order_id']}/{entry['execution_id']}"
+
+
+def _without(position: Position, entry: Mapping[str, str], *, whole: bool) -> Position | None:
+    """The position less a fill, None if nothing is left. Raises Refused."""
+    symbol, filled = position.symbol, Decimal(entry["quantity"])
+    if position.last_fill == _fill_id(entry):
+        raise Refused(f"fill {position.last_fill} is in the position {symbol!r} already; it was not taken once more")
+    if entry["side"] != _REDUCES[position.side]:
+        raise Refused(
+            f"{symbol!r} is {position.side}: a {entry['side']} does not reduce it; the fill was not taken for it"
+        )
+    left = _EXACT.subtract(position.quantity, filled)
+    if left < 0:
+        raise Refused(
+            f"the fill of {filled:f} is more than the {position.quantity:f} of the open position {symbol!r}; it was not taken "
+            "for it"
+        )
+    if whole and left:
+        raise Refused(
+            f"the fill of {filled:f} leaves {left:f} of the position {symbol!r} open: use reduce_position; nothing was done"
+        )
+    return replace(position, quantity=left, last_fill=_fill_id(entry)) if left else None
+
+
+def _journalled(entry: Mapping[str, str]) -> Step:
+    """The step that journals a fill, in the form in which `record_trades` does."""
+    pairs = [part for name in TRADE.fields for part in (name, entry[name])]
+    write = Write(_JOURNAL, TRADE.journal, [("XADD", TRADE.journal, "*", *pairs)], json.dumps(entry), adds=True)
+    return Step(_JOURNAL, TRADE.journal, lambda *_: write, watch=False)

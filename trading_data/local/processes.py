@@ -1,0 +1,183 @@
+"""Dagster's three processes and the feed, each managed like a server: a folder, a log, a record of its process.
+
+Belongs here: their commands and how one tells that they are ready. Does not: managing (`local.process`).
+"""
+
+import json
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from trading_data.local.process import Progress, ServerProcess
+from trading_data.local.record import Record, ended
+
+LOCATION = "trading_data"
+MODULE = "trading_data.definitions"
+_RELOAD = """
+mutation Reload($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) {
+  __typename ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } } } }
+"""
+_RELOAD_SECONDS = 120
+_CHILDREN_SECONDS = 2
+"""What a run's worker has to end by itself; what it had not committed is done by the next run."""
+
+
+class _Process(ServerProcess):
+    """A process of this package; a leftover of a killed `up` is never taken over, for its addresses may be old ones."""
+
+    def prepare(self, progress: Progress) -> None:
+        """Nothing has to exist before."""
+
+    def start(self, progress: Progress = lambda _: None) -> bool:
+        """Clear what a killed run left, then start."""
+        self.stop()
+        return super().start(progress)
+
+    def stop(self) -> bool:
+        """Stop it and what it started: a run's worker would go on for a while."""
+        record = Record.load(self._state)
+        process = record.process() if record else None
+        children: list[psutil.Process] = []
+        if process is not None:
+            with suppress(psutil.NoSuchProcess):
+                children = process.children(recursive=True)
+        stopped = super().stop()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.terminate()
+        for child in psutil.wait_procs(children, timeout=_CHILDREN_SECONDS)[1]:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        return stopped
+
+    def ping(self, port: int, pid: int) -> bool:
+        """Whether it still runs once it has said that it is ready."""
+        return psutil.pid_exists(pid)
+
+    def address(self, port: int) -> str:
+        """It has none."""
+        return ""
+
+
+class CodeServer(_Process):
+    """The code location, over gRPC: a server that loads the definitions in a child, and anew when it is asked to.
+
+    Runs are children of that child; one that is replaced ends when its runs have.
+    """
+
+    name, title, variable = "code", "code location", "TRADING_DATA_HOME"
+    ready_words = "Started Dagster code proxy server"
+    stop_seconds = 4
+    _loaded: psutil.Process | None = None
+
+    def command(self, port: int) -> list[str]:
+        """The gRPC server with this package's definitions."""
+        options = ["-h", "127.0.0.1", "-p", str(port), "-m", MODULE, "--location-name", LOCATION]
+        return [
+            sys.executable,
+            "-m",
+            "dagster",
+            "code-server",
+            "start",
+            *options,
+            "--use-python-environment-entry-point",
+        ]
+
+    def died(self) -> bool:
+        """Whether it, or the child with the definitions, has ended without `stop`."""
+        if super().died() or self._process is None:
+            return super().died()
+        if self._loaded is None or ended(self._loaded):  # or it was replaced
+            with suppress(psutil.NoSuchProcess):
+                self._loaded = next((one for one in self._process.children() if not ended(one)), None)
+        return self._loaded is None or ended(self._loaded)
+
+    def address(self, port: int) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{port}"
+
+
+class Webserver(_Process):
+    """Dagster's web server, on the port that the user asked for."""
+
+    name, title, variable = "web", "Dagster web server", "TRADING_DATA_HOME"
+    ready_words = "Serving dagster-webserver"
+    stop_seconds = 3
+
+    def __init__(self, folder: Path, env: Mapping[str, str], *, port: int, workspace: Path) -> None:
+        """`workspace` is the file that names the code location."""
+        super().__init__(folder, env)
+        self.port = port
+        self._workspace = workspace
+
+    def command(self, port: int) -> list[str]:
+        """The web server."""
+        options = ["-h", "127.0.0.1", "-p", str(self.port), "-w", str(self._workspace)]
+        return [sys.executable, "-m", "dagster_webserver", *options]
+
+    def ping(self, port: int, pid: int) -> bool:
+        """Whether it serves its own version."""
+        try:
+            with urllib.request.urlopen(f"{self.address(0)}/server_info", timeout=5) as reply:  # noqa: S310 - loopback
+                return "dagster_webserver_version" in json.load(reply)
+        except (urllib.error.URLError, OSError, ValueError):
+            return False
+
+    def address(self, port: int) -> str:
+        """Its URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def load_anew(self) -> str:
+        """Have the code location load its definitions again, as its button *Reload* does; why that failed, or nothing."""
+        body = json.dumps({"query": _RELOAD, "variables": {"name": LOCATION}}).encode()
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.address(0)}/graphql", body, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_RELOAD_SECONDS) as reply:  # noqa: S310 - loopback
+                done = json.load(reply)["data"]["reloadRepositoryLocation"]
+        except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError) as error:
+            return str(error) or type(error).__name__
+        status = done.get("locationOrLoadError", done)
+        return "" if status["__typename"] == "RepositoryLocation" else str(status.get("message", status["__typename"]))
+
+
+class Daemon(_Process):
+    """Dagster's daemon: schedules, sensors, the run queue."""
+
+    name, title, variable = "daemon", "Dagster daemon", "TRADING_DATA_HOME"
+    ready_words = "Instance is configured with the following daemons"
+    stop_seconds = 4
+
+    def __init__(self, folder: Path, env: Mapping[str, str], *, workspace: Path) -> None:
+        """`workspace` is the file that names the code location."""
+        super().__init__(folder, env)
+        self._workspace = workspace
+
+    def command(self, port: int) -> list[str]:
+        """The daemon."""
+        return [sys.executable, "-m", "dagster._daemon", "run", "-w", str(self._workspace)]
+
+
+class Feed(_Process):
+    """A feed into the live tier."""
+
+    name, title, variable = "feed", "feed", "TRADING_DATA_HOME"
+    ready_words = "begins"
+    stop_signal = signal.SIGTERM
+    stop_seconds = 3
+
+    def __init__(self, folder: Path, env: Mapping[str, str], *, options: Sequence[str]) -> None:
+        """`options` are those of `python -m trading_data.sources.feeds`."""
+        super().__init__(folder, env)
+        self._options = list(options)
+
+    def command(self, port: int) -> list[str]:
+        """The feed."""
+        return [sys.executable, "-m", "trading_data.sources.feeds", *self._options]

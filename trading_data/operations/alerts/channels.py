@@ -1,0 +1,120 @@
+"""The ways an alert goes: the log, a webhook, mail, other services. Each either delivers a message or says why not.
+
+Belongs here: which ways there are, and their names. Does not: how a service is reached (`services`), what is due, and what
+happens to what did not arrive (`tell`).
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from trading_data.errors import SettingError, TradingDataError
+from trading_data.operations.alerts import services
+from trading_data.operations.alerts.message import Message, paragraph
+from trading_data.operations.alerts.settings import AlertSettings, Email, Webhook
+from trading_data.operations.alerts.state import CLEARED
+from trading_data.operations.health.thresholds import ERROR
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
+
+
+class NotDelivered(TradingDataError):
+    """A message did not arrive; the text says where to and why, without secrets."""
+
+
+class Channel(Protocol):
+    """A way for alerts."""
+
+    @property
+    def name(self) -> str:
+        """The same for ever: what was told is remembered by it."""
+
+    def send(self, message: Message) -> None:
+        """Deliver a message.
+
+        Raises:
+            NotDelivered: it did not arrive.
+        """
+
+
+class LogChannel:
+    """The log: always there."""
+
+    name = "log"
+
+    def __init__(self, logger: logging.Logger) -> None:
+        """Write to `logger`."""
+        self._logger = logger
+
+    def send(self, message: Message) -> None:
+        """A record an alert, at the level of its severity."""
+        for one in message.alerts:
+            errors = one.finding.severity == ERROR
+            level = logging.INFO if one.status == CLEARED else logging.ERROR if errors else logging.WARNING
+            self._logger.log(level, "alert: %s", paragraph(one))
+
+
+@dataclass(frozen=True)
+class ServiceChannel:
+    """A service that takes messages. `shown` names it without secrets; `make` builds it for a message; `secrets` are not shown."""
+
+    name: str
+    shown: str
+    make: Callable[[Message], "NotifyBase"]
+    secrets: Callable[[], Iterable[str]]
+
+    def send(self, message: Message) -> None:
+        """Hand it over; what fails is tried once more."""
+        try:
+            why = services.deliver(self.make(message), message, self.secrets())
+        except SettingError as error:
+            why = f"is set wrongly: {error}"
+        if why is not None:
+            raise NotDelivered(f"{self.shown} {why}")
+
+
+def webhook_channel(settings: Webhook, timeout: float = services.TIMEOUT) -> ServiceChannel:
+    """Our JSON, posted; any 2xx answer is delivery."""
+    return ServiceChannel(
+        "webhook",
+        f"the webhook {settings.shown}",
+        lambda message: services.webhook(settings, message, timeout),
+        lambda: {*services.secrets_of(settings.path), settings.token.read()},
+    )
+
+
+def email_channels(settings: Email, timeout: float = services.TIMEOUT) -> list[ServiceChannel]:
+    """A channel an address, so that one which is refused neither holds up the others nor makes them hear it again."""
+
+    def to(address: str, name: str) -> ServiceChannel:
+        return ServiceChannel(
+            name,
+            f"the mail server {settings.shown}",
+            lambda _: services.mail(settings, address, timeout),
+            lambda: [settings.password.read()],
+        )
+
+    return [to(one, f"email.{one}" if number else "email") for number, one in enumerate(settings.to)]
+
+
+def service_channel(url: str) -> ServiceChannel:
+    """A service that a URL names. The name has four digits of the URL: they tell few ways apart, and say nothing of its secrets."""
+    scheme = url.partition("://")[0].lower()
+    digits = hashlib.sha256(url.encode()).hexdigest()[:4]
+    return ServiceChannel(
+        f"{scheme}.{digits}", scheme, lambda _: services.named(url), partial(services.secrets_of, url)
+    )
+
+
+def channels(settings: AlertSettings, logger: logging.Logger) -> list[Channel]:
+    """All channels that are set, the log among them."""
+    found: list[Channel] = [LogChannel(logger)]
+    if settings.webhook is not None:
+        found.append(webhook_channel(settings.webhook))
+    if settings.email is not None:
+        found += email_channels(settings.email)
+    return [*found, *map(service_channel, settings.urls)]

@@ -1,0 +1,159 @@
+"""What is told, in words and as JSON: one message holds all that is due.
+
+Belongs here: words. Does not: what is due (`state`), and the way it goes (`channels`).
+"""
+
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from trading_data.datasets import DATASETS
+from trading_data.operations.alerts.state import CLEARED, NEW, STILL, WORSE, Alert
+from trading_data.operations.health.sentences import as_text
+from trading_data.operations.health.thresholds import ERROR, Finding
+from trading_data.printable import printable, span
+from trading_data.settings import without_password
+
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'`]+")
+_WORD = re.compile(
+    r"((?:password|passwd|secret|token|api_?key)\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;)&]+)", re.IGNORECASE
+)
+_SAID = {NEW: "", STILL: "still: ", WORSE: "now an error: ", CLEARED: "over: "}
+_LONGEST = 2000
+
+
+@dataclass(frozen=True)
+class Message:
+    """All that is due to one channel at a moment (seconds since 1970)."""
+
+    alerts: tuple[Alert, ...]
+    at: float
+
+    @property
+    def id(self) -> str:
+        """The same for the same alerts, so that a receiver can tell a repeated delivery from a new one."""
+        parts = [f"{one.finding.key} {one.status} {one.since} {one.times}" for one in self.alerts]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    @property
+    def subject(self) -> str:
+        """One line: how much there is, and the worst of it."""
+        firing = [one for one in self.alerts if one.status != CLEARED]
+        over = len(self.alerts) - len(firing)
+        said = [f"{len(firing)} wrong"] if firing else []
+        said += [f"{over} over"] if over else []
+        first = _clean(self.alerts[0].finding.message)
+        return f"trading_data: {', '.join(said)}: {first if len(first) <= 120 else first[:119] + '…'}"
+
+    @property
+    def kind(self) -> str:
+        """What services colour it by: `failure`, `warning`, or `success` where all is over."""
+        firing = {one.finding.severity for one in self.alerts if one.status != CLEARED}
+        return "failure" if ERROR in firing else "warning" if firing else "success"
+
+    def as_text(self) -> str:
+        """A paragraph an alert."""
+        return "\n\n".join(paragraph(one) for one in self.alerts) + "\n"
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain values; `text` is what chat programs show."""
+        return {
+            "source": "trading_data",
+            "id": self.id,
+            "at": _iso(self.at),
+            "text": f"{self.subject}\n\n{self.as_text()}",
+            "alerts": [_as_json(one) for one in self.alerts],
+        }
+
+
+def paragraph(alert: Alert) -> str:
+    """One alert: what, since when, value and limit, how long until it hurts, what to run."""
+    finding = alert.finding
+    level = "OK" if alert.status == CLEARED else finding.severity.upper()
+    of = dataset_of(finding)
+    lines = [f"{level} {finding.key}{f' ({of})' if of else ''}: {_SAID[alert.status]}{_clean(finding.message)}"]
+    if alert.status == CLEARED and alert.until is not None:
+        lasted = span(alert.until - alert.since)
+        return "\n  ".join([*lines, f"from {_minute(alert.since)} to {_minute(alert.until)}, {lasted}"])
+    told = f", told {alert.times} times" if alert.times > 1 else ""
+    lines.append(f"since {_minute(alert.since)}{told}")
+    return "\n  ".join([*lines, *figures(finding), f"run: {_clean(finding.command)}"])
+
+
+def figures(finding: Finding) -> list[str]:
+    """The lines with value and limit, and with how long until it hurts, where they are known."""
+    lines = []
+    value, limit, hurts_in = (_finite(one) for one in (finding.value, finding.limit, finding.hurts_in))
+    if value is not None:
+        against = "" if limit is None else f", limit {as_text(limit, finding.unit)}"
+        lines.append(f"value {as_text(value, finding.unit)}{against}")
+    if hurts_in is not None:
+        lines.append("it hurts already" if hurts_in <= 0 else f"it hurts in {span(hurts_in)}")
+    return lines
+
+
+def dataset_of(finding: Finding) -> str:
+    """The dataset that a finding is about, else whatever else it names, else nothing."""
+    assets = {asset: name for name, one in DATASETS.items() for asset in (one.table, one.snapshot)}
+    assets |= {view.name: name for name, one in DATASETS.items() for view in one.aggregates}
+    return assets.get(finding.of, finding.of)
+
+
+def hide_secrets(text: str) -> str:
+    """`text` without the passwords of URLs and of `password=…` and its like."""
+    text = _URL.sub(_without_password, text)
+    return _WORD.sub(lambda found: f"{found[1]}***", text)
+
+
+def _clean(text: str) -> str:
+    return printable(" ".join(hide_secrets(text).split()))[:_LONGEST]
+
+
+def _as_json(alert: Alert) -> dict[str, Any]:
+    finding = alert.finding
+    return {
+        "status": alert.status,
+        "key": finding.key,
+        "severity": finding.severity,
+        "is_error": finding.severity == ERROR,
+        "dataset": finding_dataset(finding),
+        "of": finding.of,
+        "message": _clean(finding.message),
+        "command": _clean(finding.command),
+        "value": _finite(finding.value),
+        "limit": _finite(finding.limit),
+        "unit": finding.unit,
+        "hurts_in_seconds": _finite(finding.hurts_in),
+        "since": _iso(alert.since),
+        "until": None if alert.until is None else _iso(alert.until),
+        "lasted_seconds": None if alert.until is None else round(alert.until - alert.since, 3),
+        "told": alert.times,
+    }
+
+
+def finding_dataset(finding: Finding) -> str | None:
+    """The dataset that a finding is about, None if it is about no dataset."""
+    named = dataset_of(finding)
+    return named if named in DATASETS else None
+
+
+def _without_password(found: re.Match[str]) -> str:
+    try:
+        return without_password(found[0])
+    except ValueError:  # no URL after all
+        return f"{found[0].partition('://')[0]}://***"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _minute(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}Z"

@@ -1,0 +1,212 @@
+"""Services that take alerts, all by way of `apprise`: a webhook, mail, and whatever a URL of its can name.
+
+Belongs here: everything that knows `apprise`. Does not: what is due (`state`), and what becomes of what did not arrive (`tell`).
+"""
+
+import logging
+import os
+import re
+import ssl
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from trading_data import __version__
+from trading_data.errors import SettingError
+from trading_data.operations.alerts.message import Message
+
+if TYPE_CHECKING:
+    from apprise import AppriseAsset, NotifyBase
+
+    from trading_data.operations.alerts.settings import Email, Webhook
+
+TIMEOUT = 5.0
+"""Seconds for connecting and for each reply."""
+_TOGETHER = 20.0
+"""Seconds for a message with all its tries; a tick of Dagster's sensors may take a minute."""
+_BETWEEN_PIECES = 1
+"""Seconds between the parts of a message that is split, and before another try: apprise's own 5.5 would not fit in."""
+_LOGGERS = ("apprise", "urllib3.connectionpool")
+"""What is logged there holds URLs as they are, with tokens."""
+_OF_APPRISE = ("version", "title", "message", "attachments", "type")
+_SHORTEST_SECRET = 3
+_LONGEST_REASON = 300
+_TRIED = re.compile(r"Attempt \d+/\d+ ")
+"""What says that something failed, and not why."""
+
+
+def webhook(settings: "Webhook", message: Message, timeout: float = TIMEOUT) -> "NotifyBase":
+    """Our JSON, whole and alone, to be posted.
+
+    Raises:
+        SettingError: the token cannot be read.
+    """
+    with quiet():
+        from apprise.plugins.custom_json import NotifyJSON
+
+        parts = urlsplit(settings.url)
+        headers = {"User-Agent": f"trading_data/{__version__}"}
+        token = settings.token.read()
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        make: Any = NotifyJSON
+        service: NotifyBase = make(
+            asset=_asset(),
+            schema="jsons" if parts.scheme == "https" else "json",
+            host=parts.netloc.rpartition(":")[0] if parts.port else parts.netloc,
+            port=parts.port,
+            fullpath=parts.path,
+            params=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            headers=headers,
+            payload={**dict.fromkeys(_OF_APPRISE, ""), **message.as_json()},
+            cto=timeout,
+            rto=timeout,
+        )
+        service.request_rate_per_sec = 0
+    return service
+
+
+def mail(settings: "Email", to: str, timeout: float = TIMEOUT) -> "NotifyBase":
+    """A plain text message to one address, so that one that is refused holds up no other.
+
+    Raises:
+        SettingError: the password cannot be read.
+    """
+    with quiet():
+        from apprise.plugins.email import NotifyEmail
+
+        make: Any = NotifyEmail
+        service: NotifyBase = make(
+            asset=_asset(),
+            schema="mailtos" if settings.encryption != "none" else "mailto",
+            host=settings.host,
+            smtp_host=settings.host,
+            port=settings.port,
+            user=quote(settings.user) or None,
+            password=quote(settings.password.read()) or None,
+            from_addr=settings.sender,
+            targets=to,
+            secure_mode={"tls": "ssl", "starttls": "starttls", "none": "insecure"}[settings.encryption],
+            format="text",
+            cto=timeout,
+            rto=timeout,
+        )
+        service.request_rate_per_sec = 0
+    return service
+
+
+def named(url: str) -> "NotifyBase":
+    """The service that a URL of apprise's names; a message that is too long for it is split.
+
+    Raises:
+        SettingError: it names none; the text shows nothing of the URL but its scheme.
+    """
+    with quiet() as said:
+        from apprise import Apprise, OverflowMode
+
+        service = Apprise.instantiate(url, asset=_asset())
+    if service is None:
+        scheme = url.partition("://")[0] if "://" in url else "no scheme"
+        raise SettingError(f"{scheme}://… is not taken: {reason(said, secrets_of(url)) or 'it names no service'}")
+    if not re.search(r"[?&]overflow=", url):
+        service.overflow_mode = OverflowMode.SPLIT
+    service.request_rate_per_sec = min(service.request_rate_per_sec, _BETWEEN_PIECES)
+    return service
+
+
+def secrets_of(url: str) -> set[str]:
+    """All parts of a service's URL but its scheme: in one a token stands where another has its host, or a topic."""
+    found = {one for text in (url, unquote(url)) for one in re.split(r"[/?&=:@,;#\s]+", text)}
+    scheme, mark, _ = url.partition("://")
+    return found - {scheme if mark else ""}
+
+
+def deliver(service: "NotifyBase", message: Message, secrets: Iterable[str]) -> str | None:
+    """Send a message by a service. Returns None if it arrived, else why not, without `secrets`."""
+    from apprise import Apprise, AppriseResultStatus, NotifyFormat
+
+    _trust(service)
+    with quiet() as said:
+        done = Apprise([service], asset=service.asset).notify(
+            body=message.as_text(), title=message.subject, body_format=NotifyFormat.TEXT, notify_type=message.kind
+        )
+    if done:
+        return None
+    if done.status == AppriseResultStatus.TIMEOUT:
+        return f"did not take it within {_TOGETHER:g} s"
+    return f"did not take it: {reason(said, secrets) or 'it gives no reason'}"
+
+
+def reason(said: Iterable[str], secrets: Iterable[str]) -> str:
+    """What apprise logged of a failure, each line once, without secrets."""
+    text = " ".join(dict.fromkeys(" ".join(line.split()) for line in said))
+    for one in sorted({*secrets, *map(quote, secrets)}, key=len, reverse=True):
+        if len(one) >= _SHORTEST_SECRET:
+            text = text.replace(one, "***")
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
+
+
+class _Heard(logging.Handler):
+    """Keeps what tells of a failure: warnings, and the error of a connection."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            self.lines += [] if _TRIED.match(text) else [text]
+        elif text.startswith("Socket Exception: "):
+            inner = re.search(r"Caused by (.*)\)$", text)  # of requests: what it says before repeats the address
+            self.lines.append(f"({inner[1] if inner else text.removeprefix('Socket Exception: ')})")
+
+
+@contextmanager
+def quiet() -> Iterator[list[str]]:
+    """Nothing that apprise logs reaches any log; yields what it says of failures."""
+    heard, loggers = _Heard(), [logging.getLogger(name) for name in _LOGGERS]
+    before = [(one.propagate, one.level) for one in loggers]
+    for one in loggers:
+        one.propagate = False
+    loggers[0].addHandler(heard)
+    loggers[0].setLevel(logging.DEBUG)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "'imghdr' is deprecated", DeprecationWarning
+            )  # while its plugins are loaded
+            yield heard.lines
+    finally:
+        loggers[0].removeHandler(heard)
+        for one, (propagate, level) in zip(loggers, before, strict=True):
+            one.propagate = propagate
+            one.setLevel(level)
+
+
+def _asset() -> "AppriseAsset":
+    """One more try for what failed; redirections are not followed: a redirected POST would take the token elsewhere."""
+    from apprise import AppriseAsset
+
+    return AppriseAsset(
+        app_id="trading_data",
+        app_desc="trading_data",
+        http_redirects=False,
+        default_service_retry=1,
+        service_timeout=_TOGETHER,
+    )
+
+
+def _trust(service: "NotifyBase") -> None:
+    """Verify certificates by the system's own, or by those that SSL_CERT_FILE names; `requests` would ask neither."""
+    paths = ssl.get_default_verify_paths()
+    if not service.verify_certificate:
+        return
+    for path in filter(None, (paths.cafile, paths.capath)):
+        if Path(path).is_file() or any(os.scandir(path)):
+            found: Any = path
+            service.verify_certificate = found
+            return

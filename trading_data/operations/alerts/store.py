@@ -1,0 +1,79 @@
+"""Where it is remembered what was told: a file, or Dagster's own storage, which is there when both tiers are away.
+
+Belongs here: loading and saving one text. Does not: what it says (`tell`).
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+KEY = "trading_data.operations.alerts"
+
+
+class Memory(Protocol):
+    """One text that outlives the process."""
+
+    def load(self) -> str:
+        """The text last saved, empty if there is none."""
+
+    def save(self, text: str) -> None:
+        """Replace the text, whole or not at all."""
+
+
+class FileMemory:
+    """A file, written aside and renamed, readable by its owner only."""
+
+    def __init__(self, path: Path) -> None:
+        """Use `path`; nothing is touched before the first call."""
+        self.path = path
+
+    def load(self) -> str:
+        """What the file holds."""
+        try:
+            return self.path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def save(self, text: str) -> None:
+        """Write it so that it is durable when this returns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        aside = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(self.path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                aside.unlink()
+            raise
+
+
+class KeyValues(Protocol):
+    """What Dagster's instance offers as `daemon_cursor_storage`."""
+
+    def get_cursor_values(self, keys: set[str]) -> Mapping[str, str]:
+        """The values of those of the keys that have one."""
+
+    def set_cursor_values(self, pairs: Mapping[str, str]) -> None:
+        """Set values."""
+
+
+class StorageMemory:
+    """A key in Dagster's own storage: `StorageMemory(instance.daemon_cursor_storage)`."""
+
+    def __init__(self, storage: KeyValues, key: str = KEY) -> None:
+        """Use `key`."""
+        self._storage, self._key = storage, key
+
+    def load(self) -> str:
+        """The key's value."""
+        return self._storage.get_cursor_values({self._key}).get(self._key, "")
+
+    def save(self, text: str) -> None:
+        """Set the key."""
+        self._storage.set_cursor_values({self._key: text})

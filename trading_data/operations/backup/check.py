@@ -1,0 +1,157 @@
+"""What has to be true before anything is restored: the backup is whole and of our kind, and the target can take it.
+
+Belongs here: looking and refusing, with nothing touched. Does not: restoring (`restore`).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from trading_data.archive.database import Archive, parts_of
+from trading_data.archive.schema.migrate import migrations
+from trading_data.datasets import TABLES
+from trading_data.errors import ArchiveTierError, Refused
+from trading_data.intake.store import Intake
+from trading_data.live.connection import Client, address, live_errors
+from trading_data.operations.backup import tables
+from trading_data.operations.backup.dump import offers
+from trading_data.operations.backup.listing import Backup
+from trading_data.operations.backup.manifest import DUMP, Manifest
+from trading_data.operations.backup.streams import fetch, identities_for
+from trading_data.operations.backup.target import Target
+from trading_data.printable import counted
+
+_TOLD_OTHERWISE = "Name another target, or say --into-non-empty, which deletes what is there"
+
+
+@dataclass(frozen=True)
+class Room:
+    """What was found where the archive is to be restored."""
+
+    exists: bool
+    versions: dict[str, Any]
+
+
+def manifest_of(backup: Backup) -> Manifest:
+    """The manifest. Raises Refused where there is none, or a newer release wrote it."""
+    if backup.manifest is None:
+        raise Refused(backup.damaged or f"{backup.name} has no manifest: it was never finished. Take another backup")
+    return backup.manifest
+
+
+def check_files(backup: Backup, *, inside: bool) -> None:
+    """See that every file is what was stored; `inside`: and that it decrypts to what was backed up.
+
+    Raises:
+        Refused: a file is missing, cut short or changed, or the key is another's.
+        SettingError: the backup is encrypted and no key is named.
+    """
+    manifest = manifest_of(backup)
+    identities = identities_for(manifest.encrypted) if inside else None
+    target = Target(backup.uri)
+    for file in manifest.files:
+        fetch(target, backup.name, file, None, identities)
+
+
+def check_whole(manifest: Manifest) -> None:
+    """See that the manifest has every file that it speaks of. Raises Refused."""
+    for node in manifest.redis["nodes"]:
+        manifest.file(node["file"])
+    for dataset, names in manifest.intake.items():
+        for name in names:
+            manifest.file(f"intake/{dataset}/{name}")
+    manifest.file(DUMP)
+
+
+def check_release(manifest: Manifest) -> None:
+    """See that this release knows the backup's schema. Raises Refused."""
+    known = {one.name: one.sha256 for one in migrations()}
+    unknown = sorted(manifest.schema.keys() - known.keys())
+    if unknown:
+        raise Refused(
+            f"{manifest.name} has {unknown[0]} applied, which this release does not know: restore it with a newer one"
+        )
+    changed = sorted(name for name, digest in manifest.schema.items() if known[name] != digest)
+    if changed:
+        raise Refused(
+            f"{manifest.name} was taken with another {changed[0]} than this release has: restore it with that release"
+        )
+
+
+def check_archive(manifest: Manifest, url: str, *, into_non_empty: bool) -> Room:
+    """See that the server can take the dump, and that there is nothing in the database.
+
+    Raises:
+        Refused: it is older than the dump's, has not its version of TimescaleDB, holds rows, or is another database.
+        ArchiveTierError: the server is away.
+    """
+    exists, archive = True, Archive(url)
+    try:
+        found, identity, full = _looked(archive)
+    except ArchiveTierError as error:
+        if "does not exist" not in str(error):
+            raise
+        exists, (identity, full) = False, ("", [])
+        archive.close()
+        archive = Archive(parts_of(url).set(database="postgres").render_as_string(hide_password=False))
+        found, _, _ = _looked(archive)
+    try:
+        _check_versions(manifest, found, exists, archive)
+    finally:
+        archive.close()
+    if full and identity != manifest.database:
+        raise Refused(
+            f"the database at {archive.address} is another one than {manifest.name} is of, and it holds rows "
+            f"({', '.join(full[:3])}): it is not overwritten, whatever is said. Restore into a fresh database"
+        )
+    if full and not into_non_empty:
+        raise Refused(
+            f"the database at {archive.address} is not empty ({', '.join(full[:3])} hold rows). {_TOLD_OTHERWISE}"
+        )
+    return Room(exists, found)
+
+
+def check_live(client: Client, *, into_non_empty: bool) -> None:
+    """See that there is nothing in the live tier's database. Raises Refused, and LiveTierError when it is away."""
+    with live_errors(client):
+        count = int(client.dbsize())
+    if count and not into_non_empty:
+        raise Refused(f"the live tier at {address(client)} is not empty ({counted(count, 'key')}). {_TOLD_OTHERWISE}")
+
+
+def check_intake(intake: Intake, *, into_non_empty: bool) -> None:
+    """See that nothing waits in the intake. Raises Refused."""
+    count = sum(len(intake.pending(dataset)) for dataset in TABLES)
+    if count and not into_non_empty:
+        raise Refused(
+            f"{counted(count, 'batch waits', 'batches wait')} in the intake at {intake.uri}, newer than the backup. "
+            f"{_TOLD_OTHERWISE}"
+        )
+
+
+def _looked(archive: Archive) -> tuple[dict[str, Any], str, list[str]]:
+    with archive.transaction(snapshot=True) as cursor:
+        found = tables.versions(cursor)
+        if not found["timescaledb"]:
+            cursor.execute("select from pg_tables where schemaname = 'public'")
+            return found, "", ["tables without TimescaleDB"] if cursor.rowcount else []
+        return found, tables.identity(cursor), tables.not_empty(cursor)
+
+
+def _check_versions(manifest: Manifest, found: dict[str, Any], exists: bool, archive: Archive) -> None:
+    made = manifest.servers
+    if found["postgresql_number"] // 10_000 < made["postgresql_number"] // 10_000:
+        raise Refused(
+            f"{manifest.name} is of PostgreSQL {made['postgresql']}, and the server is older ({found['postgresql']}): restore into "
+            "the same major version or a newer one"
+        )
+    wanted = made["timescaledb"]
+    there = found["timescaledb"] if exists else ""
+    if there and there != wanted:
+        raise Refused(
+            f"{manifest.name} is of TimescaleDB {wanted}, and the database has {there}: a dump goes only into the very same "
+            "version. Install that one, restore, then update the extension"
+        )
+    if not there and not offers(archive, wanted):
+        raise Refused(
+            f"{manifest.name} is of TimescaleDB {wanted}, which the server does not offer: install that version on it"
+        )

@@ -1,0 +1,265 @@
+"""Taking a backup: Redis, then what waits in the intake, then TimescaleDB, and the manifest last (why: the package's head).
+
+Belongs here: the order, and what is noted. Does not: how each part is read (`rdb`, `dump`), counted (`keys`, `tables`) and
+stored (`streams`).
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import psycopg2
+
+from trading_data import __version__
+from trading_data.archive.database import SET_SESSION, Archive
+from trading_data.datasets import TABLES
+from trading_data.errors import ArchiveTierError, Refused
+from trading_data.intake.store import Intake
+from trading_data.kill_points import reached
+from trading_data.live.connection import Client, database_of, info_of_each, urls_of_servers
+from trading_data.operations.backup import keys, tables
+from trading_data.operations.backup.dump import dumping, program_for, program_major
+from trading_data.operations.backup.listing import taken_now
+from trading_data.operations.backup.manifest import DUMP, HALF, NAME, Manifest, decode, encode, folder_time
+from trading_data.operations.backup.redis_sync import Snapshot, persistence, snapshot
+from trading_data.operations.backup.scratch_server import scratch_server
+from trading_data.operations.backup.session_proxy import lent_session
+from trading_data.operations.backup.streams import Source, StoredFile, recipients_of_environment, store
+from trading_data.operations.backup.target import Target
+from trading_data.times import now
+
+
+def take_backup(
+    uri: str, client: Client, archive: Archive, intake: Intake, run: str = "by hand", *, copier: Client | None = None
+) -> Manifest:
+    """Take a whole backup. Arguments and errors are those of `take_redis` and `take_timescale`."""
+    half = take_redis(uri, client, intake, run, copier=copier)
+    return take_timescale(uri, archive, run, half.name)
+
+
+def take_redis(uri: str, client: Client, intake: Intake, run: str, *, copier: Client | None = None) -> Manifest:
+    """Take the first half: the live tier's snapshot and the intake's waiting batches.
+
+    It is no backup before `take_timescale` has completed it, in the same run.
+
+    Args:
+        uri: where backups lie.
+        client: of the live tier.
+        intake: between the tiers.
+        run: who takes it.
+        copier: of the same live tier, as the user that may copy it whole, where that is another one.
+
+    Raises:
+        BackupError: the live tier refuses or breaks off, or the target does not take it.
+        LiveTierError: the live tier is away.
+        SettingError: the key to encrypt to has the wrong form.
+    """
+    target, name, recipients = Target(uri), taken_now(), recipients_of_environment()
+    database, states = database_of(client), persistence(client)
+    began = now()
+    nodes, files, accounts = [], [], []
+    for url, state in zip(urls_of_servers(copier or client), states, strict=True):
+        file, version, account = _node(target, name, url, database, recipients)
+        files.append(file)
+        accounts.append(account)
+        nodes.append({"file": file.name, "rdb_version": version, "persistence": state})
+    reached("backup.redis")
+    of_intake = now()
+    waiting, copied = _intake(target, name, intake, recipients)
+    half = Manifest(
+        name=name,
+        run=run,
+        made_by=__version__,
+        began=began,
+        ended=now(),
+        encrypted=bool(recipients),
+        files=(*files, *copied),
+        moments={"redis": began, "intake": of_intake},
+        servers={"redis": ", ".join(sorted({_version(one) for one in info_of_each(client, "server")}))},
+        redis={"database": database, "nodes": nodes, "account": keys.together(accounts)},
+        intake=waiting,
+    )
+    target.put(f"{name}/{HALF}", encode(half))
+    reached("backup.half")
+    return half
+
+
+def take_timescale(uri: str, archive: Archive, run: str, name: str | None = None) -> Manifest:
+    """Complete the backup that `take_redis` began in this run, and write its manifest.
+
+    Raises:
+        Refused: there is none of this run.
+        BackupError: `pg_dump` failed or is too old, or the target does not take it.
+        ArchiveTierError: the archive is away.
+    """
+    target = Target(uri)
+    half = _half(target, run, name)
+    recipients = recipients_of_environment()
+    if bool(recipients) != half.encrypted:
+        raise Refused(f"{half.name} was begun with another key to encrypt to: begin anew with `redis_backup`")
+    with archive.transaction(snapshot=True) as cursor:
+        servers = tables.versions(cursor)
+    take = _of_one_session if servers["one_session"] else _of_snapshot
+    file, found, moment = take(target, half.name, archive, servers["postgresql_number"], recipients)
+    reached("backup.dumped")
+    program = program_major(program_for("pg_dump", servers["postgresql_number"]))
+    whole = replace(
+        half,
+        files=(*half.files, file),
+        moments={**half.moments, "timescale": moment},
+        servers={**half.servers, **servers, "pg_dump": program},
+        ended=now(),
+        **found,
+    )
+    target.put(f"{half.name}/{NAME}", encode(whole))
+    reached("backup.whole")
+    return whole
+
+
+def _node(
+    target: Target, name: str, url: str, database: int, recipients: list[Any]
+) -> tuple[StoredFile, int, dict[str, Any]]:
+    """One server's snapshot, stored, and counted in a server of our own, for the server itself has gone on by then."""
+    taken: list[tuple[StoredFile, int]] = []
+
+    def fill(file: IO[bytes]) -> None:
+        with snapshot(url) as found:
+            kept = store(target, name, f"redis-{_node_name(url)}.rdb", _Copied(found, file), recipients)
+            taken.append((kept, found.version))
+
+    with scratch_server(fill, database) as client:
+        return *taken[0], keys.account(client)
+
+
+class _Copied:
+    """A snapshot on its way to the target, written into a file beside."""
+
+    def __init__(self, source: Snapshot, file: IO[bytes]) -> None:
+        self._source, self._file = source, file
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self._file.write(data)
+        return data
+
+
+def _version(info: dict[str, Any]) -> str:
+    return f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
+
+
+def _node_name(url: str) -> str:
+    parts = urlsplit(url)
+    where = parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]
+    return re.sub(r"[^\w.-]+", "_", where, flags=re.ASCII).strip("_")
+
+
+def _intake(
+    target: Target, name: str, intake: Intake, recipients: list[Any]
+) -> tuple[dict[str, list[str]], list[StoredFile]]:
+    """The batches as they are, damaged ones too. One that is loaded meanwhile is in the archive, which is dumped later."""
+    waiting: dict[str, list[str]] = {}
+    files = []
+    for dataset in TABLES:
+        for batch in intake.pending(dataset):
+            data = intake.raw(batch)
+            if data is not None:
+                files.append(store(target, name, f"intake/{dataset}/{batch.name}", _Bytes(data), recipients))
+                waiting.setdefault(dataset, []).append(batch.name)
+                reached("backup.batch")
+    return waiting, files
+
+
+class _Bytes:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, size: int = -1, /) -> bytes:
+        some = self._data if size < 0 else self._data[:size]
+        self._data = self._data[len(some) :]
+        return some
+
+
+def _half(target: Target, run: str, name: str | None) -> Manifest:
+    for folder in sorted(filter(folder_time, target.folders()), reverse=True):
+        if name not in (None, folder) or target.get(f"{folder}/{NAME}") is not None:
+            continue
+        data = target.get(f"{folder}/{HALF}")
+        if data is None:
+            continue
+        half = decode(data, f"{PurePosixPath(folder) / HALF}")
+        if half.run == run:
+            return half
+    raise Refused(
+        f"there is no backup of the live tier of run {run} under {target.shown} to complete: both halves are of one run, in the "
+        "order Redis, intake, TimescaleDB. Run `backup_job`, or `trading-data backup`"
+    )
+
+
+Taken = tuple[StoredFile, dict[str, Any], datetime]
+
+
+def _of_snapshot(target: Target, name: str, archive: Archive, number: int, recipients: list[Any]) -> Taken:
+    """Dump and count within one snapshot, which the transaction of the counting exports."""
+    with archive.transaction(snapshot=True, statement="6h") as cursor:
+        cursor.execute("set local idle_in_transaction_session_timeout = 0")
+        cursor.execute("select pg_export_snapshot()")
+        exported = (cursor.fetchone() or ("",))[0]
+        moment, least = now(), tables.sequences(cursor)
+        with dumping(archive.url, number, exported) as dump:
+            file = _stored(target, name, dump, recipients)
+        found = _counted(cursor)
+        return file, {**found, "timescale": {**found["timescale"], "sequences": least}}, moment
+
+
+def _of_one_session(target: Target, name: str, archive: Archive, number: int, recipients: list[Any]) -> Taken:
+    """The same where nobody else can be connected meanwhile: we go on in the transaction in which `pg_dump` was."""
+    moment = now()
+    with lent_session(archive.url) as url:
+        with _borrowed(url, archive) as cursor:
+            _forget_statements(cursor)
+        with dumping(url, number, None) as dump:
+            file = _stored(target, name, dump, recipients)
+        with _borrowed(url, archive) as cursor:
+            cursor.execute(f"reset restrict_nonsystem_relation_kind; {SET_SESSION}")  # pg_dump has settings of its own
+            found = _counted(cursor)
+            cursor.execute("rollback")
+            _forget_statements(cursor)
+    return file, found, moment
+
+
+@contextmanager
+def _borrowed(url: str, archive: Archive) -> Iterator[Any]:
+    try:
+        connection = psycopg2.connect(url.replace("postgresql+psycopg2", "postgresql", 1))
+        with closing(connection), connection.cursor() as cursor:
+            connection.autocommit = True
+            yield cursor
+    except psycopg2.Error as error:
+        said = str(error).strip().partition("\n")[0]
+        raise ArchiveTierError(f"the archive at {archive.address} broke off while it was backed up: {said}") from error
+
+
+def _forget_statements(cursor: Any) -> None:
+    """What `pg_dump` prepares would otherwise outlive it in the one session, and the next one would fail on it."""
+    cursor.execute("select format('deallocate %I', name) from pg_prepared_statements where from_sql")
+    for (command,) in cursor.fetchall():
+        cursor.execute(command)
+
+
+def _stored(target: Target, name: str, dump: Source, recipients: list[Any]) -> StoredFile:
+    file = store(target, name, DUMP, dump, recipients)
+    reached("backup.dump")
+    return file
+
+
+def _counted(cursor: Any) -> dict[str, Any]:
+    return {
+        "database": tables.identity(cursor),
+        "schema": tables.migrations_applied(cursor),
+        "timescale": tables.account(cursor),
+    }

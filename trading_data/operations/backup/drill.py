@@ -1,0 +1,95 @@
+"""The restore drill: the newest backup into servers of our own, every count, sum and hash compared, and the times taken.
+
+The live tier comes back into an empty scratch server. The archive comes back into a scratch database on the archive's own
+server, or, where that has a single database and session, into an engine of our own; both are gone afterwards.
+
+Belongs here: where to restore to, and the result. Does not: restoring (`restore`).
+"""
+
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from trading_data.archive.database import Archive, parts_of
+from trading_data.errors import BackupError, Refused
+from trading_data.intake.store import Intake
+from trading_data.operations.backup import tables
+from trading_data.operations.backup.check import check_files, check_release, manifest_of
+from trading_data.operations.backup.dump import drop_database
+from trading_data.operations.backup.listing import Backup, Drill, note_drill
+from trading_data.operations.backup.restore import Differs, Report, restore
+from trading_data.operations.backup.scratch_server import scratch_server
+from trading_data.times import now
+
+
+def restore_drill(backup: Backup, timescale_url: str, report: Report = lambda _: None) -> Drill:
+    """Restore a backup into scratch servers, compare, and keep the result beside the backup.
+
+    Returns:
+        The result: a backup that cannot be restored, or differs, is one that is not `ok`.
+
+    Raises:
+        ArchiveTierError: the archive's server is away, or its role may not make a database.
+        ServerError: no scratch server could be started.
+    """
+    moment, began = now(), time.monotonic()
+    point = backup.age(moment)
+    try:
+        check_release(manifest_of(backup))
+        check_files(backup, inside=True)  # before a server is started for it
+        with scratch_server() as client, _scratch_archive(timescale_url) as url, _scratch_intake() as intake:
+            done = restore(backup, client=client, timescale_url=url, intake=intake, report=report)
+            found: tuple[str, ...] = ()
+            spent = sum(done.seconds.values())
+    except Differs as error:
+        found, spent = error.differences, time.monotonic() - began
+    except (Refused, BackupError) as error:
+        found, spent = (" ".join(str(error).split()),), time.monotonic() - began
+    drill = Drill(moment, not found, found, point, timedelta(seconds=round(spent, 3)))
+    note_drill(backup, drill)
+    return drill
+
+
+@contextmanager
+def _scratch_archive(url: str) -> Iterator[str]:
+    archive = Archive(url)
+    try:
+        with archive.transaction(snapshot=True) as cursor:
+            one_session = tables.versions(cursor)["one_session"]
+    finally:
+        archive.close()
+    if one_session:
+        with _scratch_engine() as own:
+            yield own
+        return
+    name = f"trading_data_drill_{secrets.token_hex(4)}"
+    beside = parts_of(url).set(database=name).render_as_string(hide_password=False)
+    try:
+        yield beside
+    finally:
+        drop_database(beside)
+
+
+@contextmanager
+def _scratch_engine() -> Iterator[str]:
+    from trading_data.local.timescale import Timescale
+
+    folder = Path(tempfile.mkdtemp(prefix="trading_data_drill_"))
+    server = Timescale(folder / "timescale")
+    try:
+        server.start()
+        yield server.url() or ""
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _scratch_intake() -> Iterator[Intake]:
+    with tempfile.TemporaryDirectory(prefix="trading_data_drill_") as folder:
+        yield Intake(folder)

@@ -1,0 +1,143 @@
+"""The manifest: what a backup holds, by versions, hashes and counts. It is written last, and it alone makes a folder a backup.
+
+It is one line of canonical JSON with a hash over itself, so that any changed byte is noticed; it is never encrypted, and names
+the hashes of the plain bytes of encrypted files.
+
+Belongs here: the form, and refusing what has another. Does not: files, and the accounts in it.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from trading_data.errors import Refused
+from trading_data.operations.backup.streams import StoredFile
+
+FORMAT = 1
+NAME = "manifest.json"
+HALF = "redis.json"
+"""As the manifest, of the Redis half only, while the other half is still to come."""
+DRILL = "drill.json"
+DUMP = "timescale.dump"
+_FILE = re.compile(r"redis-[\w.-]+\.rdb|timescale\.dump|intake/[a-z_]+/\d{20}-[0-9a-f]{64}\.parquet")
+_FOLDER = re.compile(r"backup-(\d{8}T\d{6}Z)-[0-9a-f]{6}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup holds.
+
+    Attributes:
+        name: of the backup, which is its folder's.
+        run: who took it; both halves are of one run.
+        made_by: this package's version.
+        began: when the snapshot of Redis was asked for, aware UTC: all that was accepted before is in the backup.
+        ended: when the manifest was written.
+        database: the identity of the database (`tables.identity`).
+        schema: the migrations applied, with their hashes.
+        servers: versions, by `redis`, `postgresql`, `postgresql_number`, `timescaledb`, `pg_dump`.
+        moments: recovery point by `redis`, `intake`, `timescale`.
+        encrypted: whether the files are.
+        files: all of them.
+        redis: `nodes` (file, RDB version, persistence), `database` and `account` (see `keys`).
+        intake: batches that waited, by dataset: their names.
+        timescale: the account of all tables (see `tables`).
+    """
+
+    name: str
+    run: str
+    made_by: str
+    began: datetime
+    ended: datetime
+    encrypted: bool
+    files: tuple[StoredFile, ...]
+    moments: dict[str, datetime]
+    servers: dict[str, Any]
+    redis: dict[str, Any]
+    intake: dict[str, list[str]]
+    database: str = ""
+    schema: dict[str, str] = field(default_factory=dict)
+    timescale: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    def file(self, name: str) -> StoredFile:
+        """The file of that name. Raises Refused if there is none."""
+        for one in self.files:
+            if one.name == name:
+                return one
+        raise Refused(f"{self.name} has no {name}: it is not a whole backup")
+
+
+def folder_time(folder: str) -> datetime | None:
+    """When a backup's folder was made, from its name; None if it is no such name."""
+    found = _FOLDER.fullmatch(folder)
+    if found is None:
+        return None
+    try:
+        return datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def encode(manifest: Manifest) -> bytes:
+    """As bytes."""
+    told = _plain(asdict(manifest)) | {"format": FORMAT}
+    return _line({**told, "sha256": hashlib.sha256(_line(told)).hexdigest()})
+
+
+def decode(data: bytes, where: str) -> Manifest:
+    """From bytes.
+
+    Raises:
+        Refused: damaged, cut short, or of a newer release; the message begins with `where`.
+    """
+    try:
+        told = json.loads(data)
+        given = told.pop("sha256")
+        intact = isinstance(told, dict) and _line({**told, "sha256": given}) == data
+        intact = intact and hashlib.sha256(_line(told)).hexdigest() == given
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        intact = False
+    if not intact:
+        raise Refused(f"{where} is damaged or cut short. Take another backup: `trading-data backup --list`")
+    if told.pop("format", None) != FORMAT:
+        raise Refused(
+            f"{where} has another format than {FORMAT}: a newer release made this backup, so restore it with that"
+        )
+    return _manifest(told, where)
+
+
+def _manifest(told: dict[str, Any], where: str) -> Manifest:
+    try:
+        told["files"] = tuple(StoredFile(**one) for one in told["files"])
+        told["moments"] = {name: datetime.fromisoformat(text) for name, text in told["moments"].items()}
+        for name in ("began", "ended"):
+            told[name] = datetime.fromisoformat(told[name])
+        made = Manifest(**told)
+    except (TypeError, ValueError, KeyError) as error:
+        raise Refused(f"{where} is not a manifest of this format: {error}") from error
+    strange = [one.name for one in made.files if not _FILE.fullmatch(one.name)]
+    if strange:
+        raise Refused(f"{where} names a file that no backup has: {strange[0]!r}")
+    return made
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _line(told: dict[str, Any]) -> bytes:
+    return json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"

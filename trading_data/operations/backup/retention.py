@@ -1,0 +1,94 @@
+"""Which backups are kept: the newest of each of the last days, weeks and months that have one, by a scheme declared here.
+
+Belongs here: the scheme, choosing, removing what it does not keep. Does not: cold files, which are no backups and stay.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from trading_data.errors import SettingError
+from trading_data.operations.backup.listing import Backup, backups
+from trading_data.operations.backup.manifest import NAME
+from trading_data.operations.backup.target import Target
+
+KEEP = "TRADING_DATA_BACKUP_KEEP"
+HALF_FOR = timedelta(days=2)
+"""How long a half-written backup is left alone: its writer may be alive, or somebody may want to look."""
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How many days, ISO weeks and months (all UTC) keep their newest backup."""
+
+    daily: int = 7
+    weekly: int = 5
+    monthly: int = 12
+
+    @classmethod
+    def from_env(cls) -> "Scheme":
+        """What TRADING_DATA_BACKUP_KEEP says (`daily=7,weekly=5,monthly=12`), the declared scheme where it is silent.
+
+        Raises:
+            SettingError: it has another form.
+        """
+        given = os.environ.get(KEEP, "").replace(" ", "")
+        pairs = [re.fullmatch(r"(daily|weekly|monthly)=(\d{1,4})", part) for part in given.split(",") if part]
+        if not all(pairs):
+            raise SettingError(f"{KEEP} must look like daily=7,weekly=5,monthly=12, not {given!r}")
+        return cls(**{pair[1]: int(pair[2]) for pair in pairs if pair})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One backup, whether it goes, and why."""
+
+    backup: Backup
+    goes: bool
+    reason: str
+
+
+def judge(found: Iterable[Backup], scheme: Scheme, moment: datetime) -> list[Verdict]:
+    """The verdict on each, newest first. The newest complete one never goes, and one whose manifest is damaged neither."""
+    every = sorted(found, key=lambda one: (one.taken, one.name), reverse=True)
+    whole = [one for one in every if one.complete]
+    kept: dict[str, str] = {one.name: "the newest" for one in whole[:1]}
+    for what, count, period in (
+        ("day", scheme.daily, "%Y-%m-%d"),
+        ("week", scheme.weekly, "%G-W%V"),
+        ("month", scheme.monthly, "%Y-%m"),
+    ):
+        newest: dict[str, Backup] = {}
+        for one in whole:
+            newest.setdefault(one.taken.strftime(period), one)
+        for at in sorted(newest, reverse=True)[:count]:
+            kept.setdefault(newest[at].name, f"the newest of {what} {at}")
+    return [_verdict(one, kept, moment) for one in every]
+
+
+def prune(uri: str, moment: datetime, scheme: Scheme | None = None) -> list[Verdict]:
+    """Remove what the scheme does not keep; the verdict on everything. What is not recognised is not touched.
+
+    Raises:
+        BackupError: something cannot be removed.
+        SettingError: the environment's scheme has another form.
+    """
+    verdicts = judge(backups(uri), scheme or Scheme.from_env(), moment)
+    for one in verdicts:
+        if one.goes:
+            Target(uri).remove(one.backup.name, NAME)
+    return verdicts
+
+
+def _verdict(one: Backup, kept: dict[str, str], moment: datetime) -> Verdict:
+    if one.name in kept:
+        return Verdict(one, False, kept[one.name])
+    if one.complete:
+        return Verdict(one, True, "newer ones stand for its day, week and month")
+    if one.damaged:
+        return Verdict(one, False, one.damaged)
+    if moment - one.taken > HALF_FOR:
+        return Verdict(one, True, "it was never finished")
+    return Verdict(one, False, "it is not finished; its writer may be alive")

@@ -1,0 +1,160 @@
+"""The account of a database: rows and hashes per table and chunk, buckets of aggregates, where sequences stand; and who it is.
+
+Each statement is bounded by one chunk, so that none of them takes long or much memory however much there is.
+
+Belongs here: counting and comparing. Does not: dumping and restoring (`dump`).
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.sql import Identifier
+
+from trading_data.archive.database import Archive
+from trading_data.archive.schema.fingerprint import fingerprint_of_rows
+from trading_data.archive.sql import identifiers, statement
+from trading_data.datasets import TABLES
+from trading_data.datasets.declaration import Aggregate
+from trading_data.printable import counted
+from trading_data.times import utc
+
+
+def identity(cursor: Cursor) -> str:
+    """Who a database is: a text that its own restores share and no other database has; empty before its first migration.
+
+    It is made of the moment of the first migration, to the microsecond, which a dump carries along.
+    """
+    cursor.execute("select to_regclass('archive_migration') is not null")
+    if not (cursor.fetchone() or (False,))[0]:
+        return ""
+    cursor.execute(
+        "select name, extract(epoch from applied_at)::text from archive_migration order by applied_at, name limit 1"
+    )
+    first = cursor.fetchone()
+    return hashlib.sha256(repr(first).encode()).hexdigest()[:32] if first else ""
+
+
+def migrations_applied(cursor: Cursor) -> dict[str, str]:
+    """Names and hashes of the migrations."""
+    cursor.execute("select name, sha256 from archive_migration order by name")
+    return dict(cursor.fetchall())
+
+
+def versions(cursor: Cursor) -> dict[str, Any]:
+    """Of the server: `postgresql`, `postgresql_number`, `timescaledb` (empty where it is not there), `one_session`."""
+    cursor.execute("select current_setting('server_version'), current_setting('server_version_num')::int, version()")
+    shown, number, whole = cursor.fetchone() or ("", 0, "")
+    cursor.execute("select extversion from pg_extension where extname = 'timescaledb'")
+    found = cursor.fetchone()
+    return {
+        "postgresql": shown,
+        "postgresql_number": number,
+        "timescaledb": found[0] if found else "",
+        "one_session": "emscripten" in whole.lower(),
+    }
+
+
+def account(cursor: Cursor) -> dict[str, Any]:
+    """The account of all that a moment holds, within the caller's snapshot.
+
+    Returns:
+        `chunks`: table or aggregate → [{chunk, start, end, rows, hash}]. `tables`: schema.table → [rows, hash]. `sequences`: name →
+        where it stands.
+    """
+    ours = {dataset.table for dataset in TABLES.values()}
+    cursor.execute(statement("backup_tables"))
+    plain = [(schema, name) for schema, name, _ in cursor.fetchall() if name not in ours]
+    chunks: dict[str, list[dict[str, Any]]] = {}
+    for dataset in TABLES.values():
+        chunks[dataset.table] = [
+            _chunk(name, start, end, *fingerprint_of_rows(cursor, dataset, start, end))
+            for name, start, end in _ranges(cursor, dataset.table)
+        ]
+        for aggregate in dataset.aggregates:
+            chunks[aggregate.name] = [
+                _chunk(name, start, end, *_buckets(cursor, aggregate, start, end))
+                for name, start, end in _ranges(cursor, aggregate.name)
+            ]
+    tables = {f"{schema}.{name}": list(_table(cursor, schema, name)) for schema, name in plain}
+    return {"chunks": chunks, "tables": tables, "sequences": sequences(cursor)}
+
+
+def sequences(cursor: Cursor) -> dict[str, int | None]:
+    """Where every sequence stands now, whatever snapshot the caller is in: they go on for others."""
+    cursor.execute(statement("backup_sequences"))
+    return dict(cursor.fetchall())
+
+
+def account_of(archive: Archive) -> dict[str, Any]:
+    """`account` in a transaction of its own. Raises ArchiveTierError when the server is away."""
+    with archive.transaction(snapshot=True, statement="2h") as cursor:
+        return account(cursor)
+
+
+def rows_of(given: dict[str, Any]) -> int:
+    """How many rows the datasets' tables hold, by an account."""
+    return sum(one["rows"] for dataset in TABLES.values() for one in given["chunks"].get(dataset.table, ()))
+
+
+def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """A line for each table, chunk and sequence in which an account differs from the one in the manifest."""
+    lines = []
+    for table in sorted({*wanted["chunks"], *found["chunks"]}):
+        sides = [{one["start"]: one for one in side["chunks"].get(table, ())} for side in (wanted, found)]
+        for start in sorted({*sides[0], *sides[1]}):
+            before, after = sides[0].get(start), sides[1].get(start)
+            if _said(before) != _said(after):
+                name = (before or after or {}).get("chunk")
+                lines.append(f"{table} from {start[:10]} ({name}): {_said(after)}; the backup has {_said(before)}")
+    for name in sorted({*wanted["tables"], *found["tables"]}):
+        before, after = wanted["tables"].get(name), found["tables"].get(name)
+        if before != after:
+            lines.append(f"{name}: {after}; the backup has {before}")
+    for name, least in wanted["sequences"].items():
+        if least is not None and (found["sequences"].get(name) or 0) < least:
+            lines.append(f"{name} stands at {found['sequences'].get(name)}; in the backup it had come to {least}")
+    return lines
+
+
+def not_empty(cursor: Cursor) -> list[str]:
+    """The tables with rows in them; that the schema was made does not count."""
+    cursor.execute(statement("backup_tables"))
+    found = []
+    for schema, name, _ in cursor.fetchall():
+        if name == "archive_migration":
+            continue
+        cursor.execute(statement("backup_some", table=Identifier(schema, name)))
+        if (cursor.fetchone() or (False,))[0]:
+            found.append(name)
+    return found
+
+
+def _ranges(cursor: Cursor, relation: str) -> list[tuple[str, Any, Any]]:
+    cursor.execute(statement("backup_chunks"), {"relation": relation})
+    return cursor.fetchall()
+
+
+def _buckets(cursor: Cursor, aggregate: Aggregate, start: Any, end: Any) -> tuple[int, str]:
+    names = {
+        "relation": Identifier(aggregate.name),
+        "columns": identifiers(aggregate.columns),
+        "time": Identifier("bucket"),
+    }
+    cursor.execute(statement("fingerprint", **names), {"start": start, "end": end})
+    return cursor.fetchone() or (0, "")
+
+
+def _table(cursor: Cursor, schema: str, name: str) -> Iterator[Any]:
+    cursor.execute(statement("backup_table", table=Identifier(schema, name)))
+    yield from cursor.fetchone() or (0, "")
+
+
+def _chunk(name: str, start: Any, end: Any, rows: int, digest: str) -> dict[str, Any]:
+    shown = [utc(one, "chunk").isoformat() for one in (start, end)]
+    return {"chunk": name, "start": shown[0], "end": shown[1], "rows": rows, "hash": digest}
+
+
+def _said(one: dict[str, Any] | None) -> str:
+    return "nothing" if one is None else f"{counted(one['rows'], 'row')} with hash {one['hash']} to {one['end'][:10]}"

@@ -1,0 +1,177 @@
+"""Everything that can be looked at, looked at once: both tiers, schema, drift, intake, backups, Dagster, alerts.
+
+What cannot be asked is a finding, never an error: the page is there whatever is down.
+
+Belongs here: putting the parts together. Does not: any part.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from trading_data import __version__
+from trading_data.archive.database import Archive
+from trading_data.archive.schema.drift import archive_drift
+from trading_data.archive.schema.migrate import check_encoding, check_schema
+from trading_data.errors import IntakeError, SettingError, TradingDataError, WrongEncoding
+from trading_data.intake.store import BatchFile, Intake
+from trading_data.live.connection import connect_for_archiver
+from trading_data.operations.alerts.message import dataset_of, hide_secrets
+from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
+from trading_data.operations.doctor.backups import look_at_backups
+from trading_data.operations.health.collect import away_finding, findings, measure_all
+from trading_data.operations.health.metric import offered
+from trading_data.operations.health.rules import ARCHIVE_AWAY, ARCHIVE_REFUSES, LIVE_AWAY, LIVE_REFUSES, THRESHOLDS
+from trading_data.operations.health.thresholds import ERROR, WARN, Finding, in_order
+from trading_data.operations.status import archive_version, live_version
+from trading_data.printable import counted
+from trading_data.settings import Settings
+
+DRIFT, INTAKE = "drift", "intake"
+PATIENCE = 5
+"""Seconds for connecting to anything."""
+_NO_ARCHIVE = {ARCHIVE_AWAY.key, ARCHIVE_REFUSES.key}
+_NOBODY_LIVE = "unix:///nonexistent"
+_NOBODY_ARCHIVE = "postgresql+psycopg2:///none?host=/nonexistent"
+_NOBODY_INTAKE = "/nonexistent"
+"""Where nobody answers and nothing lies, for what has no address."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is wrong, the most harmful first, and what was looked at."""
+
+    findings: list[Finding]
+    facts: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain values."""
+        found = [
+            {**vars(one), "message": hide_secrets(one.message), "dataset": dataset_of(one) or None}
+            for one in self.findings
+        ]
+        return {"wrong": bool(self.findings), "findings": found, "facts": self.facts}
+
+
+Part = tuple[list[Finding], list[str]]
+
+
+def examine(settings: Settings, dagster_home: Path | None, now: datetime) -> Page:
+    """Look at everything.
+
+    Args:
+        settings: with the addresses of what runs.
+        dagster_home: the folder that describes Dagster's instance, None where there is none.
+        now: aware.
+    """
+    intake = _opened(settings.intake_uri)
+    parts: list[Callable[[], Part]] = [
+        lambda: _tiers(settings, intake or Intake(_NOBODY_INTAKE), now),
+        lambda: _intake(settings.intake_uri, intake),
+        lambda: look_at_backups(settings.backup_uri, now),
+        lambda: of_dagster(settings, dagster_home, now),
+        _alerts,
+    ]
+    wrong: dict[str, Finding] = {}
+    facts = [f"trading_data {__version__}"]
+    for part in parts:
+        found, said = part()
+        wrong = {one.key: one for one in found} | wrong
+        facts += said
+    return Page(in_order(wrong.values()), facts)
+
+
+def of_dagster(settings: Settings, home: Path | None, now: datetime) -> Part:
+    """What Dagster knows, or that it cannot be asked."""
+    if home is None:
+        return [], ["no instance of Dagster described here (DAGSTER_HOME)"]
+    from trading_data.orchestration.examine import examine_instance
+
+    os.environ.setdefault("PGCONNECT_TIMEOUT", str(PATIENCE))
+    return examine_instance(settings, home, now)
+
+
+def _tiers(settings: Settings, intake: Intake, now: datetime) -> Part:
+    client = connect_for_archiver(settings.redis_url or _NOBODY_LIVE, timeout=PATIENCE)
+    archive = Archive(settings.timescale_url or _NOBODY_ARCHIVE, connect_timeout=PATIENCE, statement="60s")
+    with closing(client), closing(archive):
+        measured = measure_all(client, archive, intake, now)
+        found = {one.key: one for one in findings(measured)}
+        found |= {one.key: one for one in _without_address(settings)}
+        facts = [
+            f"{counted(len(offered(measured)), 'figure')} measured, {counted(len(THRESHOLDS), 'threshold')} judged"
+        ]
+        if not {LIVE_AWAY.key, LIVE_REFUSES.key} & found.keys():
+            facts.append(f"live tier: {live_version(client)}, {settings.redis_url}")
+        if not _NO_ARCHIVE & found.keys():
+            found |= {one.key: one for one in _schema(archive)}
+        if not _NO_ARCHIVE & found.keys():  # nor did it go away meanwhile
+            facts.append(f"archive tier: {archive_version(archive)}, {settings.timescale_url}")
+    return list(found.values()), [hide_secrets(one) for one in facts]
+
+
+def _without_address(settings: Settings) -> Iterator[Finding]:
+    """The tiers that no URL names, said so instead of that nobody answers."""
+    for tier, ask in (("redis", settings.require_redis_url), ("timescale", settings.require_timescale_url)):
+        try:
+            ask()
+        except SettingError as error:
+            yield away_finding(tier, error)
+
+
+def _schema(archive: Archive) -> Iterator[Finding]:
+    """What is wrong with the database of an archive that answers, and with its tables."""
+    try:
+        check_encoding(archive)
+        check_schema(archive)
+        yield from _drift(archive_drift(archive))
+    except WrongEncoding as error:
+        yield replace(away_finding("timescale", error), command=error.command)
+    except TradingDataError as error:
+        yield away_finding("timescale", error)
+
+
+def _drift(lines: list[str]) -> Iterator[Finding]:
+    if lines:
+        count = float(len(lines))
+        yield Finding(
+            DRIFT, WARN, "; ".join(lines), "trading-data status", value=count, limit=0.0, unit="count", harm=400
+        )
+
+
+def _opened(uri: str) -> Intake | None:
+    """The intake; None where there is no way to a URI of this form."""
+    try:
+        return Intake(uri)
+    except (ImportError, ValueError, OSError):
+        return None
+
+
+def _intake(uri: str, intake: Intake | None) -> Part:
+    """Write a byte and remove it: nothing else proves that a batch could be written."""
+    command = "trading-data status"
+    if intake is None:
+        said = f"TRADING_DATA_INTAKE_URI names {hide_secrets(uri)}, which cannot be opened: correct it, or install what opens it"
+        return [Finding(INTAKE, ERROR, said, command, hurts_in=0.0, harm=820)], []
+    try:
+        path = intake.write(f"doctor/probe-{os.getpid()}", b".", "a probe", "nothing was in it")
+        intake.delete(BatchFile(0, "", path))
+    except (IntakeError, OSError) as error:
+        return [Finding(INTAKE, ERROR, str(error), command, hurts_in=0.0, harm=820)], []
+    return [], [f"intake: {hide_secrets(uri)} takes writes"]
+
+
+def _alerts() -> Part:
+    try:
+        settings = AlertSettings.from_env()
+    except SettingError as error:
+        return [wrong_settings(error)], []
+    ways = [f"the webhook {settings.webhook.shown}"] if settings.webhook else []
+    ways += [f"mail by {settings.email.shown}"] if settings.email else []
+    ways += [one.partition("://")[0] for one in settings.urls]
+    said = " and ".join(["the log", *ways])
+    return [], [f"alerts go to {said}, repeated every {settings.every / 60:.0f} min"]

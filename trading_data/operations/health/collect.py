@@ -1,0 +1,123 @@
+"""One look at everything: both tiers and the flow between them, measured and judged.
+
+A tier that is away is a finding of its own, the most harmful of all; what can be known without it is measured all the same.
+
+Belongs here: putting measuring and judging together. Does not: either of them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from trading_data.archive.database import Archive
+from trading_data.errors import SchemaError, ServerError, TradingDataError
+from trading_data.intake.store import Intake
+from trading_data.live.connection import Client
+from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.pipeline import measure_flow
+from trading_data.operations.health.redis import measure_redis
+from trading_data.operations.health.rules import (
+    ARCHIVE_AWAY,
+    ARCHIVE_REFUSES,
+    FLOW_UNKNOWN,
+    LIVE_AWAY,
+    LIVE_REFUSES,
+    SCHEMA_OTHER,
+    THRESHOLDS,
+    soonest_full,
+)
+from trading_data.operations.health.thresholds import ERROR, Finding, in_order, judge
+from trading_data.operations.health.timescale import measure_timescale
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All figures of one moment. A tier that is away has no figures of its own, and is named in `away`.
+
+    `away` maps `redis`, `timescale` and `flow` to the error of the one that could not be measured.
+    """
+
+    redis: Figures
+    timescale: Figures
+    flow: Figures
+    away: dict[str, TradingDataError]
+
+    def __iter__(self) -> Iterator[Figure]:
+        for one in self.tiers.values():
+            yield from one
+
+    @property
+    def tiers(self) -> dict[str, Figures]:
+        """The figures by where they come from."""
+        return {"redis": self.redis, "timescale": self.timescale, "flow": self.flow}
+
+    def together(self) -> Figures:
+        """All figures as one, so that a forecast may use those of another tier."""
+        texts = {name: lines for one in self.tiers.values() for name, lines in one.texts.items()}
+        return Figures(tuple(self), texts)
+
+
+def measure_all(
+    client: Client, archive: Archive, intake: Intake, now: datetime, *, calendar: str | None = None, sizes: bool = False
+) -> Measured:
+    """Measure both tiers and the flow; never raises for a tier that is away.
+
+    Args:
+        client: from `connect_for_archiver`.
+        archive: the archive tier.
+        intake: between the two.
+        now: aware.
+        calendar: name of the exchange whose hours freshness counts; None for TRADING_DATA_CALENDAR.
+        sizes: also what the archive's tables take on disk, by which nothing is judged.
+    """
+    nothing = Figures(())
+    found = {"redis": nothing, "timescale": nothing, "flow": nothing}
+    away: dict[str, TradingDataError] = {}
+    try:
+        found["redis"] = measure_redis(client)
+    except TradingDataError as error:
+        away["redis"] = error
+    try:
+        found["timescale"] = measure_timescale(archive, sizes=sizes)
+    except TradingDataError as error:
+        away["timescale"] = error
+    try:
+        found["flow"] = measure_flow(client, archive, intake, now, calendar=calendar, away=tuple(away))
+    except TradingDataError as error:
+        away["flow"] = error
+    return Measured(**found, away=away)
+
+
+def look(
+    client: Client, archive: Archive, intake: Intake, now: datetime, *, calendar: str | None = None
+) -> list[Finding]:
+    """What is wrong now, the most harmful first; arguments as `measure_all`, and as it never raises for a tier away."""
+    return findings(measure_all(client, archive, intake, now, calendar=calendar))
+
+
+def findings(measured: Measured) -> list[Finding]:
+    """What is wrong with what was measured, the most harmful first."""
+    together = measured.together()
+    away = [away_finding(tier, error, soonest_full(together)) for tier, error in measured.away.items()]
+    return in_order([*away, *judge(THRESHOLDS, together)])
+
+
+def away_finding(tier: str, error: Exception, full_in: float | None = None) -> Finding:
+    """The finding that a tier (`redis`, `timescale`, `flow`) could not be measured: it is away, or answered and refused.
+
+    Without the archive it hurts when the live tier is full, in `full_in` seconds; without the live tier it hurts now.
+    """
+    command = error.command if isinstance(error, ServerError) else ""
+    declared = {"redis": LIVE_AWAY, "timescale": ARCHIVE_AWAY, "flow": FLOW_UNKNOWN}[tier]
+    if command:
+        declared = {LIVE_AWAY: LIVE_REFUSES, ARCHIVE_AWAY: ARCHIVE_REFUSES}.get(declared, declared)
+    if isinstance(error, SchemaError):
+        declared = SCHEMA_OTHER
+    return Finding(
+        key=declared.key,
+        severity=ERROR,
+        message=str(error),
+        command=command or declared.command,
+        harm=declared.harm,
+        hurts_in=0.0 if tier == "redis" else full_in,
+    )

@@ -1,0 +1,283 @@
+"""How well the live tier is: memory, persistence, clients, latency, replication, and its settings against the declared ones.
+
+Belongs here: measuring one server, or each primary of a cluster. Does not: journals (`flow`), and judging.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from trading_data.live.connection import Client, live_errors
+from trading_data.live.journal import text
+from trading_data.live.writes import is_cluster
+from trading_data.operations.health.metric import Figure, Figures
+
+POLICY = "volatile-lru"
+FSYNC = ("everysec", "always")
+ENOUGH_BYTES = 64_000_000
+"""Less memory in use says nothing about fragmentation."""
+ENOUGH_LOOKUPS = 1_000
+"""Fewer lookups say nothing about hits."""
+_PINGS = 5
+_SETTINGS = ("appendfsync", "bind", "protected-mode", "requirepass")
+_SHOWN = 8
+_ANYWHERE = ("*", "-*", "0.0.0.0", "::", "-::", "-::*", "::*")  # noqa: S104 - compared, not bound
+
+
+def measure_redis(client: Client) -> Figures:
+    """The figures of the live tier; in a cluster those of each primary, `of` its address. Some ten commands a server.
+
+    Raises:
+        LiveTierError: a server does not answer.
+    """
+    figures: list[Figure] = []
+    texts: dict[str, tuple[str, ...]] = {}
+    with live_errors(client):
+        for of, server in servers(client):
+            info = cast(dict[str, Any], server.info())
+            settings, why = _settings(server)
+            slow, said = _latency(server, of)
+            figures += [
+                *_memory(info, of),
+                *_traffic(info, of),
+                *_clients(info, of),
+                *_persistence(info, of),
+                *_replication(info, of),
+                *_declared(info, settings, why, _exposed(settings) and _asks_nobody(server), of),
+                Figure("redis.round_trip", _round_trip(server), "s", of),
+                *slow,
+            ]
+            head = f" of {of}" if of else ""
+            texts[f"live tier{head}"] = (_version(info), *_said(info, settings, why))
+            if said:
+                texts[f"slowest commands{head}"] = said
+    return Figures(tuple(figures), texts)
+
+
+def servers(client: Any) -> Iterator[tuple[str, Any]]:
+    """Each server that takes writes, and in a cluster its address; one server has none that distinguishes it."""
+    if not is_cluster(client):
+        yield "", client
+        return
+    for node in client.get_primaries():
+        yield f"{node.host}:{node.port}", client.get_redis_connection(node)
+
+
+def _memory(info: Mapping[str, Any], of: str) -> Iterator[Figure]:
+    used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
+    yield Figure("redis.memory.used", used, "bytes", of)
+    yield Figure("redis.memory.limit", limit, "bytes", of)
+    if limit:
+        yield Figure("redis.memory.ratio", used / limit, "ratio", of)
+    else:
+        yield Figure("redis.memory.ratio", None, "ratio", of, "no maxmemory is set")
+    yield _told(info, "used_memory_rss", "redis.memory.resident", "bytes", of)
+    if used < ENOUGH_BYTES:
+        yield Figure("redis.memory.fragmentation", None, "ratio", of, "too little memory is in use to say")
+    else:
+        yield _told(info, "mem_fragmentation_ratio", "redis.memory.fragmentation", "ratio", of)
+    databases = [one for name, one in info.items() if name.startswith("db") and isinstance(one, dict)]
+    yield Figure("redis.keys", sum(int(one["keys"]) for one in databases), "count", of)
+    yield Figure("redis.keys.evictable", sum(int(one["expires"]) for one in databases), "count", of)
+
+
+def _traffic(info: Mapping[str, Any], of: str) -> Iterator[Figure]:
+    hits, misses = int(info.get("keyspace_hits", 0)), int(info.get("keyspace_misses", 0))
+    if hits + misses < ENOUGH_LOOKUPS:
+        yield Figure("redis.hits", None, "ratio", of, f"fewer than {ENOUGH_LOOKUPS} lookups since its start")
+    else:
+        yield Figure("redis.hits", hits / (hits + misses), "ratio", of)
+    yield _told(info, "evicted_keys", "redis.evicted", "count", of)
+    yield _told(info, "expired_keys", "redis.expired", "count", of)
+    yield _told(info, "instantaneous_ops_per_sec", "redis.commands", "per s", of)
+    yield _told(info, "total_error_replies", "redis.error_replies", "count", of)
+    yield _told(info, "uptime_in_seconds", "redis.uptime", "s", of)
+
+
+def _clients(info: Mapping[str, Any], of: str) -> Iterator[Figure]:
+    connected, most = int(info["connected_clients"]), int(info.get("maxclients", 0))
+    yield Figure("redis.clients", connected, "count", of)
+    if most:
+        yield Figure("redis.clients.ratio", connected / most, "ratio", of)
+    else:
+        yield Figure("redis.clients.ratio", None, "ratio", of, "INFO does not say maxclients")
+    yield _told(info, "blocked_clients", "redis.clients.blocked", "count", of)
+    yield _told(info, "rejected_connections", "redis.clients.rejected", "count", of)
+
+
+def _persistence(info: Mapping[str, Any], of: str) -> Iterator[Figure]:
+    appends = bool(int(info.get("aof_enabled", 0)))
+    yield Figure("redis.aof.on", float(appends), "count", of)
+    off = "" if appends else "there is no append-only file"
+    for name, field in (
+        ("redis.aof.write_ok", "aof_last_write_status"),
+        ("redis.aof.rewrite_ok", "aof_last_bgrewrite_status"),
+    ):
+        yield Figure(name, None if off else float(info.get(field) == "ok"), "count", of, off)
+    for name, field, unit in (
+        ("redis.aof.rewriting", "aof_rewrite_in_progress", "count"),
+        ("redis.aof.size", "aof_current_size", "bytes"),
+        ("redis.aof.delayed_syncs", "aof_delayed_fsync", "count"),
+    ):
+        yield Figure(name, None, unit, of, off) if off else _told(info, field, name, unit, of)
+    yield Figure("redis.rdb.ok", float(info.get("rdb_last_bgsave_status") == "ok"), "count", of)
+    yield Figure("redis.rdb.age", max(0.0, time.time() - int(info["rdb_last_save_time"])), "s", of)
+    yield _told(info, "rdb_changes_since_last_save", "redis.rdb.changes", "count", of)
+    yield _told(info, "loading", "redis.loading", "count", of)
+
+
+def _replication(info: Mapping[str, Any], of: str) -> Iterator[Figure]:
+    replicas = [one for name, one in info.items() if name.startswith("slave") and isinstance(one, dict)]
+    yield Figure("redis.replicas", len(replicas), "count", of)
+    if info.get("role") in ("slave", "replica"):
+        up = info.get("master_link_status") == "up"
+        field = "master_last_io_seconds_ago" if up else "master_link_down_since_seconds"
+        yield _told(info, field, "redis.replica.lag", "s", of)
+    elif replicas:
+        yield Figure("redis.replica.lag", max(float(one.get("lag", 0)) for one in replicas), "s", of)
+    else:
+        yield Figure("redis.replica.lag", None, "s", of, "there is no replica")
+
+
+def _settings(server: Any) -> tuple[dict[str, str], str]:
+    """What CONFIG GET says, or why it says nothing."""
+    try:
+        return {name: str(value) for name, value in server.config_get(*_SETTINGS).items()}, ""
+    except RedisConnectionError:
+        raise
+    except RedisError as error:
+        return {}, f"CONFIG GET is refused: {error}"
+
+
+def _declared(
+    info: Mapping[str, Any], settings: Mapping[str, str], why: str, open_to_all: bool, of: str
+) -> Iterator[Figure]:
+    """1 where the server is as declared, else 0."""
+    policy = info.get("maxmemory_policy")
+    yield Figure("redis.config.policy", float(policy == POLICY), "count", of)
+    if why:
+        yield Figure("redis.config.fsync", None, "count", of, why)
+        yield Figure("redis.config.closed", None, "count", of, why)
+        return
+    yield Figure("redis.config.fsync", float(settings.get("appendfsync") in FSYNC), "count", of)
+    yield Figure("redis.config.closed", float(not open_to_all), "count", of)
+
+
+def _asks_nobody(server: Any) -> bool:
+    """Whether a client may do something without saying who it is, as far as the server tells."""
+    try:
+        flags = server.acl_getuser("default")["flags"]
+    except RedisConnectionError:
+        raise
+    except (RedisError, KeyError, TypeError):
+        return True
+    return "on" in flags and "nopass" in flags
+
+
+def _exposed(settings: Mapping[str, str]) -> bool:
+    """Whether it listens to all the world."""
+    bound = settings.get("bind", "").split()
+    everywhere = not bound or any(one in _ANYWHERE for one in bound)
+    return everywhere and settings.get("protected-mode") == "no" and not settings.get("requirepass")
+
+
+def _round_trip(server: Any) -> float:
+    """Seconds a PING takes there and back: the median of five."""
+    taken = []
+    for _ in range(_PINGS):
+        begun = time.perf_counter()
+        server.ping()
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken)
+
+
+def _latency(server: Any, of: str) -> tuple[list[Figure], tuple[str, ...]]:
+    """What LATENCY LATEST and LATENCY HISTOGRAM say: the worst event, and 99 of 100 commands since the server's start."""
+    figures = []
+    try:
+        events = server.execute_command("LATENCY LATEST")
+        worst = max((int(one[2]) for one in events), default=0)
+        figures.append(Figure("redis.latency.worst_event", worst / 1e3, "s", of))
+    except RedisConnectionError:
+        raise
+    except RedisError as error:
+        figures.append(Figure("redis.latency.worst_event", None, "s", of, f"LATENCY LATEST is refused: {error}"))
+    try:
+        by_command = _histograms(server.execute_command("LATENCY HISTOGRAM"))
+    except RedisConnectionError:
+        raise
+    except RedisError as error:
+        why = f"LATENCY HISTOGRAM is refused: {error}"
+        return [*figures, Figure("redis.latency.p99", None, "s", of, why)], ()
+    total: dict[int, int] = {}
+    for counts in by_command.values():
+        for bound, count in counts.items():
+            total[bound] = total.get(bound, 0) + count
+    if total:
+        figures.append(Figure("redis.latency.p99", _quantile(total, 0.99), "s", of))
+    else:
+        figures.append(Figure("redis.latency.p99", None, "s", of, "no command was counted yet"))
+    slowest = sorted(by_command, key=lambda name: -_quantile(by_command[name], 0.99))[:_SHOWN]
+    return figures, tuple(
+        f"{name}: 99 % within {_quantile(by_command[name], 0.99) * 1e3:,.3f} ms, {sum(by_command[name].values()):,} calls"
+        for name in slowest
+    )
+
+
+def _histograms(reply: Any) -> dict[str, dict[int, int]]:
+    """Command → upper bound in microseconds → calls in that bucket; the reply counts them up from bucket to bucket."""
+    found = {}
+    for command, one in _pairs(reply):
+        below, counts = 0, {}
+        for bound, upto in _pairs({_text(name): value for name, value in _pairs(one)}.get("histogram_usec", {})):
+            counts[int(bound)] = int(upto) - below
+            below = int(upto)
+        if counts:
+            found[_text(command)] = counts
+    return found
+
+
+def _pairs(reply: Any) -> Iterator[tuple[Any, Any]]:
+    """Of a map, which comes as a dict or flat, as the client's protocol is."""
+    return iter(reply.items()) if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+
+
+def _text(value: Any) -> str:
+    return text(value) if isinstance(value, bytes) else str(value)
+
+
+def _quantile(counts: Mapping[int, int], share: float) -> float:
+    """The upper bound, in seconds, under which that share of the calls lies."""
+    wanted, seen = share * sum(counts.values()), 0
+    for bound in sorted(counts):
+        seen += counts[bound]
+        if seen >= wanted:
+            return bound / 1e6
+    return 0.0
+
+
+def _told(info: Mapping[str, Any], field: str, name: str, unit: str, of: str) -> Figure:
+    value = info.get(field)
+    if value is None:
+        return Figure(name, None, unit, of, f"INFO does not say {field}")
+    return Figure(name, float(value), unit, of)
+
+
+def _version(info: Mapping[str, Any]) -> str:
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}"
+    return f"Redis {info.get('redis_version', '?')}"
+
+
+def _said(info: Mapping[str, Any], settings: Mapping[str, str], why: str) -> Iterator[str]:
+    yield f"role {info.get('role', '?')}"
+    yield f"maxmemory-policy {info.get('maxmemory_policy', '?')}, declared is {POLICY}"
+    if why:
+        yield why
+    for name, value in settings.items():
+        if name != "requirepass":
+            yield f"{name} {value or '(empty)'}"

@@ -1,0 +1,58 @@
+"""The declared thresholds: what is wrong, how harmful it is, and the command that helps.
+
+Harm orders findings of both tiers together: above 900 data may be lost or nothing is served, above 600 it will be soon, above
+300 something is late or slow, below that something ought to be looked at.
+
+Belongs here: all of them together, and which asset's checks they are. Does not: measuring, judging, and Dagster's checks
+(`orchestration.health_checks`).
+"""
+
+from trading_data.operations.health.rules.backups import BACKUPS as BACKUPS
+from trading_data.operations.health.rules.forms import ARCHIVE_AWAY as ARCHIVE_AWAY
+from trading_data.operations.health.rules.forms import ARCHIVE_REFUSES as ARCHIVE_REFUSES
+from trading_data.operations.health.rules.forms import AWAYS as AWAYS
+from trading_data.operations.health.rules.forms import FLOW_UNKNOWN as FLOW_UNKNOWN
+from trading_data.operations.health.rules.forms import LIVE_AWAY as LIVE_AWAY
+from trading_data.operations.health.rules.forms import LIVE_REFUSES as LIVE_REFUSES
+from trading_data.operations.health.rules.forms import SCHEMA_OTHER as SCHEMA_OTHER
+from trading_data.operations.health.rules.forms import soonest_full as soonest_full
+from trading_data.operations.health.rules.pipeline import FLOW as FLOW
+from trading_data.operations.health.rules.pipeline import FRESHNESS, FULL, LOST
+from trading_data.operations.health.rules.redis import REDIS as REDIS
+from trading_data.operations.health.rules.timescale import TIMESCALE as TIMESCALE
+from trading_data.operations.health.thresholds import Threshold
+
+OF_REDIS: dict[str, tuple[str, ...]] = {
+    "memory": ("redis_memory", FULL, "redis_no_limit", "redis_fragmentation"),
+    "persistence": (
+        "redis_append_only",
+        "redis_fsync",
+        "redis_append_failed",
+        "redis_rewrite_failed",
+        "redis_save_failed",
+    ),
+    "settings": ("redis_policy", "redis_exposed"),
+    "clients": ("redis_clients",),
+    "latency": ("redis_slow",),
+    "replication": ("redis_replica_late",),
+}
+"""The checks of `redis_health`, and the keys of the thresholds that each looks at."""
+OF_TIMESCALE: dict[str, tuple[str, ...]] = {
+    "disk": ("timescale_disk",),
+    "sessions": (
+        "timescale_connections",
+        "timescale_lock_wait",
+        "timescale_long_transaction",
+        "timescale_oldest_transaction",
+    ),
+    "performance": ("timescale_slow_statement", "timescale_cache", "timescale_dead_rows"),
+    "chunks": ("timescale_chunks_overdue",),
+    "replication": ("timescale_replica_late", "timescale_log_failing"),
+    "lag": ("journal_lag", "batches_waiting", "batch_damaged", "refreshes_waiting"),
+    "rejected": ("quarantine", "clock_ahead"),
+}
+"""The checks of `timescale_health`, likewise; freshness, and what is lost, are checks of each archive asset."""
+OF_FRESHNESS: tuple[Threshold, ...] = tuple(one for one in FLOW if one.key == FRESHNESS)
+OF_LOST: tuple[Threshold, ...] = tuple(one for one in FLOW if one.key == LOST)
+
+THRESHOLDS: tuple[Threshold, ...] = (*REDIS, *TIMESCALE, *FLOW)

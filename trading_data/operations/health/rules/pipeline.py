@@ -1,0 +1,106 @@
+"""Thresholds of what is on its way from the one tier to the other.
+
+Belongs here: limits and words. Does not: measuring (`operations.health.pipeline`).
+"""
+
+from trading_data.archive.verify.lost import acknowledge_command
+from trading_data.datasets import DATASETS
+from trading_data.operations.health.rules.forms import ARCHIVE, REFRESH, at_once, both, full_in, itself, single
+from trading_data.operations.health.thresholds import ERROR, Threshold
+
+FRESHNESS, FULL, LOST = "freshness", "memory_full_soon", "journal_lost"
+FLOW: tuple[Threshold, ...] = (
+    *(
+        single(
+            LOST,
+            "flow.journal.lost",
+            "{value} {of} {many:entry/entries} or more {many:is/are} lost: {about}",
+            acknowledge_command(dataset),
+            limit=0,
+            severity=ERROR,
+            harm=920,
+            of=dataset.name,
+            hurts_in=at_once,
+            stays=True,
+        )
+        for dataset in DATASETS.values()
+    ),
+    single(
+        "batch_damaged",
+        "flow.batches.damaged",
+        "{value} {of} {many:batch/batches} in the intake cannot be read, and no {of} entry is archived before that is repaired or "
+        "moved away: {about}",
+        "trading-data verify",
+        limit=0,
+        severity=ERROR,
+        harm=760,
+        stays=True,
+    ),
+    *both(
+        FULL,
+        "flow.memory.full_in",
+        "the live tier {of} is full in {value} if it goes on growing as it does; then it refuses writes",
+        ARCHIVE,
+        warn=3600,
+        error=600,
+        harm=(630, 930),
+        under=True,
+        hurts_in=itself,
+    ),
+    *both(
+        "journal_lag",
+        "flow.journal.oldest",
+        "the oldest {of} entry that is not archived waits for more than {limit} (now {value})",
+        ARCHIVE,
+        warn=1800,
+        error=7200,
+        harm=(450, 750),
+        hurts_in=full_in,
+    ),
+    *both(
+        "batches_waiting",
+        "flow.batches.oldest",
+        "a {of} batch waits in the intake for more than {limit} (now {value})",
+        ARCHIVE,
+        warn=1800,
+        error=7200,
+        harm=(440, 740),
+    ),
+    single(
+        "quarantine",
+        "flow.quarantine.waiting",
+        "{value} rejected {of} {many:entry waits/entries wait} for a decision",
+        "trading-data quarantine list",
+        limit=0,
+        harm=430,
+    ),
+    single(
+        "refreshes_waiting",
+        "flow.refreshes.oldest",
+        "changed {of} rows are not in their aggregates for more than {limit} (now {value})",
+        REFRESH,
+        limit=3600,
+        harm=320,
+    ),
+    single(
+        "clock_ahead",
+        "flow.archived.age",
+        "the newest {of} row lies in the future, by more than five minutes: a producer's clock is ahead",
+        "trading-data coverage",
+        limit=-300,
+        under=True,
+        harm=300,
+    ),
+    *(
+        single(
+            FRESHNESS,
+            "flow.archived.stale",
+            "the newest {of} row in the archive is {value} old{about}; it should be at most {limit} old",
+            "trading-data status",
+            limit=dataset.freshness.total_seconds(),
+            harm=460,
+            of=dataset.name,
+        )
+        for dataset in DATASETS.values()
+    ),
+)

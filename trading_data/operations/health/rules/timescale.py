@@ -1,0 +1,108 @@
+"""Thresholds of the archive tier.
+
+Belongs here: limits and words. Does not: measuring (`operations.health.timescale`).
+"""
+
+from trading_data.operations.health.rules.forms import COMPRESS, ask_archive, both, single
+from trading_data.operations.health.thresholds import ERROR, Threshold
+
+TIMESCALE: tuple[Threshold, ...] = (
+    *both(
+        "timescale_disk",
+        "timescale.disk.free_ratio",
+        "free space on the archive's disk is below {limit} (now {value}); when it is full nothing is archived",
+        "trading-data retention --dry-run",
+        warn=0.10,
+        error=0.03,
+        harm=(610, 905),
+        under=True,
+    ),
+    single(
+        "timescale_connections",
+        "timescale.connections.ratio",
+        "more than {limit} of the archive's connections are open (now {value}); beyond all it refuses sessions",
+        ask_archive("select application_name, state, count(*) from pg_stat_activity group by 1, 2"),
+        limit=0.80,
+        harm=370,
+    ),
+    single(
+        "timescale_lock_wait",
+        "timescale.locks.longest_wait",
+        "a session waits for a lock in the archive for more than {limit} (now {value})",
+        ask_archive(
+            "select pid, pg_blocking_pids(pid), left(query, 80) from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0"
+        ),
+        limit=60,
+        harm=380,
+    ),
+    single(
+        "timescale_long_transaction",
+        "timescale.transactions.longest",
+        "a transaction in the archive is open for more than {limit} (now {value}); it keeps dead rows and locks",
+        ask_archive(
+            "select pid, xact_start, state, left(query, 80) from pg_stat_activity where xact_start is not null order by 2"
+        ),
+        limit=3600,
+        harm=330,
+    ),
+    single(
+        "timescale_slow_statement",
+        "timescale.statements.slowest",
+        "a statement that is often asked of the archive takes more than {limit} in the mean (now {value})",
+        ask_archive("select calls, mean_exec_time, left(query, 80) from pg_stat_statements order by 2 desc limit 10"),
+        limit=10,
+        harm=220,
+    ),
+    single(
+        "timescale_cache",
+        "timescale.cache.hits",
+        "less than {limit} of the archive's pages are found in memory (now {value}): raise shared_buffers",
+        ask_archive("show shared_buffers"),
+        limit=0.80,
+        under=True,
+        harm=210,
+    ),
+    single(
+        "timescale_dead_rows",
+        "timescale.table.dead_rows",
+        "more than {limit} of the rows of {of} are dead (now {value})",
+        ask_archive("vacuum analyze {of}", owner=True),
+        limit=0.20,
+        harm=240,
+    ),
+    *both(
+        "timescale_oldest_transaction",
+        "timescale.oldest_transaction",
+        "the oldest transaction that the archive remembers is more than {limit} transactions old (now {value}); at two thousand "
+        "million it refuses writes",
+        ask_archive("vacuum freeze", owner=True),
+        warn=500e6,
+        error=1500e6,
+        harm=(340, 915),
+    ),
+    single(
+        "timescale_chunks_overdue",
+        "timescale.chunks.overdue",
+        "{value} {many:chunk/chunks} of {of} should have been compressed by now",
+        COMPRESS,
+        limit=0,
+        harm=310,
+    ),
+    single(
+        "timescale_log_failing",
+        "timescale.log.failing",
+        "the archive's log could not be archived at the last attempt: no recovery to a point in time, and its disk fills",
+        ask_archive("select * from pg_stat_archiver"),
+        limit=0,
+        severity=ERROR,
+        harm=800,
+    ),
+    single(
+        "timescale_replica_late",
+        "timescale.replica.lag",
+        "a replica of the archive is more than {limit} behind (now {value})",
+        ask_archive("select application_name, state, replay_lag from pg_stat_replication"),
+        limit=60,
+        harm=390,
+    ),
+)

@@ -1,0 +1,100 @@
+"""Figures and limits in words: the one place that makes a sentence of a figure's declaration.
+
+Belongs here: formatting. Does not: the words themselves (`declared`).
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trading_data.operations.health.meanings import FIGURES
+from trading_data.operations.health.metric import Figure
+from trading_data.printable import noun, span
+
+if TYPE_CHECKING:
+    from trading_data.operations.health.thresholds import Threshold
+
+_SEVERITY = {"warn": "a warning", "error": "an error"}
+_UNKNOWN = (("1 where ", "whether "), ("0 where ", "whether "), ("1 while ", "whether "))
+
+
+def sentence(figure: Figure) -> str:
+    """What a figure says, such as "the newest price row in the archive is 2 min old"; or that it is not known, and why."""
+    meaning = FIGURES[figure.name]
+    if figure.value is None:
+        of = f"{figure.of}: " if figure.of else ""
+        return f"{of}{_about(figure.name)} is not known ({figure.not_offered})"
+    return formatted(meaning.zero if meaning.zero and not figure.value else meaning.says, figure)
+
+
+def formatted(words: str, figure: Figure, limit: float | None = None) -> str:
+    """Declared words with a figure's numbers in their places."""
+    said = words.format(
+        value=as_text(figure.value, figure.unit),
+        limit=as_text(limit, figure.unit),
+        of=figure.of,
+        about=figure.about,
+        many=_ByNumber(figure.value or 0.0),
+    )
+    return " ".join(said.split())
+
+
+def condition(thresholds: Sequence["Threshold"]) -> str:
+    """When a check with these thresholds is red, in one sentence for its page."""
+    by_figure: dict[str, list[Threshold]] = {}
+    for one in thresholds:
+        by_figure.setdefault(one.figure, []).append(one)
+    return f"Red when {'; or '.join(_crossed(name, of_figure) for name, of_figure in by_figure.items())}."
+
+
+def label(metric: str) -> str:
+    """What a figure's plot is about, by its name in `metrics_data`: the name of the figure, then what it is of."""
+    name = max((one for one in FIGURES if metric == one or metric.startswith(f"{one}.")), key=len)
+    of = metric.removeprefix(name).removeprefix(".")
+    return FIGURES[name].help + (f" ({of})" if of else "")
+
+
+def as_text(value: float | None, unit: str) -> str:
+    """A number with its unit, for people: `12.5 MB`, `93 %`, `2 h 5 min`, `1,200`."""
+    if value is None:
+        return "?"
+    if unit == "bytes":
+        return f"{value / 1e6:,.1f} MB"
+    if unit == "ratio":
+        return f"{value * 100:,.3g} %" if value < 1 else f"{value:,.0%}".replace("%", " %")
+    if unit == "s":
+        return span(value)
+    number = f"{value:,.0f}" if value == round(value) else f"{value:,.6g}"
+    return f"{number} {unit}".removesuffix(" count").strip()
+
+
+def _crossed(name: str, thresholds: Sequence["Threshold"]) -> str:
+    meaning = FIGURES[name]
+    first = thresholds[0]
+    if meaning.help.startswith(("1 w", "0 w")) or (meaning.zero and first.below == 1):
+        return sentence(Figure(name, 0.0 if first.below is not None else 1.0, meaning.unit))
+    said = [
+        f"{word} {as_text(limit, meaning.unit)} ({_SEVERITY[one.severity]})"
+        for one in thresholds
+        for word, limit in _limits(one)
+    ]
+    return f"{_about(name)} is {' or '.join(said)}"
+
+
+def _limits(one: "Threshold") -> list[tuple[str, float]]:
+    return [(word, limit) for word, limit in (("above", one.above), ("below", one.below)) if limit is not None]
+
+
+def _about(name: str) -> str:
+    """What a figure counts, to go on a sentence with."""
+    text = FIGURES[name].help
+    for beginning, word in _UNKNOWN:
+        if text.startswith(beginning):
+            return word + text.removeprefix(beginning)
+    return text if text[:2].isupper() else text[0].lower() + text[1:]
+
+
+class _ByNumber(float):
+    """A number that formats as the words which go with it: `{many:is/are}`."""
+
+    def __format__(self, words: str) -> str:
+        return noun(self, *words.split("/"))

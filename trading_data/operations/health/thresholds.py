@@ -1,0 +1,101 @@
+"""The rule that a figure is judged by, and what is said when it is broken.
+
+Belongs here: the forms of thresholds and findings, and judging. Does not: the declared thresholds themselves (`declared`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.sentences import formatted
+
+WARN = "warn"
+ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong now.
+
+    `key` is the same for the same trouble in every minute (`redis_memory`, `journal_lag.price`): alerts are grouped, repeated and
+    cleared by it. `severity` is `error` or `warn`; `harm` orders findings, the greatest first. `hurts_in` are the seconds until
+    data or service suffer, None where unknown, 0 where they do already. `command` is what to run next.
+    """
+
+    key: str
+    severity: str
+    message: str
+    command: str
+    of: str = ""
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    hurts_in: float | None = None
+    harm: int = 0
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A declared limit for all figures of a name.
+
+    A figure is wrong when it is above `above`, or below `below`. `says` is formatted with `value`, `limit`, `of` and `about`, all
+    of them texts, and with `many`, which chooses words by the value (`{many:row waits/rows wait}`); `command` with `of`, and
+    with `node`, the option that names a server of a cluster.
+    `hurts_in` computes the seconds until it hurts from the figure and all others of its tier. With `of`, only the
+    figure of that object is judged. Of several thresholds with one key the most harmful one that is crossed is told. With
+    `stays`, what is wrong is over only when a figure says so, not while there is no figure.
+    """
+
+    key: str
+    figure: str
+    says: str
+    command: str
+    above: float | None = None
+    below: float | None = None
+    severity: str = WARN
+    harm: int = 0
+    hurts_in: Callable[[Figure, Figures], float | None] | None = None
+    of: str | None = None
+    stays: bool = False
+
+    def crossed(self, value: float) -> bool:
+        """Is the value beyond the limit?"""
+        return (self.above is not None and value > self.above) or (self.below is not None and value < self.below)
+
+
+def judge(thresholds: Sequence[Threshold], figures: Figures) -> list[Finding]:
+    """What is wrong, the most harmful first. A figure that is not offered is not judged."""
+    worst: dict[str, Finding] = {}
+    for finding in (finding for one in thresholds for finding in _judged(one, figures)):
+        if finding.key not in worst or worst[finding.key].harm < finding.harm:
+            worst[finding.key] = finding
+    return in_order(worst.values())
+
+
+def command_for(threshold: Threshold, of: str) -> str:
+    """The command of a threshold about an object; of a server of a cluster, `of` is its address."""
+    return threshold.command.format(of=of, node=f" --node {of}" if of else "")
+
+
+def in_order(found: Iterable[Finding]) -> list[Finding]:
+    """The most harmful first; of equals the one that hurts sooner."""
+    return sorted(found, key=lambda one: (-one.harm, float("inf") if one.hurts_in is None else one.hurts_in, one.key))
+
+
+def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
+    limit = threshold.above if threshold.above is not None else threshold.below
+    for figure in figures.named(threshold.figure):
+        if threshold.of not in (None, figure.of) or figure.value is None or not threshold.crossed(figure.value):
+            continue
+        yield Finding(
+            key=f"{threshold.key}.{figure.of}" if figure.of else threshold.key,
+            severity=threshold.severity,
+            message=formatted(threshold.says, figure, limit),
+            command=command_for(threshold, figure.of),
+            of=figure.of,
+            value=figure.value,
+            limit=limit,
+            unit=figure.unit,
+            hurts_in=None if threshold.hurts_in is None else threshold.hurts_in(figure, figures),
+            harm=threshold.harm,
+        )

@@ -1,0 +1,94 @@
+"""Packing chunks that have reached their age into the columnstore, new ones and those that were added to since.
+
+Each chunk is a transaction of its own, so a kill loses at most one chunk's work, and the next run finds what is left by
+looking at the chunks themselves.
+
+Belongs here: which chunks, in which order, and what it brought. Does not: packing one (`archive.chunks`).
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from trading_data.archive import chunks as chunk_by_chunk
+from trading_data.archive.chunks import Chunk, chunks, chunks_to_compress
+from trading_data.archive.database import Archive
+from trading_data.datasets.declaration import Dataset
+from trading_data.errors import ArchiveTierError
+from trading_data.kill_points import reached
+from trading_data.operations.maintenance.lock_retry import LOCK, PAUSES, is_locked, is_refused, patiently, reason_of
+
+Outcome = Literal["compressed", "compressed again", "locked", "refused", "gone"]
+AT_A_TIME = 50
+"""Chunks that are packed before the sizes of all are asked for again."""
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What became of a chunk: bytes on disk before and after, and seconds with all waiting.
+
+    `locked` chunks are left to the next run, `refused` ones need somebody to look (`said`), `gone` ones were dropped
+    meanwhile.
+    """
+
+    chunk: Chunk
+    before: int
+    after: int
+    seconds: float
+    outcome: Outcome
+    said: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """Bytes before by bytes after the first compression of the chunk; None if it is not compressed."""
+        return chunk_by_chunk.ratio([self.chunk])
+
+
+def compress_aged(
+    archive: Archive, dataset: Dataset, now: datetime, *, lock: str = LOCK, pauses: Sequence[float] = PAUSES
+) -> Iterator[Compressed]:
+    """Compress the chunks that ended `compress_after` or longer before `now` and have rows outside the columnstore.
+
+    Args:
+        archive: the archive tier.
+        dataset: whose chunks.
+        now: aware.
+        lock: longest wait for a lock in one attempt. The embedded server has one session and never waits.
+        pauses: seconds between attempts; after the last one the chunk is left to the next run.
+
+    Raises:
+        ArchiveTierError: the archive is away; what was compressed stays so.
+    """
+    due = chunks_to_compress(archive, dataset, now - dataset.compress_after)
+    if not due:
+        return
+    reached("compress.decided")
+    sizes = {one.name: one for one in chunks(archive, dataset)}
+    for start in range(0, len(due), AT_A_TIME):
+        names = due[start : start + AT_A_TIME]
+        done = [
+            (name, *_compress(archive, name, sizes[name].compressed, lock, pauses)) for name in names if name in sizes
+        ]
+        now_are = {one.name: one for one in chunks(archive, dataset)}
+        for name, outcome, said, seconds in done:
+            before, after = sizes[name], now_are.get(name, sizes[name])
+            yield Compressed(after, before.bytes_on_disk, after.bytes_on_disk, seconds, outcome, said)
+
+
+def _compress(
+    archive: Archive, name: str, packed: bool, lock: str, pauses: Sequence[float]
+) -> tuple[Outcome, str, float]:
+    began = time.monotonic()
+    outcome: Outcome = "compressed again" if packed else "compressed"
+    said = ""
+    try:
+        if not patiently(lambda: chunk_by_chunk.compress(archive, name, lock=lock), pauses):
+            outcome = "gone"
+        reached("compress.done")
+    except ArchiveTierError as error:
+        if not is_refused(error):
+            raise
+        outcome, said = "locked" if is_locked(error) else "refused", reason_of(error)
+    return outcome, said, time.monotonic() - began

@@ -1,0 +1,136 @@
+"""What has to be known of a chunk before it may be dropped, each fact by itself.
+
+Belongs here: looking. Does not: judging (`retention`).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+from trading_data.archive.aggregates.compare import differences_seen
+from trading_data.archive.chunks import Chunk
+from trading_data.archive.closed import closed_days
+from trading_data.archive.database import Archive
+from trading_data.archive.sql import names_of, statement
+from trading_data.archive.versions import DAY_US, microseconds
+from trading_data.datasets.declaration import Dataset
+from trading_data.errors import IntakeError
+from trading_data.intake.store import Intake
+
+_PAGE = 5_000
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of one chunk. Counts of 0 speak for dropping it.
+
+    Attributes:
+        closed: whether retention has dropped its day before.
+        refreshes: ranges of it for which an aggregate is yet to be refreshed.
+        pending: rows of it in batches that wait in the intake.
+        unreadable: why it is not known what waits in the intake; empty if it is.
+        quarantined: entries with a time in it that wait in quarantine.
+        covered: whether a backup covers it; None if no backup is known.
+        unbooked: how many rows the archive holds more than the ledger says, or fewer.
+        differing: buckets of its aggregates that differ from its rows.
+    """
+
+    closed: bool = False
+    refreshes: int = 0
+    pending: int = 0
+    unreadable: str = ""
+    quarantined: int = 0
+    covered: bool | None = None
+    unbooked: int = 0
+    differing: int = 0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What waits for the days of a dataset: in the intake, in quarantine, and for a refresh; and which days are closed."""
+
+    pending: Counter[date]
+    unreadable: str
+    quarantined: Counter[date]
+    refreshes: Counter[date]
+    closed: set[date]
+
+
+def waiting(archive: Archive, intake: Intake, dataset: Dataset) -> Waiting:
+    """Look at all that waits. The intake first: what is loaded meanwhile is then seen by its refreshes."""
+    pending, unreadable = _pending(intake, dataset)
+    quarantined = Counter(day for text in _payloads(archive, dataset) if (day := _day_of(dataset, text)) is not None)
+    with archive.transaction(snapshot=True) as cursor:
+        closed = closed_days(cursor, dataset)
+        return Waiting(pending, unreadable, quarantined, refreshes_waiting(cursor, dataset), closed)
+
+
+def refreshes_waiting(cursor: Cursor, dataset: Dataset) -> Counter[date]:
+    """Of each day, how many ranges wait for an aggregate to be refreshed."""
+    cursor.execute(statement("refreshes_waiting"), {"dataset": dataset.name})
+    return Counter(dict(cursor.fetchall()))
+
+
+def unbooked(cursor: Cursor, dataset: Dataset, chunk: Chunk) -> int:
+    """How many rows of the day the archive holds more than the ledger says (or fewer), and of batches it does not know."""
+    bounds = {"dataset": dataset.name, "start": chunk.start, "end": chunk.end, "first": chunk.day, "last": chunk.day}
+    cursor.execute(statement("day_accounts", **names_of(dataset)), bounds)
+    return sum(abs(held - int(inserted)) + unknown for _, held, inserted, unknown, _ in cursor.fetchall())
+
+
+def differing(cursor: Cursor, dataset: Dataset, chunk: Chunk) -> list[str]:
+    """The buckets of all aggregates that differ from the chunk's rows, a line each."""
+    return [
+        line
+        for aggregate in dataset.aggregates
+        for line in differences_seen(cursor, dataset, aggregate, chunk.start, chunk.end)
+    ]
+
+
+def _pending(intake: Intake, dataset: Dataset) -> tuple[Counter[date], str]:
+    """Rows by day of the batches that wait, and why that is not known."""
+    found: Counter[date] = Counter()
+    try:
+        for file in intake.pending(dataset.name):
+            batch = intake.read(file)
+            if batch is not None:
+                found += _days(dataset, batch.rows)
+    except IntakeError as error:
+        return found, str(error)
+    return found, ""
+
+
+def _days(dataset: Dataset, rows: pa.Table) -> Counter[date]:
+    numbers = Counter((microseconds(dataset, rows) // DAY_US).tolist())
+    return Counter({date.fromordinal(_EPOCH.toordinal() + number): count for number, count in numbers.items()})
+
+
+def _payloads(archive: Archive, dataset: Dataset) -> Iterator[str]:
+    after = 0
+    while True:
+        with archive.transaction(snapshot=True) as cursor:
+            values = {"dataset": dataset.name, "after": after, "limit": _PAGE}
+            cursor.execute(statement("quarantine_payloads"), values)
+            found = cursor.fetchall()
+        for after, text in found:  # noqa: B007
+            yield text
+        if len(found) < _PAGE:
+            return
+
+
+def _day_of(dataset: Dataset, payload: str) -> date | None:
+    """The day of a rejected entry, taking a time without a zone for UTC; None if it does not say one."""
+    for name, value in json.loads(payload)["fields"]:
+        if name == dataset.key[1] and value is not None:
+            try:
+                moment = datetime.fromisoformat(value)
+                return (moment if moment.tzinfo is None else moment.astimezone(UTC)).date()
+            except (ValueError, OverflowError):
+                return None
+    return None

@@ -1,0 +1,270 @@
+"""Retention: which chunks go, which stay and why; and dropping one, so that no aggregate ever changes by it.
+
+A chunk goes only if all of this is proven: it is older than its dataset declares, in whole days; every aggregate was
+refreshed over it and equals its rows; the books agree with its rows; nothing for it waits in the intake or in quarantine;
+and, where the dataset asks for it, a backup covers it and its cold file is written. The drop is one transaction a chunk, in
+which all that can have changed is looked at once more. After it the day is closed (`archive.closed`).
+
+Belongs here: judging, and the order of the steps. Does not: single facts (`facts`), cold files (`cold`).
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.sql import SQL, Identifier
+
+from trading_data.archive.chunks import Chunk, chunks, drop
+from trading_data.archive.database import Archive
+from trading_data.archive.locks import lock_loads
+from trading_data.archive.schema.fingerprint import fingerprint_of_rows, fingerprints_of_aggregates
+from trading_data.archive.sql import statement
+from trading_data.datasets.declaration import Dataset
+from trading_data.errors import ArchiveTierError, Refused
+from trading_data.intake.store import Intake
+from trading_data.kill_points import reached
+from trading_data.operations.maintenance import preconditions
+from trading_data.operations.maintenance.cold_storage import ColdFile, ColdStore
+from trading_data.operations.maintenance.lock_retry import LOCK, PAUSES, is_locked, is_refused, patiently, reason_of
+from trading_data.operations.maintenance.preconditions import Facts, Waiting, waiting
+from trading_data.printable import counted, noun
+from trading_data.times import DAY
+
+Covered = Callable[[Dataset, Chunk], bool | None]
+"""Whether a backup covers a chunk; None if no backup is known."""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What was dropped: rows, bytes on disk, the cold file if there is one, buckets of each aggregate that stay, seconds."""
+
+    rows: int
+    bytes: int
+    cold: str | None
+    buckets: dict[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a chunk goes, and why it goes or stays. `dropped` is there once it has gone."""
+
+    dataset: Dataset
+    chunk: Chunk
+    goes: bool
+    reason: str
+    dropped: Dropped | None = None
+
+
+def judge(dataset: Dataset, chunk: Chunk, today: date, known: Facts) -> Verdict:
+    """The verdict on a chunk, from nothing but what is handed over; the first reason to keep it is the one that is said."""
+    stays = next(_reasons_to_stay(dataset, chunk, today, known), None)
+    if stays:
+        return Verdict(dataset, chunk, False, stays)
+    age = (today - chunk.day).days
+    backup = ", a backup covers it" if dataset.drop_needs_backup else ""
+    export = "; its rows are written to a cold file first" if dataset.export_before_drop else ""
+    names = ", ".join(one.name for one in dataset.aggregates)
+    reason = f"{counted(age, 'day')} old, {names} equal its rows, nothing waits for it{backup}{export}"
+    return Verdict(dataset, chunk, True, reason)
+
+
+def is_due(dataset: Dataset, chunk: Chunk, today: date) -> bool:
+    """Whether the whole of a chunk is older than the dataset keeps rows, counted in whole UTC days."""
+    return dataset.drop_after is not None and chunk.end.date() + dataset.drop_after <= today
+
+
+def plan(
+    archive: Archive, intake: Intake, dataset: Dataset, now: datetime, *, covered: Covered | None = None
+) -> Iterator[Verdict]:
+    """The verdict on every chunk, oldest first; changes nothing.
+
+    Raises:
+        ArchiveTierError: the archive is away.
+    """
+    today = now.date()
+    found = chunks(archive, dataset)
+    if not any(is_due(dataset, chunk, today) for chunk in found):
+        yield from (judge(dataset, chunk, today, Facts()) for chunk in found)
+        return
+    waits = waiting(archive, intake, dataset)
+    for chunk in found:
+        known = _cheap_facts(dataset, chunk, waits, covered)
+        verdict = judge(dataset, chunk, today, known)
+        if verdict.goes:
+            verdict = judge(dataset, chunk, today, _proven(archive, dataset, chunk, known))
+        yield verdict
+
+
+def retain(
+    archive: Archive,
+    intake: Intake,
+    dataset: Dataset,
+    now: datetime,
+    *,
+    cold: ColdStore,
+    covered: Covered | None = None,
+    run_id: str = "",
+    lock: str = LOCK,
+    pauses: Sequence[float] = PAUSES,
+) -> Iterator[Verdict]:
+    """As `plan`, and drop what goes, one chunk a transaction.
+
+    Args:
+        archive: the archive tier.
+        intake: what waits there keeps its chunk.
+        dataset: whose chunks.
+        now: aware; ages are counted from its day.
+        cold: where cold files go, if the dataset asks for them.
+        covered: what is known of backups; without it, that there is none.
+        run_id: kept with each drop.
+        lock: longest wait for a lock on the chunk in one attempt.
+        pauses: seconds between attempts; after the last one the chunk is left to the next run.
+
+    Raises:
+        Refused: a cold file cannot be written, or an aggregate changed by a drop; the message says what to do.
+        ArchiveTierError: the archive is away.
+    """
+    for verdict in plan(archive, intake, dataset, now, covered=covered):
+        if verdict.goes:
+            reached("retention.decided")
+            verdict = _go(archive, verdict, cold, run_id, lock, pauses)
+        yield verdict
+
+
+class _Stays(Exception):
+    """Found in the drop's transaction, which ends with it: the chunk is kept after all."""
+
+
+def _go(
+    archive: Archive, verdict: Verdict, cold: ColdStore, run_id: str, lock: str, pauses: Sequence[float]
+) -> Verdict:
+    dataset, chunk = verdict.dataset, verdict.chunk
+    began = time.monotonic()
+    file = None
+    if dataset.export_before_drop:
+        file = cold.export(archive, dataset, chunk)
+        reached("retention.exported")
+    try:
+        rows, kept = patiently(lambda: _drop(archive, dataset, chunk, file, run_id, lock), pauses)
+    except _Stays as reason:
+        return replace(verdict, goes=False, reason=str(reason))
+    except ArchiveTierError as error:
+        if not is_refused(error):
+            raise
+        said = f"somebody holds locks on it ({lock} waited, {len(pauses) + 1} times); the next run tries again"
+        return replace(
+            verdict, goes=False, reason=said if is_locked(error) else f"it could not be dropped: {reason_of(error)}"
+        )
+    reached("retention.done")
+    _see_aggregates_kept(archive, dataset, chunk, kept)
+    buckets = {name: count for name, (count, _) in kept.items()}
+    gone = Dropped(rows, chunk.bytes_on_disk, file.path if file else None, buckets, time.monotonic() - began)
+    return replace(verdict, dropped=gone)
+
+
+def _drop(
+    archive: Archive, dataset: Dataset, chunk: Chunk, file: ColdFile | None, run_id: str, lock: str
+) -> tuple[int, dict[str, tuple[int, str]]]:
+    """One transaction: no load is under way, all is as it was found, the chunk and only the chunk goes, the books say so."""
+    with archive.transaction() as cursor:
+        lock_loads(cursor, dataset)
+        cursor.execute("set local lock_timeout = %s", (lock,))
+        cursor.execute("select to_regclass(%s) is null", (chunk.name,))
+        if (cursor.fetchone() or (True,))[0]:
+            raise _Stays("it has gone meanwhile: another run has dropped it")
+        cursor.execute(SQL("lock table {} in share mode").format(Identifier(*chunk.name.split(".", 1))))
+        rows, fingerprint = fingerprint_of_rows(cursor, dataset, chunk.start, chunk.end)
+        _see_unchanged(cursor, dataset, chunk, file, fingerprint)
+        kept = fingerprints_of_aggregates(cursor, dataset, chunk.start, chunk.end)
+        drop(cursor, dataset, chunk)
+        left, _ = fingerprint_of_rows(cursor, dataset, chunk.start, chunk.end)
+        after = fingerprints_of_aggregates(cursor, dataset, chunk.start, chunk.end)
+        if left or after != kept:
+            raise Refused(
+                f"{chunk.name} of {dataset.table} was not dropped: with it {left:,} of {counted(rows, 'row')} would have "
+                f"stayed and "
+                f"the aggregates would have become {after}, which are {kept}"
+            )
+        values: dict[str, Any] = {"dataset": dataset.name, "day": chunk.day, "rows": rows, "run_id": run_id}
+        values |= {"bytes": chunk.bytes_on_disk, "aggregates": json.dumps(kept), "cold": file.path if file else None}
+        cursor.execute(statement("note_dropped"), values)
+        cursor.execute(statement("forget_coverage"), values)
+        reached("retention.dropped")
+    return rows, kept
+
+
+def _see_unchanged(cursor: Cursor, dataset: Dataset, chunk: Chunk, file: ColdFile | None, fingerprint: str) -> None:
+    refreshes = preconditions.refreshes_waiting(cursor, dataset)[chunk.day]
+    if refreshes or preconditions.differing(cursor, dataset, chunk) or preconditions.unbooked(cursor, dataset, chunk):
+        raise _Stays("rows of it changed since it was looked at; the next run looks again")
+    if file is not None and fingerprint != file.fingerprint:
+        raise _Stays(f"rows of it changed since they were written to {file.path}; the next run writes them again")
+
+
+def _see_aggregates_kept(archive: Archive, dataset: Dataset, chunk: Chunk, kept: dict[str, tuple[int, str]]) -> None:
+    with archive.transaction(snapshot=True) as cursor:
+        now = fingerprints_of_aggregates(cursor, dataset, chunk.start, chunk.end)
+    changed = [name for name in kept if kept[name] != now[name]]
+    if changed:
+        raise Refused(
+            f"{', '.join(changed)} changed for {chunk.day} when its rows had been dropped: somebody refreshed that range past "
+            "this program. Nothing more was dropped; restore the aggregates from a backup, and see `trading-data status`"
+        )
+
+
+def _cheap_facts(dataset: Dataset, chunk: Chunk, waits: Waiting, covered: Covered | None) -> Facts:
+    return Facts(
+        closed=chunk.day in waits.closed,
+        refreshes=waits.refreshes[chunk.day],
+        pending=waits.pending[chunk.day],
+        unreadable=waits.unreadable,
+        quarantined=waits.quarantined[chunk.day],
+        covered=covered(dataset, chunk) if covered is not None and dataset.drop_needs_backup else None,
+    )
+
+
+def _proven(archive: Archive, dataset: Dataset, chunk: Chunk, known: Facts) -> Facts:
+    """With the facts that cost a look at all rows."""
+    with archive.transaction(snapshot=True) as cursor:
+        known = replace(known, unbooked=preconditions.unbooked(cursor, dataset, chunk))
+        return replace(known, differing=len(preconditions.differing(cursor, dataset, chunk)))
+
+
+def _reasons_to_stay(dataset: Dataset, chunk: Chunk, today: date, known: Facts) -> Iterator[str]:
+    if dataset.drop_after is None:
+        yield "kept for ever"
+    elif not is_due(dataset, chunk, today):
+        left = (chunk.end.date() + dataset.drop_after - today) // DAY
+        yield (
+            f"{counted((today - chunk.day).days, 'day')} old; rows are kept for "
+            f"{counted(dataset.drop_after.days, 'day')}, {left:,} more"
+        )
+    if not chunk.is_a_day:
+        yield f"it is not one UTC day, but {chunk.start:%Y-%m-%d %H:%M} to {chunk.end:%Y-%m-%d %H:%M}"
+    if known.closed:
+        yield "retention has dropped its day before, and somebody wrote rows for it past the intake: look at them"
+    if known.unreadable:
+        yield f"whether rows for it wait in the intake cannot be known: {known.unreadable}"
+    if known.pending:
+        yield f"{counted(known.pending, 'row')} for it {noun(known.pending, 'waits', 'wait')} in the intake"
+    if known.refreshes:
+        yield f"{counted(known.refreshes, 'range')} of it {noun(known.refreshes, 'waits', 'wait')} for aggregates to be refreshed"
+    if known.quarantined:
+        yield (
+            f"{counted(known.quarantined, 'entry', 'entries')} for it {noun(known.quarantined, 'waits', 'wait')} in "
+            f"quarantine and may come back: `trading-data quarantine list`"
+        )
+    if dataset.drop_needs_backup and not known.covered:
+        yield "the newest backup does not cover it" if known.covered is False else "no backup is known that covers it"
+    if known.unbooked:
+        yield f"it differs from the ledger by {counted(known.unbooked, 'row')}: `trading-data verify`"
+    if known.differing:
+        yield (
+            f"{counted(known.differing, 'bucket')} of its aggregates {noun(known.differing, 'differs', 'differ')} from "
+            f"its rows: `trading-data verify --deep`"
+        )

@@ -1,0 +1,108 @@
+"""What the nightly ops say of chunks: figures for plots, tables for the run's page.
+
+Belongs here: turning results into metadata. Does not: getting them (`ops`).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from trading_data.archive.chunks import Chunk, ratio
+from trading_data.operations.maintenance.cleanup import Leftover
+from trading_data.operations.maintenance.compression import Compressed
+from trading_data.operations.maintenance.retention import Verdict
+from trading_data.orchestration.plots import bars
+
+_SHOWN = 200
+
+
+def chunk_figures(one: Compressed) -> dict[str, Any]:
+    """Of one chunk that was compressed; numbers, which Dagster plots by partition."""
+    return {
+        "chunk bytes before": one.before,
+        "chunk bytes after": one.after,
+        "chunk compression ratio": round(one.ratio or 0.0, 2),
+        "chunk compression seconds": round(one.seconds, 3),
+    }
+
+
+def compressed_line(one: Compressed) -> str:
+    """What became of one chunk, for the log."""
+    return f"{one.chunk.day} {one.outcome}: {one.before:,} to {one.after:,} bytes in {one.seconds:.2f} s {one.said}"
+
+
+def table_figures(every: Sequence[Chunk]) -> dict[str, Any]:
+    """Of a whole table, numbers again."""
+    return {
+        "chunks": len(every),
+        "compressed chunks": sum(one.compressed for one in every),
+        "bytes on disk": sum(one.bytes_on_disk for one in every),
+        "bytes uncompressed": sum(one.bytes_before for one in every),
+        "compression ratio": round(ratio(list(every)) or 0.0, 2),
+    }
+
+
+def dropped_figures(one: Verdict) -> dict[str, Any]:
+    """Of one chunk that was dropped."""
+    gone = one.dropped
+    if gone is None:
+        return {}
+    return {"dropped rows": gone.rows, "dropped bytes": gone.bytes, "cold file": gone.cold or "none", **gone.buckets}
+
+
+def compression_metadata(done: Sequence[Compressed], every: Sequence[Chunk]) -> dict[str, Any]:
+    """Each chunk with its sizes, and the ratio of every day as bars."""
+    rows = [
+        {
+            "day": str(one.chunk.day),
+            "outcome": one.outcome,
+            "bytes before": one.before,
+            "bytes after": one.after,
+            "ratio": round(one.ratio or 0.0, 2),
+            "seconds": round(one.seconds, 3),
+            "said": one.said,
+        }
+        for one in done
+    ]
+    packed = [one for one in every if one.compressed]
+    drawn = bars([ratio([one]) or 0.0 for one in packed])
+    days = f"{packed[0].day} to {packed[-1].day}" if packed else "no compressed chunk"
+    return {"done": _table(rows), "ratio by day": dg.MetadataValue.md(f"`{drawn}`\n\n{days}")}
+
+
+def retention_metadata(verdicts: Sequence[Verdict], dry_run: bool) -> dict[str, Any]:
+    """Each chunk with its verdict, those that go first."""
+    rows = [
+        {
+            "day": str(one.chunk.day),
+            "chunk": one.chunk.name,
+            "verdict": "dropped" if one.dropped else "goes" if one.goes else "stays",
+            "reason": one.reason,
+            "rows": one.dropped.rows if one.dropped else 0,
+            "bytes": one.chunk.bytes_on_disk,
+            "cold file": (one.dropped.cold if one.dropped else None) or "",
+        }
+        for one in sorted(verdicts, key=lambda one: not one.goes)
+    ]
+    gone = [one.dropped for one in verdicts if one.dropped]
+    return {
+        "dry run": dry_run,
+        "go": sum(one.goes for one in verdicts),
+        "stay": sum(not one.goes for one in verdicts),
+        "dropped rows": sum(one.rows for one in gone),
+        "dropped bytes": sum(one.bytes for one in gone),
+        "verdicts": _table(rows),
+    }
+
+
+def leftover_metadata(found: Sequence[Leftover], dry_run: bool) -> dict[str, Any]:
+    """What went, or would go, of everything else."""
+    going = [one for one in found if one.goes]
+    rows = [{"kind": one.kind, "name": one.name, "reason": one.reason} for one in going]
+    return {"dry run": dry_run, "go": len(going), "stay": len(found) - len(going), "leftovers": _table(rows)}
+
+
+def _table(rows: Iterable[dict[str, Any]]) -> dg.MetadataValue[Any] | str:
+    shown = [dg.TableRecord(row) for row in list(rows)[:_SHOWN]]
+    return dg.MetadataValue.table(shown) if shown else "nothing"

@@ -1,0 +1,58 @@
+"""From what Alpaca says to `Bar` records, without those that the archive would not take.
+
+Belongs here: types and rules of single bars. Does not: which of them are handed over (`sources.feeds.alpaca`).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+
+from trading_data.datasets import PRICE
+from trading_data.datasets.codec import check
+from trading_data.datasets.records import Bar
+from trading_data.errors import VendorError
+from trading_data.sources.feeds.alpaca_stream import Message
+from trading_data.sources.vendors.alpaca_account import AlpacaAccount
+from trading_data.sources.vendors.alpaca_rows import bars_table
+from trading_data.times import now
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def records(table: pa.Table, earliest: datetime, report: Callable[[str], None]) -> list[Bar]:
+    """The rows of a vendor's table, in order; those that break a rule of the archive are left out and reported."""
+    checked = check(PRICE, {name: table[name].combine_chunks() for name in PRICE.names}, now(), earliest)
+    if checked.bad:
+        first = checked.bad[min(checked.bad)].text
+        report(f"left out {len(checked.bad):,} bars that the archive would not take, the first because {first}")
+    values = {name: checked.table[name].to_pylist() for name in PRICE.names if name != "timestamp"}
+    times = checked.table["timestamp"].cast(pa.int64()).to_pylist()
+    values["timestamp"] = [None if us is None else _EPOCH + us * _MICROSECOND for us in times]
+    rows = zip(*(values[name] for name in PRICE.names), strict=True)
+    return [Bar(*row) for at, row in enumerate(rows) if at not in checked.bad]
+
+
+def bars_of(
+    messages: Sequence[Message], account: AlpacaAccount, earliest: datetime, report: Callable[[str], None]
+) -> list[Bar]:
+    """The bars in messages of the stream, each with a symbol `S`; one that is no bar is left out alone, and reported."""
+    if not messages:
+        return []
+    try:
+        return records(bars_table([(one["S"], one) for one in messages], account.source), earliest, report)
+    except VendorError as error:
+        if len(messages) > 1:
+            return [bar for one in messages for bar in bars_of([one], account, earliest, report)]
+        report(f"left out a bar of {messages[0]['S']}: {account.scrub(error)}")
+        return []
+
+
+def time_of(message: Message, otherwise: datetime) -> datetime:
+    """A message's own time `t`, UTC, cut to microseconds; `otherwise` where it has none that can be read."""
+    try:
+        found = datetime.fromisoformat(str(message.get("t")))
+    except ValueError:
+        return otherwise
+    return otherwise if found.tzinfo is None else found.astimezone(UTC)

@@ -1,0 +1,183 @@
+"""One connection to Alpaca's stream: connected, authenticated, subscribed, and every message that came over it.
+
+Spoken with `websockets` and not with alpaca-py's own class: that one connects again by itself and does not say so, which
+leaves a hole that nobody fills, and logs an error where it should end (a wrong key is tried for ever).
+
+Nothing is read ahead but what fits into the connection's queue. When the live tier is full nobody reads, Alpaca ends the
+connection sooner or later, and what was missed comes from history: so memory stays bounded and nothing is lost.
+
+Belongs here: the protocol. Does not: what is missed between two connections, and what messages mean (`sources.feeds.alpaca`).
+"""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from trading_data.errors import SettingError, VendorRefused, VendorUnavailable
+from trading_data.sources.vendors.alpaca_account import FEED, KEYS, SECRETS, STREAM_URL, AlpacaAccount
+
+Message = Mapping[str, Any]
+
+BARS = ("bars", "updatedBars")
+TRADES = ("trades",)
+"""Corrections and cancels of trades come to whoever subscribed to the trades, and to nobody else."""
+_SYMBOLS = 500
+"""Symbols a subscription: Alpaca takes messages of up to 32 KB."""
+_FRAMES = 1024
+"""Frames that wait in memory at most."""
+_LARGEST = 16 << 20
+"""Bytes a frame at most."""
+_ANSWER = 10.0
+"""Seconds for the answer to something that was sent; also to connect."""
+_HOPELESS = {
+    402: f"check {KEYS[0]} and {SECRETS[0]}",
+    409: f"its subscription does not have {FEED} as it is set",
+    400: "this release does not speak its protocol any more",
+    410: "this release does not speak its protocol any more",
+}
+"""Errors that come again however often one connects."""
+_NOT_ALLOWED = frozenset({405, 409})
+"""Errors of a subscription that the account does not allow; those made before stay."""
+
+
+class NotAllowed(Exception):
+    """The account does not allow a subscription; the connection and its other subscriptions stay as they are."""
+
+
+class AlpacaStream:
+    """An authenticated connection. Made by `open_stream`."""
+
+    def __init__(self, connection: Any, account: AlpacaAccount) -> None:
+        """`connection` is one of `websockets.sync.client`, just opened."""
+        self._connection, self._account = connection, account
+        self._early: list[Message] = []
+        self._expect("success", "connected")
+        self._send({"action": "auth", "key": account.key, "secret": account.secret})
+        self._expect("success", "authenticated")
+
+    def subscribe(self, channels: Sequence[str], symbols: Collection[str]) -> None:
+        """Subscribe to `channels` for `symbols`, besides what is subscribed to already; returns when Alpaca has done it.
+
+        Raises:
+            NotAllowed: not with this account.
+            VendorUnavailable: the connection broke.
+        """
+        self._change("subscribe", channels, symbols)
+
+    def unsubscribe(self, channels: Sequence[str], symbols: Collection[str]) -> None:
+        """Take subscriptions back; raises as `subscribe`."""
+        self._change("unsubscribe", channels, symbols)
+
+    def receive(self, seconds: float) -> list[Message]:
+        """The next messages, or none when none came within `seconds`.
+
+        Raises:
+            VendorUnavailable: the connection broke, or Alpaca ended it.
+            VendorRefused: Alpaca ended it for a reason that will not pass.
+        """
+        if self._early:
+            early, self._early = self._early, []
+            return early
+        messages = self._read(seconds)
+        for message in messages:
+            if message.get("T") == "error":
+                raise self._failure(message)
+        return messages
+
+    def _change(self, action: str, channels: Sequence[str], symbols: Collection[str]) -> None:
+        listed = sorted(symbols)
+        for at in range(0, len(listed), _SYMBOLS):
+            self._send({"action": action, **dict.fromkeys(channels, listed[at : at + _SYMBOLS])})
+            self._expect("subscription")
+
+    def _expect(self, kind: str, text: str | None = None) -> None:
+        """Read up to a control message; what else comes until then is kept for `receive`."""
+        while True:
+            messages = self._read(_ANSWER)
+            if not messages:
+                raise VendorUnavailable(f"Alpaca's stream did not say {text or kind!r} within {_ANSWER:g} seconds")
+            for at, message in enumerate(messages):
+                if message.get("T") == "error":
+                    if kind == "subscription" and message.get("code") in _NOT_ALLOWED:
+                        raise NotAllowed(self._said(message))
+                    raise self._failure(message)
+                if message.get("T") == kind and text in (None, message.get("msg")):
+                    self._early += messages[at + 1 :]
+                    return
+                self._early.append(message)
+
+    def _read(self, seconds: float) -> list[Message]:
+        from websockets.exceptions import WebSocketException
+
+        try:
+            raw = self._connection.recv(timeout=seconds)
+            found = json.loads(raw)
+        except TimeoutError:
+            return []
+        except (WebSocketException, OSError) as error:
+            raise VendorUnavailable(f"Alpaca's stream broke ({self._account.scrub(error)})") from None
+        except ValueError:
+            raise VendorUnavailable("Alpaca's stream sent something that is not JSON") from None
+        return [message for message in (found if isinstance(found, list) else [found]) if isinstance(message, dict)]
+
+    def _send(self, message: Message) -> None:
+        from websockets.exceptions import WebSocketException
+
+        try:
+            self._connection.send(json.dumps(message))
+        except (WebSocketException, OSError) as error:
+            raise VendorUnavailable(f"Alpaca's stream broke ({self._account.scrub(error)})") from None
+
+    def _failure(self, message: Message) -> VendorRefused | VendorUnavailable:
+        hint = _HOPELESS.get(message.get("code", 0))
+        if hint:
+            return VendorRefused(f"Alpaca's stream refuses this account ({self._said(message)}): {hint}")
+        return VendorUnavailable(f"Alpaca's stream ended ({self._said(message)})")
+
+    def _said(self, message: Message) -> str:
+        return self._account.scrub(f"{message.get('code')}: {message.get('msg')}")
+
+
+@contextmanager
+def open_stream(account: AlpacaAccount) -> Iterator[AlpacaStream]:
+    """An authenticated connection, closed at the end of the block.
+
+    Raises:
+        SettingError: `websockets` is not installed.
+        VendorUnavailable: nobody answers there, or not as the stream does.
+        VendorRefused: the key is wrong, or may not read the feed.
+    """
+    try:
+        from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
+        from websockets.sync.client import connect
+    except ImportError as error:
+        raise SettingError(f"{error}: the feed alpaca needs alpaca-py; `pip install 'trading_data[alpaca]'`") from error
+    connection = None
+    try:
+        connection = connect(
+            _url(account), open_timeout=_ANSWER, close_timeout=2.0, max_size=_LARGEST, max_queue=_FRAMES
+        ).__enter__()
+    except InvalidURI as error:
+        raise SettingError(f"{STREAM_URL} cannot be used: {account.scrub(error)}") from None
+    except InvalidStatus as error:
+        text = f"Alpaca's stream does not let anybody in (HTTP {error.response.status_code})"
+        if error.response.status_code in (401, 403):
+            raise VendorRefused(f"{text}: check {KEYS[0]} and {SECRETS[0]}") from None
+        raise VendorUnavailable(f"{text}; check {STREAM_URL} if it is set") from None
+    except (WebSocketException, OSError) as error:
+        raise VendorUnavailable(f"Alpaca's stream cannot be reached ({account.scrub(error)})") from None
+    try:
+        yield AlpacaStream(connection, account)
+    finally:
+        with suppress(WebSocketException, OSError):
+            connection.close()
+
+
+def _url(account: AlpacaAccount) -> str:
+    base = account.stream_url
+    if base is None:
+        from trading_data.sources.vendors.alpaca_client import STREAM
+
+        base = STREAM
+    return f"{base}/v2/{account.feed}"

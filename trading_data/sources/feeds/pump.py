@@ -1,0 +1,110 @@
+"""From a feed into the live tier: `pump` sends one `Minute` after the other at a pace, and loses none of it.
+
+Belongs here: the pace, and when sending ends. Does not: trying again (`sender`), what is sent (`simulated`, `replay`).
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from trading_data.datasets import METRICS, PRICE, TRADE
+from trading_data.errors import BadInput
+from trading_data.live.store import LiveStore
+from trading_data.sources.feeds.minute import Minute
+from trading_data.sources.feeds.sender import FeedCounts, Sender
+from trading_data.times import now
+
+_LONGEST_GAP = timedelta(minutes=1)
+"""Nights and weekends in recorded data are not waited for."""
+_LONGEST_SLEEP = 60.0
+"""Seconds after which the clock is read again: a machine that was suspended has slept longer than it thinks."""
+
+
+class Clock(Protocol):
+    """What `pump` knows of time; one of your own instead of the real one can let it pass faster."""
+
+    def now(self) -> datetime:
+        """The present moment, aware."""
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        """Let `seconds` pass and return False, or return True as soon as `stop` is set."""
+
+
+class RealClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, UTC."""
+        return now()
+
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        """Sleep for `seconds` and return False, or return True as soon as `stop` is set."""
+        return stop.wait(seconds)
+
+
+def pump(
+    store: LiveStore,
+    minutes: Iterable[Minute],
+    *,
+    pace: float | None,
+    stop: threading.Event,
+    report: Callable[[str], None],
+    clock: Clock | None = None,
+    counts: FeedCounts | None = None,
+    then: Callable[[Minute], None] | None = None,
+) -> FeedCounts:
+    """Send `minutes` in order until they end or `stop` is set; what the live tier does not take is sent again.
+
+    Args:
+        store: where to.
+        minutes: what to send.
+        pace: None: as fast as it goes. Else simulated seconds a second: at 1.0 a minute takes 60 seconds, at 60 one; a
+            gap of more than a minute counts as a minute. At 1.0 with a first `at` in the future, or less than a minute
+            ago, the market is live: nothing is sent before its `at` on the clock, and what an outage held up follows at once.
+        stop: looked at between minutes and while waiting. A minute begun is finished, if the live tier takes it.
+        report: takes one line when the live tier begins not to take records, and one when that is over.
+        clock: default the machine's.
+        counts: counted on in place, so that others can read it meanwhile; default a new one.
+        then: called with each minute after it was sent.
+
+    Returns:
+        The counts.
+
+    Raises:
+        BadInput: `pace` is not above zero, or a record breaks a rule of its dataset; none of its block was written.
+    """
+    if pace is not None and not pace > 0:
+        raise BadInput(f"pace is above zero, or None for as fast as it goes, not {pace}")
+    clock = RealClock() if clock is None else clock
+    counts = FeedCounts() if counts is None else counts
+    sender = Sender(store, counts, report, lambda seconds: clock.wait(seconds, stop))
+    for minute in _in_time(minutes, pace, clock, stop):
+        with sender.one_minute():
+            sender.send(PRICE, minute.bars)
+            sender.send(TRADE, minute.fills)
+            sender.send(METRICS, minute.measurements)
+        if then is not None and not stop.is_set():
+            then(minute)
+        if stop.is_set():
+            break
+    sender.over()
+    return counts
+
+
+def _in_time(minutes: Iterable[Minute], pace: float | None, clock: Clock, stop: threading.Event) -> Iterator[Minute]:
+    due = previous = clock.now()
+    live: bool | None = None
+    for minute in minutes:
+        if pace is not None:
+            if live is None:
+                live = pace == 1.0 and minute.at > due - _LONGEST_GAP
+            else:
+                due += min(max(minute.at - previous, timedelta()), _LONGEST_GAP) / pace
+            previous = minute.at
+            while (left := ((minute.at if live else due) - clock.now()).total_seconds()) > 0:
+                if clock.wait(min(left, _LONGEST_SLEEP), stop):
+                    return
+        if stop.is_set():
+            return
+        yield minute

@@ -1,0 +1,14 @@
+"""Fixtures of the history tests: a vendor on this machine."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from trading_data_tests.calendars.holes import Seller
+
+
+@pytest.fixture
+def seller() -> Iterator[Seller]:
+    made = Seller()
+    yield made
+    made.close()

@@ -1,1 +1,0 @@
-"""Gap states, filling, the schedule."""

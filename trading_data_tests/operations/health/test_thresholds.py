@@ -1,0 +1,89 @@
+"""Every declared threshold: crossed and not, in words that hold the number and the limit, with a command that exists."""
+
+import re
+import shlex
+
+import click
+import pytest
+
+from trading_data.cli.main import group
+from trading_data.operations.exporter.families import FAMILIES
+from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.rules import AWAYS, OF_FRESHNESS, OF_LOST, OF_REDIS, OF_TIMESCALE, THRESHOLDS
+from trading_data.operations.health.sentences import as_text
+from trading_data.operations.health.thresholds import ERROR, Threshold, command_for, judge
+from trading_data.orchestration.build import build_defs
+
+
+def named(one: Threshold) -> str:
+    return f"{one.key}-{one.severity}-{one.of or ''}"
+
+
+def beyond(one: Threshold, by: float) -> float:
+    """A value that lies beyond the limit by a share of it, or within it for a negative share."""
+    limit = one.above if one.above is not None else one.below
+    assert limit is not None
+    step = by * (abs(limit) or 1.0)
+    return limit + step if one.above is not None else limit - step
+
+
+@pytest.mark.parametrize("one", THRESHOLDS, ids=named)
+def test_it_is_crossed_and_cleared(one: Threshold) -> None:
+    unit = FAMILIES[one.figure].unit
+    of = one.of or "price"
+    (found,) = judge([one], Figures((Figure(one.figure, beyond(one, 0.01), unit, of),)))
+    assert (found.key, found.severity, found.of) == (f"{one.key}.{of}", one.severity, of)
+    assert found.harm == one.harm > 0
+    assert "{" not in found.message + found.command
+    for text, wanted in (("{value}", found.value), ("{limit}", found.limit)):
+        assert text not in one.says or as_text(wanted, unit) in found.message
+    for by in (0.0, -0.01):
+        assert judge([one], Figures((Figure(one.figure, beyond(one, by), unit, of),))) == []
+    assert judge([one], Figures((Figure(one.figure, None, unit, of, "not here"),))) == []
+    if one.of:
+        assert judge([one], Figures((Figure(one.figure, beyond(one, 0.01), unit, "other"),))) == []
+
+
+def test_an_error_lies_further_on_and_harms_more_than_its_warning() -> None:
+    by_key: dict[str, list[Threshold]] = {}
+    for one in THRESHOLDS:
+        by_key.setdefault(f"{one.key}.{one.of}", []).append(one)
+    pairs = [found for found in by_key.values() if len(found) > 1]
+    assert len(pairs) > 5
+    for error, warning in pairs:
+        assert (error.severity, warning.severity) == ("error", "warn")
+        assert error.harm > warning.harm
+        assert warning.crossed(beyond(error, 0.01))
+        assert not error.crossed(beyond(warning, 0.01))
+
+
+def test_every_threshold_is_checked_once() -> None:
+    keys = [key for checks in (OF_REDIS, OF_TIMESCALE) for of_check in checks.values() for key in of_check]
+    assert sorted(keys) == sorted({one.key for one in THRESHOLDS} - {one.key for one in (*OF_FRESHNESS, *OF_LOST)})
+
+
+def test_every_command_exists() -> None:
+    defs = build_defs()
+    commands = [one.command for one in THRESHOLDS] + [one.command for one in AWAYS]
+    for command in {one.format(of="price_data", node=" --node a:1") for one in commands}:
+        program, name, *words = shlex.split(command)
+        assert program == "trading-data", command
+        at: click.Command | None = group.get_command(click.Context(group), name)
+        while isinstance(at, click.Group):
+            at = at.get_command(click.Context(at), words.pop(0))
+        assert at is not None, command
+        at.make_context("", list(words))
+        if name == "run":
+            assert defs.resolve_job_def(words[0])
+
+
+def test_a_server_of_a_cluster_is_named_in_the_command() -> None:
+    (one,) = [one for one in THRESHOLDS if one.key == "redis_no_limit"]
+    assert command_for(one, "") == "trading-data redis-cli config set maxmemory 2gb"
+    assert command_for(one, "10.0.0.1:7000") == "trading-data redis-cli --node 10.0.0.1:7000 config set maxmemory 2gb"
+
+
+def test_severities_and_keys_are_plain() -> None:
+    assert {one.severity for one in THRESHOLDS} == {"warn", ERROR}
+    keys = [one.key for one in THRESHOLDS] + [one.key for one in AWAYS]
+    assert all(re.fullmatch(r"[a-z_]+", key) for key in keys)

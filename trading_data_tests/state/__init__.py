@@ -1,1 +1,0 @@
-"""Tests of `trading_data.state`."""
