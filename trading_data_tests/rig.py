@@ -13,9 +13,8 @@ from psycopg2.sql import SQL, Composable, Identifier, Literal
 from trading_data import Bar, Fill, LiveStore, MarketData, Measurement
 from trading_data.archive.aggregates.refresh import refresh
 from trading_data.archive.database import Archive
-from trading_data.archive.ledger import Account, account, archived_ranges
+from trading_data.archive.ledger import Account, Loaded, account, archived_ranges
 from trading_data.archive.load import load_pending
-from trading_data.archive.loaded import Loaded
 from trading_data.archive.trim import Trimmed, trim_archived
 from trading_data.datasets import DATASETS, TABLES, TRADE
 from trading_data.datasets.codec import plain

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from trading_data.errors import ArchiveTierError, LiveTierError
-from trading_data.live.connection import connect
-from trading_data.live.memory import read_memory
+from trading_data.live.connection import connect, read_memory
 from trading_data.live.store import LiveStore
 from trading_data_tests.rig import Rig, bar
 

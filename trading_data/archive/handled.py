@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from trading_data.archive.chunks import Held
 from trading_data.archive.database import Archive
-from trading_data.archive.days import Held
 from trading_data.archive.verify.ledger import check_coverage, check_days, check_ledger
 from trading_data.datasets.declaration import Dataset
 from trading_data.printable import counted

@@ -18,9 +18,7 @@ from trading_data.archive.closed import KIND, TOO_LATE, in_closed_days
 from trading_data.archive.coverage import count_again, note
 from trading_data.archive.database import Archive
 from trading_data.archive.known import ArchivedEntries, ask
-from trading_data.archive.ledger import ranges_of
-from trading_data.archive.loaded import Loaded, from_ledger
-from trading_data.archive.locks import lock_loads
+from trading_data.archive.ledger import Loaded, from_ledger, lock_loads, ranges_of
 from trading_data.archive.plan import Count, Plan, plan, positions, said_again
 from trading_data.archive.quarantine.rejects import Reject, from_batch, from_row, keep, ledger_name
 from trading_data.archive.quarantine.retry import Retries

@@ -14,8 +14,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import bounds_of
 from trading_data.archive.entry_hash import entry_hashes
-from trading_data.archive.ledger import ArchivedRange
-from trading_data.archive.loaded import COUNTS, Loaded
+from trading_data.archive.ledger import COUNTS, ArchivedRange, Loaded
 from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Dataset

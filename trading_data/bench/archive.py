@@ -21,8 +21,19 @@ from trading_data.bench.cycle import (
     read_requests,
     run_cycle,
 )
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
-from trading_data.bench.measure import Ratio, Spread, alternate, rates, seconds, spreads
+from trading_data.bench.measure import (
+    Bench,
+    Outcome,
+    Plan,
+    Promise,
+    Ratio,
+    Spread,
+    Target,
+    alternate,
+    rates,
+    seconds,
+    spreads,
+)
 from trading_data.bench.rows import Bars, bars_of
 from trading_data.bench.servers import BenchRig
 from trading_data.datasets import PRICE

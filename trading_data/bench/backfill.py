@@ -9,9 +9,8 @@ from collections.abc import Mapping
 import pyarrow.parquet as pq
 
 from trading_data.bench.cycle import LIMIT_TABLE, copy_into, encoded, fresh_table
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
 from trading_data.bench.fixtures import dagster_jobs
-from trading_data.bench.measure import Ratio, Spread, alternate, seconds, spreads
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Spread, Target, alternate, seconds, spreads
 from trading_data.bench.rows import MINUTES_A_DAY, Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.datasets import PRICE

@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 import psycopg2
 
 from trading_data.bench.cycle import copy_into, encoded
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
 from trading_data.bench.fixtures import Job, dagster_jobs
-from trading_data.bench.measure import Ratio, alternate, seconds, spreads
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, alternate, seconds, spreads
 from trading_data.bench.rows import MINUTES_A_DAY, Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.datasets import PRICE

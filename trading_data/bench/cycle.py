@@ -15,9 +15,8 @@ from psycopg2.sql import SQL, Identifier
 
 from trading_data.archive.copy import binary
 from trading_data.archive.database import Archive
-from trading_data.archive.ledger import archived_ranges
+from trading_data.archive.ledger import Loaded, archived_ranges
 from trading_data.archive.load import load_pending
-from trading_data.archive.loaded import Loaded
 from trading_data.archive.sql import identifiers
 from trading_data.archive.trim import trim_archived
 from trading_data.bench.measure import seconds

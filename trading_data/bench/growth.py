@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from trading_data import MarketData
 from trading_data.bench.cycle import run_cycle
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
 from trading_data.bench.fixtures import archived
-from trading_data.bench.measure import Ratio, Spread, per_call, seconds
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Spread, Target, per_call, seconds
 from trading_data.bench.rows import MINUTES_A_DAY, Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.operations.status import gather

@@ -6,9 +6,8 @@ Belongs here: CPU time of all its processes, commands at the live tier. Does not
 import time
 from collections.abc import Mapping
 
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise
 from trading_data.bench.full_system import Whole, whole_system
-from trading_data.bench.measure import Ratio
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio
 from trading_data.bench.servers import BenchRig
 from trading_data.live.connection import Client, connect, live_errors
 

@@ -14,9 +14,8 @@ from trading_data.archive.aggregates.refresh import refresh, window
 from trading_data.archive.chunks import chunks, compress
 from trading_data.archive.sql import identifiers
 from trading_data.bench.cycle import run_cycle
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
 from trading_data.bench.fixtures import archived
-from trading_data.bench.measure import Ratio, alternate, seconds, spreads
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, alternate, seconds, spreads
 from trading_data.bench.rows import MINUTES_A_DAY, SOURCE, Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.datasets import PRICE

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from trading_data.bench.archive import Archiving
-from trading_data.bench.children import child
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
-from trading_data.bench.measure import Ratio, Spread, alternate, rates
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Spread, Target, alternate, rates
 from trading_data.bench.rows import bars_of
 from trading_data.bench.servers import BenchRig
+from trading_data.bench.worker import child
 
 _ENTRIES = 500_000
 _IDLE_SECONDS = 3.0

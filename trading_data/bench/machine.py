@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trading_data import __version__
-from trading_data.bench.declaration import Plan
+from trading_data.bench.measure import Plan
 from trading_data.bench.servers import BenchRig
 from trading_data.operations.status import archive_version, live_version
 

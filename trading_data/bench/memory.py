@@ -5,11 +5,10 @@ Belongs here: two backlogs. Does not: the process that is measured (`child`).
 
 from collections.abc import Mapping
 
-from trading_data.bench.children import child
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
-from trading_data.bench.measure import Ratio, Spread, alternate
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Spread, Target, alternate
 from trading_data.bench.rows import bars_of
 from trading_data.bench.servers import BenchRig
+from trading_data.bench.worker import child
 from trading_data.errors import ServerError
 
 _ENTRIES = 400_000

@@ -9,12 +9,11 @@ Belongs here: the overlap. Does not: the limit (`archive`).
 from collections.abc import Mapping
 
 from trading_data.bench.archive import ENTRIES, Archiving
-from trading_data.bench.children import Child, child
 from trading_data.bench.cycle import drain
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
-from trading_data.bench.measure import Ratio, alternate, rates, seconds
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, alternate, rates, seconds
 from trading_data.bench.rows import bars_of
 from trading_data.bench.servers import BenchRig
+from trading_data.bench.worker import Child, child
 from trading_data.errors import ServerError
 from trading_data.intake.snapshot import BATCH_ENTRIES
 

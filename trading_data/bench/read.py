@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trading_data import Bar, LiveStore, MarketData
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
 from trading_data.bench.fixtures import archived
-from trading_data.bench.measure import Ratio, Work, alternate, per_call, spreads
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, Work, alternate, per_call, spreads
 from trading_data.bench.rows import MINUTES_A_DAY, Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.errors import ServerError

@@ -28,8 +28,8 @@ from trading_data.bench import (
     startup,
     write,
 )
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise
 from trading_data.bench.machine import conditions, machine, versions
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise
 from trading_data.bench.servers import BenchRig, serve
 from trading_data.errors import BadInput, TradingDataError
 from trading_data.settings import Settings

@@ -6,8 +6,7 @@ Belongs here: the second time against the first, and the log that it writes. Doe
 from collections.abc import Mapping
 
 from trading_data.bench.cycle import Cycle, run_cycle
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
-from trading_data.bench.measure import Ratio, Spread, seconds, spreads
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Spread, Target, seconds, spreads
 from trading_data.bench.rows import bars_of, journal
 from trading_data.bench.servers import BenchRig
 

@@ -4,7 +4,7 @@ Belongs here: showing and keeping. Does not: judging; the page of the docs is `p
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +89,121 @@ def read(file: Path) -> list[Entry]:
             f"{file} is no report of `trading-data bench --json`: it has to be a list of {', '.join(_NEEDED)}"
         )
     return found
+
+
+_HEAD = """# Performance
+
+Made by `trading-data bench --page docs/performance.md --from FILE…`; do not edit it by hand.
+
+Every promise about speed is a ratio against a reference measured in the same minutes, on the same rows, on the same servers:
+read the ratios, not the absolute figures. A ratio is that of the medians; in brackets are the quartiles over the repetitions.
+What each bench measures, and against what, is in the last table.
+"""
+
+
+def page(reports: Sequence[Sequence[Entry]]) -> str:
+    """The page for some reports, side by side in the order given."""
+    titles = [_title(entries) for entries in reports]
+    by_name = [{entry["name"]: entry for entry in entries} for entries in reports]
+    names = list(dict.fromkeys(entry["name"] for entries in reports for entry in entries))
+    parts = [_HEAD, "## Ratios", _ratios(names, titles, by_name)]
+    for title, entries in zip(titles, reports, strict=True):
+        parts += [f"## Measured on {title}", _surroundings(entries), _figures(entries)]
+    parts += ["## What is measured", _meanings(names, by_name)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _title(entries: Sequence[Entry]) -> str:
+    """The servers of a report, as most of its entries name them."""
+    for entry in entries:
+        found = entry["versions"]
+        if "live" in found:
+            kinds = set(entry["conditions"]["servers"].values())
+            return f"{'/'.join(sorted(kinds))}: {found['live']}, {found['archive']}"
+    return "embedded servers of its own"
+
+
+def _ratios(names: Sequence[str], titles: Sequence[str], by_name: Sequence[Mapping[str, Entry]]) -> str:
+    rows = []
+    for name in names:
+        known = next(entries[name] for entries in by_name if name in entries)
+        cells = [_ratio(entries[name]) if name in entries else "–" for entries in by_name]
+        rows.append([f"`{name}`", known["target"] or "reported", *cells])
+    return _table(["bench", "target", *titles], rows)
+
+
+def _ratio(entry: Entry) -> str:
+    spread = entry["figures"]["ratio"]
+    said = f"{entry['ratio']:.3g} ({spread['lower_quartile']:.3g}–{spread['upper_quartile']:.3g})"
+    return {"met": f"**{said}**", "missed": f"{said} missed", "reported": said}[verdict(entry)]
+
+
+def _surroundings(entries: Sequence[Entry]) -> str:
+    """When, on what, and how; once where all entries agree, else each that differs."""
+    first = entries[0]
+    times = sorted(entry["at"] for entry in entries)
+    machine = first["machine"]
+    loads = [entry["conditions"]["load_before"] for entry in entries]
+    conditions = (
+        f"scale {_all(entries, 'scale')}, {_all(entries, 'repetitions')} repetitions, "
+        f"load of the machine before each bench {min(loads)} to {max(loads)}"
+    )
+    lines = [
+        f"- When: {times[0]} to {times[-1]}.",
+        f"- Machine: {machine['cores']} cores, {machine['memory_gb']} GB, {machine['processor']}, {machine['system']}.",
+        f"- Conditions: {conditions}.",
+    ]
+    known: dict[str, str] = {}
+    for entry in entries:
+        known |= entry["versions"]
+    lines.append(f"- Versions: {', '.join(f'{name} {value}' for name, value in known.items())}.")
+    return "\n".join(lines)
+
+
+def _all(entries: Sequence[Entry], name: str) -> str:
+    return " and ".join(sorted({f"{entry['conditions'][name]:g}" for entry in entries}))
+
+
+def _figures(entries: Sequence[Entry]) -> str:
+    parts = []
+    for entry in entries:
+        others = {name: value for name, value in entry["figures"].items() if name != "ratio"}
+        rows = [[name.replace("_", " "), _figure(value)] for name, value in others.items() if name != "curve"]
+        text = f"### `{entry['name']}`\n\n```\n{entry['ratio']:>9.3g}  {bar(entry)}\n```"
+        if rows:
+            text += "\n\n" + _table(["figure", "median (quartiles)"], rows)
+        if curve := others.get("curve"):
+            text += "\n\n" + _curve(curve)
+        parts.append(text)
+    return "\n\n".join(parts)
+
+
+def _curve(points: Sequence[Mapping[str, Any]]) -> str:
+    unit = next(name for name in points[0] if name not in ("times", "seconds"))
+    rows = [[f"{one['times']}×", f"{one[unit]:,}", _figure(one["seconds"])] for one in points]
+    return _table(["size", unit.replace("_", " "), "seconds"], rows)
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, Mapping) and "median" in value:
+        return f"{_number(value['median'])} ({_number(value['lower_quartile'])}–{_number(value['upper_quartile'])})"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_number(one)}" for name, one in value.items()) or "none"
+    return _number(value)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 or isinstance(value, int) else f"{value:.3g}"
+
+
+def _meanings(names: Sequence[str], by_name: Sequence[Mapping[str, Entry]]) -> str:
+    rows = []
+    for name in names:
+        entry = next(entries[name] for entries in by_name if name in entries)
+        rows.append([f"`{name}`", entry.get("measures", ""), entry["reference"]])
+    return _table(["bench", "measures", "against"], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

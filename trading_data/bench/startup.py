@@ -10,9 +10,8 @@ import time
 from collections.abc import Mapping
 
 from trading_data.archive.database import Archive
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
 from trading_data.bench.full_system import Whole, whole_system
-from trading_data.bench.measure import Ratio, alternate, spreads
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, alternate, spreads
 from trading_data.bench.servers import BenchRig
 from trading_data.errors import ServerError, TradingDataError
 

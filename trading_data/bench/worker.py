@@ -8,18 +8,64 @@ Belongs here: the three programs. Does not: starting them (`children`).
 import json
 import resource
 import select
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from trading_data.archive.database import Archive
 from trading_data.bench.cycle import Cycle, load, run_cycle
+from trading_data.bench.servers import BenchRig
 from trading_data.bench.wire import packed, wire
 from trading_data.datasets import PRICE
+from trading_data.errors import ServerError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.settings import Settings
 from trading_data.times import day_start
+
+
+class Child:
+    """A program that is ready and waits for its line."""
+
+    def __init__(self, process: "subprocess.Popen[str]", name: str) -> None:
+        """Use `child`, which starts one."""
+        self._process, self._name = process, name
+
+    def tell(self) -> Any:
+        """Send the line; returns what the program found once it has ended.
+
+        Raises:
+            ServerError: it failed.
+        """
+        said, failed = self._process.communicate("go on\n")
+        if self._process.returncode:
+            last = failed.strip().splitlines()[-1:] or ["no word"]
+            raise ServerError(f"the bench's own process `{self._name}` failed: {last[0]}")
+        return json.loads(said)
+
+
+@contextmanager
+def child(rig: BenchRig, name: str) -> Iterator[Child]:
+    """A program of `child`, on the rig's servers; ended on leaving.
+
+    Raises:
+        ServerError: it does not come up.
+    """
+    command = [sys.executable, "-m", "trading_data.bench.worker", name]
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, env=rig.env, text=True, **pipes) as process:  # noqa: S603 - this package's own program
+        try:
+            if process.stdout is None or process.stdout.readline() != "ready\n":
+                Child(process, name).tell()
+                raise ServerError(f"the bench's own process `{name}` ended before it was ready")
+            yield Child(process, name)
+        finally:
+            if process.poll() is None:
+                process.kill()
+
 
 _PAUSE_SECONDS = 0.0005
 _POLL_SECONDS = 0.01

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trading_data import Bar, LiveStore
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
-from trading_data.bench.measure import Ratio, alternate, rates, seconds
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, alternate, rates, seconds
 from trading_data.bench.rows import Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.bench.wire import Listening, send_all, wire

@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from trading_data.calendars.moments import (
+from trading_data.calendars.open_intervals import (
+    DAY_US,
     MICROSECOND,
+    MINUTE_US,
     Mask,
     Micros,
+    Stretches,
     Times,
     dates_of,
     index_of,
@@ -31,7 +34,6 @@ from trading_data.calendars.moments import (
     of_moment,
     said,
 )
-from trading_data.calendars.open_intervals import DAY_US, MINUTE_US, Stretches
 from trading_data.errors import BadInput
 from trading_data.times import DAY, day_start, utc
 

@@ -21,7 +21,7 @@ from trading_data.archive.coverage import MINUTES
 from trading_data.archive.database import Archive
 from trading_data.archive.sql import statement
 from trading_data.calendars import TradingCalendar
-from trading_data.calendars.moments import micros_of
+from trading_data.calendars.open_intervals import micros_of
 from trading_data.datasets.declaration import Dataset
 from trading_data.times import DAY, day_start, now
 

@@ -13,8 +13,7 @@ from trading_data.live.connection import connect_for_archiver
 from trading_data.operations.backup.check import check_files, check_release, manifest_of
 from trading_data.operations.backup.create import take_backup
 from trading_data.operations.backup.keys import keys_of
-from trading_data.operations.backup.listing import Backup, backups, chosen
-from trading_data.operations.backup.manifest import Manifest
+from trading_data.operations.backup.manifest import Backup, Manifest, backups, chosen
 from trading_data.operations.backup.retention import prune
 from trading_data.operations.backup.tables import rows_of
 from trading_data.printable import counted, printable

@@ -10,10 +10,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from trading_data.bench.declaration import Plan
-from trading_data.bench.page import page
+from trading_data.bench.measure import Plan
 from trading_data.bench.registry import Entry, chosen, run
-from trading_data.bench.report import read, save, show
+from trading_data.bench.report import page, read, save, show
 from trading_data.errors import BadInput
 from trading_data.printable import counted
 from trading_data.settings import Settings

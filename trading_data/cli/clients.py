@@ -18,7 +18,7 @@ from trading_data.cli.redis_words import ask
 from trading_data.cli.servers import dagster_home, environment_of, settings_of_running
 from trading_data.errors import ServerError, SettingError
 from trading_data.live.connection import connect, url_for_messages
-from trading_data.live.urls import parse
+from trading_data.settings import parse
 
 _AS_THEY_ARE: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": []}
 """What follows is the client's, its `--help` and `--version` included."""

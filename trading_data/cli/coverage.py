@@ -11,8 +11,8 @@ from typing import Any
 import click
 import pandas as pd
 
+from trading_data.archive.chunks import Disagreement, disagreements
 from trading_data.archive.database import Archive
-from trading_data.archive.days import Disagreement, disagreements
 from trading_data.calendars import TradingCalendar
 from trading_data.calendars.gap_plot import by_state, heat_map
 from trading_data.calendars.states import MISSING, NO_CALENDAR, OPEN, day_states, known_subjects, to_fill

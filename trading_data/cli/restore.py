@@ -10,7 +10,7 @@ import click
 from trading_data.cli.servers import settings_of_running
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
-from trading_data.operations.backup.listing import chosen
+from trading_data.operations.backup.manifest import chosen
 from trading_data.operations.backup.restore import Tier, restore
 from trading_data.printable import counted
 from trading_data.settings import REDIS_URL, TIMESCALE_URL, Settings

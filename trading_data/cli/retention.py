@@ -86,8 +86,8 @@ def _runs(settings: Settings) -> Iterator[Leftover]:
     if home is None:
         return
     from trading_data.orchestration.drift import instance_of
-    from trading_data.orchestration.old_runs import old_runs
     from trading_data.orchestration.run_findings import job_names
+    from trading_data.orchestration.runs import old_runs
 
     with instance_of(home, settings) as instance:
         yield from old_runs(instance, job_names(), now())

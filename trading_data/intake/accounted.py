@@ -13,7 +13,7 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
 from trading_data.intake.store import Intake
 from trading_data.kill_points import reached
-from trading_data.live import keys, oom_safe
+from trading_data.live import keys, writes
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, digests_at, text
 from trading_data.live.ranges import FIRST_INCARNATION, EntryRange, by_journal, goes_on, newest
@@ -79,7 +79,7 @@ def noted(client: Client, dataset: Dataset) -> Ranges:
 
 def note(client: Client, dataset: Dataset, ranges: Ranges) -> None:
     """Note in Redis what is durable elsewhere."""
-    oom_safe.set_fields(client, keys.drained(dataset.name), {name: _dump(found) for name, found in ranges.items()})
+    writes.set_fields(client, keys.drained(dataset.name), {name: _dump(found) for name, found in ranges.items()})
     reached("snapshot.noted")
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import LiveTierError
-from trading_data.live import keys, oom_safe
+from trading_data.live import keys, writes
 from trading_data.live.connection import Client
 
 LEASE_SECONDS = 30
@@ -42,7 +42,7 @@ def lease(client: Client, dataset: Dataset) -> Iterator[Callable[[], None]]:
     """
     key, holder = keys.lease(dataset.name), uuid.uuid4().hex
     patience = time.monotonic() + PATIENCE_SECONDS
-    while not oom_safe.run(client, _TAKE, key, holder, LEASE_SECONDS * 1000):
+    while not writes.run(client, _TAKE, key, holder, LEASE_SECONDS * 1000):
         if time.monotonic() > patience:
             raise LiveTierError(
                 f"another process has been draining the {dataset.name} journals for {PATIENCE_SECONDS} s: "
@@ -51,7 +51,7 @@ def lease(client: Client, dataset: Dataset) -> Iterator[Callable[[], None]]:
         time.sleep(_POLL_SECONDS)
 
     def keep() -> None:
-        if not oom_safe.run(client, _KEEP, key, holder, LEASE_SECONDS * 1000):
+        if not writes.run(client, _KEEP, key, holder, LEASE_SECONDS * 1000):
             raise LiveTierError(
                 f"the lease on the {dataset.name} journals ran out while they were drained, and another process may have "
                 "begun: stopped before writing anything more; the next run goes on"
@@ -61,6 +61,6 @@ def lease(client: Client, dataset: Dataset) -> Iterator[Callable[[], None]]:
         yield keep
     finally:
         try:
-            oom_safe.run(client, _GIVE_BACK, key, holder)
+            writes.run(client, _GIVE_BACK, key, holder)
         except LiveTierError:
             pass  # the server is gone, and the lease runs out; nothing depends on it

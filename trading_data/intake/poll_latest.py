@@ -17,7 +17,7 @@ from trading_data.intake.batch import Batch, JournalRange
 from trading_data.intake.entries import Entries, to_table
 from trading_data.intake.snapshot import Drained, describe
 from trading_data.intake.store import Intake
-from trading_data.live import keys, oom_safe
+from trading_data.live import keys, writes
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import (
     ROWS_PER_PIPELINE,
@@ -69,7 +69,7 @@ def sample(client: Client, intake: Intake, dataset: Dataset, *, earliest: dateti
         drained = describe(dataset, intake.put(batch), batch)
     if values:
         digests = {key: _digest(fields) for key, fields in changed.items()}
-        oom_safe.set_fields(client, keys.sampled(dataset.name), {**digests, _LOOKED: str(looking)})
+        writes.set_fields(client, keys.sampled(dataset.name), {**digests, _LOOKED: str(looking)})
     return drained
 
 

@@ -1,11 +1,12 @@
 """Connections to the live tier, with time-outs on everything, and its errors in this package's words.
 
-Belongs here: making clients and translating errors. Does not: commands, and the forms of a URL (`live.urls`).
+Belongs here: making clients and translating errors. Does not: commands, and the forms of a URL (`settings`).
 """
 
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -21,7 +22,7 @@ from redis.sentinel import Sentinel
 from trading_data.errors import BadInput, LiveTierError, LiveTierFull
 from trading_data.live.cluster import LateCluster
 from trading_data.live.refusals import code_of, refusal_of, sentence
-from trading_data.live.urls import LiveUrl, parse
+from trading_data.settings import LiveUrl, parse
 
 Client = redis.Redis
 """What this package asks the live tier with; for a cluster, a stand-in with the same methods (`live.cluster`)."""
@@ -30,7 +31,7 @@ _urls: WeakKeyDictionary[object, LiveUrl] = WeakKeyDictionary()
 
 
 def connect(url: str, *, timeout: float = 10.0, retries: int = 2) -> Client:
-    """A client for `url` (its forms: `live.urls`); nothing is sent before the first command. Replies are bytes.
+    """A client for `url` (its forms: `settings`); nothing is sent before the first command. Replies are bytes.
 
     `timeout` bounds connecting and every reply, in seconds; a command whose connection broke is tried `retries` times
     more, one that was not answered in time is not: redis-py repeats within repeats, and the caller would wait for minutes.
@@ -176,3 +177,41 @@ def _master(where: LiveUrl, options: dict[str, Any]) -> Client:
 
 def _as_it_is(reply: Any, **_: Any) -> Any:
     return reply
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A reading. `used` and `limit` in bytes; `limit` 0 means that no maxmemory is set; `at` seconds since 1970."""
+
+    at: float
+    used: int
+    limit: int
+
+    @property
+    def ratio(self) -> float:
+        """Used share of the limit; 0.0 without a limit."""
+        return self.used / self.limit if self.limit else 0.0
+
+
+def read_memory(client: Client, at: float) -> Memory:
+    """One INFO call to each server; of a cluster, the reading of its fullest node, for that one refuses writes first.
+
+    Raises:
+        LiveTierError: a server does not answer.
+    """
+    readings = [Memory(at, int(info["used_memory"]), int(info["maxmemory"])) for info in info_of_each(client, "memory")]
+    return max(readings, key=lambda one: (one.ratio, one.used))
+
+
+def seconds_until_full(readings: list[Memory]) -> float | None:
+    """Forecast by a least-squares line through the last readings; None while it does not grow or nothing is known."""
+    if len(readings) < 2 or not readings[-1].limit:
+        return None
+    last = readings[-1]
+    mean_at = sum(reading.at for reading in readings) / len(readings)
+    mean_used = sum(reading.used for reading in readings) / len(readings)
+    spread = sum((reading.at - mean_at) ** 2 for reading in readings)
+    if spread <= 0:
+        return None
+    slope = sum((reading.at - mean_at) * (reading.used - mean_used) for reading in readings) / spread
+    return max(0.0, (last.limit - last.used) / slope) if slope > 0 else None

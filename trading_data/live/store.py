@@ -47,7 +47,7 @@ class LiveStore(State, Moves):
 
     @classmethod
     def from_url(cls, url: str, first_day: date | None = None) -> "LiveStore":
-        """A store for a URL of one of the forms in `live.urls`; connects with the first command.
+        """A store for a URL of one of the forms in `settings`; connects with the first command.
 
         Args:
             url: where the live tier is.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 from redis import Redis, RedisCluster
@@ -19,7 +20,31 @@ from redis.exceptions import ExecAbortError, MovedError, OutOfMemoryError, Redis
 from trading_data.errors import LiveTierError, LiveTierFull, Refused, TradingDataError, WrongContent
 from trading_data.live.cluster import LateCluster
 from trading_data.live.connection import Client, full_error, live_errors
+from trading_data.live.journal import raw
 from trading_data.live.keys import LiveKey, raw
+
+_FIELDS = 1000
+"""Fields a call: a script takes no more than some thousand arguments."""
+_HEAD = "#!lua flags=allow-oom\n"
+_SET_FIELDS = "return redis.call('HSET', KEYS[1], unpack(ARGV))"
+
+
+def run(client: Client, script: str, key: str, *arguments: str | bytes | int) -> Any:
+    """What a Lua script answers that uses one key; it runs whether or not there is memory left.
+
+    Raises:
+        LiveTierError: the server is away, or refuses the script.
+    """
+    with live_errors(client):
+        return client.eval(_HEAD + script, 1, key, *cast(Sequence[str], arguments))
+
+
+def set_fields(client: Client, key: str, fields: Mapping[str, str | bytes]) -> None:
+    """HSET, names as `live.journal.raw` makes them; raises as `run`."""
+    pairs = iter(fields.items())
+    while block := [part for name, value in islice(pairs, _FIELDS) for part in (raw(name), value)]:
+        run(client, _SET_FIELDS, key, *block)
+
 
 WRITES_PER_TRANSACTION = 100
 """A transaction of so many hashes of ten fields takes the server half a millisecond, in which no other client is served."""

@@ -19,9 +19,8 @@ from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake import accounted
 from trading_data.intake.store import Intake
-from trading_data.live.connection import Client, address, live_errors
+from trading_data.live.connection import Client, Memory, address, live_errors, read_memory
 from trading_data.live.journal import find_journals, inspect
-from trading_data.live.memory import Memory, read_memory
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from trading_data.orchestration.assets.sources import source_specs
 from trading_data.orchestration.assets.state import state_assets
 from trading_data.orchestration.checks import dataset_checks
 from trading_data.orchestration.jobs import jobs
-from trading_data.orchestration.links import linked
+from trading_data.orchestration.metadata import linked
 from trading_data.orchestration.resources import resources
 from trading_data.orchestration.schedules import schedules
 from trading_data.orchestration.sensors import sensors

@@ -1,6 +1,6 @@
 """What a day's materialization shows of the archive: rows, subjects, coverage, weight, sources, a small chart.
 
-Belongs here: a day as metadata. Does not: what a run did (`metadata`), and the books it is asked from (`archive.days`).
+Belongs here: a day as metadata. Does not: what a run did (`metadata`), and the books it is asked from (`archive.chunks`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,13 @@ from typing import Any
 
 import dagster as dg
 
+from trading_data.archive.chunks import Held, wide_bars
 from trading_data.archive.database import Archive
-from trading_data.archive.days import Held, wide_bars
 from trading_data.calendars import TradingCalendar
 from trading_data.calendars.states import MISSING, NO_CALENDAR, day_states
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.widths import said
-from trading_data.orchestration.metadata import SHOWN, when
-from trading_data.orchestration.plots import bars
+from trading_data.orchestration.metadata import SHOWN, bars, when
 from trading_data.settings import Settings
 from trading_data.times import DAY, now
 

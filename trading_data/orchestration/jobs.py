@@ -9,8 +9,7 @@ import dagster as dg
 
 from trading_data.datasets import DATASETS, PRICE
 from trading_data.orchestration.assets.state import STATE
-from trading_data.orchestration.drill import restore_drill_job
-from trading_data.orchestration.maintenance_ops import compression_job, retention_job
+from trading_data.orchestration.maintenance_ops import compression_job, restore_drill_job, retention_job
 from trading_data.orchestration.tags import AS_OWNER, MORE_MEMORY
 
 WORKLOAD = "trading_data/workload"

@@ -12,7 +12,7 @@ from trading_data.archive.chunks import Chunk, ratio
 from trading_data.operations.maintenance.cleanup import Leftover
 from trading_data.operations.maintenance.compression import Compressed
 from trading_data.operations.maintenance.retention import Verdict
-from trading_data.orchestration.plots import bars
+from trading_data.orchestration.metadata import bars
 
 _SHOWN = 200
 

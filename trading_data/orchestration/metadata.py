@@ -3,15 +3,54 @@
 Belongs here: turning results into metadata. Does not: getting them.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
 
-from trading_data.archive.loaded import COUNTS, Loaded
+from trading_data.archive.ledger import COUNTS, Loaded
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.intake.snapshot import Drained
+
+_BARS = "▁▂▃▄▅▆▇█"
+_WIDTH = 90
+
+
+def bars(values: Sequence[float]) -> str:
+    """A bar a value, from zero to the largest; the last ninety."""
+    shown = values[-_WIDTH:]
+    largest = max(shown, default=0.0)
+    if largest <= 0:
+        return _BARS[0] * len(shown)
+    return "".join(_BARS[min(len(_BARS) - 1, int(max(value, 0.0) / largest * len(_BARS)))] for value in shown)
+
+
+_NAME = re.compile(r"`(\w+)`")
+
+Assets = Sequence[dg.AssetSpec | dg.AssetsDefinition]
+
+
+def linked(assets: Assets) -> list[dg.AssetSpec | dg.AssetsDefinition]:
+    """The same assets with links in their descriptions; an asset has none to itself."""
+    keys = {spec.key.path[-1]: spec.key for one in assets for spec in _specs(one)}
+
+    def with_links(spec: dg.AssetSpec) -> dg.AssetSpec:
+        def link(found: re.Match[str]) -> str:
+            key = keys.get(found[1], spec.key)
+            return found[0] if key == spec.key else f"[{found[0]}](/assets/{'/'.join(key.path)})"
+
+        return spec.replace_attributes(description=_NAME.sub(link, spec.description or ""))
+
+    return [
+        one.map_asset_specs(with_links) if isinstance(one, dg.AssetsDefinition) else with_links(one) for one in assets
+    ]
+
+
+def _specs(one: dg.AssetSpec | dg.AssetsDefinition) -> list[dg.AssetSpec]:
+    return list(one.specs) if isinstance(one, dg.AssetsDefinition) else [one]
+
 
 SHOWN = 20
 """Rows, files and keys shown at most."""

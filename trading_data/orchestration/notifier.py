@@ -15,10 +15,9 @@ import dagster as dg
 
 from trading_data.errors import SettingError, TradingDataError
 from trading_data.operations.alerts.channels import LogChannel, channels
-from trading_data.operations.alerts.notify import Book, Round, tell
+from trading_data.operations.alerts.notify import Book, Round, Watched, blind, tell, watch
 from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
 from trading_data.operations.alerts.store import StorageMemory
-from trading_data.operations.alerts.watch import Watched, blind, watch
 from trading_data.operations.health.thresholds import ERROR, Finding
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.orchestration.run_findings import (
@@ -90,7 +89,7 @@ def _look(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> Watched:
 
 def _of_backups(now: float) -> tuple[list[Finding], bool]:
     """What is wrong with the backups, and whether they could be looked at: else what was wrong is not over."""
-    from trading_data.operations.doctor.backups import UNKNOWN, look_at_backups, unknown
+    from trading_data.operations.backup.metrics import UNKNOWN, look_at_backups, unknown
 
     try:
         found, _ = look_at_backups(Settings.from_env().backup_uri, datetime.fromtimestamp(now, UTC))

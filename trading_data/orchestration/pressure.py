@@ -1,12 +1,12 @@
 """Whether memory pressure calls for an archive run: a pure decision over readings, with hysteresis.
 
-Belongs here: thresholds, state and decision. Does not: reading memory (`live.memory`) and asking for runs (`sensors`).
+Belongs here: thresholds, state and decision. Does not: reading memory (`live.connection`) and asking for runs (`sensors`).
 """
 
 import json
 from dataclasses import asdict, dataclass, field, replace
 
-from trading_data.live.memory import Memory, seconds_until_full
+from trading_data.live.connection import Memory, seconds_until_full
 
 FIRE_RATIO, REARM_RATIO = 0.75, 0.60
 FIRE_SECONDS = 600.0

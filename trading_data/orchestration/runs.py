@@ -3,9 +3,43 @@
 Belongs here: questions to the instance. Does not: decisions.
 """
 
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
 
 import dagster as dg
+
+from trading_data.operations.maintenance.cleanup import Leftover
+
+RUNS_FOR = timedelta(days=30)
+_AT_ONCE = 5_000
+"""Runs looked at in one night, the oldest first."""
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_OF_ASSETS = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_OBSERVATION,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+}
+
+
+def old_runs(instance: dg.DagsterInstance, jobs: Iterable[str], now: datetime) -> Iterator[Leftover]:
+    """Runs of these jobs that were created more than 30 days ago and have ended.
+
+    Deleting a run deletes its events, and with those of an asset the partition would be missing again: a run that has any
+    stays, whatever its job.
+    """
+    for job in jobs:
+        chosen = dg.RunsFilter(job_name=job, statuses=_ENDED, created_before=now - RUNS_FOR)
+        for record in instance.get_run_records(chosen, limit=_AT_ONCE, ascending=True):
+            run = record.dagster_run
+            name = f"{job} {run.run_id}"
+            age = f"of {record.create_timestamp:%Y-%m-%d}; runs of {job} are kept for {RUNS_FOR.days} days"
+            remove = partial(instance.delete_run, run.run_id)
+            if instance.all_logs(run.run_id, of_type=_OF_ASSETS):
+                yield Leftover("run", name, False, f"{age}, but this one has events of assets", remove)
+            else:
+                yield Leftover("run", name, True, age, remove)
+
 
 ACTIVE = [
     dg.DagsterRunStatus.QUEUED,

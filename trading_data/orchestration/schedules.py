@@ -15,13 +15,12 @@ from trading_data.calendars.gap_plot import by_state
 from trading_data.calendars.states import MISSING, NO_CALENDAR, day_states, to_fill
 from trading_data.datasets import PRICE
 from trading_data.intake.state.files import state_changed
-from trading_data.operations.backup.listing import complete_backups
+from trading_data.operations.backup.manifest import complete_backups
 from trading_data.orchestration.assets.archive import TRIGGER
 from trading_data.orchestration.assets.state import STATE
-from trading_data.orchestration.drill import restore_drill_job
 from trading_data.orchestration.jobs import ARCHIVE_SELECTION, archive_job, backfill_job, backup_job
 from trading_data.orchestration.left import APART, PENDING, all_left
-from trading_data.orchestration.maintenance_ops import compression_job, retention_job
+from trading_data.orchestration.maintenance_ops import compression_job, restore_drill_job, retention_job
 from trading_data.orchestration.partitions import range_tags
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.orchestration.runs import active_run, materialized_since, newest_run

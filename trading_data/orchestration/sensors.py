@@ -14,7 +14,7 @@ import dagster as dg
 
 from trading_data.archive.aggregates.refresh import waiting
 from trading_data.datasets import DATASETS, TABLES
-from trading_data.live.memory import read_memory
+from trading_data.live.connection import read_memory
 from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
 from trading_data.orchestration.health_sensor import health_sensor
 from trading_data.orchestration.jobs import archive_job

@@ -13,7 +13,7 @@ from psycopg2.sql import SQL, Composable, Identifier
 
 from trading_data.archive.acceptance import RowOrigin
 from trading_data.archive.quarantine.rejects import ledger_name
-from trading_data.archive.sql import names_of, same_row, statement
+from trading_data.archive.sql import name_in_revision, names_of, said, same_row, statement
 from trading_data.archive.subjects import SubjectDays
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Aggregate, Dataset
@@ -138,3 +138,30 @@ def moment_after(
     cursor.execute(statement("moment_after", **names), values)
     first, after, count = cursor.fetchone() or (None, None, 0)
     return (first, after) if count > rows else None
+
+
+def read_as_of(cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, one: Range, as_of: datetime) -> pa.Table:
+    """The rows in a range as they were archived at `as_of`, those about one of `about` (None: all).
+
+    A row that a correction made one about something else is found under what it was about then.
+    """
+    names = {
+        **names_of(dataset),
+        "columns": columns_out(dataset, "known"),
+        "old_columns": columns_out(dataset, "old"),
+        "said": said(dataset, dataset.key[1], "known"),
+        "of_subject": name_in_revision(dataset),
+        "filter": Identifier(dataset.about),
+    }
+    low, high = whole_minutes(dataset, one)
+    values = {
+        "low": low,
+        "high": high,
+        "dataset": dataset.name,
+        "start": one[0],
+        "end": one[1],
+        "as_of": as_of,
+        "subjects": listed(about),
+        "keys": listed(about) if dataset.about in dataset.key else None,
+    }
+    return copied(cursor, statement("rows_as_of", **names), values, codec.schema(dataset))

@@ -20,8 +20,7 @@ from trading_data.datasets import rules
 from trading_data.datasets.declaration import Aggregate, Dataset, Rollup
 from trading_data.errors import BadInput
 from trading_data.reader.columns import exact_columns, schema_of, time_column
-from trading_data.reader.options import Frame
-from trading_data.reader.query import Question
+from trading_data.reader.query import Frame, Question
 from trading_data.reader.session import notes
 from trading_data.reader.tiers import Missing
 

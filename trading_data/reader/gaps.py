@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trading_data.calendars.calendar import TradingCalendar
-from trading_data.calendars.moments import MICROSECOND, Micros, index_of, micros_of, of_moment
+from trading_data.calendars.open_intervals import MICROSECOND, Micros, index_of, micros_of, of_moment
 from trading_data.errors import BadInput
 from trading_data.reader.market_data import MarketData
 from trading_data.times import now, utc

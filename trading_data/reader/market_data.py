@@ -16,9 +16,20 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, connect_for_archiver
 from trading_data.reader.frames import answer
 from trading_data.reader.history import read_all, read_parts
-from trading_data.reader.newest import latest
-from trading_data.reader.options import About, Arrow, Either, Format, Frame, Pandas, Times
-from trading_data.reader.query import ALWAYS, Question, ask, subjects_of
+from trading_data.reader.query import (
+    ALWAYS,
+    About,
+    Arrow,
+    Either,
+    Format,
+    Frame,
+    Pandas,
+    Question,
+    Times,
+    ask,
+    subjects_of,
+)
+from trading_data.reader.rows import latest
 from trading_data.reader.stream import Windows
 from trading_data.reader.tiers import Tiers
 from trading_data.settings import Settings

@@ -22,10 +22,9 @@ from trading_data.errors import ArchiveTierError, TradingDataError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.reader.archive_queries import Range, row_origins
-from trading_data.reader.merge import Piece, pieces
+from trading_data.reader.merge import Piece, pieces, union
 from trading_data.reader.pending import Waiting
 from trading_data.reader.query import Question
-from trading_data.reader.union import union
 from trading_data.reader.watermarks import (
     ArchivedRanges,
     Books,

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_data.archive.loaded import Loaded
+from trading_data.archive.ledger import Loaded
 from trading_data.archive.quarantine.queries import Retried, discard, listing, retry, show
 from trading_data.archive.quarantine.rejects import journal_name, ledger_name
 from trading_data.archive.quarantine.resend import Edits

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from trading_data.bench.declaration import Bench, Outcome, Plan, Promise, Target
-from trading_data.bench.measure import Ratio
+from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target
 from trading_data.bench.registry import BENCHES, chosen, run_one
 from trading_data.bench.report import read, save
 from trading_data.bench.servers import BenchRig

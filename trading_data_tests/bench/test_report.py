@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trading_data.bench.page import page
-from trading_data.bench.report import bar, read, save, show, verdict
+from trading_data.bench.report import bar, page, read, save, show, verdict
 from trading_data.errors import BadInput
 from trading_data_tests.bench.examples import entry
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from trading_data.calendars import TradingCalendar
-from trading_data.calendars.moments import Micros, index_of, micros_of
+from trading_data.calendars.open_intervals import Micros, index_of, micros_of
 from trading_data.datasets import PRICE, codec
 from trading_data.sources.vendors.alpaca import AlpacaVendor
 from trading_data.sources.vendors.alpaca_account import AlpacaAccount

@@ -15,9 +15,8 @@ from typing import Any
 
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
-from trading_data.live.connection import Client
+from trading_data.live.connection import Client, read_memory
 from trading_data.live.journal import find_journals, inspect
-from trading_data.live.memory import read_memory
 from trading_data.local.timescale import Timescale
 from trading_data.local.valkey import Valkey
 from trading_data.settings import INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings

@@ -30,7 +30,7 @@ from trading_data.kill_points import VARIABLE
 from trading_data.live.keys import drained, lease
 from trading_data.local.servers import Stack
 from trading_data.operations.backup.create import take_backup
-from trading_data.operations.backup.listing import Backup, chosen
+from trading_data.operations.backup.manifest import Backup, chosen
 from trading_data.operations.backup.restore import restore
 from trading_data.settings import HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
 from trading_data_tests.crash.cycle import CYCLE_POINTS

@@ -22,9 +22,8 @@ from trading_data.datasets import DATASETS, PRICE
 from trading_data.errors import ArchiveTierError, LiveTierFull
 from trading_data.intake.snapshot import snapshot
 from trading_data.intake.store import Intake
-from trading_data.live.connection import connect_for_archiver
+from trading_data.live.connection import connect_for_archiver, read_memory
 from trading_data.live.journal import find_journals, inspect
-from trading_data.live.memory import read_memory
 from trading_data.live.store import LiveStore
 from trading_data.local.valkey import Valkey
 from trading_data.orchestration.assets.snapshots import EMERGENCY_RATIO

@@ -20,9 +20,8 @@ from trading_data.intake.poll_latest import sample
 from trading_data.live import journal
 from trading_data.live.cache import Counts
 from trading_data.live.channels import Update
-from trading_data.live.connection import address, connect
+from trading_data.live.connection import address, connect, read_memory
 from trading_data.live.gap_recovery import Missed
-from trading_data.live.memory import read_memory
 from trading_data.live.subscribe import Subscription
 from trading_data.live.type_mismatch import WrongType, wrong_types
 from trading_data.operations.status import gather

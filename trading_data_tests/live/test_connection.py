@@ -13,8 +13,7 @@ from trading_data.errors import LiveTierError, SettingError
 from trading_data.live.channels import Update
 from trading_data.live.connection import address, connect, connect_for_archiver, info_of_each
 from trading_data.live.journal import newest_entries
-from trading_data.live.urls import parse, without_password
-from trading_data.settings import REDIS_URL, Settings
+from trading_data.settings import REDIS_URL, Settings, parse, without_password
 from trading_data_tests.live.servers import Node, TlsFront, certificate, folder, sentinel
 from trading_data_tests.rig import bar
 

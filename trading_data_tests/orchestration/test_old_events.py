@@ -13,8 +13,8 @@ from sqlalchemy import make_url
 from trading_data.datasets import DATASETS
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.old_events import LISTED, prune_events, storage_bytes
-from trading_data.orchestration.old_runs import old_runs
 from trading_data.orchestration.run_findings import large_storage
+from trading_data.orchestration.runs import old_runs
 from trading_data.times import day_start, now
 from trading_data_tests.orchestration.ticks import run_archive, run_assets, today
 from trading_data_tests.rig import Rig, bar, fill, measurement

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trading_data.datasets import METRICS
 from trading_data.errors import ArchiveTierError, LiveTierError
-from trading_data.live.memory import Memory, seconds_until_full
+from trading_data.live.connection import Memory, seconds_until_full
 from trading_data.orchestration.partitions import few_ranges, ranges
 from trading_data.orchestration.pressure import PressureState, judge
 from trading_data_tests.orchestration.ticks import (

@@ -22,7 +22,7 @@ from trading_data.cli.main import group
 from trading_data.datasets import PRICE
 from trading_data.errors import ArchiveTierError, BackupError
 from trading_data.operations.backup.drill import restore_drill
-from trading_data.operations.backup.listing import chosen
+from trading_data.operations.backup.manifest import chosen
 from trading_data.operations.exporter.server import Exporter
 from trading_data.operations.maintenance.compression import compress_aged
 from trading_data.settings import (

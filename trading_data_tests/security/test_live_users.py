@@ -20,8 +20,7 @@ from trading_data.errors import LiveTierError
 from trading_data.intake.accounted import noted
 from trading_data.intake.state.take import take_state
 from trading_data.intake.store import Intake
-from trading_data.live.connection import connect_for_archiver
-from trading_data.live.memory import read_memory
+from trading_data.live.connection import connect_for_archiver, read_memory
 from trading_data.local.valkey import CONFIG
 from trading_data.settings import REDIS_URL, Settings, password_file
 from trading_data_tests.live.servers import folder

@@ -6,10 +6,39 @@ Belongs here: applying and checking. Does not: the schema itself (`sql/increment
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.sql import Identifier
 
 from trading_data.archive.database import ENCODING, Archive, create_database_command
-from trading_data.archive.sql import folder, statement
+from trading_data.archive.sql import folder, identifiers, names_of, statement
+from trading_data.datasets.declaration import Dataset
 from trading_data.errors import SchemaError, WrongEncoding
+
+
+def fingerprint_of_rows(cursor: Cursor, dataset: Dataset, start: datetime, end: datetime) -> tuple[int, str]:
+    """How many rows a range holds, and a text that any change of them changes."""
+    names = {**names_of(dataset), "relation": Identifier(dataset.table)}
+    cursor.execute(statement("fingerprint", **names), {"start": start, "end": end})
+    return cursor.fetchone() or (0, "")
+
+
+def fingerprints_of_aggregates(
+    cursor: Cursor, dataset: Dataset, start: datetime, end: datetime
+) -> dict[str, tuple[int, str]]:
+    """Of each aggregate, how many buckets begin in a range, and a text that any change of them changes."""
+    found = {}
+    for aggregate in dataset.aggregates:
+        names = {
+            "relation": Identifier(aggregate.name),
+            "columns": identifiers(aggregate.columns),
+            "time": Identifier("bucket"),
+        }
+        cursor.execute(statement("fingerprint", **names), {"start": start, "end": end})
+        found[aggregate.name] = cursor.fetchone() or (0, "")
+    return found
+
 
 _EXTENSION = "create extension if not exists timescaledb"
 _LOCK = "select pg_advisory_xact_lock(hashtext('trading_data migrate'))"

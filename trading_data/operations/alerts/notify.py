@@ -10,13 +10,55 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
+from trading_data.archive.database import Archive
+from trading_data.intake.store import Intake
+from trading_data.live.connection import Client
 from trading_data.operations.alerts.channels import Channel, NotDelivered
 from trading_data.operations.alerts.message import Message
 from trading_data.operations.alerts.state import State, step
 from trading_data.operations.alerts.store import Memory
-from trading_data.operations.health.thresholds import WARN, Finding, in_order
+from trading_data.operations.health.collect import Measured, findings, measure_all
+from trading_data.operations.health.rules import AWAYS, THRESHOLDS
+from trading_data.operations.health.thresholds import WARN, Finding, Threshold, in_order
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is wrong, and whether a key could not be judged."""
+
+    findings: list[Finding]
+    unknown: Callable[[str], bool]
+
+
+def watch(client: Client, archive: Archive, intake: Intake, now: datetime) -> Watched:
+    """One look; a tier that is away is a finding."""
+    measured = measure_all(client, archive, intake, now)
+    return Watched(findings(measured), lambda key: unjudged(key, measured))
+
+
+def blind(finding: Finding) -> Watched:
+    """No look was possible, and why: all that a look says is unknown, also whether a tier is still away."""
+    away = {one.key for one in AWAYS}
+    return Watched([finding], lambda key: key in away or _threshold(key) is not None)
+
+
+def unjudged(key: str, measured: Measured) -> bool:
+    """Whether the figure behind a threshold's key is missing: while a tier is away, or at any time where the threshold says so."""
+    threshold = _threshold(key)
+    if threshold is None or not (measured.away or threshold.stays):
+        return False
+    of = key.removeprefix(threshold.key).removeprefix(".")
+    return measured.together().value(threshold.figure, of) is None
+
+
+def _threshold(key: str) -> Threshold | None:
+    """The threshold that makes findings of this key: `redis_memory` makes `redis_memory` and `redis_memory.anything`."""
+    found = [one for one in THRESHOLDS if key == one.key or key.startswith(f"{one.key}.")]
+    return max(found, key=lambda one: len(one.key), default=None)
+
 
 UNDELIVERED = "alerts_undelivered"
 _log = logging.getLogger(__name__)

@@ -14,8 +14,7 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, address, live_errors
 from trading_data.operations.backup import tables
 from trading_data.operations.backup.dump import offers
-from trading_data.operations.backup.listing import Backup
-from trading_data.operations.backup.manifest import DUMP, Manifest
+from trading_data.operations.backup.manifest import DUMP, Backup, Manifest
 from trading_data.operations.backup.streams import fetch, identities_for
 from trading_data.operations.backup.target import Target
 from trading_data.printable import counted

@@ -24,8 +24,7 @@ from trading_data.kill_points import reached
 from trading_data.live.connection import Client, database_of, info_of_each, urls_of_servers
 from trading_data.operations.backup import keys, tables
 from trading_data.operations.backup.dump import dumping, program_for, program_major
-from trading_data.operations.backup.listing import taken_now
-from trading_data.operations.backup.manifest import DUMP, HALF, NAME, Manifest, decode, encode, folder_time
+from trading_data.operations.backup.manifest import DUMP, HALF, NAME, Manifest, decode, encode, folder_time, taken_now
 from trading_data.operations.backup.redis_sync import Snapshot, persistence, snapshot
 from trading_data.operations.backup.scratch_server import scratch_server
 from trading_data.operations.backup.session_proxy import lent_session

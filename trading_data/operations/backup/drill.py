@@ -21,7 +21,7 @@ from trading_data.intake.store import Intake
 from trading_data.operations.backup import tables
 from trading_data.operations.backup.check import check_files, check_release, manifest_of
 from trading_data.operations.backup.dump import drop_database
-from trading_data.operations.backup.listing import Backup, Drill, note_drill
+from trading_data.operations.backup.manifest import Backup, Drill, note_drill
 from trading_data.operations.backup.restore import Differs, Report, restore
 from trading_data.operations.backup.scratch_server import scratch_server
 from trading_data.times import now

@@ -5,9 +5,11 @@ Belongs here: measuring. Does not: thresholds (`operations.health.rules`).
 
 from datetime import datetime
 
-from trading_data.errors import BackupError
-from trading_data.operations.backup.listing import complete_backups
+from trading_data.errors import BackupError, TradingDataError
+from trading_data.operations.backup.manifest import backups, complete_backups
 from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.rules import BACKUPS
+from trading_data.operations.health.thresholds import WARN, Finding, judge
 
 AGE = "flow.backup.age"
 DRILL_AGE = "flow.backup.drill_age"
@@ -43,3 +45,26 @@ def measure_backups(uri: str, now: datetime) -> Figures:
             Figure(MISSING, float(good is None), "count", of="drill"),
         )
     )
+
+
+UNKNOWN = "backup_unknown"
+
+
+def unknown(error: Exception) -> Finding:
+    """That the backups could not be looked at, and why."""
+    said = " ".join(str(error).split()) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
+    return Finding(UNKNOWN, WARN, said, "trading-data backup --list", harm=560)
+
+
+def look_at_backups(uri: str, now: datetime) -> tuple[list[Finding], list[str]]:
+    """What is wrong with the backups under `uri`, and what there is."""
+    try:
+        every = backups(uri)
+    except BackupError as error:
+        return [unknown(error)], []
+    newest = next((one for one in every if one.complete), None)
+    facts = [f"{sum(one.complete for one in every):,} complete backups"]
+    if newest is not None:
+        proven = "restored in a drill" if newest.drilled else "not proven by a drill"
+        facts = [f"{facts[0]}, the newest {newest.age(now).total_seconds() / 3600:,.1f} h old, {proven}"]
+    return judge(BACKUPS, measure_backups(uri, now)), facts

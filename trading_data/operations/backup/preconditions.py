@@ -7,10 +7,10 @@ from functools import cache
 
 from trading_data.archive.chunks import Chunk
 from trading_data.archive.database import Archive
-from trading_data.archive.schema.fingerprint import fingerprint_of_rows
+from trading_data.archive.schema.migrate import fingerprint_of_rows
 from trading_data.datasets.declaration import Dataset
 from trading_data.operations.backup import tables
-from trading_data.operations.backup.listing import Backup, complete_backups
+from trading_data.operations.backup.manifest import Backup, complete_backups
 from trading_data.operations.maintenance.retention import Covered
 from trading_data.times import utc
 

@@ -29,8 +29,7 @@ from trading_data.operations.backup.check import (
     manifest_of,
 )
 from trading_data.operations.backup.dump import make_database, make_room, restore_dump
-from trading_data.operations.backup.listing import Backup
-from trading_data.operations.backup.manifest import DUMP, Manifest
+from trading_data.operations.backup.manifest import DUMP, Backup, Manifest
 from trading_data.operations.backup.redis_restore import copy_keys
 from trading_data.operations.backup.scratch_server import scratch_server
 from trading_data.operations.backup.streams import StoredFile, fetch, identities_for

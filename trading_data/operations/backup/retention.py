@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trading_data.errors import SettingError
-from trading_data.operations.backup.listing import Backup, backups
-from trading_data.operations.backup.manifest import NAME
+from trading_data.operations.backup.manifest import NAME, Backup, backups
 from trading_data.operations.backup.target import Target
 
 KEEP = "TRADING_DATA_BACKUP_KEEP"

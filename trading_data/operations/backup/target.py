@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from trading_data.errors import BackupError
 from trading_data.files import make_folder, sync
-from trading_data.live.urls import without_password
+from trading_data.settings import without_password
 
 
 class Target:

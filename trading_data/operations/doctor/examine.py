@@ -22,7 +22,7 @@ from trading_data.intake.store import BatchFile, Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.operations.alerts.message import dataset_of, hide_secrets
 from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
-from trading_data.operations.doctor.backups import look_at_backups
+from trading_data.operations.backup.metrics import look_at_backups
 from trading_data.operations.health.collect import away_finding, findings, measure_all
 from trading_data.operations.health.metric import offered
 from trading_data.operations.health.rules import ARCHIVE_AWAY, ARCHIVE_REFUSES, LIVE_AWAY, LIVE_REFUSES, THRESHOLDS

@@ -16,14 +16,13 @@ from trading_data.datasets import DATASETS, METRICS
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
 from trading_data.intake.store import Intake
-from trading_data.live.connection import Client, live_errors
+from trading_data.live.connection import Client, Memory, live_errors, seconds_until_full
 from trading_data.live.journal import (
     ROWS_PER_PIPELINE,
     EntryId,
     execute,
     server_ms,
 )
-from trading_data.live.memory import Memory, seconds_until_full
 from trading_data.operations.health.journals import measure_journals
 from trading_data.operations.health.metric import Figure, Figures, Wanted, not_measured, numbered
 from trading_data.operations.health.redis import servers

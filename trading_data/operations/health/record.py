@@ -14,7 +14,7 @@ from trading_data.times import DAY
 from trading_data.times import now as present
 
 _STEP = timedelta(minutes=16)
-"""Ninety of them are a day: as many as `orchestration.plots` draws."""
+"""Ninety of them are a day: as many as `orchestration.metadata` draws."""
 
 
 def record(store: LiveStore, figures: Iterable[Figure], now: datetime) -> int:

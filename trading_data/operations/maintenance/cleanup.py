@@ -3,7 +3,7 @@
 The rule is that of chunks: each thing gets a verdict with its reason, and only what is proven to be out of use goes. A
 batch that waits in the intake is never a leftover, however old.
 
-Belongs here: files. Does not: runs (`orchestration.old_runs`), chunks (`retention`).
+Belongs here: files. Does not: runs (`orchestration.runs`), chunks (`retention`).
 """
 
 from collections.abc import Callable, Iterator

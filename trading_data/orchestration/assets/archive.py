@@ -10,11 +10,11 @@ from datetime import date, timedelta
 
 import dagster as dg
 
+from trading_data.archive.chunks import Held, held
 from trading_data.archive.database import Archive
-from trading_data.archive.days import Held, held
 from trading_data.archive.handled import Handled, handled_days
+from trading_data.archive.ledger import COUNTS, Loaded
 from trading_data.archive.load import load_pending
-from trading_data.archive.loaded import COUNTS, Loaded
 from trading_data.archive.quarantine.queries import retry_what_is_taken_now
 from trading_data.archive.trim import trim_archived
 from trading_data.archive.verify.ledger import chunk_days

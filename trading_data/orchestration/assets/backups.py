@@ -13,8 +13,7 @@ from trading_data.errors import Refused
 from trading_data.operations.backup.check import check_files
 from trading_data.operations.backup.create import take_redis, take_timescale
 from trading_data.operations.backup.keys import keys_of
-from trading_data.operations.backup.listing import chosen
-from trading_data.operations.backup.manifest import DUMP, Manifest
+from trading_data.operations.backup.manifest import DUMP, Manifest, chosen
 from trading_data.operations.backup.retention import Verdict, prune
 from trading_data.operations.backup.tables import rows_of
 from trading_data.orchestration.assets.sources import OWNER, journal_key, state_keys

@@ -52,7 +52,7 @@ def instance(one_instance: dg.DagsterInstance) -> dg.DagsterInstance:
 @pytest.fixture(autouse=True)
 def no_backup_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rig has none; the test about backups asks for them."""
-    monkeypatch.setattr("trading_data.operations.doctor.backups.BACKUPS", ())
+    monkeypatch.setattr("trading_data.operations.backup.metrics.BACKUPS", ())
 
 
 @pytest.fixture
@@ -320,11 +320,11 @@ def test_a_missing_backup_is_told_and_looked_for_again_after_ten_minutes(
 
     monkeypatch.setenv("TRADING_DATA_BACKUP_URI", str(tmp_path / "none"))
     missing = [one for one in BACKUPS if one.key == "backup_missing"]
-    monkeypatch.setattr("trading_data.operations.doctor.backups.BACKUPS", missing)
+    monkeypatch.setattr("trading_data.operations.backup.metrics.BACKUPS", missing)
     watch = Watch(instance)
     assert "backup_missing.backup" in watch.tick()
     assert new(told, "backup") == [("new", "backup_missing.backup")]
-    monkeypatch.setattr("trading_data.operations.doctor.backups.BACKUPS", ())  # as if there were one now
+    monkeypatch.setattr("trading_data.operations.backup.metrics.BACKUPS", ())  # as if there were one now
     watch.tick()
     assert new(told, "backup") == []  # not looked at, so it is not over
     with monkeypatch.context() as away:

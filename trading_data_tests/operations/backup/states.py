@@ -17,7 +17,7 @@ from trading_data.archive.verify.run import verify
 from trading_data.datasets import DAILY, METRICS, PRICE, TRADE
 from trading_data.intake.import_rows import take
 from trading_data.operations.backup.create import take_backup
-from trading_data.operations.backup.listing import Backup, chosen
+from trading_data.operations.backup.manifest import Backup, chosen
 from trading_data.operations.backup.restore import Restored, restore
 from trading_data.operations.maintenance.compression import compress_aged
 from trading_data.times import now

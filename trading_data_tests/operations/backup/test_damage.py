@@ -11,8 +11,7 @@ import pytest
 from trading_data.errors import Refused, SettingError
 from trading_data.operations.backup import manifest as manifests
 from trading_data.operations.backup.check import check_files
-from trading_data.operations.backup.listing import Backup, backups, chosen
-from trading_data.operations.backup.manifest import DUMP, NAME, Manifest
+from trading_data.operations.backup.manifest import DUMP, NAME, Backup, Manifest, backups, chosen
 from trading_data.operations.backup.streams import IDENTITY, RECIPIENT
 from trading_data_tests.operations.backup.states import (
     damaged,

@@ -10,11 +10,9 @@ import pytest
 from trading_data.datasets import PRICE
 from trading_data.operations.backup import manifest as manifests
 from trading_data.operations.backup.drill import restore_drill
-from trading_data.operations.backup.listing import Backup, chosen
-from trading_data.operations.backup.manifest import NAME
-from trading_data.operations.backup.metrics import AGE, DRILL_AGE, measure_backups
+from trading_data.operations.backup.manifest import NAME, Backup, chosen
+from trading_data.operations.backup.metrics import AGE, DRILL_AGE, look_at_backups, measure_backups
 from trading_data.operations.backup.preconditions import covered_by_backups
-from trading_data.operations.doctor.backups import look_at_backups
 from trading_data.operations.maintenance.retention import plan, retain
 from trading_data.times import now
 from trading_data_tests.operations.backup.states import damaged, files_of, fill_everything, picture, taken

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from trading_data.operations.backup.create import take_redis
-from trading_data.operations.backup.listing import backups
+from trading_data.operations.backup.manifest import backups
 from trading_data.orchestration.assets.backups import READS_BACK
 from trading_data.orchestration.build import build_defs
 from trading_data.settings import TIMESCALE_URL

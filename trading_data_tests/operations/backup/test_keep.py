@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_data.errors import SettingError
-from trading_data.operations.backup.listing import Backup, backups
-from trading_data.operations.backup.manifest import NAME, Manifest, encode
+from trading_data.operations.backup.manifest import NAME, Backup, Manifest, backups, encode
 from trading_data.operations.backup.retention import KEEP, Scheme, judge, prune
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)

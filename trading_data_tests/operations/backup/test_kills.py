@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trading_data.kill_points import BACKUP_POINTS, VARIABLE
 from trading_data.operations.backup.check import check_files
-from trading_data.operations.backup.listing import backups, complete_backups
+from trading_data.operations.backup.manifest import backups, complete_backups
 from trading_data.operations.backup.retention import prune
 from trading_data.settings import BACKUP_URI, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL
 from trading_data.times import now

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from trading_data.cli.main import group
 from trading_data.datasets import PRICE
-from trading_data.operations.backup.listing import backups
+from trading_data.operations.backup.manifest import backups
 from trading_data_tests.operations.backup.states import (
     accept_and_archive,
     faults,

@@ -33,7 +33,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr("trading_data.operations.health.collect.THRESHOLDS", ())
-    monkeypatch.setattr("trading_data.operations.doctor.backups.BACKUPS", ())
+    monkeypatch.setattr("trading_data.operations.backup.metrics.BACKUPS", ())
 
     def called(*arguments: str, **env: str) -> tuple[int, str]:
         for name, value in env.items():
@@ -180,7 +180,7 @@ def test_lost_entries(rig: Rig, doctor: Doctor, monkeypatch: pytest.MonkeyPatch)
 def test_no_backup(rig: Rig, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     from trading_data.operations.health.rules import BACKUPS
 
-    monkeypatch.setattr("trading_data.operations.doctor.backups.BACKUPS", BACKUPS)
+    monkeypatch.setattr("trading_data.operations.backup.metrics.BACKUPS", BACKUPS)
     code, said = doctor(TRADING_DATA_BACKUP_URI=rig.settings.backup_uri)
     assert code == 1
     assert keys(said)[0].startswith("backup_missing")

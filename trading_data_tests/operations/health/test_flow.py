@@ -12,7 +12,7 @@ from trading_data.cli.main import group
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import ArchiveTierError, LiveTierError
 from trading_data.live.connection import Client, connect
-from trading_data.operations.alerts.watch import watch
+from trading_data.operations.alerts.notify import watch
 from trading_data.operations.health.collect import Measured, findings, look, measure_all
 from trading_data.operations.health.metric import Figure, Figures
 from trading_data.operations.health.pipeline import measure_flow, stale

@@ -11,8 +11,8 @@ from trading_data.archive.aggregates.compare import differences
 from trading_data.archive.chunks import chunks, chunks_to_compress
 from trading_data.datasets import METRICS, PRICE
 from trading_data.orchestration.build import build_defs
-from trading_data.orchestration.old_runs import old_runs
-from trading_data.orchestration.plots import bars
+from trading_data.orchestration.metadata import bars
+from trading_data.orchestration.runs import old_runs
 from trading_data.times import DAY, day_start, now
 from trading_data_tests.operations.maintenance.ages import aggregates, rows
 from trading_data_tests.orchestration.ticks import end_run, schedule_tick, started_run, tick

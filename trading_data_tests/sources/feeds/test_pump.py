@@ -14,7 +14,7 @@ from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
 from trading_data.datasets.codec import canonical_decimal, plain
 from trading_data.datasets.records import Bar
 from trading_data.errors import BadInput, LiveTierFull
-from trading_data.live.memory import read_memory
+from trading_data.live.connection import read_memory
 from trading_data.live.store import LiveStore
 from trading_data.sources.feeds import FeedCounts, Minute, SimulatedMarket, live_minutes, pump
 from trading_data.sources.feeds.pump import RealClock

@@ -7,20 +7,20 @@ Belongs here: all of them together, and which asset's checks they are. Does not:
 (`orchestration.health_checks`).
 """
 
-from trading_data.operations.health.rules.backups import BACKUPS as BACKUPS
-from trading_data.operations.health.rules.forms import ARCHIVE_AWAY as ARCHIVE_AWAY
-from trading_data.operations.health.rules.forms import ARCHIVE_REFUSES as ARCHIVE_REFUSES
-from trading_data.operations.health.rules.forms import AWAYS as AWAYS
-from trading_data.operations.health.rules.forms import FLOW_UNKNOWN as FLOW_UNKNOWN
-from trading_data.operations.health.rules.forms import LIVE_AWAY as LIVE_AWAY
-from trading_data.operations.health.rules.forms import LIVE_REFUSES as LIVE_REFUSES
-from trading_data.operations.health.rules.forms import SCHEMA_OTHER as SCHEMA_OTHER
-from trading_data.operations.health.rules.forms import soonest_full as soonest_full
+from trading_data.operations.health.rules.pipeline import BACKUPS as BACKUPS
 from trading_data.operations.health.rules.pipeline import FLOW as FLOW
 from trading_data.operations.health.rules.pipeline import FRESHNESS, FULL, LOST
 from trading_data.operations.health.rules.redis import REDIS as REDIS
 from trading_data.operations.health.rules.timescale import TIMESCALE as TIMESCALE
+from trading_data.operations.health.thresholds import ARCHIVE_AWAY as ARCHIVE_AWAY
+from trading_data.operations.health.thresholds import ARCHIVE_REFUSES as ARCHIVE_REFUSES
+from trading_data.operations.health.thresholds import AWAYS as AWAYS
+from trading_data.operations.health.thresholds import FLOW_UNKNOWN as FLOW_UNKNOWN
+from trading_data.operations.health.thresholds import LIVE_AWAY as LIVE_AWAY
+from trading_data.operations.health.thresholds import LIVE_REFUSES as LIVE_REFUSES
+from trading_data.operations.health.thresholds import SCHEMA_OTHER as SCHEMA_OTHER
 from trading_data.operations.health.thresholds import Threshold
+from trading_data.operations.health.thresholds import soonest_full as soonest_full
 
 OF_REDIS: dict[str, tuple[str, ...]] = {
     "memory": ("redis_memory", FULL, "redis_no_limit", "redis_fragmentation"),

@@ -4,8 +4,16 @@ Belongs here: limits and words. Does not: measuring (`operations.health.redis`).
 """
 
 from trading_data.operations.health.redis import POLICY
-from trading_data.operations.health.rules.forms import ARCHIVE, ask_redis, at_once, both, full_in, single
-from trading_data.operations.health.thresholds import ERROR, Threshold
+from trading_data.operations.health.thresholds import (
+    ARCHIVE,
+    ERROR,
+    Threshold,
+    ask_redis,
+    at_once,
+    both,
+    full_in,
+    single,
+)
 
 REDIS: tuple[Threshold, ...] = (
     *both(

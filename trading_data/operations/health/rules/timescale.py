@@ -3,8 +3,7 @@
 Belongs here: limits and words. Does not: measuring (`operations.health.timescale`).
 """
 
-from trading_data.operations.health.rules.forms import COMPRESS, ask_archive, both, single
-from trading_data.operations.health.thresholds import ERROR, Threshold
+from trading_data.operations.health.thresholds import COMPRESS, ERROR, Threshold, ask_archive, both, single
 
 TIMESCALE: tuple[Threshold, ...] = (
     *both(
