@@ -28,7 +28,7 @@ Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Batch:
+class LedgerRow:
     """A row of the ledger. `journals` are the ranges it was made of, as the ledger has them."""
 
     batch_id: int
@@ -42,7 +42,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Source:
+class RowOrigin:
     """The part of a batch that holds a row's entry.
 
     Attributes:
@@ -70,7 +70,7 @@ class RowVersion:
     replaced_at: datetime | None
 
 
-class Books:
+class LedgerBatches:
     """What the ledger says of some batches of a dataset."""
 
     def __init__(self, cursor: Cursor, dataset: Dataset, batches: Iterable[int]) -> None:
@@ -78,7 +78,7 @@ class Books:
         self._dataset = dataset
         values = {"batches": sorted(set(batches))}
         cursor.execute(statement("ledger_batches"), values)
-        self._batches = {row[0]: Batch(*row) for row in cursor.fetchall()}
+        self._batches = {row[0]: LedgerRow(*row) for row in cursor.fetchall()}
         cursor.execute(statement("quarantine_retried"), values)
         self._retried: dict[tuple[int, Key], set[tuple[str, str]]] = defaultdict(set)
         found = cursor.fetchall()
@@ -86,15 +86,15 @@ class Books:
             if key is not None:
                 self._retried[batch_id, key].add((journal, entry_id))
 
-    def batch(self, batch_id: int) -> Batch | None:
+    def batch(self, batch_id: int) -> LedgerRow | None:
         """A batch, if the ledger knows it."""
         return self._batches.get(batch_id)
 
-    def source(self, batch_id: int, key: Key) -> Source:
+    def source(self, batch_id: int, key: Key) -> RowOrigin:
         """Where in its batch the row of a key came from."""
         batch = self.batch(batch_id)
         if batch is None:
-            return Source()
+            return RowOrigin()
         if batch.origin == "quarantine":
             return self._of_retry(batch, key)
         prefix = self._dataset.latest_prefix if batch.origin == "latest" else None
@@ -103,21 +103,21 @@ class Books:
         if batch.origin in ("journal", "latest"):
             ranges = [one for one in ranges if one["journal"] == name]
         if len(ranges) != 1:
-            return Source()
+            return RowOrigin()
         (one,) = ranges
         first, last = (_called(batch.origin, one[end]) for end in ("first", "last"))
-        return Source(one["journal"], first, last, one["count"], first if one["count"] == 1 else None)
+        return RowOrigin(one["journal"], first, last, one["count"], first if one["count"] == 1 else None)
 
-    def _of_retry(self, batch: Batch, key: Key) -> Source:
+    def _of_retry(self, batch: LedgerRow, key: Key) -> RowOrigin:
         """A batch of single entries: the one that had this key when it was rejected, unless there are several or none."""
         found = {(one["journal"], one["first"]) for one in batch.journals}
         if len(found) > 1:
             found &= self._retried.get((batch.batch_id, key), set())
         if len(found) == 1:
             ((journal, entry_id),) = found
-            return Source(journal, entry_id, entry_id, 1, entry_id)
+            return RowOrigin(journal, entry_id, entry_id, 1, entry_id)
         names = {one["journal"] for one in batch.journals}
-        return Source(names.pop() if len(names) == 1 else None, entries=len(batch.journals))
+        return RowOrigin(names.pop() if len(names) == 1 else None, entries=len(batch.journals))
 
 
 def row_versions(

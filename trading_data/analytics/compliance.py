@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.analytics.books import Books, Source, key_of, readable, row_versions
+from trading_data.analytics.books import LedgerBatches, RowOrigin, key_of, readable, row_versions
 from trading_data.analytics.frames import AMOUNT, NUMBER, TEXT, TIME, frame
 from trading_data.archive.database import Archive
 from trading_data.archive.sql import statement
@@ -70,7 +70,7 @@ def compliance(archive: Archive, start: datetime | str, end: datetime | str) -> 
         raise BadInput(f"start {first.isoformat()} is after end {last.isoformat()}")
     with archive.transaction(snapshot=True) as cursor:
         rows = [*_accepted(cursor, first, last), *_rejected(cursor, first, last)]
-        books = Books(cursor, TRADE, (row["batch_id"] for row in rows))
+        books = LedgerBatches(cursor, TRADE, (row["batch_id"] for row in rows))
     for row in rows:
         batch = books.batch(row["batch_id"])
         source = row.pop(_TRACED, None) or books.source(row["batch_id"], key_of(TRADE, row))
@@ -110,7 +110,7 @@ def _rejected(cursor: Cursor, start: datetime, end: datetime) -> list[dict[str, 
                 **exact,
                 "state": settled or "quarantined",
                 "batch_id": batch_id,
-                _TRACED: Source(journal, entry_id, entry_id, 1, entry_id),
+                _TRACED: RowOrigin(journal, entry_id, entry_id, 1, entry_id),
                 "quarantine_id": number,
                 "kind": kind,
                 "reason": reason,

@@ -66,7 +66,7 @@ class RoundTrip:
 
 
 @dataclass
-class Position:
+class FifoPosition:
     """All of one strategy in one symbol: its fills as they came, round trips in the order of closing, lots still open."""
 
     fills: list[Lot] = field(default_factory=list)
@@ -85,16 +85,16 @@ class Position:
             self.lots.append(fill)
 
 
-def match(fills: pd.DataFrame) -> dict[tuple[str, str], Position]:
+def match(fills: pd.DataFrame) -> dict[tuple[str, str], FifoPosition]:
     """Positions by (strategy, symbol), in that order.
 
     Raises:
         BadInput: a column is missing, a value is not what a fill has, or a fill is there twice.
     """
-    found: dict[tuple[str, str], Position] = {}
+    found: dict[tuple[str, str], FifoPosition] = {}
     with localcontext(EXACT):
         for strategy, symbol, fill in _checked(fills):
-            found.setdefault((strategy, symbol), Position()).add(fill)
+            found.setdefault((strategy, symbol), FifoPosition()).add(fill)
     return dict(sorted(found.items()))
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from trading_data.analytics.books import RowVersion, Source
+from trading_data.analytics.books import RowOrigin, RowVersion
 from trading_data.archive.quarantine.rejects import journal_name
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.entries import Entries, to_table
 from trading_data.live.connection import Client
-from trading_data.live.journal import EntryId, Reading, Stretch, raw, read
+from trading_data.live.journal import EntryId, Reading, ReadRange, raw, read
 from trading_data.times import day_start
 
 _HIGHEST = 2**64 - 1
@@ -28,7 +28,9 @@ Run = tuple[str, Mapping[str, Any]]
 """Entry id and values of the first of equal entries."""
 
 
-def find_entry(client: Client, dataset: Dataset, source: Source, versions: Sequence[RowVersion], at: int) -> str | None:
+def find_entry(
+    client: Client, dataset: Dataset, source: RowOrigin, versions: Sequence[RowVersion], at: int
+) -> str | None:
     """The id of the first entry in `source`'s range that says what version `at` of a row says; None if it is gone.
 
     Args:
@@ -44,7 +46,7 @@ def find_entry(client: Client, dataset: Dataset, source: Source, versions: Seque
     if source.journal is None or source.first_entry is None or source.last_entry is None:
         return None
     first, last = EntryId.parse(source.first_entry), EntryId.parse(source.last_entry)
-    stretch = Stretch(journal_name(source.journal), _before(first), last, source.entries or 1)
+    stretch = ReadRange(journal_name(source.journal), _before(first), last, source.entries or 1)
     earliest = day_start(min(one.values[dataset.key[1]] for one in versions).date())
     runs = _runs(client, dataset, stretch, versions[at].values, earliest)
     end = len(runs)
@@ -72,7 +74,7 @@ def _of_batch(dataset: Dataset, versions: Sequence[RowVersion], at: int) -> list
 
 
 def _runs(
-    client: Client, dataset: Dataset, stretch: Stretch, values: Mapping[str, Any], earliest: datetime
+    client: Client, dataset: Dataset, stretch: ReadRange, values: Mapping[str, Any], earliest: datetime
 ) -> list[Run]:
     """The runs of equal entries of the row and the rank of `values`; entries that were rejected are none."""
     subject = dataset.subject

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from trading_data.analytics.exact import EXACT, ZERO, divided, number, tidy
-from trading_data.analytics.fifo import Position, match
+from trading_data.analytics.fifo import FifoPosition, match
 from trading_data.analytics.frames import AMOUNT, COUNT, TEXT, TIME, frame
 
 _PERFORMANCE = {
@@ -99,7 +99,7 @@ def round_trips(fills: pd.DataFrame) -> pd.DataFrame:
     return frame(rows, _ROUND_TRIPS)
 
 
-def _sums(position: Position, mark: Decimal | None) -> list[Any]:
+def _sums(position: FifoPosition, mark: Decimal | None) -> list[Any]:
     gross = sum((one.gross for one in position.trips), ZERO)
     closed_commission = sum((one.commission for one in position.trips), ZERO)
     quantity = sum((lot.sign * lot.quantity for lot in position.lots), ZERO)

@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.analytics.books import Books, RowVersion, key_of, row_versions
+from trading_data.analytics.books import LedgerBatches, RowVersion, key_of, row_versions
 from trading_data.analytics.in_journal import find_entry
 from trading_data.archive.database import Archive
 from trading_data.archive.subjects import SubjectDays
@@ -109,7 +109,7 @@ def provenance(
     moment = utc(timestamp, "timestamp")
     with archive.transaction(snapshot=True) as cursor:
         versions = _versions(cursor, of, subject, moment, identity)
-        books = Books(cursor, of, (one.batch_id for one in versions))
+        books = LedgerBatches(cursor, of, (one.batch_id for one in versions))
     if not versions:
         raise BadInput(
             f"the archive has no row ({subject}, {moment.isoformat()}) of {of.title}: it is on its way there, waits in "

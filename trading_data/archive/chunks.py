@@ -43,7 +43,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True)
-class Held:
+class ArchivedDay:
     """One day of a dataset.
 
     `quarters` has 96 numbers: in how many minutes of each quarter hour subjects have a row, added up over the subjects.
@@ -62,7 +62,7 @@ class Held:
     disagreements: tuple[Disagreement, ...] = ()
 
 
-def held(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, Held]:
+def archived_days(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, ArchivedDay]:
     """Every one of `days`, those with nothing too.
 
     Raises:
@@ -82,7 +82,9 @@ def held(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date,
     for day in days:
         rows, subjects, first, last, quarters = found.get(day, (0, 0, None, None, (0,) * 96))
         of_day = tuple(one for one in differ if one.day == day)
-        out[day] = Held(day, rows, subjects, first, last, tuple(quarters), *weights.get(day, (False, 0, 0)), of_day)
+        out[day] = ArchivedDay(
+            day, rows, subjects, first, last, tuple(quarters), *weights.get(day, (False, 0, 0)), of_day
+        )
     return out
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from trading_data.archive.chunks import Held
+from trading_data.archive.chunks import ArchivedDay
 from trading_data.archive.database import Archive
 from trading_data.archive.verify.ledger import check_coverage, check_days, check_ledger
 from trading_data.datasets.declaration import Dataset
@@ -35,7 +35,7 @@ class Handled:
 
 
 def handled_days(
-    archive: Archive, dataset: Dataset, found: Mapping[date, Held], today: date, batches: Iterable[int]
+    archive: Archive, dataset: Dataset, found: Mapping[date, ArchivedDay], today: date, batches: Iterable[int]
 ) -> dict[date, Handled]:
     """The verdict on each day of `found`.
 

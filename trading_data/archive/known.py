@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of
 from trading_data.archive.entry_hash import entry_hashes
 from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_whole, may_lie_between
-from trading_data.archive.plan import HeldRow, Known
+from trading_data.archive.plan import HeldRow, KnownRows
 from trading_data.archive.quarantine.rejects import from_row, ledger_name
 from trading_data.archive.said_again import SaidAgain
 from trading_data.archive.sql import statement
@@ -133,7 +133,7 @@ def inside_ranges(
     return found
 
 
-def ask(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped: Mask) -> Known:
+def ask(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped: Mask) -> KnownRows:
     """What the archive knows of the rows of a stage; those that are not free are staged.
 
     Args:
@@ -160,7 +160,7 @@ def ask(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped:
             held |= _taken_over(stage, entries, acceptance, here[~replayed[here] & ~np.isin(here, list(held))])
         if stage.dataset.identity is not None and (held or missing[staged].any()):
             taken = stage.taken([*staged[missing[staged]].tolist(), *held])
-    return Known(replayed, dropped, missing, held, taken)
+    return KnownRows(replayed, dropped, missing, held, taken)
 
 
 def _come_again(stage: Stage, entries: ArchivedEntries, staged: Indices, held: Mapping[int, HeldRow]) -> Mask:

@@ -26,7 +26,7 @@ from trading_data.archive.said_again import keep_said_again
 from trading_data.archive.sources import SourceBooks
 from trading_data.archive.stage import Stage
 from trading_data.archive.versions import DAY_US, Mask, microseconds, net_by_day, per_day
-from trading_data.archive.write_books import Books, write_books
+from trading_data.archive.write_books import LoadInput, write_books
 from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
@@ -95,7 +95,7 @@ def load(archive: Archive, dataset: Dataset, file: BatchFile, batch: Batch, *, r
         entries = ArchivedEntries(cursor, dataset, batch, ranges, counts)
         again = _load_entries(cursor, dataset, batch, entries, loaded)
         reached("load.rows")
-        write_books(cursor, dataset, Books(file, batch, entries.new(again), archived, run_id), loaded)
+        write_books(cursor, dataset, LoadInput(file, batch, entries.new(again), archived, run_id), loaded)
         reached("load.ledger")
         return loaded
 

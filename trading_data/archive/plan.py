@@ -65,7 +65,7 @@ class HeldRow:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownRows:
     """What the archive knows of the good rows of a batch.
 
     Attributes:
@@ -111,7 +111,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Version:
+class EntryVersion:
     """One entry of a row. `held` is None if the archive lacks the row, or if it has the same values and keeps its row (`equal`).
 
     `said` is the moment that it reports (µs since 1970), where rows have an identity.
@@ -126,7 +126,7 @@ class Version:
     said: int = 0
 
 
-def plan(dataset: Dataset, rows: pa.Table, known: Known, day_dropped: tuple[str, str] = ("", "")) -> Plan:
+def plan(dataset: Dataset, rows: pa.Table, known: KnownRows, day_dropped: tuple[str, str] = ("", "")) -> Plan:
     """Decide for each good row of a batch, in the order of acceptance.
 
     Args:
@@ -155,7 +155,7 @@ def plan(dataset: Dataset, rows: pa.Table, known: Known, day_dropped: tuple[str,
     return out
 
 
-def _hard(dataset: Dataset, rows: pa.Table, order: Indices, same_key: Mask, chosen: Indices, known: Known) -> Mask:
+def _hard(dataset: Dataset, rows: pa.Table, order: Indices, same_key: Mask, chosen: Indices, known: KnownRows) -> Mask:
     """Which entries, in the order of their keys, have a key that has to be decided by itself."""
     of_key = np.cumsum(~same_key) - 1
     hard = np.zeros(of_key[-1] + 1, dtype=bool)
@@ -204,32 +204,32 @@ def _plan_easy(
 
 
 def _by_key(
-    dataset: Dataset, rows: pa.Table, order: Indices, same_key: Mask, chosen: Indices, known: Known
-) -> Iterator[list[Version]]:
+    dataset: Dataset, rows: pa.Table, order: Indices, same_key: Mask, chosen: Indices, known: KnownRows
+) -> Iterator[list[EntryVersion]]:
     names = [name for name in dataset.names if name not in dataset.named_by]
     taken = rows.take(pa.array(order))
     values = list(zip(*(taken[name].to_pylist() for name in names), strict=True))
     ranks = ranks_of(dataset, taken).tolist()
     sources = taken["source"].to_pylist() if dataset.sources else [""] * len(order)
     said = microseconds(dataset, taken).tolist() if dataset.identity else [0] * len(order)
-    versions: list[Version] = []
+    versions: list[EntryVersion] = []
     for place, (at, again) in enumerate(zip(chosen[order].tolist(), same_key.tolist(), strict=True)):
         if versions and not again:
             yield versions
             versions = []
         held = known.held.get(at)
         equal = held is None and not known.missing[at]
-        versions.append(Version(at, values[place], ranks[place], sources[place], held, equal, said[place]))
+        versions.append(EntryVersion(at, values[place], ranks[place], sources[place], held, equal, said[place]))
     yield versions
 
 
-def _plan_key(dataset: Dataset, versions: Sequence[Version], out: Plan) -> None:
+def _plan_key(dataset: Dataset, versions: Sequence[EntryVersion], out: Plan) -> None:
     """The versions of one row, in the order of their acceptance, against the row that the archive has of it."""
     row = next((one.held for one in versions if one.held is not None), None)
     row_rank = dataset.sources.rank(row.source) if dataset.sources and row else 0
-    shown: Version | None = None
+    shown: EntryVersion | None = None
     """The version that is shown so far, if it is not the archive's row."""
-    kept: dict[str, Version | HeldRow] = {}
+    kept: dict[str, EntryVersion | HeldRow] = {}
     """The version kept last of each source, where this batch keeps one."""
     for one in versions:
         by = 0 if shown or row is None else row.batch_id
@@ -256,7 +256,7 @@ def _plan_key(dataset: Dataset, versions: Sequence[Version], out: Plan) -> None:
         _show(shown, row, out)
 
 
-def _show(shown: Version, row: HeldRow | None, out: Plan) -> None:
+def _show(shown: EntryVersion, row: HeldRow | None, out: Plan) -> None:
     """Have a version shown, in the place of the archive's row where there is one."""
     if row is None:
         out.insert.append(shown.at)
@@ -266,7 +266,7 @@ def _show(shown: Version, row: HeldRow | None, out: Plan) -> None:
             out.moves[shown.at] = row.said
 
 
-def _place(dataset: Dataset, rows: pa.Table, known: Known, out: Plan) -> None:
+def _place(dataset: Dataset, rows: pa.Table, known: KnownRows, out: Plan) -> None:
     """Find a moment for each row that is new, or says another one than before."""
     at = positions([*out.insert, *out.moves])
     if not len(at):
@@ -282,14 +282,14 @@ def _place(dataset: Dataset, rows: pa.Table, known: Known, out: Plan) -> None:
     out.places |= {int(at[place]): moment for place, moment in found.items()}
 
 
-def _is_older(one: Version, shown: Version | None) -> bool:
+def _is_older(one: EntryVersion, shown: EntryVersion | None) -> bool:
     return shown is None and one.held is not None and one.held.order is Order.OLDER
 
 
-def _is_kept(one: Version, kept: Mapping[str, Version | HeldRow], row: HeldRow | None) -> bool:
+def _is_kept(one: EntryVersion, kept: Mapping[str, EntryVersion | HeldRow], row: HeldRow | None) -> bool:
     """Whether the version of this source that was kept last says the same."""
     before = kept.get(one.source)
-    if isinstance(before, Version):
+    if isinstance(before, EntryVersion):
         return before.values == one.values
     if before is not None:
         return one.equal
@@ -306,7 +306,7 @@ def ranks_of(dataset: Dataset, rows: pa.Table) -> Indices:
     return found
 
 
-def said_again(known: Known, decided: Plan) -> Indices:
+def said_again(known: KnownRows, decided: Plan) -> Indices:
     """The rows that say what the archive's row says, and change nothing."""
     found = (decided.counts == Count.UNCHANGED) & ~known.missing
     found[list(known.held)] = False

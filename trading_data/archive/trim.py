@@ -23,7 +23,7 @@ from trading_data.live.journal import (
     Cut,
     EntryId,
     JournalInfo,
-    Stretch,
+    ReadRange,
     entries_at,
     entry_digest,
     find_journals,
@@ -94,7 +94,7 @@ def _over_empty_gaps(client: Client, proven: Mapping[str, EntryRange], known: Ra
     """The last ranges that can be reached from these without passing an entry of the journal that is in none."""
     reached_upto = dict(proven)
     behind = {name: [other for other in newest(known[name]) if other.after > one.last] for name, one in proven.items()}
-    while gaps := [Stretch(name, reached_upto[name].last, left[0].after, 1) for name, left in behind.items() if left]:
+    while gaps := [ReadRange(name, reached_upto[name].last, left[0].after, 1) for name, left in behind.items() if left]:
         held = first_entries(client, gaps)
         for gap in gaps:
             if gap.journal in held:

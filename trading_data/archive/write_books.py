@@ -24,7 +24,7 @@ from trading_data.live.ranges import EntryRange, joined
 
 
 @dataclass(frozen=True)
-class Books:
+class LoadInput:
     """A batch that is being loaded: its file, how many entries of each of its ranges are new, the archived ranges, and the run."""
 
     file: BatchFile
@@ -34,7 +34,7 @@ class Books:
     run_id: str
 
 
-def write_books(cursor: Cursor, dataset: Dataset, books: Books, loaded: Loaded) -> None:
+def write_books(cursor: Cursor, dataset: Dataset, books: LoadInput, loaded: Loaded) -> None:
     """Write all books of a batch, whose counts are in `loaded`."""
     batch = books.batch
     _ask_refresh(cursor, dataset, loaded)
@@ -81,7 +81,7 @@ def _within(part: EntryRange, whole: EntryRange) -> bool:
     return part.incarnation == whole.incarnation and whole.after <= part.after and part.last <= whole.last
 
 
-def _write_ranges(cursor: Cursor, dataset: Dataset, books: Books, batch_id: int) -> None:
+def _write_ranges(cursor: Cursor, dataset: Dataset, books: LoadInput, batch_id: int) -> None:
     written: list[tuple[str, ArchivedRange]] = []
     gone: list[tuple[str, EntryRange]] = []
     new: dict[str, list[ArchivedRange]] = {}

@@ -23,12 +23,12 @@ from trading_data.bench.cycle import (
 )
 from trading_data.bench.measure import (
     Bench,
+    BenchPlan,
     Outcome,
-    Plan,
     Promise,
     Ratio,
+    RatioTarget,
     Spread,
-    Target,
     alternate,
     rates,
     seconds,
@@ -45,7 +45,7 @@ SAMPLE = 50_000
 _NUMBERS = ["open", "high", "low", "close", "volume"]
 
 
-def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """All three ratios from the same repetitions."""
     bars = bars_of(plan.size(ENTRIES, 40))
     sample = Bars(max(1, min(bars.symbols, plan.size(SAMPLE, 40) // bars.each)), bars.each)
@@ -206,19 +206,19 @@ BENCH = Bench(
             "archive",
             "journal entries of 500 symbols → committed rows, with intake, validation, ledger, archived ranges, coverage and trim",
             "the same entries as raw replies, plus a binary COPY of the same rows, encoded before, into a bare hypertable",
-            Target("at least", 0.8),
+            RatioTarget("at least", 0.8),
         ),
         Promise(
             "archive-to-sql",
             "rows a second of the same",
             "entries as dicts → pandas → to_sql into a bare hypertable",
-            Target("at least", 6),
+            RatioTarget("at least", 6),
         ),
         Promise(
             "archive-on-conflict",
             "rows a second of the same",
             "entries as dicts → COPY into a temporary table → INSERT … ON CONFLICT DO UPDATE into a bare hypertable",
-            Target("at least", 2),
+            RatioTarget("at least", 2),
         ),
     ),
     run,

@@ -10,7 +10,18 @@ import pyarrow.parquet as pq
 
 from trading_data.bench.cycle import LIMIT_TABLE, copy_into, encoded, fresh_table
 from trading_data.bench.fixtures import dagster_jobs
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Spread, Target, alternate, seconds, spreads
+from trading_data.bench.measure import (
+    Bench,
+    BenchPlan,
+    Outcome,
+    Promise,
+    Ratio,
+    RatioTarget,
+    Spread,
+    alternate,
+    seconds,
+    spreads,
+)
 from trading_data.bench.rows import MINUTES_A_DAY, Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.datasets import PRICE
@@ -23,7 +34,7 @@ _SYMBOLS = 500
 _DAYS = 30
 
 
-def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """A run of one day and a run of thirty, each into an empty archive, and the plain COPY of a day."""
     today = day_start(now().date())
     symbols, days = plan.size(_SYMBOLS, 2), plan.size(_DAYS, 2) if plan.scale < 1 else _DAYS
@@ -95,7 +106,7 @@ BENCH = Bench(
             "backfill",
             "each further day of 30 days as one run of `backfill_job`, files → archive, aggregates and checks",
             "binary COPY of one day's rows, encoded before, into a bare hypertable",
-            Target("at most", 1.5),
+            RatioTarget("at most", 1.5),
         ),
         Promise(
             "backfill-in-sql",

@@ -12,7 +12,17 @@ import psycopg2
 
 from trading_data.bench.cycle import copy_into, encoded
 from trading_data.bench.fixtures import Job, dagster_jobs
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, alternate, seconds, spreads
+from trading_data.bench.measure import (
+    Bench,
+    BenchPlan,
+    Outcome,
+    Promise,
+    Ratio,
+    RatioTarget,
+    alternate,
+    seconds,
+    spreads,
+)
 from trading_data.bench.rows import MINUTES_A_DAY, Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.datasets import PRICE
@@ -26,7 +36,7 @@ _PACKED = "select count(*) from timescaledb_information.chunks where hypertable_
 _INSERT = "insert into price_data values (%s, %s, 1, 1, 1, 1, 1, 'bench', 0)"
 
 
-def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """Unpacked again before each time; a first time, which makes what is packed, does not count."""
     rig.clean()
     count, symbols = plan.size(_CHUNKS, 3), plan.size(_SYMBOLS, 2)
@@ -115,7 +125,7 @@ BENCH = Bench(
             "compress",
             "a run of `compression_job` over 100 chunks",
             "`compress_chunk` of the same chunks in a loop over one connection",
-            Target("at most", 1.2),
+            RatioTarget("at most", 1.2),
         ),
     ),
     run,

@@ -26,7 +26,7 @@ from trading_data.errors import ServerError
 from trading_data.intake.snapshot import BATCH_ENTRIES, Drained, snapshot
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
-from trading_data.live.journal import BEGINNING, Stretch, find_journals, inspect, raw
+from trading_data.live.journal import BEGINNING, ReadRange, find_journals, inspect, raw
 from trading_data.live.journal_reader import ROWS_PER_PAGE, pages
 
 LIMIT_TABLE = "bench_limit"
@@ -96,7 +96,7 @@ def run_cycle(client: Client, archive: Archive, intake: Intake, earliest: dateti
 def read_requests(client: Client) -> list[bytes]:
     """The packed requests with which the archiver reads all price journals from their beginning, a page each."""
     infos = inspect(client, find_journals(client, PRICE))
-    stretches = [Stretch(name, BEGINNING, info.last, info.length) for name, info in infos.items()]
+    stretches = [ReadRange(name, BEGINNING, info.last, info.length) for name, info in infos.items()]
     return [
         b"".join(
             packed("XRANGE", raw(one.journal), f"({one.after}", str(one.upto), "COUNT", count)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from trading_data import MarketData
 from trading_data.bench.cycle import run_cycle
 from trading_data.bench.fixtures import archived
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Spread, Target, per_call, seconds
+from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio, RatioTarget, Spread, per_call, seconds
 from trading_data.bench.rows import MINUTES_A_DAY, Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.operations.status import gather
@@ -20,9 +20,9 @@ SMOKE_TIMES = (1, 2)
 _CALLS = 5
 
 
-def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """One curve after the other."""
-    curves: Mapping[str, Callable[[BenchRig, Plan], Outcome]] = {
+    curves: Mapping[str, Callable[[BenchRig, BenchPlan], Outcome]] = {
         "growth-archive": _backlog,
         "growth-archive-symbols": _symbols,
         "growth-read": _read,
@@ -35,18 +35,18 @@ def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
     return found
 
 
-def _times(plan: Plan) -> tuple[int, ...]:
+def _times(plan: BenchPlan) -> tuple[int, ...]:
     return TIMES if plan.scale >= 0.01 else SMOKE_TIMES
 
 
-def _backlog(rig: BenchRig, plan: Plan) -> Outcome:
+def _backlog(rig: BenchRig, plan: BenchPlan) -> Outcome:
     least = plan.size(100, 2)
     return _curve(
         plan, "entries", [Bars(50, least * times) for times in _times(plan)], lambda bars: _archive(rig, bars)
     )
 
 
-def _symbols(rig: BenchRig, plan: Plan) -> Outcome:
+def _symbols(rig: BenchRig, plan: BenchPlan) -> Outcome:
     each = plan.size(300, 2)
     return _curve(plan, "entries", [Bars(10 * times, each) for times in _times(plan)], lambda bars: _archive(rig, bars))
 
@@ -57,7 +57,7 @@ def _archive(rig: BenchRig, bars: Bars) -> float:
     return seconds(lambda: run_cycle(rig.client, rig.archive, rig.intake, rig.earliest).expect("inserted", bars.count))
 
 
-def _read(rig: BenchRig, plan: Plan) -> Outcome:
+def _read(rig: BenchRig, plan: BenchPlan) -> Outcome:
     rig.clean()
     least = plan.size(3)
     archived(rig, Bars(2, least * _times(plan)[-1] * MINUTES_A_DAY))
@@ -69,7 +69,7 @@ def _read(rig: BenchRig, plan: Plan) -> Outcome:
     return _curve(plan, "rows", [Bars(1, least * times * MINUTES_A_DAY) for times in _times(plan)], ask)
 
 
-def _status(rig: BenchRig, plan: Plan) -> Outcome:
+def _status(rig: BenchRig, plan: BenchPlan) -> Outcome:
     """So many symbols, each with a journal that waits, over so many days in the archive."""
     least = plan.size(3)
 
@@ -82,7 +82,7 @@ def _status(rig: BenchRig, plan: Plan) -> Outcome:
     return _curve(plan, "symbols_and_days", [Bars(1, least * times) for times in _times(plan)], ask)
 
 
-def _curve(plan: Plan, unit: str, sizes: Sequence[Bars], cost: Callable[[Bars], float]) -> Outcome:
+def _curve(plan: BenchPlan, unit: str, sizes: Sequence[Bars], cost: Callable[[Bars], float]) -> Outcome:
     """The cost of each size in turn; the ratio is how much more a unit of work costs at the largest than at the smallest."""
     found: dict[int, list[float]] = {at: [] for at in range(len(sizes))}
     for _ in range(plan.repeat):
@@ -99,7 +99,7 @@ def _curve(plan: Plan, unit: str, sizes: Sequence[Bars], cost: Callable[[Bars], 
 BENCH = Bench(
     "growth",
     tuple(
-        Promise(name, measures, "a hundredth of the work, by the unit of work", Target("at most", 1))
+        Promise(name, measures, "a hundredth of the work, by the unit of work", RatioTarget("at most", 1))
         for name, measures in {
             "growth-archive": "a waiting entry's cost in `archive`, for a backlog a hundred times as long",
             "growth-archive-symbols": "the same for a hundred times as many symbols",

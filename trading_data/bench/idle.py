@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from trading_data.bench.full_system import Whole, whole_system
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio
+from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio
 from trading_data.bench.servers import BenchRig
 from trading_data.live.connection import Client, connect, live_errors
 
@@ -15,7 +15,7 @@ _SECONDS = 180
 _SETTLE_SECONDS = 20
 
 
-def run(_: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(_: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """Some minutes of `up --feed none`, once: archive runs come every minute, so more repetitions are in it."""
     wanted = plan.size(_SECONDS, 2)
     plan.say(f"`up --feed none` for {wanted} s")

@@ -15,7 +15,17 @@ from trading_data.archive.chunks import chunks, compress
 from trading_data.archive.sql import identifiers
 from trading_data.bench.cycle import run_cycle
 from trading_data.bench.fixtures import archived
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, alternate, seconds, spreads
+from trading_data.bench.measure import (
+    Bench,
+    BenchPlan,
+    Outcome,
+    Promise,
+    Ratio,
+    RatioTarget,
+    alternate,
+    seconds,
+    spreads,
+)
 from trading_data.bench.rows import MINUTES_A_DAY, SOURCE, Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.datasets import PRICE
@@ -27,7 +37,7 @@ _DAYS_BACK = 100
 _VALUES = (50.0, 51.0, 49.0, 50.5, 100.0)
 
 
-def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """Each late bar is a minute later than the one before; the chunk is packed again before it."""
     rig.clean()
     day = day_start(now().date()) - DAY * _DAYS_BACK
@@ -114,7 +124,7 @@ BENCH = Bench(
             "late-row",
             "one late bar in a compressed chunk 100 days back: journal → archived, and right in 5m, 1h and 1d",
             "the three refreshes of its buckets in SQL, the row being there",
-            Target("at most", 2),
+            RatioTarget("at most", 2),
         ),
     ),
     run,

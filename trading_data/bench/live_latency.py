@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from trading_data.bench.archive import Archiving
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Spread, Target, alternate, rates
+from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio, RatioTarget, Spread, alternate, rates
 from trading_data.bench.rows import bars_of
 from trading_data.bench.servers import BenchRig
 from trading_data.bench.worker import child
@@ -19,7 +19,7 @@ _IDLE_SECONDS = 3.0
 _LEAST_RATE = 0.8
 
 
-def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """Idle, archiving under the eyes of the probe, archiving alone, in turn."""
     bars = bars_of(plan.size(_ENTRIES, 40))
     work = Archiving(rig, bars)
@@ -65,7 +65,7 @@ BENCH = Bench(
             "live-latency",
             "p99 of another client's GET while `archive` runs",
             "the same client while nothing runs",
-            Target("at most", 3, f"at ≥ {_LEAST_RATE:g} of the rate"),
+            RatioTarget("at most", 3, f"at ≥ {_LEAST_RATE:g} of the rate"),
         ),
     ),
     run,

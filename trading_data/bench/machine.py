@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trading_data import __version__
-from trading_data.bench.measure import Plan
+from trading_data.bench.measure import BenchPlan
 from trading_data.bench.servers import BenchRig
 from trading_data.operations.status import archive_version, live_version
 
@@ -39,7 +39,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def conditions(plan: Plan, rig: BenchRig | None) -> dict[str, Any]:
+def conditions(plan: BenchPlan, rig: BenchRig | None) -> dict[str, Any]:
     """Scale, repetitions, the load of the machine before, and whose servers they were."""
     embedded = ("live", "archive") if rig is None else rig.embedded
     return {

@@ -120,7 +120,7 @@ _SIGNS = {"at least": "≥", "above": ">", "at most": "≤"}
 
 
 @dataclass(frozen=True)
-class Target:
+class RatioTarget:
     """What a ratio should be; `also` is a further condition in words, about figures that stand beside the ratio."""
 
     how: Literal["at least", "above", "at most"]
@@ -145,11 +145,11 @@ class Promise:
     name: str
     measures: str
     reference: str
-    target: Target | None
+    target: RatioTarget | None
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchPlan:
     """How much: `scale` times the sizes of the promises, `repeat` repetitions of each; `say` gets a line now and then."""
 
     scale: float = 1.0
@@ -179,5 +179,5 @@ class Bench:
 
     name: str
     promises: tuple[Promise, ...]
-    run: Callable[[BenchRig, Plan], Mapping[str, Outcome]]
+    run: Callable[[BenchRig, BenchPlan], Mapping[str, Outcome]]
     own_servers: bool = False

@@ -5,7 +5,7 @@ Belongs here: two backlogs. Does not: the process that is measured (`child`).
 
 from collections.abc import Mapping
 
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Spread, Target, alternate
+from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio, RatioTarget, Spread, alternate
 from trading_data.bench.rows import bars_of
 from trading_data.bench.servers import BenchRig
 from trading_data.bench.worker import child
@@ -15,7 +15,7 @@ _ENTRIES = 400_000
 _TIMES = 10
 
 
-def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """Ten times the backlog, in a process of its own each time."""
     small = plan.size(_ENTRIES, 40)
 
@@ -47,7 +47,7 @@ BENCH = Bench(
             "memory",
             "peak resident size of archiving 4 million waiting entries",
             "the same for 400 thousand",
-            Target("at most", 1.2),
+            RatioTarget("at most", 1.2),
         ),
     ),
     run,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from trading_data.bench.archive import ENTRIES, Archiving
 from trading_data.bench.cycle import drain
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, alternate, rates, seconds
+from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio, RatioTarget, alternate, rates, seconds
 from trading_data.bench.rows import bars_of
 from trading_data.bench.servers import BenchRig
 from trading_data.bench.worker import Child, child
@@ -18,7 +18,7 @@ from trading_data.errors import ServerError
 from trading_data.intake.snapshot import BATCH_ENTRIES
 
 
-def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """Overlapped, serial, and the limit, in turn."""
     bars = bars_of(plan.size(ENTRIES, 40))
     work = Archiving(rig, bars)
@@ -59,7 +59,7 @@ BENCH = Bench(
             "archive-parallel",
             "as `archive`, draining in one process while another loads and trims",
             "the serial limit: as `archive`",
-            Target("above", 1.0),
+            RatioTarget("above", 1.0),
         ),
     ),
     run,

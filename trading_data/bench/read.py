@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from trading_data import Bar, LiveStore, MarketData
 from trading_data.bench.fixtures import archived
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, Work, alternate, per_call, spreads
+from trading_data.bench.measure import (
+    Bench,
+    BenchPlan,
+    Outcome,
+    Promise,
+    Ratio,
+    RatioTarget,
+    Work,
+    alternate,
+    per_call,
+    spreads,
+)
 from trading_data.bench.rows import MINUTES_A_DAY, Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.errors import ServerError
@@ -39,7 +50,7 @@ _HOURS = """
 """
 
 
-def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """One question after the other, each on a scene of its own."""
     reader = MarketData(rig.client, rig.archive, rig.intake, rig.earliest)
     found = {}
@@ -49,7 +60,7 @@ def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
     return found
 
 
-def _two_tiers(rig: BenchRig, reader: MarketData, plan: Plan) -> Outcome:
+def _two_tiers(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
     today, symbols = day_start(now().date()), plan.size(_SYMBOLS, 2)
     rig.clean()
     live = Bars(symbols, MINUTES_A_DAY)
@@ -63,7 +74,7 @@ def _two_tiers(rig: BenchRig, reader: MarketData, plan: Plan) -> Outcome:
     return Outcome(outcome.ratio, {**outcome.figures, **{f"rows_{tier}": int(count) for tier, count in tiers.items()}})
 
 
-def _year(rig: BenchRig, reader: MarketData, plan: Plan) -> Outcome:
+def _year(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
     today, days = day_start(now().date()), min(_YEAR, plan.size(5 * _YEAR, 2))
     rig.clean()
     archived(rig, Bars(plan.size(_OF_THE_YEAR, 2), days * MINUTES_A_DAY))
@@ -74,7 +85,7 @@ def _year(rig: BenchRig, reader: MarketData, plan: Plan) -> Outcome:
     return Outcome(outcome.ratio, {**outcome.figures, "rows": rows})
 
 
-def _latest(rig: BenchRig, reader: MarketData, plan: Plan) -> Outcome:
+def _latest(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
     rig.clean()
     symbols = min(_SYMBOLS, plan.size(5 * _SYMBOLS, 2))
     bars = Bars(symbols, 1)
@@ -96,7 +107,7 @@ def _latest(rig: BenchRig, reader: MarketData, plan: Plan) -> Outcome:
 
 
 def _against_sql(
-    rig: BenchRig, plan: Plan, ask: Callable[[], "pd.DataFrame"], statement: str, values: tuple[object, ...]
+    rig: BenchRig, plan: BenchPlan, ask: Callable[[], "pd.DataFrame"], statement: str, values: tuple[object, ...]
 ) -> Outcome:
     import pandas as pd
 
@@ -121,7 +132,7 @@ def _against_sql(
         )
 
 
-def _compared(plan: Plan, subject: Work, reference: Work, **beside: Work) -> Outcome:
+def _compared(plan: BenchPlan, subject: Work, reference: Work, **beside: Work) -> Outcome:
     times = alternate(plan.repeat, {"subject": subject, "reference": reference, **beside})
     return Outcome(Ratio.of(times["subject"], times["reference"]), spreads(times))
 
@@ -138,19 +149,19 @@ BENCH = Bench(
             "read-two-tiers",
             "five days of one symbol's bars, four of them archived and one in the journals, as a data frame",
             "the query of the archive alone, over one open connection, as a data frame",
-            Target("at most", 2),
+            RatioTarget("at most", 2),
         ),
         Promise(
             "read-year",
             "a year of one symbol by the hour, as a data frame",
             "the query of the continuous aggregate alone, over one open connection, as a data frame",
-            Target("at most", 1.5),
+            RatioTarget("at most", 1.5),
         ),
         Promise(
             "read-latest",
             "the latest bar of 500 symbols, as a data frame",
             "one pipeline of HGETALL, as redis-py's dicts",
-            Target("at most", 1.5),
+            RatioTarget("at most", 1.5),
         ),
     ),
     run,

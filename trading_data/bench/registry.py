@@ -29,7 +29,7 @@ from trading_data.bench import (
     write,
 )
 from trading_data.bench.machine import conditions, machine, versions
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise
+from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise
 from trading_data.bench.servers import BenchRig, serve
 from trading_data.errors import BadInput, TradingDataError
 from trading_data.settings import Settings
@@ -57,7 +57,7 @@ Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Ran:
+class BenchResult:
     """A bench that was run: its entries, or why it failed."""
 
     bench: Bench
@@ -80,7 +80,7 @@ def chosen(names: Iterable[str]) -> list[Bench]:
     return [bench for bench in BENCHES.values() if not wanted or bench.name in wanted]
 
 
-def run(benches: list[Bench], given: Settings, plan: Plan) -> Iterator[Ran]:
+def run(benches: list[Bench], given: Settings, plan: BenchPlan) -> Iterator[BenchResult]:
     """Run benches one after the other, on the same servers; one that fails does not keep the others from running.
 
     Raises:
@@ -98,21 +98,21 @@ def run(benches: list[Bench], given: Settings, plan: Plan) -> Iterator[Ran]:
             yield run_one(bench, rig, plan)
 
 
-def run_one(bench: Bench, rig: BenchRig | None, plan: Plan) -> Ran:
+def run_one(bench: Bench, rig: BenchRig | None, plan: BenchPlan) -> BenchResult:
     """Run one bench; `rig` None for one with servers of its own."""
     began, before = now(), conditions(plan, rig)
     try:
         outcomes = bench.run(rig, plan)  # type: ignore[arg-type]
         known = versions(rig)
     except (TradingDataError, psycopg2.Error, RedisError, SQLAlchemyError, SubprocessError, OSError) as error:
-        return Ran(bench, failed=" ".join(str(error).split()) or type(error).__name__)
+        return BenchResult(bench, failed=" ".join(str(error).split()) or type(error).__name__)
     surroundings = {
         "versions": known,
         "machine": machine(),
         "conditions": {**before, "seconds": round((now() - began).total_seconds(), 1)},
         "at": began.isoformat(timespec="seconds"),
     }
-    return Ran(bench, [_entry(one, outcomes[one.name]) | surroundings for one in bench.promises])
+    return BenchResult(bench, [_entry(one, outcomes[one.name]) | surroundings for one in bench.promises])
 
 
 def _entry(promise: Promise, outcome: Outcome) -> Entry:

@@ -6,7 +6,7 @@ Belongs here: the second time against the first, and the log that it writes. Doe
 from collections.abc import Mapping
 
 from trading_data.bench.cycle import Cycle, run_cycle
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Spread, Target, seconds, spreads
+from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio, RatioTarget, Spread, seconds, spreads
 from trading_data.bench.rows import bars_of, journal
 from trading_data.bench.servers import BenchRig
 
@@ -15,7 +15,7 @@ _LEAST_LOG = 5
 _LATER_MS = 1_750_000_000_000
 
 
-def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """First and second time, `repeat` times over. The second cannot come before the first, so their order is fixed."""
     bars = bars_of(plan.size(_ENTRIES, 40))
     cycles: dict[str, list[Cycle]] = {"first": [], "again": []}
@@ -61,7 +61,7 @@ BENCH = Bench(
             "reload",
             "equal bars journalled again → found unchanged, with everything that `archive` does",
             "the same bars the first time",
-            Target("at most", 0.8, f"and ≤ {_LEAST_LOG} bytes of log a row"),
+            RatioTarget("at most", 0.8, f"and ≤ {_LEAST_LOG} bytes of log a row"),
         ),
     ),
     run,

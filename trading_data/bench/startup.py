@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from trading_data.archive.database import Archive
 from trading_data.bench.full_system import Whole, whole_system
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, alternate, spreads
+from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio, RatioTarget, alternate, spreads
 from trading_data.bench.servers import BenchRig
 from trading_data.errors import ServerError, TradingDataError
 
@@ -20,7 +20,7 @@ _IMPORT = "import time; began = time.perf_counter(); import {}; print(time.perf_
 _ARCHIVED = "select exists (select from archive_ledger where inserted > 0)"
 
 
-def run(_: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(_: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """Imports in turn; `up` once."""
     plan.say(f"imports, {plan.repeat} times")
     _import("trading_data.definitions")
@@ -78,7 +78,7 @@ BENCH = Bench(
             "startup",
             "`import trading_data.definitions` in a fresh interpreter; beside it `up` until the first archived row",
             "`import dagster` in a fresh interpreter",
-            Target("at most", 2.5),
+            RatioTarget("at most", 2.5),
         ),
     ),
     run,

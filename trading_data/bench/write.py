@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trading_data import Bar, LiveStore
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target, alternate, rates, seconds
+from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio, RatioTarget, alternate, rates, seconds
 from trading_data.bench.rows import Bars
 from trading_data.bench.servers import BenchRig
 from trading_data.bench.wire import Listening, send_all, wire
@@ -17,7 +17,7 @@ _BATCH = 500
 _BATCHES = 40
 
 
-def run(rig: BenchRig, plan: Plan) -> Mapping[str, Outcome]:
+def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """The same commands, from records and packed before."""
     batches = plan.size(_BATCHES, 2)
     records = [Bar(**one) for one in Bars(_BATCH, batches).records(_BATCH * batches)]
@@ -67,7 +67,7 @@ BENCH = Bench(
             "write",
             "`record_prices` in batches of 500: journal entry, latest value, publication",
             "the same commands, packed before, on a raw socket",
-            Target("at least", 0.4),
+            RatioTarget("at least", 0.4),
         ),
     ),
     run,

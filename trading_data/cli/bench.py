@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from trading_data.bench.measure import Plan
+from trading_data.bench.measure import BenchPlan
 from trading_data.bench.registry import Entry, chosen, run
 from trading_data.bench.report import page, read, save, show
 from trading_data.errors import BadInput
@@ -61,7 +61,7 @@ def command(
         except OSError as error:
             raise click.BadParameter(f"{file} cannot be written: {error}", param_hint="--json") from error
     failed = []
-    plan = Plan(scale, repeat)
+    plan = BenchPlan(scale, repeat)
     for one in run(benches, Settings.from_env(), replace(plan, say=lambda line: progress.print(line, markup=False))):
         entries += one.entries
         if one.failed:

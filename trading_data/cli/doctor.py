@@ -16,7 +16,7 @@ from trading_data.operations.alerts.message import figures, hide_secrets
 from trading_data.operations.alerts.notify import tell
 from trading_data.operations.alerts.settings import AlertSettings
 from trading_data.operations.alerts.store import FileMemory
-from trading_data.operations.doctor.examine import Page, examine
+from trading_data.operations.doctor.examine import DoctorReport, examine
 from trading_data.operations.health.thresholds import Finding
 from trading_data.printable import printable
 from trading_data.settings import Settings
@@ -49,7 +49,7 @@ def command(as_json: bool, telling: bool) -> None:
         sys.exit(1)
 
 
-def _print(page: Page) -> None:
+def _print(page: DoctorReport) -> None:
     for one in page.findings:
         click.echo("\n  ".join(_lines(one)))
     if page.findings:
@@ -68,7 +68,7 @@ def _lines(one: Finding) -> list[str]:
     return [f"{one.severity.upper()} {one.key}: {said}", *figures(one), f"run: {printable(one.command)}"]
 
 
-def _tell(page: Page, settings: Settings) -> None:
+def _tell(page: DoctorReport, settings: Settings) -> None:
     found = [one for one in page.findings if one.key in WATCHED_FROM_OUTSIDE]
     alerts = AlertSettings.from_env()
     ways = [one for one in channels(alerts, logging.getLogger("trading_data.operations.alerts")) if one.name != "log"]

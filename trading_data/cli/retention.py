@@ -15,7 +15,7 @@ from trading_data.intake.store import Intake
 from trading_data.operations.backup.preconditions import covered_by_backups
 from trading_data.operations.maintenance.cleanup import Leftover, leftovers
 from trading_data.operations.maintenance.cold_storage import ColdStore
-from trading_data.operations.maintenance.retention import Verdict, plan, retain
+from trading_data.operations.maintenance.retention import DropVerdict, plan, retain
 from trading_data.printable import counted, printable
 from trading_data.settings import Settings
 from trading_data.times import now
@@ -54,7 +54,7 @@ def command(dataset: str | None, dry_run: bool) -> None:
     click.echo(f"{counted(went, 'chunk')} {verb}, {counted(stayed, 'stays', 'stay')}")
 
 
-def _line(verdict: Verdict) -> str:
+def _line(verdict: DropVerdict) -> str:
     chunk = verdict.chunk
     said = "dropped" if verdict.dropped else "goes" if verdict.goes else "stays"
     line = f"{verdict.dataset.table}  {chunk.day}  {chunk.bytes_on_disk / 1e6:,.1f} MB  {said}: {printable(verdict.reason)}"

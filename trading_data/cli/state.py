@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trading_data.errors import IntakeError
-from trading_data.intake.state.document import State, as_json
+from trading_data.intake.state.document import StateSnapshot, as_json
 from trading_data.intake.state.files import newest_state, state_files
 from trading_data.intake.state.tables import said, tables
 from trading_data.intake.store import Intake
@@ -66,7 +66,7 @@ def _none(settings: Settings, intake: Intake, before: datetime | None, skipped: 
     )
 
 
-def _print(state: State) -> None:
+def _print(state: StateSnapshot) -> None:
     console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False, emoji=False)
     ended = f"{state.ended:%Y-%m-%d %H:%M:%S.%f}Z"
     console.print(f"state of {ended}, begun {state.began:%H:%M:%S.%f}Z, run {printable(state.run_id) or '-'}")

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trading_data.errors import ServerError
-from trading_data.local.minute import Minute
+from trading_data.local.minute import MinuteLine
 from trading_data.local.stack import System
 from trading_data.operations.exporter.server import Exporter
 from trading_data.settings import HOME, Settings
@@ -75,7 +75,7 @@ def _watch(system: System, stop: threading.Event, console: Console) -> None:
     """Until Ctrl-C. A server, or a part of Dagster, that dies is started again; if it dies once more soon, all ends."""
     feed_told = False
     revived: dict[str, float] = {}
-    minute = Minute(system.settings, system.dagster_home)
+    minute = MinuteLine(system.settings, system.dagster_home)
     while not stop.wait(0.5):
         servers, dead = system.dead_servers(), system.dead()
         moment = time.monotonic()

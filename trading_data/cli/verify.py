@@ -11,7 +11,7 @@ import click
 
 from trading_data.archive.database import Archive
 from trading_data.archive.verify.losses import acknowledge
-from trading_data.archive.verify.run import Finding, verify
+from trading_data.archive.verify.run import AuditResult, verify
 from trading_data.archive.verify.totals import Totals, totals
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import PLURALS, TABLES, dataset_named
@@ -84,7 +84,7 @@ def _acknowledge(settings: Settings, named: str, reason: str) -> None:
     sys.exit(1)
 
 
-def _print(accounts: dict[str, Totals], found: list[Finding]) -> None:
+def _print(accounts: dict[str, Totals], found: list[AuditResult]) -> None:
     """The table, then a line a fault, then a line a dataset."""
     names = [field.name for field in fields(Totals)]
     click.echo("".join(f"{name.replace('_', ' '):>12}" for name in ("", *names)))

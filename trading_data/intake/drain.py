@@ -24,8 +24,8 @@ from trading_data.intake import resp_scan
 from trading_data.intake.entries import Block, Entries, Fields
 from trading_data.intake.resp_scan import Irregular
 from trading_data.live.connection import Client, address
-from trading_data.live.journal import Stretch
-from trading_data.live.journal_reader import Page, can_page, pages, readings
+from trading_data.live.journal import ReadRange
+from trading_data.live.journal_reader import JournalPage, can_page, pages, readings
 
 BLOCK_BYTES = 64 << 20
 """Bytes of the wire a block at most, unless a single entry has more: 200,000 prices have about 45 MB, so that it only counts
@@ -35,7 +35,7 @@ _PIECE = 1_000_000
 
 
 def drain(
-    client: Client, dataset: Dataset, left: Callable[[], list[Stretch]], size: int, rows: int, beside: Executor
+    client: Client, dataset: Dataset, left: Callable[[], list[ReadRange]], size: int, rows: int, beside: Executor
 ) -> Iterator[Block]:
     """What is left of the journals, in blocks of about `size` entries and at most `BLOCK_BYTES`, each journal's in order.
 
@@ -67,7 +67,7 @@ def drain(
 
 
 def _in_passes(
-    left: Callable[[], list[Stretch]], read: Callable[[Sequence[Stretch]], Iterator[Block]]
+    left: Callable[[], list[ReadRange]], read: Callable[[Sequence[ReadRange]], Iterator[Block]]
 ) -> Iterator[Block]:
     """Read what is left until nothing is: a pass ends early in journals that have more entries than were expected."""
     while stretches := left():
@@ -83,7 +83,7 @@ def _by_pages(
     rows: int,
     beside: Executor,
     exact: bool,
-    stretches: Sequence[Stretch],
+    stretches: Sequence[ReadRange],
 ) -> Iterator[Block]:
     gathered = _Gathered(dataset, beside)
     with closing(pages(client, stretches, rows, exact=exact)) as found:
@@ -106,10 +106,10 @@ class _Gathered:
     def _clear(self) -> None:
         self.entries = self.bytes = 0
         self._lanes: dict[int, list[Future[Block]]] = {}
-        self._unread: dict[int, list[Page]] = {}
+        self._unread: dict[int, list[JournalPage]] = {}
         self._unread_bytes: dict[int, int] = {}
 
-    def add(self, page: Page) -> None:
+    def add(self, page: JournalPage) -> None:
         """Take one more page; those of a lane come in order."""
         lane, size = page.lane, len(page.data)
         self._unread.setdefault(lane, []).append(page)
@@ -140,7 +140,7 @@ class _Gathered:
 
 
 def _by_entries(
-    client: Client, dataset: Dataset, size: int, rows: int, stretches: Sequence[Stretch]
+    client: Client, dataset: Dataset, size: int, rows: int, stretches: Sequence[ReadRange]
 ) -> Iterator[Block]:
     """As `_by_pages`, through redis-py."""
     with without_gc():  # millions of small lists: 1.4 to 1.8 times the rate
@@ -155,7 +155,7 @@ def _by_entries(
             yield entries.block(dataset)
 
 
-def _block(dataset: Dataset, found: Sequence[Page]) -> Block:
+def _block(dataset: Dataset, found: Sequence[JournalPage]) -> Block:
     journals = [stretch.journal for page in found for stretch, _ in page.asked]
     try:
         columns = resp_scan.columns(found, [name.encode() for name in dataset.fields])

@@ -14,23 +14,23 @@ from trading_data.live.connection import Client
 
 
 @dataclass(frozen=True)
-class Left:
+class Backlog:
     """Counts of one dataset, or of several added up."""
 
     entries: int = 0
     values: int = 0
     batches: int = 0
 
-    def __add__(self, other: "Left") -> "Left":
+    def __add__(self, other: "Backlog") -> "Backlog":
         """Both together."""
-        return Left(self.entries + other.entries, self.values + other.values, self.batches + other.batches)
+        return Backlog(self.entries + other.entries, self.values + other.values, self.batches + other.batches)
 
     def __bool__(self) -> bool:
         """Whether there is anything."""
         return bool(self.entries or self.values or self.batches)
 
 
-def what_is_left(client: Client, intake: Intake, dataset: Dataset, archived: Ranges | None) -> Left:
+def backlog(client: Client, intake: Intake, dataset: Dataset, archived: Ranges | None) -> Backlog:
     """What an archive run would take now, of one dataset; `archived` as for `intake.snapshot.snapshot`.
 
     Raises:
@@ -38,4 +38,4 @@ def what_is_left(client: Client, intake: Intake, dataset: Dataset, archived: Ran
         IntakeError: the intake cannot be listed, or a batch is damaged.
     """
     entries = entries_left(client, intake, dataset, archived)
-    return Left(entries, values_left(client, dataset), len(intake.pending(dataset.name)))
+    return Backlog(entries, values_left(client, dataset), len(intake.pending(dataset.name)))

@@ -23,7 +23,7 @@ from trading_data.live.journal import (
     ROWS_PER_PIPELINE,
     EntryId,
     Reading,
-    Stretch,
+    ReadRange,
     execute,
     find_keys,
     inspect,
@@ -115,7 +115,7 @@ def _without_journal(
     }
     said: dict[str, set[bytes]] = {}
     infos = inspect(client, [journal[key] for key in strange])
-    since = [Stretch(name, looked.preceding(), info.last, info.length) for name, info in infos.items() if info.length]
+    since = [ReadRange(name, looked.preceding(), info.last, info.length) for name, info in infos.items() if info.length]
     for reading in read(client, since):
         said.setdefault(reading.journal, set()).update(_digest(_pairs(entry)) for _, entry in reading.entries)
     return {key: fields for key, fields in strange.items() if _digest(fields) not in said.get(journal[key], ())}

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from trading_data.live.journal import Reading
-from trading_data.live.journal_reader import Page, parse
+from trading_data.live.journal_reader import JournalPage, parse
 
 _CR, _LF, _ZERO = 13, 10, 48
 _ALL = np.uint64(2**64 - 1)
@@ -46,7 +46,7 @@ class Columns:
     values: list[pa.Array]
 
 
-def columns(pages: Sequence[Page], fields: Sequence[bytes]) -> Columns:
+def columns(pages: Sequence[JournalPage], fields: Sequence[bytes]) -> Columns:
     """The entries of pages, if all of them have exactly these fields, in whatever order is the same in all.
 
     Raises:
@@ -72,7 +72,7 @@ def columns(pages: Sequence[Page], fields: Sequence[bytes]) -> Columns:
     return Columns(counts, ids, [values[names.index(name)] if names else ids for name in fields])
 
 
-def by_reader(pages: Sequence[Page]) -> list[Reading]:
+def by_reader(pages: Sequence[JournalPage]) -> list[Reading]:
     """The same entries one by one, whatever their shape; a key of another type has none.
 
     Raises:
@@ -215,7 +215,7 @@ class _Lines:
         return int(text[1:])
 
 
-def _prove_ends(pages: Sequence[Page], counts: Sequence[int], ids: pa.Array) -> None:
+def _prove_ends(pages: Sequence[JournalPage], counts: Sequence[int], ids: pa.Array) -> None:
     reply = entry = 0
     for page in pages:
         of_page = counts[reply : reply + len(page.asked)]

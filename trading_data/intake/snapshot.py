@@ -28,7 +28,7 @@ from trading_data.live.journal import (
     BEGINNING,
     EntryId,
     JournalInfo,
-    Stretch,
+    ReadRange,
     entry_digest,
     find_journals,
     first_entries,
@@ -185,15 +185,15 @@ class _Reading:
         self._gaps: dict[str, tuple[EntryId, EntryId] | None] = {}
         self._empty = {name: [head] for name in infos if (head := self._missing_head(name))}
 
-    def left(self) -> list[Stretch]:
+    def left(self) -> list[ReadRange]:
         """The first part of each journal that is not covered."""
         found = []
         for name, info in self.infos.items():
             if info.length and (gap := self._gap(name)) is not None:
-                found.append(Stretch(name, *gap, self._expected(name, gap, info)))
+                found.append(ReadRange(name, *gap, self._expected(name, gap, info)))
         return found
 
-    def pass_over(self, stretches: Sequence[Stretch]) -> None:
+    def pass_over(self, stretches: Sequence[ReadRange]) -> None:
         """Leave what was read of these and is still not covered: somebody has removed the entries."""
         for one in stretches:
             gap = self._gap(one.journal)
@@ -299,7 +299,7 @@ def _numbers(
     go_on |= first_entries(
         client,
         [
-            Stretch(name, one.last, infos[name].last, 1)
+            ReadRange(name, one.last, infos[name].last, 1)
             for name, one in ends.items()
             if end_was_deleted(one, infos[name])
         ],

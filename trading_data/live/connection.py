@@ -180,7 +180,7 @@ def _as_it_is(reply: Any, **_: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryReading:
     """A reading. `used` and `limit` in bytes; `limit` 0 means that no maxmemory is set; `at` seconds since 1970."""
 
     at: float
@@ -193,17 +193,19 @@ class Memory:
         return self.used / self.limit if self.limit else 0.0
 
 
-def read_memory(client: Client, at: float) -> Memory:
+def read_memory(client: Client, at: float) -> MemoryReading:
     """One INFO call to each server; of a cluster, the reading of its fullest node, for that one refuses writes first.
 
     Raises:
         LiveTierError: a server does not answer.
     """
-    readings = [Memory(at, int(info["used_memory"]), int(info["maxmemory"])) for info in info_of_each(client, "memory")]
+    readings = [
+        MemoryReading(at, int(info["used_memory"]), int(info["maxmemory"])) for info in info_of_each(client, "memory")
+    ]
     return max(readings, key=lambda one: (one.ratio, one.used))
 
 
-def seconds_until_full(readings: list[Memory]) -> float | None:
+def seconds_until_full(readings: list[MemoryReading]) -> float | None:
     """Forecast by a least-squares line through the last readings; None while it does not grow or nothing is known."""
     if len(readings) < 2 or not readings[-1].limit:
         return None

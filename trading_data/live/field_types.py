@@ -21,7 +21,7 @@ _LARGEST_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class Kind:
+class FieldType:
     """A type of field: how it is written and read, and what is wanted, in words."""
 
     wanted: str
@@ -38,27 +38,27 @@ class Kind:
             raise BadInput(f"{where} must be {self.wanted}, not {value!r:.60}; nothing was written") from None
 
 
-def kind_of(hint: Any, least: int | None) -> Kind:
+def kind_of(hint: Any, least: int | None) -> FieldType:
     """The kind of an annotated field; `least` is the smallest number allowed."""
     if get_origin(hint) is Literal:
         return _choice(get_args(hint))
     parts = [part for part in get_args(hint) if part is not NoneType] if isinstance(hint, UnionType) else [hint]
     kind = _KINDS[parts[0]]
     if isinstance(hint, UnionType):
-        kind = Kind(kind.wanted, kind.write, kind.decode, optional=True)
+        kind = FieldType(kind.wanted, kind.write, kind.decode, optional=True)
     return kind if least is None else _at_least(kind, least)
 
 
-def _choice(choices: tuple[str, ...]) -> Kind:
+def _choice(choices: tuple[str, ...]) -> FieldType:
     def chosen(value: str) -> str:
         if value not in choices:
             raise ValueError(value)
         return value
 
-    return Kind(f"one of {', '.join(choices)}", chosen, chosen)
+    return FieldType(f"one of {', '.join(choices)}", chosen, chosen)
 
 
-def _at_least(kind: Kind, least: int) -> Kind:
+def _at_least(kind: FieldType, least: int) -> FieldType:
     def decode(value: str) -> Any:
         number = kind.decode(value)
         if number < least:
@@ -70,7 +70,7 @@ def _at_least(kind: Kind, least: int) -> Kind:
         decode(out)
         return out
 
-    return Kind(f"{kind.wanted} not below {least}", write, decode, kind.optional)
+    return FieldType(f"{kind.wanted} not below {least}", write, decode, kind.optional)
 
 
 def _write_text(value: Any) -> str:
@@ -144,17 +144,17 @@ def _time(value: str) -> datetime:
     return utc(value).astimezone(UTC)
 
 
-FLOAT = Kind("a finite number in plain decimal", _write_float, plain_number)
-TEXT = Kind("a text", _write_text, str)
-NAME = Kind("a text that is not empty", _write_name, str)
-_KINDS: Mapping[type, Kind] = {
+FLOAT = FieldType("a finite number in plain decimal", _write_float, plain_number)
+TEXT = FieldType("a text", _write_text, str)
+NAME = FieldType("a text that is not empty", _write_name, str)
+_KINDS: Mapping[type, FieldType] = {
     str: TEXT,
     float: FLOAT,
-    int: Kind("a whole number", _write_integer, _integer),
-    Decimal: Kind(
+    int: FieldType("a whole number", _write_integer, _integer),
+    Decimal: FieldType(
         f"a number in plain decimal of at most {DIGITS - SCALE} digits before and {SCALE} behind the point",
         _write_decimal,
         _decimal,
     ),
-    datetime: Kind("an ISO 8601 time with a zone", _write_time, _time),
+    datetime: FieldType("an ISO 8601 time with a zone", _write_time, _time),
 }

@@ -20,7 +20,7 @@ from trading_data.live.connection import Client
 from trading_data.live.journal import (
     EntryId,
     JournalInfo,
-    Stretch,
+    ReadRange,
     execute,
     find_journals,
     find_keys,
@@ -108,7 +108,7 @@ def _read_journals(
         names = find_journals(client, dataset)
     infos = {name: info for name, info in inspect(client, names).items() if info.last >= start}
     stretches = [
-        Stretch(name, EntryId(start.ms - 1, 2**64 - 1), info.last, info.length)
+        ReadRange(name, EntryId(start.ms - 1, 2**64 - 1), info.last, info.length)
         for name, info in infos.items()
         if info.length
     ]

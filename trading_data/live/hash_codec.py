@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 
 from trading_data.datasets.records import Bar
 from trading_data.errors import BadInput, WrongContent
-from trading_data.live.field_types import FLOAT, TEXT, Kind, kind_of, plain_number
+from trading_data.live.field_types import FLOAT, TEXT, FieldType, kind_of, plain_number
 from trading_data.live.keys import KEYS, LiveKey
 from trading_data.live.records import Indicators, MarketContext, Position, Sentiment, Signal
 
@@ -52,7 +52,7 @@ class Shape(Generic[R]):
     least: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
-    def _kinds(self) -> Mapping[str, Kind]:
+    def _kinds(self) -> Mapping[str, FieldType]:
         """The record's fields that are fields of the hash."""
         hints = get_type_hints(self.record)
         return {
@@ -132,7 +132,7 @@ class Shape(Generic[R]):
         """What to do about a key with the wrong content."""
         return f": write it again with LiveStore.{self.setter}, or delete the key"
 
-    def _decoded(self, key: str, name: str, kind: Kind, value: str) -> Any:
+    def _decoded(self, key: str, name: str, kind: FieldType, value: str) -> Any:
         try:
             return kind.decode(value)
         except (ValueError, BadInput, OverflowError):

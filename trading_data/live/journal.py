@@ -75,7 +75,7 @@ class Reading:
     entries: Sequence[tuple[bytes, list[bytes]]]
 
 
-class Stretch(NamedTuple):
+class ReadRange(NamedTuple):
     """What to read of one journal: everything after `after` up to and with `upto`; `expected` is a guess of how many."""
 
     journal: str
@@ -184,7 +184,7 @@ def digests_at(
     return {name: entry_digest(str(at[name]).encode(), fields) for name, fields in found.items()}
 
 
-def read(client: Client, stretches: Sequence[Stretch], rows: int = ROWS_PER_PIPELINE) -> Iterator[Reading]:
+def read(client: Client, stretches: Sequence[ReadRange], rows: int = ROWS_PER_PIPELINE) -> Iterator[Reading]:
     """Read stretches in the order given, at most `rows` entries a pipeline, so that other clients are not held up."""
     waiting = deque(stretches)
     while waiting:
@@ -193,25 +193,25 @@ def read(client: Client, stretches: Sequence[Stretch], rows: int = ROWS_PER_PIPE
         for stretch, count in asked:
             pipeline.xrange(cast(str, raw(stretch.journal)), f"({stretch.after}", str(stretch.upto), count)
         replies: list[list[Any]] = execute(client, pipeline, [])
-        unfinished: list[Stretch] = []
+        unfinished: list[ReadRange] = []
         for (stretch, count), entries in zip(asked, replies, strict=True):
             if entries:
                 yield Reading(stretch.journal, entries)
             if len(entries) == count and (last := EntryId.parse(entries[-1][0])) < stretch.upto:
                 left = max(stretch.expected - count, 1)
-                unfinished.append(Stretch(stretch.journal, last, stretch.upto, left))
+                unfinished.append(ReadRange(stretch.journal, last, stretch.upto, left))
         waiting.extendleft(reversed(unfinished))
 
 
-def first_entries(client: Client, stretches: Sequence[Stretch]) -> set[str]:
+def first_entries(client: Client, stretches: Sequence[ReadRange]) -> set[str]:
     """The journals of which a stretch has an entry."""
     asked = [("XRANGE", raw(one.journal), f"({one.after}", str(one.upto), "COUNT", 1) for one in stretches]
     return {one.journal for one, got in zip(stretches, ask(client, asked, []), strict=True) if got}
 
 
-def take_page(waiting: deque[Stretch], rows: int) -> list[tuple[Stretch, int]]:
+def take_page(waiting: deque[ReadRange], rows: int) -> list[tuple[ReadRange, int]]:
     """Take stretches from the head of `waiting` until `rows` entries are asked for: each with how many at most."""
-    asked: list[tuple[Stretch, int]] = []
+    asked: list[tuple[ReadRange, int]] = []
     room = rows
     while waiting and room > 0:
         stretch = waiting.popleft()

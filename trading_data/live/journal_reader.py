@@ -23,7 +23,7 @@ import hiredis
 import redis
 
 from trading_data.live.connection import Client, live_errors
-from trading_data.live.journal import EntryId, Reading, Stretch, execute, raw, take_page
+from trading_data.live.journal import EntryId, Reading, ReadRange, execute, raw, take_page
 from trading_data.live.pipeline import closed, socket_errors
 
 ROWS_PER_PAGE = 40
@@ -48,7 +48,7 @@ _NONE = b"*0\r\n"
 
 
 @dataclass(frozen=True)
-class Page:
+class JournalPage:
     """The replies to XRANGE for each of `asked` (a stretch, and how many entries at most), whole, as bytes.
 
     `ends` is the id that was taken for the last one of the page, from which its last journal was asked for further; None
@@ -56,7 +56,7 @@ class Page:
     """
 
     lane: int
-    asked: tuple[tuple[Stretch, int], ...]
+    asked: tuple[tuple[ReadRange, int], ...]
     data: bytes | bytearray
     ends: bytes | None
 
@@ -81,8 +81,8 @@ def can_page(client: Client) -> bool:
 
 
 def pages(
-    client: Client, stretches: Sequence[Stretch], rows: int, *, exact: bool = False
-) -> Generator[Page, None, None]:
+    client: Client, stretches: Sequence[ReadRange], rows: int, *, exact: bool = False
+) -> Generator[JournalPage, None, None]:
     """Read stretches, at most one of a journal, at most `rows` entries a page; those of a lane come in order.
 
     Args:
@@ -90,7 +90,7 @@ def pages(
         stretches: what to read.
         rows: entries a page at most.
         exact: parse each page to find its last entry. Without it the end is guessed, which is faster, and wrong where a
-            value looks like an entry; `Page.ends` says what was taken for it.
+            value looks like an entry; `JournalPage.ends` says what was taken for it.
 
     Raises:
         LiveTierError: the server is away.
@@ -110,7 +110,7 @@ def pages(
                 yield page
 
 
-def readings(client: Client, stretches: Sequence[Stretch], rows: int) -> Iterator[tuple[Reading, int]]:
+def readings(client: Client, stretches: Sequence[ReadRange], rows: int) -> Iterator[tuple[Reading, int]]:
     """As `pages`, through redis-py, which knows the servers of a cluster; with the bytes of each reading's fields.
 
     A reading has at most `PAGE_BYTES`, or a single entry. No page is thrown away: redis-py hands out whole replies only.
@@ -147,11 +147,11 @@ def parse(data: bytes | bytearray, replies: int) -> list[Any]:
 class _Lane:
     """Stretches that are read one after the other, a page at a time; `waiting` has what is still to be asked for."""
 
-    def __init__(self, number: int, stretches: Sequence[Stretch], rows: int) -> None:
+    def __init__(self, number: int, stretches: Sequence[ReadRange], rows: int) -> None:
         self.waiting = deque(stretches)
         self._number = number
         self._size = PageSize(rows, stretches[0].expected)
-        self._asked: list[tuple[Stretch, int]] = []
+        self._asked: list[tuple[ReadRange, int]] = []
         self._rows = 0
 
     def ask(self, wire: "_Wire") -> None:
@@ -161,14 +161,14 @@ class _Lane:
             [("XRANGE", raw(one.journal), f"({one.after}", str(one.upto), "COUNT", count) for one, count in self._asked]
         )
 
-    def receive(self, wire: "_Wire", *, exact: bool) -> Page | None:
+    def receive(self, wire: "_Wire", *, exact: bool) -> JournalPage | None:
         """The page that was asked for; None if it was far too large, and has to be asked for again."""
         data = wire.receive(MOST_BYTES if self._rows > 1 else sys.maxsize)
         self._size.learn(self._rows, MOST_BYTES if data is None else len(data))
         if data is None:
             self.waiting.extendleft(stretch for stretch, _ in reversed(self._asked))
             return None
-        return Page(self._number, tuple(self._asked), data, self._continue(data, exact=exact))
+        return JournalPage(self._number, tuple(self._asked), data, self._continue(data, exact=exact))
 
     def _continue(self, data: bytes | bytearray, *, exact: bool) -> bytes | None:
         """Put what is left of the page's last journal at the head of the lane; returns the id that it goes on from."""
@@ -182,7 +182,7 @@ class _Lane:
             after = _id_between(stretch, found)
         if after is None:
             return None
-        self.waiting.appendleft(Stretch(stretch.journal, after, stretch.upto, stretch.expected - count))
+        self.waiting.appendleft(ReadRange(stretch.journal, after, stretch.upto, stretch.expected - count))
         return found
 
 
@@ -207,7 +207,7 @@ def _parsed_end(data: bytes | bytearray, replies: int) -> bytes | None:
     return found
 
 
-def _id_between(stretch: Stretch, found: bytes | None) -> EntryId | None:
+def _id_between(stretch: ReadRange, found: bytes | None) -> EntryId | None:
     """The id that these bytes are, if it is one of the stretch and not its last one."""
     if found is None:
         return None
@@ -218,12 +218,12 @@ def _id_between(stretch: Stretch, found: bytes | None) -> EntryId | None:
     return parsed if stretch.after < parsed < stretch.upto else None
 
 
-def _rest(stretch: Stretch, count: int, entries: _Entries) -> Stretch | None:
+def _rest(stretch: ReadRange, count: int, entries: _Entries) -> ReadRange | None:
     """What is left of a stretch of which `count` entries were asked for and these came."""
     after = _id_between(stretch, entries[-1][0]) if entries else None
     if after is None or count >= stretch.expected:
         return None
-    return Stretch(stretch.journal, after, stretch.upto, stretch.expected - count)
+    return ReadRange(stretch.journal, after, stretch.upto, stretch.expected - count)
 
 
 def _sized(journal: str, entries: _Entries) -> list[tuple[Reading, int]]:

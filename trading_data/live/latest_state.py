@@ -29,7 +29,7 @@ _MEMBERS = 1000
 """Members a command."""
 
 
-class State:
+class LatestState:
     """Setters and getters; `LiveStore` is one.
 
     All of them raise LiveTierError when the server is away. Setters raise LiveTierFull when it is full, and BadInput when

@@ -27,7 +27,7 @@ from trading_data.live.keys import KEYS
 from trading_data.live.reads import as_text
 from trading_data.live.records import Position
 from trading_data.live.validation import checked_fields
-from trading_data.live.writes import Stage, Step, Write, take_steps
+from trading_data.live.writes import Phase, TransactionStep, Write, take_steps
 from trading_data.times import now
 
 _CANDIDATES, _JOURNAL = KEYS["candidates"], KEYS["trade_journal"]
@@ -64,15 +64,15 @@ class Moves:
         to_be = MONITORING.encode(position, "position")
         symbol = position.symbol
 
-        def monitored(server: Any, stage: Stage) -> Write:
+        def monitored(server: Any, stage: Phase) -> Write:
             found = as_text(server.hgetall(raw(to_be.key)))
-            if found and not (stage is not Stage.WHOLE and found == to_be.fields):
+            if found and not (stage is not Phase.WHOLE and found == to_be.fields):
                 raise Refused(f"{symbol!r} is monitored already: change it with set_monitored_positions")
             return Write.of_hash(MONITORING.key, to_be.key, to_be.fields, to_be.message)
 
-        def taken(server: Any, stage: Stage) -> Write | None:
+        def taken(server: Any, stage: Phase) -> Write | None:
             if server.zscore(_CANDIDATES.pattern, raw(symbol)) is None:
-                if stage is Stage.DO:
+                if stage is Phase.DO:
                     return None
                 raise Refused(f"{symbol!r} is not among the candidates: it was removed, or another caller took it")
             message = json.dumps({"removed": [symbol]})
@@ -80,8 +80,8 @@ class Moves:
                 _CANDIDATES, _CANDIDATES.pattern, [("ZREM", _CANDIDATES.pattern, raw(symbol))], message, adds=True
             )
 
-        ranking = Step(_CANDIDATES, _CANDIDATES.pattern, taken, watch=False)
-        take_steps(self._client, [Step(MONITORING.key, to_be.key, monitored), ranking])
+        ranking = TransactionStep(_CANDIDATES, _CANDIDATES.pattern, taken, watch=False)
+        take_steps(self._client, [TransactionStep(MONITORING.key, to_be.key, monitored), ranking])
 
     def open_position(self, position: Position, fill: Fill | Mapping[str, object]) -> Position:
         """Open a position by a fill: the fill is journalled and the symbol is monitored no longer.
@@ -103,15 +103,15 @@ class Moves:
         if entry["side"] != _OPENS[position.side]:
             raise BadInput(f"a {position.side} position is not opened by a {entry['side']}; nothing was written")
 
-        def opened(server: Any, stage: Stage) -> Write:
+        def opened(server: Any, stage: Phase) -> Write:
             found = as_text(server.hgetall(raw(to_be.key)))
             same = found.get("last_fill") == position.last_fill
-            if found and not (same and stage is not Stage.WHOLE):
+            if found and not (same and stage is not Phase.WHOLE):
                 by = ", by this very fill" if same else ""
                 raise Refused(f"{position.symbol!r} is an open position already{by}: the fill was not taken for it")
             return Write.of_hash(ACTIVE.key, to_be.key, to_be.fields, to_be.message)
 
-        def left(server: Any, _: Stage) -> Write | None:
+        def left(server: Any, _: Phase) -> Write | None:
             return (
                 Write.removal(MONITORING.key, watched, {"symbol": position.symbol})
                 if server.exists(raw(watched))
@@ -120,7 +120,11 @@ class Moves:
 
         take_steps(
             self._client,
-            [_journalled(entry), Step(ACTIVE.key, to_be.key, opened), Step(MONITORING.key, watched, left)],
+            [
+                _journalled(entry),
+                TransactionStep(ACTIVE.key, to_be.key, opened),
+                TransactionStep(MONITORING.key, watched, left),
+            ],
         )
         return ACTIVE.decode(to_be.key, to_be.about, to_be.fields)
 
@@ -151,7 +155,7 @@ class Moves:
         entry, name = _fill_of(fill, symbol, self._span()), ACTIVE.key.name(symbol=symbol)
         outcome: list[tuple[Position, Position | None]] = []
 
-        def reduced(server: Any, _: Stage) -> Write:
+        def reduced(server: Any, _: Phase) -> Write:
             found = as_text(server.hgetall(raw(name)))
             if not found:
                 raise Refused(
@@ -165,7 +169,7 @@ class Moves:
             to_be = ACTIVE.encode(after, "position")
             return Write.of_hash(ACTIVE.key, name, to_be.fields, to_be.message)
 
-        take_steps(self._client, [_journalled(entry), Step(ACTIVE.key, name, reduced)])
+        take_steps(self._client, [_journalled(entry), TransactionStep(ACTIVE.key, name, reduced)])
         return outcome[0]
 
 
@@ -203,8 +207,8 @@ def _without(position: Position, entry: Mapping[str, str], *, whole: bool) -> Po
     return replace(position, quantity=left, last_fill=_fill_id(entry)) if left else None
 
 
-def _journalled(entry: Mapping[str, str]) -> Step:
+def _journalled(entry: Mapping[str, str]) -> TransactionStep:
     """The step that journals a fill, in the form in which `record_trades` does."""
     pairs = [part for name in TRADE.fields for part in (name, entry[name])]
     write = Write(_JOURNAL, TRADE.journal, [("XADD", TRADE.journal, "*", *pairs)], json.dumps(entry), adds=True)
-    return Step(_JOURNAL, TRADE.journal, lambda *_: write, watch=False)
+    return TransactionStep(_JOURNAL, TRADE.journal, lambda *_: write, watch=False)

@@ -15,7 +15,7 @@ _URL = "TRADING_DATA_REDIS_URL"
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RedisRefusal:
     """What a code means: `says` follows the server's address, `help` is what to do, `command` what to run."""
 
     says: str
@@ -23,59 +23,59 @@ class Refusal:
     command: str
 
 
-AWAY = Refusal("does not answer", f"start it or correct {_URL}; {KEPT}", "trading-data services start")
-_LOGIN = Refusal("refused the login", f"correct user and password in {_URL}", "trading-data redis-cli ping")
+AWAY = RedisRefusal("does not answer", f"start it or correct {_URL}; {KEPT}", "trading-data services start")
+_LOGIN = RedisRefusal("refused the login", f"correct user and password in {_URL}", "trading-data redis-cli ping")
 _INFO = "trading-data redis-cli info"
-_CLUSTER = Refusal(
+_CLUSTER = RedisRefusal(
     "has slots that no server of the cluster serves", f"bring the cluster's servers back; {KEPT}",
     "trading-data redis-cli cluster info",
 )  # fmt: skip
-REFUSALS: dict[str, Refusal] = {
+REFUSALS: dict[str, RedisRefusal] = {
     "NOAUTH": _LOGIN,
     "WRONGPASS": _LOGIN,
-    "NOPERM": Refusal(
+    "NOPERM": RedisRefusal(
         "does not let this user do that",
         f"name the user in {_URL} that may, or give it the permission: `trading-data redis-cli acl whoami` says which it is",
         "trading-data redis-cli acl whoami",
     ),
-    "OOM": Refusal(
+    "OOM": RedisRefusal(
         "has reached its memory limit and refuses writes",
         "run `trading-data archive` or raise `maxmemory`, then write again",
         "trading-data archive",
     ),
-    "READONLY": Refusal(
+    "READONLY": RedisRefusal(
         "is a replica and takes no writes",
         f"name the primary in {_URL}, or the sentinels, which know it",
         f"{_INFO} replication",
     ),
-    "LOADING": Refusal("is loading its data", f"wait until it has; {KEPT}", f"{_INFO} persistence"),
-    "MISCONF": Refusal(
+    "LOADING": RedisRefusal("is loading its data", f"wait until it has; {KEPT}", f"{_INFO} persistence"),
+    "MISCONF": RedisRefusal(
         "refuses writes because it cannot save them to its disk",
         "make room on its disk or correct its rights, as its log says; then write again",
         f"{_INFO} persistence",
     ),
-    "BUSY": Refusal(
+    "BUSY": RedisRefusal(
         "runs a script that does not end",
         "`trading-data redis-cli script kill` ends it",
         "trading-data redis-cli slowlog get 10",
     ),
-    "NOREPLICAS": Refusal(
+    "NOREPLICAS": RedisRefusal(
         "refuses writes because too few replicas are connected",
         "bring its replicas back, or lower min-replicas-to-write",
         f"{_INFO} replication",
     ),
-    "MASTERDOWN": Refusal(
+    "MASTERDOWN": RedisRefusal(
         "is a replica without its primary", f"bring the primary back; {KEPT}", f"{_INFO} replication"
     ),
     "CLUSTERDOWN": _CLUSTER,
-    "MAXCLIENTS": Refusal(
+    "MAXCLIENTS": RedisRefusal(
         "has no connection left",
         "close some, or raise `maxclients`: `trading-data redis-cli client list` shows who has them",
         "trading-data redis-cli client list",
     ),
 }
 """By the code of an error reply; MAXCLIENTS is ours, for the server says it without one."""
-_OTHER = Refusal("refused a command", "its log may have more of it", "trading-data doctor")
+_OTHER = RedisRefusal("refused a command", "its log may have more of it", "trading-data doctor")
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.OutOfMemoryError, "OOM"),
     (exceptions.BusyLoadingError, "LOADING"),
@@ -102,7 +102,7 @@ def code_of(error: BaseException) -> str:
     return first if first.isupper() and first.isalpha() else "ERR"
 
 
-def refusal_of(error: BaseException) -> Refusal:
+def refusal_of(error: BaseException) -> RedisRefusal:
     """What an error of redis-py means."""
     code = code_of(error)
     return REFUSALS.get(code, _OTHER) if code else AWAY

@@ -14,7 +14,7 @@ from trading_data.errors import BadInput
 from trading_data.live.cache import Cached, cached
 from trading_data.live.channels import EVERY_BAR
 from trading_data.live.connection import Client, connect
-from trading_data.live.latest_state import State
+from trading_data.live.latest_state import LatestState
 from trading_data.live.listener import HEARTBEAT_SECONDS
 from trading_data.live.position_transitions import Moves
 from trading_data.live.recorder import Recorder
@@ -31,7 +31,7 @@ _Fills = Fill | Mapping[str, object] | Iterable[Fill | Mapping[str, object]]
 _Measurements = Measurement | Mapping[str, object] | Iterable[Measurement | Mapping[str, object]]
 
 
-class LiveStore(State, Moves):
+class LiveStore(LatestState, Moves):
     """The live tier, for producers and strategies.
 
     Every write is one pipeline a block of records: the journal entry first, then the latest value with its lifetime,

@@ -92,7 +92,7 @@ class Write:
         return [*self.commands, ("PUBLISH", raw(self.name), self.message)]
 
 
-class Stage(Enum):
+class Phase(Enum):
     """When a step's plan is made: for all steps at once, or in a cluster first to look and then to do."""
 
     WHOLE = "whole"
@@ -101,7 +101,7 @@ class Stage(Enum):
 
 
 @dataclass(frozen=True)
-class Step:
+class TransactionStep:
     """One step of a move: the key it depends on, and what then is to be done.
 
     `plan` reads what it needs through the pipeline it is given, whose commands are answered at once, and returns the write,
@@ -110,7 +110,7 @@ class Step:
 
     key: LiveKey
     name: str
-    plan: Callable[[Any, Stage], Write | None]
+    plan: Callable[[Any, Phase], Write | None]
     watch: bool = True
 
 
@@ -153,7 +153,7 @@ def commit(client: Client, writes: Sequence[Write]) -> list[list[Any]]:
     return done
 
 
-def take_steps(client: Client, steps: Sequence[Step]) -> None:
+def take_steps(client: Client, steps: Sequence[TransactionStep]) -> None:
     """Take steps that belong together.
 
     On a single server they are one transaction: all plans are made, then all writes are done, or none. In a cluster all plans
@@ -166,13 +166,13 @@ def take_steps(client: Client, steps: Sequence[Step]) -> None:
         LiveTierError: the server is away, or went away while it was at it: the message says whether that is known.
     """
     if not is_cluster(client):
-        _at_home(client, steps[0].name, partial(_watched, steps=steps, stage=Stage.WHOLE))
+        _at_home(client, steps[0].name, partial(_watched, steps=steps, stage=Phase.WHOLE))
         return
     for step in steps:
-        _at_home(client, step.name, partial(_watched, steps=[step], stage=Stage.LOOK))
+        _at_home(client, step.name, partial(_watched, steps=[step], stage=Phase.LOOK))
     for at, step in enumerate(steps):
         try:
-            _at_home(client, step.name, partial(_watched, steps=[step], stage=Stage.DO))
+            _at_home(client, step.name, partial(_watched, steps=[step], stage=Phase.DO))
         except TradingDataError as error:
             if at:
                 done = ", ".join(other.name for other in steps[:at])
@@ -226,7 +226,7 @@ def _transaction(server: Redis, writes: Sequence[Write]) -> list[list[Any]]:
         return _executed(pipeline, writes)
 
 
-def _watched(server: Redis, steps: Sequence[Step], stage: Stage) -> None:
+def _watched(server: Redis, steps: Sequence[TransactionStep], stage: Phase) -> None:
     """Make the plans of steps whose keys are all on this server, and unless it is only to look, do the writes at once."""
     for _ in range(_ATTEMPTS):
         writes: list[Write] = []
@@ -237,7 +237,7 @@ def _watched(server: Redis, steps: Sequence[Step], stage: Stage) -> None:
                 for step in steps:
                     check_type(type_of(pipeline, step.name), step.key, step.name)
                 planned = [step.plan(pipeline, stage) for step in steps]
-                if stage is Stage.LOOK or not any(planned):
+                if stage is Phase.LOOK or not any(planned):
                     return
                 if not any(step.watch for step in steps):
                     pipeline.unwatch()

@@ -31,7 +31,7 @@ class Told:
     failed: Sequence[str]
 
 
-class Minute:
+class MinuteLine:
     """Asks once a minute, by a clock that nobody sets."""
 
     def __init__(self, settings: Settings, home: Path) -> None:

@@ -19,7 +19,7 @@ from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake import accounted
 from trading_data.intake.store import Intake
-from trading_data.live.connection import Client, Memory, address, live_errors, read_memory
+from trading_data.live.connection import Client, MemoryReading, address, live_errors, read_memory
 from trading_data.live.journal import find_journals, inspect
 
 
@@ -52,7 +52,7 @@ class Status:
     version: str
     live: str
     live_version: str
-    memory: Memory
+    memory: MemoryReading
     archive: str
     archive_version: str
     datasets: tuple[DatasetStatus, ...]

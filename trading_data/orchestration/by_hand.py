@@ -30,7 +30,7 @@ _JOB = "archive_job"
 
 
 @dataclass(frozen=True)
-class Ran:
+class FinishedRun:
     """A run that has ended: what ran, in words, and why it failed, None if it did not."""
 
     run_id: str
@@ -38,7 +38,7 @@ class Ran:
     failed: str | None
 
 
-def archive_now(settings: Settings, home: Path | None, moment: datetime, archive: Archive) -> Iterator[Ran]:
+def archive_now(settings: Settings, home: Path | None, moment: datetime, archive: Archive) -> Iterator[FinishedRun]:
     """One run of the archive job for the day of `moment`, then one of each range of days that waits for its aggregates.
 
     Args:
@@ -61,7 +61,7 @@ def archive_now(settings: Settings, home: Path | None, moment: datetime, archive
             yield _execute(defs, instance, None, names, first, last)
 
 
-def run_now(settings: Settings, home: Path | None, names: Sequence[str], first: date, last: date) -> Ran:
+def run_now(settings: Settings, home: Path | None, names: Sequence[str], first: date, last: date) -> FinishedRun:
     """Run one job, or assets, for the days from `first` to `last` (where it has days), and wait for it.
 
     Raises:
@@ -99,7 +99,7 @@ def _execute(
     assets: Iterable[str] | None,
     first: date,
     last: date,
-) -> Ran:
+) -> FinishedRun:
     job = defs.resolve_job_def(job_name) if job_name else defs.resolve_implicit_global_asset_job_def()
     selection = None if assets is None else [dg.AssetKey(name) for name in assets]
     what = job_name or ", ".join(sorted(assets or ()))
@@ -117,7 +117,7 @@ def _execute(
             instance=instance, asset_selection=selection, partition_key=key, tags=tags, raise_on_error=False
         )
     failed = None if done.success else first_line(instance, done.dagster_run)
-    return Ran(done.run_id, f"{what}: run {done.run_id[:8]}", failed)
+    return FinishedRun(done.run_id, f"{what}: run {done.run_id[:8]}", failed)
 
 
 def _has_days(defs: dg.Definitions, job: dg.JobDefinition, selection: Sequence[dg.AssetKey] | None) -> bool:

@@ -19,7 +19,7 @@ from trading_data.orchestration import plausible
 from trading_data.orchestration.assets.state import STATE, state_as_declared
 from trading_data.orchestration.drift import CHECK, check_drift
 from trading_data.orchestration.health_checks import FRESH, fresh_description, fresh_result
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, as_dagster_failure
 from trading_data.orchestration.verdicts import (
     BALANCE,
     DECLARED_KEYS,
@@ -51,7 +51,7 @@ def _of_table(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
 
     @dg.asset_check(asset=asset, name=QUARANTINED, description="No rejected entry waits.")
     def quarantined(archive: ArchiveTier) -> dg.AssetCheckResult:
-        with one_clear_line(), archive.connect() as database:
+        with as_dagster_failure(), archive.connect() as database:
             return nothing_quarantined(database, dataset)
 
     @dg.asset_check(
@@ -60,12 +60,12 @@ def _of_table(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
         description="Every entry of the journals is archived, in the intake, in its journal, or acknowledged as lost.",
     )
     def missing(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> dg.AssetCheckResult:
-        with one_clear_line(), live.for_archiver() as client, archive.connect() as database:
+        with as_dagster_failure(), live.for_archiver() as client, archive.connect() as database:
             return nothing_missing(dataset, confirmed_lost(client, database, intake.open(), dataset))
 
     @dg.asset_check(asset=asset, name=BALANCE, description="Ledger, rows and books agree, on every day.")
     def balance(archive: ArchiveTier) -> dg.AssetCheckResult:
-        with one_clear_line(), archive.connect() as database:
+        with as_dagster_failure(), archive.connect() as database:
             return accounts_balance(dataset, ledger.accounts_balance(database, dataset))
 
     @dg.asset_check(
@@ -74,12 +74,12 @@ def _of_table(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
         description="Policy jobs, columnstore, chunk interval, schedules and sensors are as declared.",
     )
     def declared(context: dg.AssetCheckExecutionContext, archive: ArchiveTier) -> dg.AssetCheckResult:
-        with one_clear_line(), archive.connect() as database:
+        with as_dagster_failure(), archive.connect() as database:
             return check_drift(database, context.instance, dataset)
 
     @dg.asset_check(asset=asset, name=FRESH, description=fresh_description(dataset))
     def fresh(archive: ArchiveTier) -> dg.AssetCheckResult:
-        with one_clear_line(), archive.connect() as database:
+        with as_dagster_failure(), archive.connect() as database:
             return fresh_result(database, dataset, now())
 
     return [quarantined, missing, balance, declared, fresh, *([_plausible(dataset)] if dataset.odd_values else [])]
@@ -94,7 +94,7 @@ def _plausible(dataset: Dataset) -> dg.AssetChecksDefinition:
     )
     def values(context: dg.AssetCheckExecutionContext, archive: ArchiveTier) -> dg.AssetCheckResult:
         today = now().date()
-        with one_clear_line(), archive.connect() as database:
+        with as_dagster_failure(), archive.connect() as database:
             days = [today - at * DAY for at in range(_COMPARED_DAYS)]
             return plausible.by_itself(context.instance, database, dataset, days)
 
@@ -109,7 +109,7 @@ def _equals(dataset: Dataset, aggregate: Aggregate) -> dg.AssetChecksDefinition:
     )
     def equal(archive: ArchiveTier) -> dg.AssetCheckResult:
         today = now().date()
-        with one_clear_line(), archive.connect() as database:
+        with as_dagster_failure(), archive.connect() as database:
             late = set(waiting(database).get(aggregate.name, []))
             days = [day for at in range(_COMPARED_DAYS) if (day := today - at * DAY) not in late]
             wrong = [
@@ -129,7 +129,7 @@ def _keys(dataset: Dataset) -> dg.AssetChecksDefinition:
         description="No key with a name of the journals or latest values is of another type than theirs.",
     )
     def keys(live: LiveTier) -> dg.AssetCheckResult:
-        with one_clear_line(), live.for_archiver() as client:
+        with as_dagster_failure(), live.for_archiver() as client:
             return keys_as_declared(dataset, wrong_types(client, keys_of(dataset)))
 
     return keys
@@ -138,7 +138,7 @@ def _keys(dataset: Dataset) -> dg.AssetChecksDefinition:
 def _state_keys() -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=STATE, name=DECLARED_KEYS, description="Every key of the state is of its declared type.")
     def keys(live: LiveTier) -> dg.AssetCheckResult:
-        with one_clear_line(), live.for_archiver() as client:
+        with as_dagster_failure(), live.for_archiver() as client:
             return state_as_declared(take_state(client))
 
     return keys

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from trading_data.archive.chunks import Held, wide_bars
+from trading_data.archive.chunks import ArchivedDay, wide_bars
 from trading_data.archive.database import Archive
 from trading_data.calendars import TradingCalendar
 from trading_data.calendars.states import MISSING, NO_CALENDAR, day_states
@@ -20,12 +20,12 @@ from trading_data.settings import Settings
 from trading_data.times import DAY, now
 
 
-def day_figures(one: Held) -> dict[str, Any]:
+def day_figures(one: ArchivedDay) -> dict[str, Any]:
     """The numbers of a day that change while it lasts; Dagster plots them by partition."""
     return {"dagster/partition_row_count": one.rows, "last timestamp": when([one.last], max)}
 
 
-def day_page(archive: Archive, dataset: Dataset, found: Mapping[date, Held]) -> dict[date, dict[str, Any]]:
+def day_page(archive: Archive, dataset: Dataset, found: Mapping[date, ArchivedDay]) -> dict[date, dict[str, Any]]:
     """What else there is to know of each day: subjects, coverage, bytes before and after compression, a small chart."""
     over = [day for day in found if day < now().date()]
     covered, wide = _coverage(archive, dataset, over), _wide_bars(archive, dataset, over)
@@ -63,7 +63,7 @@ def _coverage(archive: Archive, dataset: Dataset, over: Sequence[date]) -> dict[
     }
 
 
-def _held_metadata(dataset: Dataset, one: Held) -> dict[str, Any]:
+def _held_metadata(dataset: Dataset, one: ArchivedDay) -> dict[str, Any]:
     """A day as metadata; numbers, so that Dagster plots them by partition."""
     figures: dict[str, Any] = {
         f"{dataset.about}s": one.subjects,
@@ -81,7 +81,7 @@ def _held_metadata(dataset: Dataset, one: Held) -> dict[str, Any]:
     return figures
 
 
-def _day_chart(dataset: Dataset, one: Held) -> str:
+def _day_chart(dataset: Dataset, one: ArchivedDay) -> str:
     """The day in quarter hours, from the first that has a row to the last."""
     there = [at for at, number in enumerate(one.quarters) if number]
     if not there:

@@ -14,7 +14,7 @@ import dagster as dg
 from trading_data.archive.database import Archive
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import freshness
 from trading_data.operations.health.rules import OF_FRESHNESS, THRESHOLDS
 from trading_data.operations.health.sentences import as_text, condition, label, sentence
@@ -119,7 +119,7 @@ def _result(asset: str, name: str, thresholds: Sequence[Threshold], figures: Fig
     )
 
 
-def _said(one: Finding | Figure) -> str:
+def _said(one: Finding | Metric) -> str:
     if isinstance(one, Finding):
         return f"{one.message}. Run `{one.command}`"
     return sentence(one)

@@ -9,7 +9,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.ledger import archived_ranges
 from trading_data.datasets import DATASETS
 from trading_data.errors import ArchiveTierError
-from trading_data.intake.left import Left, what_is_left
+from trading_data.intake.left import Backlog, backlog
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.journal import find_journals
@@ -25,24 +25,24 @@ APART = timedelta(minutes=5)
 """
 
 
-def all_left(client: Client, store: Intake, archive: Archive) -> Left:
+def all_left(client: Client, store: Intake, archive: Archive) -> Backlog:
     """What an archive run would take now, of all datasets. While the archive is away the notes in Redis stand in for it.
 
     Raises:
         LiveTierError: the live tier is away.
         IntakeError: the intake cannot be listed, or a batch is damaged.
     """
-    found = Left()
+    found = Backlog()
     for dataset in DATASETS.values():
         try:
             archived = archived_ranges(archive, dataset, find_journals(client, dataset))
         except ArchiveTierError:
             archived = None
-        found += what_is_left(client, store, dataset, archived)
+        found += backlog(client, store, dataset, archived)
     return found
 
 
-def left_line(left: Left) -> str:
+def left_line(left: Backlog) -> str:
     """What is left, in words."""
     parts = [
         counted(left.entries, "entry", "entries") if left.entries else "",

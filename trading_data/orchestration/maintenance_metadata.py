@@ -11,7 +11,7 @@ import dagster as dg
 from trading_data.archive.chunks import Chunk, ratio
 from trading_data.operations.maintenance.cleanup import Leftover
 from trading_data.operations.maintenance.compression import Compressed
-from trading_data.operations.maintenance.retention import Verdict
+from trading_data.operations.maintenance.retention import DropVerdict
 from trading_data.orchestration.metadata import bars
 
 _SHOWN = 200
@@ -43,7 +43,7 @@ def table_figures(every: Sequence[Chunk]) -> dict[str, Any]:
     }
 
 
-def dropped_figures(one: Verdict) -> dict[str, Any]:
+def dropped_figures(one: DropVerdict) -> dict[str, Any]:
     """Of one chunk that was dropped."""
     gone = one.dropped
     if gone is None:
@@ -71,7 +71,7 @@ def compression_metadata(done: Sequence[Compressed], every: Sequence[Chunk]) -> 
     return {"done": _table(rows), "ratio by day": dg.MetadataValue.md(f"`{drawn}`\n\n{days}")}
 
 
-def retention_metadata(verdicts: Sequence[Verdict], dry_run: bool) -> dict[str, Any]:
+def retention_metadata(verdicts: Sequence[DropVerdict], dry_run: bool) -> dict[str, Any]:
     """Each chunk with its verdict, those that go first."""
     rows = [
         {

@@ -33,7 +33,7 @@ from trading_data.orchestration.maintenance_metadata import (
     table_figures,
 )
 from trading_data.orchestration.reports import as_evaluation
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, one_clear_line
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, as_dagster_failure
 from trading_data.orchestration.run_findings import job_names
 from trading_data.orchestration.runs import old_runs
 from trading_data.orchestration.tags import AS_OWNER
@@ -50,7 +50,7 @@ from trading_data.times import now
 def drill_newest_backup(context: dg.OpExecutionContext, archive: ArchiveTier) -> None:
     """One drill."""
     settings = Settings.from_env()
-    with one_clear_line(), archive.connect_as_owner() as database:
+    with as_dagster_failure(), archive.connect_as_owner() as database:
         backup = chosen(settings.backup_uri, None)
         done = restore_drill(backup, settings.drill_url or database.url, context.log.info)
     point, spent = done.recovery_point.total_seconds(), done.recovery_time.total_seconds()
@@ -103,7 +103,7 @@ def compress_op(dataset: Dataset) -> dg.OpDefinition:
     )
     def compress(context: dg.OpExecutionContext, archive: ArchiveTier) -> None:
         moment = now()
-        with one_clear_line(), archive.connect_as_owner() as database:
+        with as_dagster_failure(), archive.connect_as_owner() as database:
             done: list[Compressed] = []
             packing = compress_aged(database, dataset, moment)
             while some := list(islice(packing, AT_A_TIME)):
@@ -147,7 +147,7 @@ def retain_op(dataset: Dataset) -> dg.OpDefinition:
     ) -> None:
         moment, store, uri = now(), intake.open(), Settings.from_env().backup_uri
         verdicts = []
-        with one_clear_line(), archive.connect_as_owner() as database:
+        with as_dagster_failure(), archive.connect_as_owner() as database:
             covered = covered_by_backups(database, uri)
             if config.dry_run:
                 found = plan(database, store, dataset, moment, covered=covered)
@@ -175,7 +175,7 @@ def clear_leftovers(context: dg.OpExecutionContext, config: RetentionConfig, int
 
     instance, before = context.instance, storage_bytes(context.instance)
     pruned = prune_events(instance, now(), dry_run=config.dry_run)
-    with one_clear_line():
+    with as_dagster_failure():
         found = [
             *leftovers(intake.open(), Settings.from_env().backup_uri, now()),
             *old_runs(instance, job_names(), now()),
@@ -204,7 +204,7 @@ def clear_leftovers(context: dg.OpExecutionContext, config: RetentionConfig, int
 )
 def see_drift(context: dg.OpExecutionContext, archive: ArchiveTier) -> None:
     """The checks `declared_is_actual` anew: archive runs make them too, but not while their schedule is switched off."""
-    with one_clear_line(), archive.connect() as database:
+    with as_dagster_failure(), archive.connect() as database:
         for dataset in DATASETS.values():
             found = check_drift(database, context.instance, dataset)
             if not found.passed:

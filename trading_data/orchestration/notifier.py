@@ -15,7 +15,7 @@ import dagster as dg
 
 from trading_data.errors import SettingError, TradingDataError
 from trading_data.operations.alerts.channels import LogChannel, channels
-from trading_data.operations.alerts.notify import Book, Round, Watched, blind, tell, watch
+from trading_data.operations.alerts.notify import Book, NotifyResult, Watched, blind, tell, watch
 from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.operations.health.thresholds import ERROR, Finding
@@ -114,7 +114,7 @@ def _of_dagster(
 
 def _tell(
     context: dg.SensorEvaluationContext, found: list[Finding], now: float, unknown: Callable[[str], bool]
-) -> Round:
+) -> NotifyResult:
     """One round; settings of a wrong form leave the log, and are a finding."""
     try:
         settings = AlertSettings.from_env()
@@ -134,7 +134,7 @@ def _standing(book: Book) -> str:
     )
 
 
-def _said(done: Round) -> str:
+def _said(done: NotifyResult) -> str:
     told = [f"{count} by {name}" for name, count in done.delivered.items()]
     failed = [f"not by {name} ({why})" for name, why in done.failed.items()]
     return "; ".join([_standing(done.book), *([f"told {', '.join(told)}"] if told else []), *failed])[:1000]

@@ -6,7 +6,7 @@ Belongs here: thresholds, state and decision. Does not: reading memory (`live.co
 import json
 from dataclasses import asdict, dataclass, field, replace
 
-from trading_data.live.connection import Memory, seconds_until_full
+from trading_data.live.connection import MemoryReading, seconds_until_full
 
 FIRE_RATIO, REARM_RATIO = 0.75, 0.60
 FIRE_SECONDS = 600.0
@@ -21,7 +21,7 @@ class PressureState:
 
     armed: bool = True
     fired_at: float = 0.0
-    readings: list[Memory] = field(default_factory=list)
+    readings: list[MemoryReading] = field(default_factory=list)
 
     def dump(self) -> str:
         """As a sensor's cursor."""
@@ -33,11 +33,11 @@ class PressureState:
         if not cursor:
             return cls()
         found = json.loads(cursor)
-        return cls(found["armed"], found["fired_at"], [Memory(**one) for one in found["readings"]])
+        return cls(found["armed"], found["fired_at"], [MemoryReading(**one) for one in found["readings"]])
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PressureVerdict:
     """Fire or not, the numbers behind it in one sentence, and what to remember."""
 
     fire: bool
@@ -45,7 +45,7 @@ class Verdict:
     state: PressureState
 
 
-def judge(state: PressureState, reading: Memory, under_way: str | None) -> Verdict:
+def judge(state: PressureState, reading: MemoryReading, under_way: str | None) -> PressureVerdict:
     """Fire above 75 % or under ten minutes to full; again after a pause while it stays; re-arm below 60 %.
 
     Args:
@@ -56,7 +56,7 @@ def judge(state: PressureState, reading: Memory, under_way: str | None) -> Verdi
     readings = [*state.readings, reading][-_READINGS:]
     state = replace(state, readings=readings)
     if not reading.limit:
-        return Verdict(
+        return PressureVerdict(
             False, f"{_mb(reading.used)} used and no maxmemory set: set one, or nothing can be forecast", state
         )
     seconds = seconds_until_full(readings) if len(readings) >= _TREND_READINGS else None
@@ -65,15 +65,19 @@ def judge(state: PressureState, reading: Memory, under_way: str | None) -> Verdi
     pressed = reading.ratio >= FIRE_RATIO or (seconds is not None and seconds < FIRE_SECONDS)
     waited = reading.at - state.fired_at
     if pressed and under_way:
-        return Verdict(False, f"{numbers}; archive run {under_way[:8]} is queued or under way", state)
+        return PressureVerdict(False, f"{numbers}; archive run {under_way[:8]} is queued or under way", state)
     if pressed and not state.armed and waited < PAUSE_SECONDS:
-        return Verdict(False, f"{numbers}; fired {waited:.0f} s ago, fires again after {PAUSE_SECONDS:.0f} s", state)
+        return PressureVerdict(
+            False, f"{numbers}; fired {waited:.0f} s ago, fires again after {PAUSE_SECONDS:.0f} s", state
+        )
     if pressed:
-        return Verdict(True, numbers, replace(state, armed=False, fired_at=reading.at))
+        return PressureVerdict(True, numbers, replace(state, armed=False, fired_at=reading.at))
     if not state.armed and reading.ratio < REARM_RATIO:
-        return Verdict(False, f"{numbers}; armed again", replace(state, armed=True))
+        return PressureVerdict(False, f"{numbers}; armed again", replace(state, armed=True))
     armed = "armed" if state.armed else f"not armed before it is below {REARM_RATIO:.0%}"
-    return Verdict(False, f"{numbers}; fires at {FIRE_RATIO:.0%} or under {FIRE_SECONDS:.0f} s to full; {armed}", state)
+    return PressureVerdict(
+        False, f"{numbers}; fires at {FIRE_RATIO:.0%} or under {FIRE_SECONDS:.0f} s to full; {armed}", state
+    )
 
 
 def _mb(size: int) -> str:

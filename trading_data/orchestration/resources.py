@@ -106,7 +106,7 @@ def earliest() -> datetime:
 
 
 @contextmanager
-def one_clear_line() -> Iterator[None]:
+def as_dagster_failure() -> Iterator[None]:
     """Turn this package's errors into a failure whose first line says what was wrong and what to do next."""
     try:
         yield

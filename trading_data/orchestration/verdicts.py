@@ -11,7 +11,7 @@ import dagster as dg
 from trading_data.archive.database import Archive
 from trading_data.archive.handled import Handled
 from trading_data.archive.ledger import quarantine_waiting
-from trading_data.archive.verify.ledger import Finding
+from trading_data.archive.verify.ledger import AuditResult
 from trading_data.archive.verify.lost import Lost, acknowledge_command
 from trading_data.archive.verify.odd_values import OddValues
 from trading_data.datasets.declaration import Aggregate, Dataset
@@ -59,7 +59,7 @@ def nothing_missing(dataset: Dataset, lost: Lost) -> dg.AssetCheckResult:
     )
 
 
-def accounts_balance(dataset: Dataset, finding: Finding) -> dg.AssetCheckResult:
+def accounts_balance(dataset: Dataset, finding: AuditResult) -> dg.AssetCheckResult:
     """Whether ledger, rows and books agree."""
     return dg.AssetCheckResult(
         asset_key=dataset.table,
@@ -95,12 +95,12 @@ def values_are_plausible(
     )
 
 
-def balance_of(dataset: Dataset, days: Mapping[date, Handled]) -> Finding:
+def balance_of(dataset: Dataset, days: Mapping[date, Handled]) -> AuditResult:
     """The verdicts on some days as one finding."""
     faults = [f"{day}: {said}" for day, one in days.items() for said in one.faults]
     rows = sum(one.rows for one in days.values())
     said = "; ".join(faults[:SHOWN]) or f"{counted(rows, 'row')} on {counted(len(days), 'day')} accounted for"
-    return Finding(dataset.name, None, not faults, "accounts", said)
+    return AuditResult(dataset.name, None, not faults, "accounts", said)
 
 
 def equals_raw(aggregate: Aggregate, wrong: list[str]) -> dg.AssetCheckResult:

@@ -20,7 +20,7 @@ from trading_data.datasets import rules
 from trading_data.datasets.declaration import Aggregate, Dataset, Rollup
 from trading_data.errors import BadInput
 from trading_data.reader.columns import exact_columns, schema_of, time_column
-from trading_data.reader.query import Frame, Question
+from trading_data.reader.query import Frame, Query
 from trading_data.reader.session import notes
 from trading_data.reader.tiers import Missing
 
@@ -37,7 +37,7 @@ _TOGETHER = {"first": "first", "last": "last", "min": "min", "max": "max", "sum"
 _CONTEXT = Context(prec=rules.DIGITS, rounding=ROUND_HALF_EVEN)
 
 
-def answer(question: Question, table: pa.Table, missing: Missing, also: tuple[str, ...] = ()) -> Frame:
+def answer(question: Query, table: pa.Table, missing: Missing, also: tuple[str, ...] = ()) -> Frame:
     """A table of the reader in the format that was asked for; `also` are notes besides those of a session filter.
 
     Raises:

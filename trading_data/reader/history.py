@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from trading_data.datasets import HISTORY
 from trading_data.datasets.declaration import Aggregate
 from trading_data.reader.frames import by_time, empty, in_order
-from trading_data.reader.query import Question
+from trading_data.reader.query import Query
 from trading_data.reader.rows import look_for
 from trading_data.reader.stream import Windows, stream
-from trading_data.reader.tiers import Missing, Tiers, View
+from trading_data.reader.tiers import Missing, TierReader, Tiers
 from trading_data.times import DAY
 
 NOTE = 'daily: days without minutes are bars of daily history; `read("daily", …)` has them with their sources'
@@ -27,7 +27,7 @@ Part = tuple[pa.Table, Missing, tuple[str, ...]]
 """Rows, what is missing from them, and notes about them."""
 
 
-def history_of(question: Question) -> Question | None:
+def history_of(question: Query) -> Query | None:
     """The question about daily history that stands beside one in days; None where there is none.
 
     A session filter chooses minutes, and a daily bar does not say what was traded outside the session.
@@ -39,20 +39,20 @@ def history_of(question: Question) -> Question | None:
     return replace(question, dataset=history, aggregate=None)
 
 
-def read_all(tiers: Tiers, question: Question) -> Part:
+def read_all(tiers: Tiers, question: Query) -> Part:
     """The whole answer to a question."""
     span = (question.start, question.end)
-    found, missing = View(tiers, question).look(lambda sight: look_for(question, sight, span))
+    found, missing = TierReader(tiers, question).look(lambda sight: look_for(question, sight, span))
     history, aggregate = history_of(question), question.aggregate
     if history is None or aggregate is None:
         return found, missing, ()
     return _beside(aggregate, found, missing, _days(tiers, history, *span))
 
 
-def read_parts(tiers: Tiers, question: Question, windows: Windows) -> Iterator[Part]:
+def read_parts(tiers: Tiers, question: Query, windows: Windows) -> Iterator[Part]:
     """The answer in windows of time: see `stream`."""
     history, aggregate = history_of(question), question.aggregate
-    parts = stream(View(tiers, question), windows)
+    parts = stream(TierReader(tiers, question), windows)
     if history is None or aggregate is None:
         yield from ((*part, ()) for part in parts)
         return
@@ -79,19 +79,19 @@ def read_parts(tiers: Tiers, question: Question, windows: Windows) -> Iterator[P
 
 
 def _between(
-    tiers: Tiers, history: Question, aggregate: Aggregate, span: tuple[datetime, datetime], windows: Windows
+    tiers: Tiers, history: Query, aggregate: Aggregate, span: tuple[datetime, datetime], windows: Windows
 ) -> Iterator[Part]:
     """Daily history where there are no minutes at all."""
     if span[0] >= span[1]:
         return
-    for table, missing in stream(View(tiers, replace(history, start=span[0], end=span[1])), windows):
+    for table, missing in stream(TierReader(tiers, replace(history, start=span[0], end=span[1])), windows):
         if table.num_rows:
             yield in_order(aggregate, [_as_buckets(aggregate, table)]), missing, (NOTE,)
 
 
-def _days(tiers: Tiers, history: Question, start: datetime, end: datetime) -> tuple[pa.Table, Missing]:
+def _days(tiers: Tiers, history: Query, start: datetime, end: datetime) -> tuple[pa.Table, Missing]:
     question = replace(history, start=start, end=end)
-    return View(tiers, question).look(lambda sight: look_for(question, sight, (start, end)))
+    return TierReader(tiers, question).look(lambda sight: look_for(question, sight, (start, end)))
 
 
 def _beside(aggregate: Aggregate, minutes: pa.Table, missing: Missing, days: tuple[pa.Table, Missing]) -> Part:

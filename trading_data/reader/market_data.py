@@ -24,7 +24,7 @@ from trading_data.reader.query import (
     Format,
     Frame,
     Pandas,
-    Question,
+    Query,
     Times,
     ask,
     subjects_of,
@@ -286,8 +286,8 @@ class MarketData:
         A symbol's latest value in the live tier is taken at its word: where all symbols have one, that is one round trip.
         Of the others the newest row of all tiers is found: journals, intake and archive.
         """
-        question = Question(PRICE, None, subjects_of(symbols) or [], *ALWAYS, partial=partial, format=format)
+        question = Query(PRICE, None, subjects_of(symbols) or [], *ALWAYS, partial=partial, format=format)
         return answer(question, *latest(self._tiers, question))
 
-    def _read(self, question: Question) -> Frame:
+    def _read(self, question: Query) -> Frame:
         return answer(question, *read_all(self._tiers, question))

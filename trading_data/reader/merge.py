@@ -21,8 +21,8 @@ from trading_data.archive.versions import Indices, Mask, by_row, equal_to_previo
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.ranges import EntryRange, by_journal
 from trading_data.reader.archive_queries import Range
-from trading_data.reader.pending import NOT_KNOWN, Held, Waiting
-from trading_data.reader.watermarks import Books
+from trading_data.reader.pending import NOT_KNOWN, PendingBatches, PendingRows
+from trading_data.reader.watermarks import LedgerSnapshot
 
 _ANY_MOMENT = Accepted(0, 2**62)
 """Of an entry retried from quarantine only the load can tell when it was accepted: it may add what is missing, and no more."""
@@ -32,7 +32,7 @@ _ANY_MOMENT = Accepted(0, 2**62)
 class Piece:
     """Rows that are not in the archive yet, in the order of their acceptance, and where they are from."""
 
-    held: Held
+    held: PendingRows
 
     @property
     def rows(self) -> pa.Table:
@@ -56,7 +56,7 @@ class Piece:
         return found
 
 
-def pieces(waiting: Waiting, cursor: Cursor | None, books: Books | None, one: Range) -> list[Piece]:
+def pieces(waiting: PendingBatches, cursor: Cursor | None, books: LedgerSnapshot | None, one: Range) -> list[Piece]:
     """The good rows in a range that the archive does not have: of the batches in their order, then of the journals.
 
     All that is held where the archive cannot be asked (`books` None).
@@ -74,14 +74,14 @@ def pieces(waiting: Waiting, cursor: Cursor | None, books: Books | None, one: Ra
     return [Piece(held) for held in found if held.rows.num_rows]
 
 
-def _made_anew(files: Sequence[Held]) -> set[str]:
+def _made_anew(files: Sequence[PendingRows]) -> set[str]:
     """The journals of which entries of several incarnations wait."""
     numbers: dict[str, int] = {}
     parts = (pair for held in files for pair in held.head.ranges)
     return {name for name, part in parts if numbers.setdefault(name, part.incarnation) != part.incarnation}
 
 
-def _not_waiting(held: Held, files: Sequence[Held]) -> Held:
+def _not_waiting(held: PendingRows, files: Sequence[PendingRows]) -> PendingRows:
     """Without the entries that a batch in front holds: once that is loaded, they are repetitions."""
     ranges = by_journal((ledger_name(name), part) for other in files for name, part in other.head.ranges)
     known = inside_ranges(held.head, held.rows, ranges)
@@ -93,7 +93,7 @@ def _not_waiting(held: Held, files: Sequence[Held]) -> Held:
     return held.without(known) if known.any() else held
 
 
-def _not_archived(held: Held, cursor: Cursor | None, books: Books | None) -> Held:
+def _not_archived(held: PendingRows, cursor: Cursor | None, books: LedgerSnapshot | None) -> PendingRows:
     if books is None or cursor is None or not held.rows.num_rows:
         return held
     entries = ArchivedEntries(cursor, held.dataset, held.head, books.ranges)

@@ -23,7 +23,7 @@ from trading_data.intake.batch import Batch, JournalRange, schema
 from trading_data.intake.entries import Entries, to_table
 from trading_data.intake.store import BatchFile, Intake
 from trading_data.live.connection import Client
-from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, Stretch, find_journals, inspect, read
+from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, ReadRange, find_journals, inspect, read
 from trading_data.live.ranges import first_gap, next_incarnation
 from trading_data.reader.archive_queries import Range
 from trading_data.reader.watermarks import ArchivedRanges
@@ -34,7 +34,7 @@ NOT_KNOWN = 2**62
 
 
 @dataclass(frozen=True)
-class Held:
+class PendingRows:
     """A batch, or what was read of the journals at one go (origin `journal`, too): of its good rows those asked for.
 
     `head` is the batch without its table; `live` says that the entries are not drained as far as is known. `rows` have the
@@ -51,11 +51,11 @@ class Held:
         """The rows' times, sorted: microseconds since 1970."""
         return np.sort(microseconds(self.dataset, self.rows))
 
-    def without(self, rows: Mask) -> "Held":
+    def without(self, rows: Mask) -> "PendingRows":
         """The same without some rows."""
         return replace(self, rows=self.rows.filter(pa.array(~rows)))
 
-    def of(self, one: Range) -> "Held":
+    def of(self, one: Range) -> "PendingRows":
         """The same with only the rows in a range; all where rows have an identity: a version may say another moment."""
         if self.dataset.identity is not None:
             return self
@@ -66,7 +66,7 @@ class Held:
         return replace(self, rows=self.rows.filter(pc.and_(pc.greater_equal(times, low), pc.less(times, high))))
 
 
-class Waiting:
+class PendingBatches:
     """What waits of a dataset, as far as it has been read: `files` in the order of the intake, and `live`, oldest first.
 
     `live_away` and `unread` say what could not be read.
@@ -94,8 +94,8 @@ class Waiting:
         self._client, self._intake, self.dataset = client, intake, dataset
         self._subjects, self._span, self._earliest = subjects, span, earliest
         self._seen: dict[str, EntryId] = {}
-        self.files: dict[BatchFile, Held] = {}
-        self.live: list[Held] = []
+        self.files: dict[BatchFile, PendingRows] = {}
+        self.live: list[PendingRows] = []
         self.live_away: LiveTierError | None = None
         self.unread: list[IntakeError] = []
 
@@ -175,7 +175,7 @@ class Waiting:
             if info.last < seen:
                 begin = BEGINNING  # the journal went back since it was looked at
             if info.length and begin < info.last:
-                stretches.append(Stretch(name, begin, info.last, info.length))
+                stretches.append(ReadRange(name, begin, info.last, info.length))
         entries = Entries()
         for reading in read(self._client, stretches):
             entries.add(reading)
@@ -193,7 +193,7 @@ class Waiting:
             held = self._hold(Batch(dataset.name, "journal", now(), "", parts, table))
             self.live.append(replace(held, live=True))
 
-    def _read_files(self, waiting: Sequence[BatchFile], *, partial: bool) -> Iterator[tuple[BatchFile, Held]]:
+    def _read_files(self, waiting: Sequence[BatchFile], *, partial: bool) -> Iterator[tuple[BatchFile, PendingRows]]:
         for file in waiting:
             held = self.files.get(file)
             if held is not None:
@@ -212,14 +212,14 @@ class Waiting:
             raise error
         self.unread.append(error)
 
-    def _hold(self, batch: Batch) -> Held:
+    def _hold(self, batch: Batch) -> PendingRows:
         rows = batch.rows
         if self._subjects is not None and self.dataset.about in self.dataset.key:
             asked = pc.is_in(rows[self.dataset.about], pa.array(self._subjects, pa.string()))
             rows = rows if pc.all(asked).as_py() else rows.filter(asked)
-        return Held(self.dataset, replace(batch, table=batch.table.slice(0, 0)), rows).of(self._span)
+        return PendingRows(self.dataset, replace(batch, table=batch.table.slice(0, 0)), rows).of(self._span)
 
-    def _not_archived(self, held: Held, ranges: ArchivedRanges) -> Held:
+    def _not_archived(self, held: PendingRows, ranges: ArchivedRanges) -> PendingRows:
         """Without what has been archived since it was read, so that a long stream does not hold all that passes by."""
         inside = inside_ranges(held.head, held.rows, ranges)
         return held.without(inside) if inside.any() else held

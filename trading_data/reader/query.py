@@ -70,7 +70,7 @@ ALWAYS: Range = (datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Question:
+class Query:
     """What is asked for. `aggregate` None are raw rows, and its buckets are put together by `rollup`, where there is one; `about`
     None are all symbols or metrics; times are UTC.
     """
@@ -124,7 +124,7 @@ def ask(
     session: str | None = None,
     partial: bool = False,
     format: Format = "pandas",
-) -> Question:
+) -> Query:
     """A question from what a caller gives.
 
     Raises:
@@ -139,7 +139,7 @@ def ask(
     rollup = named.rollup(interval)
     aggregate = named.aggregate(interval if rollup is None else rollup.of)
     moment = None if as_of is None else utc(as_of, "as_of")
-    return Question(named, aggregate, subjects_of(about), first, last, moment, session, partial, format, rollup)
+    return Query(named, aggregate, subjects_of(about), first, last, moment, session, partial, format, rollup)
 
 
 def subjects_of(given: About) -> list[str] | None:

@@ -31,15 +31,15 @@ from trading_data.reader.archive_queries import (
 )
 from trading_data.reader.frames import empty, in_order, made, put_together, with_tier
 from trading_data.reader.merge import Piece
-from trading_data.reader.query import ALWAYS, Question
+from trading_data.reader.query import ALWAYS, Query
 from trading_data.reader.session import in_session
-from trading_data.reader.tiers import Missing, Sight, Tiers, View
+from trading_data.reader.tiers import Missing, TierReader, Tiers, TierSnapshot
 from trading_data.times import DAY, floor, now
 
 _TIME = codec.ARROW_TYPES["time"]
 
 
-def look_for(question: Question, sight: Sight, one: Range) -> pa.Table:
+def look_for(question: Query, sight: TierSnapshot, one: Range) -> pa.Table:
     """The rows in a range, or the buckets that begin in it: what the question asks for, sorted, with `tier`."""
     if question.aggregate is None:
         return rows(question, sight, one)
@@ -47,7 +47,7 @@ def look_for(question: Question, sight: Sight, one: Range) -> pa.Table:
     return found if question.rollup is None else put_together(question.aggregate, question.rollup, found)
 
 
-def rows(question: Question, sight: Sight, one: Range) -> pa.Table:
+def rows(question: Query, sight: TierSnapshot, one: Range) -> pa.Table:
     """Raw rows in a range."""
     dataset, about = question.dataset, question.about
     if question.as_of is not None and sight.cursor is not None:
@@ -65,7 +65,7 @@ def rows(question: Question, sight: Sight, one: Range) -> pa.Table:
     return found if question.session is None else found.filter(in_session(question.session, found[dataset.key[1]]))
 
 
-def buckets(question: Question, sight: Sight, one: Range) -> pa.Table:
+def buckets(question: Query, sight: TierSnapshot, one: Range) -> pa.Table:
     """Buckets of the aggregate, all that belong to those of the answer which begin in a range. Those that the continuous
     aggregate does not show truly yet are made from raw rows, a day at a time; all of them, where it cannot be asked or is made
     from other rows.
@@ -92,7 +92,7 @@ def buckets(question: Question, sight: Sight, one: Range) -> pa.Table:
     return in_order(aggregate, [settled, *(made(dataset, aggregate, rows(question, sight, part)) for part in stale)])
 
 
-def newest(question: Question, sight: Sight) -> pa.Table:
+def newest(question: Query, sight: TierSnapshot) -> pa.Table:
     """The newest row of each subject asked about, whichever tier holds it."""
     dataset, about = question.dataset, question.about or []
     archived = codec.schema(dataset).empty_table()
@@ -105,7 +105,7 @@ def newest(question: Question, sight: Sight) -> pa.Table:
     return found.filter(pa.array(np.append(subjects[1:] != subjects[:-1], True)))
 
 
-def _archived(question: Question, sight: Sight, one: Range, waiting: Sequence[Piece]) -> pa.Table:
+def _archived(question: Query, sight: TierSnapshot, one: Range, waiting: Sequence[Piece]) -> pa.Table:
     """The archive's rows; where a correction may have moved a row from one symbol to another, those of the waiting keys too."""
     dataset = question.dataset
     if sight.cursor is None:
@@ -116,7 +116,9 @@ def _archived(question: Question, sight: Sight, one: Range, waiting: Sequence[Pi
     return read_rows(sight.cursor, dataset, question.about, one, sorted(also))
 
 
-def _versions(sight: Sight, archived: pa.Table, waiting: Sequence[Piece], one: Range) -> tuple[pa.Table, list[Piece]]:
+def _versions(
+    sight: TierSnapshot, archived: pa.Table, waiting: Sequence[Piece], one: Range
+) -> tuple[pa.Table, list[Piece]]:
     """All versions, archived or waiting, of the rows of which one says a moment in a range: each may say a moment of its own."""
     dataset = waiting[0].held.dataset
     name = dataset.named_by[1]
@@ -128,7 +130,7 @@ def _versions(sight: Sight, archived: pa.Table, waiting: Sequence[Piece], one: R
     return pa.concat_tables([archived, *_archived_versions(sight, kept)]), kept
 
 
-def _archived_versions(sight: Sight, waiting: Sequence[Piece]) -> list[pa.Table]:
+def _archived_versions(sight: TierSnapshot, waiting: Sequence[Piece]) -> list[pa.Table]:
     """The archive's rows that waiting ones are versions of, whatever moment they say."""
     if sight.cursor is None:
         return []
@@ -167,7 +169,7 @@ def _within(times: pa.ChunkedArray, ranges: Sequence[Range]) -> Mask:
     return (at >= 0) & (moments < highs[np.maximum(at, 0)])  # type: ignore[no-any-return]
 
 
-def latest(tiers: Tiers, question: Question) -> tuple[pa.Table, Missing]:
+def latest(tiers: Tiers, question: Query) -> tuple[pa.Table, Missing]:
     """For a question about the raw prices of some symbols: the newest of each, sorted by symbol.
 
     The journals, the intake and the archive are asked only for symbols that have no latest value, or a malformed one.
@@ -185,7 +187,7 @@ def latest(tiers: Tiers, question: Question) -> tuple[pa.Table, Missing]:
     there = set(live["symbol"].to_pylist())
     wanted = [symbol for symbol in symbols if symbol not in there]
     others = replace(question, about=wanted)
-    other, missing = View(tiers, others).look(lambda sight: newest(others, sight))
+    other, missing = TierReader(tiers, others).look(lambda sight: newest(others, sight))
     return pa.concat_tables([found, other]).sort_by("symbol"), missing
 
 

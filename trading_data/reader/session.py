@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from trading_data.datasets import codec
 from trading_data.reader.columns import time_column
-from trading_data.reader.query import Question
+from trading_data.reader.query import Query
 
 
 def in_session(exchange: str, times: pa.ChunkedArray) -> pa.Array:
@@ -24,7 +24,7 @@ def in_session(exchange: str, times: pa.ChunkedArray) -> pa.Array:
     return pa.array(~TradingCalendar.named(exchange).outside(times))
 
 
-def notes(question: Question, table: pa.Table) -> tuple[str, ...]:
+def notes(question: Query, table: pa.Table) -> tuple[str, ...]:
     """What has to be known about `table`: that there are rows or buckets in it which the session filter could not judge."""
     if question.session is None or not table.num_rows:
         return ()

@@ -17,9 +17,9 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from trading_data.errors import BadInput
 from trading_data.reader.archive_queries import Range, moment_after, occupied
 from trading_data.reader.frames import by_time, empty
-from trading_data.reader.query import Question
+from trading_data.reader.query import Query
 from trading_data.reader.rows import look_for
-from trading_data.reader.tiers import Missing, Sight, View
+from trading_data.reader.tiers import Missing, TierReader, TierSnapshot
 from trading_data.times import floor
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -47,7 +47,7 @@ class _Step(NamedTuple):
     table: pa.Table
 
 
-def stream(view: View, windows: Windows) -> Iterator[tuple[pa.Table, Missing]]:
+def stream(view: TierReader, windows: Windows) -> Iterator[tuple[pa.Table, Missing]]:
     """The parts of the answer in the order of time, and what is missing from each; empty ones are left out.
 
     There is at least one, and a last empty one if something was missing that no part before it said.
@@ -70,7 +70,7 @@ def stream(view: View, windows: Windows) -> Iterator[tuple[pa.Table, Missing]]:
         yield empty(question.dataset, question.aggregate), left
 
 
-def _step(question: Question, windows: Windows, where: "_Occupied", sight: Sight, at: datetime) -> _Step:
+def _step(question: Query, windows: Windows, where: "_Occupied", sight: TierSnapshot, at: datetime) -> _Step:
     begin = where.next(sight, at)
     if begin is None or begin >= question.end:
         return _Step(question.end, empty(question.dataset, question.aggregate))
@@ -80,7 +80,7 @@ def _step(question: Question, windows: Windows, where: "_Occupied", sight: Sight
     return _Step(upto, look_for(question, sight, (begin, upto)))
 
 
-def _cut(question: Question, cursor: Cursor, one: Range, most: int) -> datetime:
+def _cut(question: Query, cursor: Cursor, one: Range, most: int) -> datetime:
     """Where to end a window so that the archive has at most `most` rows in it, or those of one moment."""
     aggregate = None if question.from_rows else question.aggregate
     found = moment_after(cursor, question.dataset, aggregate, question.about, question.rows_of(one), most)
@@ -93,17 +93,17 @@ def _cut(question: Question, cursor: Cursor, one: Range, most: int) -> datetime:
 class _Occupied:
     """Where there may be rows: the archive's chunks, asked for again whenever a batch has been loaded, and what waits."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Query) -> None:
         self._question = question
         self._chunks: list[Range] = []
         self._asked_at: int | None = None
 
-    def next(self, sight: Sight, at: datetime) -> datetime | None:
+    def next(self, sight: TierSnapshot, at: datetime) -> datetime | None:
         """The first moment at or after `at` from which on there may be any; None if there are none."""
         found = [low for low in (self._archived(sight, at), self._waiting(sight, at)) if low is not None]
         return max(min(found), at) if found else None
 
-    def _archived(self, sight: Sight, at: datetime) -> datetime | None:
+    def _archived(self, sight: TierSnapshot, at: datetime) -> datetime | None:
         if sight.cursor is None or sight.books is None:
             return None
         question = self._question
@@ -113,7 +113,7 @@ class _Occupied:
             self._asked_at = sight.books.newest_batch
         return next((low for low, high in self._chunks if high > at), None)
 
-    def _waiting(self, sight: Sight, at: datetime) -> datetime | None:
+    def _waiting(self, sight: TierSnapshot, at: datetime) -> datetime | None:
         moment = sight.waiting.next_moment(at)
         width = self._question.width
         return moment if moment is None or width is None else floor(moment, width)

@@ -23,11 +23,11 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.reader.archive_queries import Range, row_origins
 from trading_data.reader.merge import Piece, pieces, union
-from trading_data.reader.pending import Waiting
-from trading_data.reader.query import Question
+from trading_data.reader.pending import PendingBatches
+from trading_data.reader.query import Query
 from trading_data.reader.watermarks import (
     ArchivedRanges,
-    Books,
+    LedgerSnapshot,
     asking_for_books,
     books_in,
     last_drained,
@@ -50,12 +50,12 @@ class Tiers:
 
 
 @dataclass(frozen=True)
-class Sight:
+class TierSnapshot:
     """What is there at one moment. `cursor` and `books` are the archive's in one transaction; None where it is away."""
 
-    waiting: Waiting
+    waiting: PendingBatches
     cursor: Cursor | None = None
-    books: Books | None = None
+    books: LedgerSnapshot | None = None
 
     def pieces(self, one: Range) -> list[Piece]:
         """The rows in a range that the archive does not have, in the order in which they will be loaded.
@@ -91,16 +91,16 @@ class Sight:
         return [replace(one, again_us=last) for one, last in zip(accepted, until, strict=True)]
 
 
-class View:
+class TierReader:
     """The tiers as one question sees them; looked at once for an answer, or again and again for a stream."""
 
-    def __init__(self, tiers: Tiers, question: Question) -> None:
+    def __init__(self, tiers: Tiers, question: Query) -> None:
         """Nothing is read before the first look."""
         self._tiers, self.question = tiers, question
         self._ranges: ArchivedRanges | None = None
         self._beside_archive, self._alone = self._new(), self._new()
 
-    def look(self, find: Callable[[Sight], Found]) -> tuple[Found, Missing]:
+    def look(self, find: Callable[[TierSnapshot], Found]) -> tuple[Found, Missing]:
         """What `find` makes of the tiers at this moment, and what cannot be in it.
 
         Raises:
@@ -117,9 +117,9 @@ class View:
             missing = (
                 f"archive: away ({_why(error)}); rows that are archived and have left the journals are missing{buckets}"
             )
-            return find(Sight(self._alone)), (missing, *_not_read(self._alone, None))
+            return find(TierSnapshot(self._alone)), (missing, *_not_read(self._alone, None))
 
-    def _look_at_all(self, find: Callable[[Sight], Found]) -> tuple[Found, Missing]:
+    def _look_at_all(self, find: Callable[[TierSnapshot], Found]) -> tuple[Found, Missing]:
         question, waiting, archive = self.question, self._beside_archive, self._tiers.archive
         if question.as_of is None:
             waiting.catch_up(self._archived, partial=question.partial)
@@ -133,7 +133,7 @@ class View:
         )
         with archive.transaction(snapshot=True, first=asking) as cursor:
             books = books_in(cursor)
-            found = find(Sight(waiting, cursor, books))
+            found = find(TierSnapshot(waiting, cursor, books))
             drained_at = last_drained(cursor, question.dataset) if waiting.live_away else None
         self._ranges = books.ranges
         return found, _not_read(waiting, drained_at)
@@ -144,13 +144,13 @@ class View:
             self._ranges = read_ranges(self._tiers.archive, question.dataset, question.subjects)
         return self._ranges
 
-    def _new(self) -> Waiting:
+    def _new(self) -> PendingBatches:
         tiers, question = self._tiers, self.question
         span = question.rows_of((question.start, question.end))
-        return Waiting(tiers.client, tiers.intake, question.dataset, question.subjects, span, tiers.earliest)
+        return PendingBatches(tiers.client, tiers.intake, question.dataset, question.subjects, span, tiers.earliest)
 
 
-def _not_read(waiting: Waiting, archived: datetime | None) -> Missing:
+def _not_read(waiting: PendingBatches, archived: datetime | None) -> Missing:
     """What is said of journals and batches that could not be read; `archived` is when the newest archived batch was drained."""
     said = []
     if waiting.live_away is not None:

@@ -24,7 +24,7 @@ ArchivedRanges = Mapping[str, list[EntryRange]]
 
 
 @dataclass(frozen=True)
-class Books:
+class LedgerSnapshot:
     """The books at one moment.
 
     Archived ranges; which of the batches asked for are loaded; the newest batch of the dataset; the days that retention has
@@ -77,11 +77,11 @@ def asking_for_books(
     return statement("loaded_batches", **parts), values
 
 
-def books_in(cursor: Cursor) -> Books:
+def books_in(cursor: Cursor) -> LedgerSnapshot:
     """The books that a cursor has been asked for."""
     loaded, newest, known, closed, stale = cursor.fetchone() or ([], 0, {}, [], [])
     ranges = tuple((low, high) for low, high in stale)
-    return Books(_ranges(known), frozenset(loaded), newest, frozenset(closed), ranges)
+    return LedgerSnapshot(_ranges(known), frozenset(loaded), newest, frozenset(closed), ranges)
 
 
 def last_drained(cursor: Cursor, dataset: Dataset) -> datetime | None:

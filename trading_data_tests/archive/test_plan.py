@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_data.archive.places import displaced
-from trading_data.archive.plan import Count, Known, plan
+from trading_data.archive.plan import Count, KnownRows, plan
 from trading_data.archive.versions import codes
 from trading_data.datasets import METRICS, codec
 from trading_data_tests.rig import MOMENT
@@ -31,9 +31,9 @@ def table(entries: list[Entry]) -> pa.Table:
     )
 
 
-def known(rows: int, missing: bool = True) -> Known:
+def known(rows: int, missing: bool = True) -> KnownRows:
     none = np.zeros(rows, dtype=bool)
-    return Known(none, none, none | missing)
+    return KnownRows(none, none, none | missing)
 
 
 @given(ENTRIES)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from trading_data.archive.order import Order
-from trading_data.archive.plan import Count, HeldRow, Known, Plan, plan
+from trading_data.archive.plan import Count, HeldRow, KnownRows, Plan, plan
 from trading_data.archive.versions import Mask
 from trading_data.datasets import METRICS, PRICE, TRADE, codec
 from trading_data.datasets.declaration import Dataset
@@ -55,7 +55,7 @@ def mask(length: int, positions: Sequence[int]) -> Mask:
 def check(dataset: Dataset, rows: pa.Table, case: Case, taken: Mapping[str, set[int]] = MappingProxyType({})) -> Plan:
     length = rows.num_rows
     missing = mask(length, range(length) if case.missing else case.insert if case.counts[0] == UNCHANGED else ())
-    known = Known(mask(length, case.replayed), mask(length, case.dropped), missing, case.held, taken)
+    known = KnownRows(mask(length, case.replayed), mask(length, case.dropped), missing, case.held, taken)
     found: Plan = plan(dataset, rows, known, ("day dropped", "too late"))
     assert [Count(one) for one in found.counts.tolist()] == list(case.counts)
     assert (sorted(found.insert), sorted(found.update)) == (list(case.insert), list(case.update))

@@ -6,7 +6,7 @@ import pytest
 
 from trading_data.archive import trim as trim_module
 from trading_data.datasets import METRICS
-from trading_data.live.journal import BEGINNING, Cut, EntryId, Stretch, entries_at, entry_digest, inspect, read, trim
+from trading_data.live.journal import BEGINNING, Cut, EntryId, ReadRange, entries_at, entry_digest, inspect, read, trim
 from trading_data_tests.rig import Rig, measurement
 
 JOURNAL = "journal:metrics"
@@ -21,7 +21,7 @@ def write(rig: Rig, *seconds: int, value: float = 1.0) -> None:
 def left(rig: Rig) -> list[int]:
     """The seconds of the entries that are in the journal."""
     (info,) = inspect(rig.client, [JOURNAL]).values()
-    found = read(rig.client, [Stretch(JOURNAL, BEGINNING, info.last, info.length)])
+    found = read(rig.client, [ReadRange(JOURNAL, BEGINNING, info.last, info.length)])
     return [EntryId.parse(one).ms // 1000 for reading in found for one, _ in reading.entries]
 
 

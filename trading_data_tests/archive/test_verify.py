@@ -8,7 +8,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from trading_data.archive.verify.ledger import balance_after_load
-from trading_data.archive.verify.run import Finding, accounts_balance, verify
+from trading_data.archive.verify.run import AuditResult, accounts_balance, verify
 from trading_data.cli.main import group
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
@@ -21,7 +21,7 @@ def faults(rig: Rig, deep: bool = False) -> list[tuple[str, date | None, str]]:
     return [(one.dataset, one.day, one.what) for one in found if not one.ok]
 
 
-def the_fault(rig: Rig, deep: bool = False) -> Finding:
+def the_fault(rig: Rig, deep: bool = False) -> AuditResult:
     (found,) = [one for one in verify(rig.client, rig.archive, rig.intake, deep=deep) if not one.ok]
     assert found.command
     return found

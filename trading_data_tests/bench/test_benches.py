@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from trading_data.bench.measure import Bench, Outcome, Plan, Promise, Ratio, Target
+from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio, RatioTarget
 from trading_data.bench.registry import BENCHES, chosen, run_one
 from trading_data.bench.report import read, save
 from trading_data.bench.servers import BenchRig
@@ -17,7 +17,7 @@ from trading_data.errors import BadInput, ServerError
 from trading_data_tests.bench.examples import entry
 from trading_data_tests.rig import Rig
 
-TINY = Plan(scale=0.001, repeat=1)
+TINY = BenchPlan(scale=0.001, repeat=1)
 OWN = [name for name, one in BENCHES.items() if one.own_servers]
 FULL = "TRADING_DATA_TEST_FULL"
 LONG = ("backfill", "compress", "growth")
@@ -51,7 +51,7 @@ def test_a_bench_runs_and_has_a_ratio_for_each_promise(rig: Rig, name: str) -> N
 @pytest.mark.skipif(not os.environ.get(FULL), reason=f"starts the whole system; set {FULL}=1")
 @pytest.mark.parametrize("name", OWN)
 def test_a_bench_of_the_whole_system_runs(name: str) -> None:
-    ran = run_one(BENCHES[name], None, Plan(scale=0.05, repeat=1))
+    ran = run_one(BENCHES[name], None, BenchPlan(scale=0.05, repeat=1))
     look(ran.bench, ran.entries, ran.failed)
 
 
@@ -96,9 +96,9 @@ def test_all_targets_of_the_table_are_declared() -> None:
 
 
 def test_a_target_is_met_on_its_own_side() -> None:
-    assert [Target("at least", 2).met_by(ratio) for ratio in (1.9, 2.0)] == [False, True]
-    assert [Target("above", 2).met_by(ratio) for ratio in (2.0, 2.1)] == [False, True]
-    assert [Target("at most", 2).met_by(ratio) for ratio in (2.0, 2.1)] == [True, False]
+    assert [RatioTarget("at least", 2).met_by(ratio) for ratio in (1.9, 2.0)] == [False, True]
+    assert [RatioTarget("above", 2).met_by(ratio) for ratio in (2.0, 2.1)] == [False, True]
+    assert [RatioTarget("at most", 2).met_by(ratio) for ratio in (2.0, 2.1)] == [True, False]
 
 
 def test_names_of_promises_mean_their_bench() -> None:
@@ -109,13 +109,15 @@ def test_names_of_promises_mean_their_bench() -> None:
 
 
 def made_up(ratio: float, *, also: bool = True) -> Bench:
-    def run(_: BenchRig, plan: Plan) -> dict[str, Outcome]:
+    def run(_: BenchRig, plan: BenchPlan) -> dict[str, Outcome]:
         plan.say("at it")
         if ratio < 0:
             raise ServerError("it is\n  away")
         return {"made-up": Outcome(Ratio.alone(ratio), also=also)}
 
-    return Bench("made-up", (Promise("made-up", "nothing", "nothing", Target("at least", 1)),), run, own_servers=True)
+    return Bench(
+        "made-up", (Promise("made-up", "nothing", "nothing", RatioTarget("at least", 1)),), run, own_servers=True
+    )
 
 
 def test_a_further_condition_counts() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trading_data.cli.main import main
-from trading_data.intake.state.document import Key, Kind, Problem, State
+from trading_data.intake.state.document import Key, KeyGroup, Problem, StateSnapshot
 from trading_data.intake.state.files import put_state
 from trading_data.intake.store import Intake
 from trading_data.live.journal import text
@@ -49,23 +49,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for hour, quantity in ((0, "10"), (1, "20")):
         ended = MOMENT + timedelta(hours=hour)
         kinds = (
-            Kind(
+            KeyGroup(
                 "watchlist",
                 "watchlist:current",
                 "set",
                 (Key("watchlist:current", ["[red]:smile:", "A\x1b[31m", text(b"\xff")]),),
             ),
-            Kind(
+            KeyGroup(
                 "active",
                 "positions:active:{symbol}",
                 "hash",
                 (Key("positions:active:AAPL", {"quantity": quantity}, 1500),),
             ),
-            Kind("signal", "signals:{signal_type}:{symbol}", "hash"),
+            KeyGroup("signal", "signals:{signal_type}:{symbol}", "hash"),
         )
         problems = (Problem("signal", "signals:[b]:smile:\x1b", "hash", "set"),)
         put_state(
-            Intake(str(tmp_path / "intake")), State(ended - timedelta(seconds=1), ended, "run-1", kinds, problems)
+            Intake(str(tmp_path / "intake")),
+            StateSnapshot(ended - timedelta(seconds=1), ended, "run-1", kinds, problems),
         )
     return tmp_path
 

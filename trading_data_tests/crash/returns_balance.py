@@ -11,7 +11,7 @@ from datetime import timedelta
 from trading_data.archive.aggregates.compare import differences
 from trading_data.archive.ledger import account
 from trading_data.archive.plan import NOT_ORDERED
-from trading_data.archive.verify.ledger import Finding
+from trading_data.archive.verify.ledger import AuditResult
 from trading_data.archive.verify.run import verify
 from trading_data.datasets.declaration import Dataset
 from trading_data.times import DAY, day_start
@@ -51,7 +51,7 @@ def unbalanced(rig: Rig, producer: Producer, lost: set[int], *, last: bool) -> B
     return found
 
 
-def _faults(rig: Rig) -> Iterator[Finding]:
+def _faults(rig: Rig) -> Iterator[AuditResult]:
     return (one for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok)
 
 

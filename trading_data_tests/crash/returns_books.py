@@ -22,7 +22,7 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.errors import TradingDataError
 from trading_data.intake.batch import decode
 from trading_data.live.connection import connect
-from trading_data.live.journal import BEGINNING, Stretch, find_journals, inspect, read
+from trading_data.live.journal import BEGINNING, ReadRange, find_journals, inspect, read
 from trading_data_tests.crash.returns_cycle import DATASETS
 from trading_data_tests.rig import Rig, bar, measurement
 
@@ -138,7 +138,7 @@ def in_journals(rig: Rig) -> set[int]:
     found = set()
     for dataset in DATASETS:
         infos = inspect(rig.client, find_journals(rig.client, dataset))
-        stretches = [Stretch(name, BEGINNING, info.last, info.length) for name, info in infos.items() if info.length]
+        stretches = [ReadRange(name, BEGINNING, info.last, info.length) for name, info in infos.items() if info.length]
         column = VALUE[dataset.name].encode()
         for reading in read(rig.client, stretches, 1000):
             for _, fields in reading.entries:

@@ -11,14 +11,14 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.intake.drain import drain
 from trading_data.intake.entries import Block
 from trading_data.live.connection import Client
-from trading_data.live.journal import BEGINNING, EntryId, Stretch, find_journals, inspect, read
+from trading_data.live.journal import BEGINNING, EntryId, ReadRange, find_journals, inspect, read
 
 Entry = tuple[bytes, list[bytes]]
 """An id, and names and values in turn."""
 
 
 def drained(
-    client: Client, left: Callable[[], list[Stretch]], size: int, rows: int, dataset: Dataset = PRICE
+    client: Client, left: Callable[[], list[ReadRange]], size: int, rows: int, dataset: Dataset = PRICE
 ) -> Iterator[Block]:
     with ThreadPoolExecutor(1) as beside:
         yield from drain(client, dataset, left, size, rows, beside)
@@ -30,9 +30,9 @@ def everything(client: Client, size: int, rows: int, *, expected: int | None = N
     after = dict.fromkeys(infos, BEGINNING)
     found = []
 
-    def left() -> list[Stretch]:
+    def left() -> list[ReadRange]:
         return [
-            Stretch(name, after[name], info.last, info.length if expected is None else expected)
+            ReadRange(name, after[name], info.last, info.length if expected is None else expected)
             for name, info in infos.items()
             if after[name] < info.last
         ]
@@ -50,7 +50,7 @@ def one_by_one(client: Client) -> dict[str, list[Entry]]:
     """The entries of all price journals, read by redis-py."""
     infos = inspect(client, find_journals(client, PRICE))
     found: dict[str, list[Entry]] = {}
-    for reading in read(client, [Stretch(name, BEGINNING, info.last, info.length) for name, info in infos.items()]):
+    for reading in read(client, [ReadRange(name, BEGINNING, info.last, info.length) for name, info in infos.items()]):
         found.setdefault(reading.journal, []).extend((one, list(fields)) for one, fields in reading.entries)
     return found
 

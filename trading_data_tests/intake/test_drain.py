@@ -18,7 +18,7 @@ from trading_data.intake import entries as entries_module
 from trading_data.intake.entries import CUT, Block, Entries, to_table
 from trading_data.intake.poll_latest import sample
 from trading_data.live import journal_reader as pages_module
-from trading_data.live.journal import BEGINNING, EntryId, Reading, Stretch
+from trading_data.live.journal import BEGINNING, EntryId, Reading, ReadRange
 from trading_data.live.journal_reader import pages
 from trading_data_tests.intake import hostile
 from trading_data_tests.intake.drains import Entry, by_journal, drained, everything, in_declared_order
@@ -102,7 +102,7 @@ def test_an_end_that_was_guessed_wrongly_costs_one_block_only(rig: Rig, monkeypa
     wanted = hostile.write(rig.client, {b"A": entries})
     asked: list[tuple[EntryId, bool]] = []
 
-    def listen(client: object, stretches: Sequence[Stretch], rows: int, *, exact: bool) -> object:
+    def listen(client: object, stretches: Sequence[ReadRange], rows: int, *, exact: bool) -> object:
         asked.append((stretches[0].after, exact))
         return pages(rig.client, stretches, rows, exact=exact)
 
@@ -133,7 +133,7 @@ def test_a_snapshot_takes_them_all_and_then_has_nothing_left(rig: Rig) -> None:
 def test_a_server_that_refuses_is_an_error_with_its_words(rig: Rig) -> None:
     """And no silence: a journal that cannot be read is not an empty one."""
     hostile.write(rig.client, {b"A": [good()]})
-    beyond = [Stretch("journal:price:A", EntryId(2**64, 0), EntryId(2**64, 1), 1)]
+    beyond = [ReadRange("journal:price:A", EntryId(2**64, 0), EntryId(2**64, 1), 1)]
     with pytest.raises(LiveTierError, match="Invalid stream ID"):
         list(drained(rig.client, lambda: beyond, 10, 3))
 
@@ -143,7 +143,7 @@ def test_a_long_journal_that_vanished_keeps_no_other_from_being_guessed(rig: Rig
     hostile.write(rig.client, {b"A": [good()]})
     upto = EntryId.parse(id_at(9))
     expected = {"A": 8, "X": 1, "B": 99}  # A and B are of one lane
-    asked = [Stretch(f"journal:price:{name}", BEGINNING, upto, count) for name, count in expected.items()]
+    asked = [ReadRange(f"journal:price:{name}", BEGINNING, upto, count) for name, count in expected.items()]
     page, _ = pages(rig.client, asked, 20)
     assert [one.journal for one, _ in page.asked] == ["journal:price:A", "journal:price:B"]
     assert page.ends is None
@@ -196,7 +196,7 @@ def test_pages_are_bounded_in_bytes(rig: Rig, monkeypatch: pytest.MonkeyPatch, m
     bounded(monkeypatch)
     entries = [good(source=b"x" * size) for size in MIXES[mix]]
     hostile.write(rig.client, {b"A": entries})
-    found = list(pages(rig.client, [Stretch("journal:price:A", BEGINNING, EntryId(2**63, 0), len(entries))], 40))
+    found = list(pages(rig.client, [ReadRange("journal:price:A", BEGINNING, EntryId(2**63, 0), len(entries))], 40))
     assert sum(count for one in found for _, count in one.asked) >= len(entries)
     assert all(len(one.data) <= 50_000 or sum(count for _, count in one.asked) == 1 for one in found)
     if mix == "all large":
@@ -206,14 +206,14 @@ def test_pages_are_bounded_in_bytes(rig: Rig, monkeypatch: pytest.MonkeyPatch, m
 def test_a_minute_of_many_journals_is_read_in_full_pages(rig: Rig) -> None:
     """What is the same every minute: one small entry of each journal."""
     wanted = hostile.write(rig.client, {b"S%03d" % at: [good()] for at in range(500)})
-    stretches = [Stretch(name, BEGINNING, EntryId(2**63, 0), 1) for name in wanted]
+    stretches = [ReadRange(name, BEGINNING, EntryId(2**63, 0), 1) for name in wanted]
     found = list(pages(rig.client, stretches, 40))
     assert sorted(len(one.asked) for one in found) == [10, 10] + [40] * 12
 
 
 def test_long_journals_are_read_in_full_pages_after_the_first(rig: Rig) -> None:
     hostile.write(rig.client, {b"A": [good()] * 400})
-    found = list(pages(rig.client, [Stretch("journal:price:A", BEGINNING, EntryId(2**63, 0), 400)], 40))
+    found = list(pages(rig.client, [ReadRange("journal:price:A", BEGINNING, EntryId(2**63, 0), 400)], 40))
     assert [sum(count for _, count in one.asked) for one in found] == [8, 32, *[40] * 9]
 
 

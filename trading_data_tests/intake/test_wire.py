@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from trading_data.intake import resp_scan
 from trading_data.intake.resp_scan import Irregular
-from trading_data.live.journal import BEGINNING, EntryId, Stretch
-from trading_data.live.journal_reader import Page, pages
+from trading_data.live.journal import BEGINNING, EntryId, ReadRange
+from trading_data.live.journal_reader import JournalPage, pages
 from trading_data_tests.intake.drains import Entry, by_journal, drained, everything, in_declared_order, one_by_one
 from trading_data_tests.rig import Rig, bar
 
@@ -36,9 +36,11 @@ def reply(entries: Sequence[Entry]) -> bytes:
     return b"".join(parts)
 
 
-def page(*replies: Sequence[Entry], ends: bytes | None = None) -> Page:
-    asked = tuple((Stretch(f"journal:price:{at}", BEGINNING, BEGINNING, 1), len(one)) for at, one in enumerate(replies))
-    return Page(0, asked, b"".join(map(reply, replies)), ends)
+def page(*replies: Sequence[Entry], ends: bytes | None = None) -> JournalPage:
+    asked = tuple(
+        (ReadRange(f"journal:price:{at}", BEGINNING, BEGINNING, 1), len(one)) for at, one in enumerate(replies)
+    )
+    return JournalPage(0, asked, b"".join(map(reply, replies)), ends)
 
 
 def as_entries(found: resp_scan.Columns, names: Sequence[bytes]) -> list[Entry]:
@@ -150,14 +152,14 @@ def test_more_and_fewer_entries_than_expected(rig: Rig) -> None:
     assert by_journal(everything(rig.client, 10_000, 3)) == wanted
     assert by_journal(everything(rig.client, 10_000, 3, expected=1)) == wanted
     rig.client.delete("journal:price:A")
-    gone = [Stretch("journal:price:A", BEGINNING, EntryId.parse(ids[-1]), 9)]
+    gone = [ReadRange("journal:price:A", BEGINNING, EntryId.parse(ids[-1]), 9)]
     assert list(drained(rig.client, lambda: gone, 10, 3)) == []
 
 
 def test_a_journal_of_another_type_keeps_no_other_from_being_drained(rig: Rig) -> None:
     (entry,) = rig.store.record_prices([bar("A")])
     rig.client.set("journal:price:B", "x")
-    asked = [Stretch(f"journal:price:{name}", BEGINNING, EntryId.parse(entry), 1) for name in "AB"]
+    asked = [ReadRange(f"journal:price:{name}", BEGINNING, EntryId.parse(entry), 1) for name in "AB"]
     (block,) = drained(rig.client, iter([asked, [], []]).__next__, 10, 10)
     assert (block.journals, block.counts) == (["journal:price:A"], [1])
     assert len(list(pages(rig.client, asked, 1))) == 2
@@ -172,6 +174,6 @@ def test_a_journal_without_entries_beside_an_odd_one_leaves_no_trace(rig: Rig, o
         rig.client.set("journal:price:B", "x")
     upto = EntryId(2**63, 0)
     # Every other stretch is of one lane, so that A, B and C share a page; D and E are not there.
-    asked = [Stretch(f"journal:price:{name}", BEGINNING, upto, 1) for name in ("A", "D", "B", "E", "C")]
+    asked = [ReadRange(f"journal:price:{name}", BEGINNING, upto, 1) for name in ("A", "D", "B", "E", "C")]
     (block,) = drained(rig.client, iter([asked, asked, []]).__next__, 10, 10)
     assert (block.journals, block.counts) == (["journal:price:A", "journal:price:C"], [1, 1])

@@ -3,7 +3,7 @@
 import threading
 
 from trading_data.live.connection import connect
-from trading_data.live.journal import BEGINNING, EntryId, Stretch, entries_at, find_keys, inspect, read
+from trading_data.live.journal import BEGINNING, EntryId, ReadRange, entries_at, find_keys, inspect, read
 from trading_data_tests.rig import Rig, bar
 
 
@@ -18,7 +18,7 @@ def test_a_pipeline_asks_for_no_more_rows_than_told(rig: Rig) -> None:
     rig.store.record_prices([bar(symbol, minute) for minute in range(40) for symbol in ("A", "B", "C")])
     journals = find_keys(rig.client, "journal:price:", "stream")
     stretches = [
-        Stretch(name, BEGINNING, info.last, info.length) for name, info in inspect(rig.client, journals).items()
+        ReadRange(name, BEGINNING, info.last, info.length) for name, info in inspect(rig.client, journals).items()
     ]
     watcher = connect(rig.settings.require_redis_url())
     asked: list[int] = []

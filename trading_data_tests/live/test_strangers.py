@@ -17,7 +17,7 @@ from trading_data.live.journal import (
     BEGINNING,
     Cut,
     EntryId,
-    Stretch,
+    ReadRange,
     entries_at,
     find_keys,
     inspect,
@@ -120,7 +120,7 @@ def test_a_key_that_changes_its_type_meanwhile_holds_nothing_up(rig: Rig) -> Non
     infos = inspect(rig.client, journals)
     rig.client.delete("journal:price:A")
     rig.client.set("journal:price:A", "x")
-    stretches = [Stretch(name, BEGINNING, info.last, 1) for name, info in infos.items()]
+    stretches = [ReadRange(name, BEGINNING, info.last, 1) for name, info in infos.items()]
     assert [reading.journal for reading in read(rig.client, stretches)] == ["journal:price:B"]
     assert {name: len(found) for name, found in newest_entries(rig.client, journals, 5).items()} == {
         "journal:price:A": 0,

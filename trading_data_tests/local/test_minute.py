@@ -10,7 +10,7 @@ import pytest
 from trading_data.archive.ledger import account
 from trading_data.datasets import DATASETS
 from trading_data.local import minute
-from trading_data.local.minute import Minute, Told, line
+from trading_data.local.minute import MinuteLine, Told, line
 from trading_data.operations.alerts.notify import tell
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.times import now
@@ -52,7 +52,7 @@ def test_it_asks_dagster_and_of_runs_only_for_those_of_the_last_minute(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    asks = Minute(replace(rig.settings, dagster_url=None), tmp_path)
+    asks = MinuteLine(replace(rig.settings, dagster_url=None), tmp_path)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         tell(StorageMemory(instance.daemon_cursor_storage), [Kept()], [finding("lag"), error("full")], 0.0, 60.0)
         end_run(instance, started_run(instance), dg.DagsterRunStatus.FAILURE)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trading_data.datasets import METRICS
 from trading_data.errors import ArchiveTierError, LiveTierError
-from trading_data.live.connection import Memory, seconds_until_full
+from trading_data.live.connection import MemoryReading, seconds_until_full
 from trading_data.orchestration.partitions import few_ranges, ranges
 from trading_data.orchestration.pressure import PressureState, judge
 from trading_data_tests.orchestration.ticks import (
@@ -39,7 +39,7 @@ class Sensor:
         self, used: float, *, limit: float = 100 * MB, after: float = 120.0, under_way: str | None = None
     ) -> tuple[bool, str]:
         self.at += after
-        verdict = judge(self.state, Memory(self.at, int(used), int(limit)), under_way)
+        verdict = judge(self.state, MemoryReading(self.at, int(used), int(limit)), under_way)
         self.state = PressureState.load(verdict.state.dump())
         return verdict.fire, verdict.reason
 
@@ -91,13 +91,13 @@ def test_the_forecast_is_never_negative(readings: list[tuple[float, int]]) -> No
     at, found = 0.0, []
     for step, used in readings:
         at += step
-        found.append(Memory(at, used, 10**9))
+        found.append(MemoryReading(at, used, 10**9))
     seconds = seconds_until_full(found)
     assert seconds is None or seconds >= 0
 
 
 def test_the_forecast_of_steady_growth_is_exact() -> None:
-    readings = [Memory(at, int(at * 1000), 100_000) for at in (10.0, 20.0, 30.0)]
+    readings = [MemoryReading(at, int(at * 1000), 100_000) for at in (10.0, 20.0, 30.0)]
     assert seconds_until_full(readings) == pytest.approx(70)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from trading_data.archive.acceptance import Acceptance, RowOrigin, _accepted, bounds_of, microseconds_of
 from trading_data.archive.ledger import ArchivedRange
 from trading_data.archive.order import Accepted, Order, compare, is_whole, may_lie_between
-from trading_data.archive.plan import Count, HeldRow, Plan, Version, _plan_key
+from trading_data.archive.plan import Count, EntryVersion, HeldRow, Plan, _plan_key
 from trading_data.archive.write_books import range_changes
 from trading_data.datasets import METRICS
 from trading_data.live.journal import EntryId
@@ -122,13 +122,13 @@ class _Load:
             others = -1 if self.batch.origin == "journal" else last
             self.rows[key] = replace(row, again=(max(row.again[0], others), max(row.again[1], last)))
 
-    def _version(self, at: int, entry: Entry, row: Row | None) -> Version:
+    def _version(self, at: int, entry: Entry, row: Row | None) -> EntryVersion:
         if row is None:
-            return Version(at, (entry.value,))
+            return EntryVersion(at, (entry.value,))
         order = self._order(at, entry, row)
         if row.value == entry.value and not (order is Order.NEWER and self._takes_over(at, entry, row)):
-            return Version(at, (entry.value,), equal=True)
-        return Version(at, (entry.value,), held=HeldRow(_BATCH, order))
+            return EntryVersion(at, (entry.value,), equal=True)
+        return EntryVersion(at, (entry.value,), held=HeldRow(_BATCH, order))
 
     def _takes_over(self, at: int, entry: Entry, row: Row) -> bool:
         """Whether an entry that says what the row says takes its place, as `archive.known` decides."""
@@ -181,7 +181,7 @@ class _Load:
         return same and self._is_repetition(entry)
 
 
-def plan_key(versions: Sequence[Version], plan: Plan) -> None:
+def plan_key(versions: Sequence[EntryVersion], plan: Plan) -> None:
     """What `archive.plan.plan` decides about the entries of one key; those that all say what the row says are no hard case."""
     if all(one.equal for one in versions):
         plan.counts[[one.at for one in versions]] = Count.UNCHANGED

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from trading_data.archive.trim import _covering, _trim
 from trading_data.intake.batch import JournalRange
 from trading_data.intake.snapshot import _around_deleted, _ranges, _Reading
-from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, Stretch
+from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, ReadRange
 from trading_data.live.ranges import EntryRange, joined
 from trading_data_tests.worlds.parts import EMPTY, Batch, Entry, Journal, Live, the
 
@@ -171,7 +171,7 @@ class _Server:
 class _Block:
     """What was read of the journals, as `intake.entries.Block` shows it."""
 
-    def __init__(self, live: Live, stretches: Sequence[Stretch]) -> None:
+    def __init__(self, live: Live, stretches: Sequence[ReadRange]) -> None:
         self._take([entry for one in stretches for entry in _between(live.journals[int(one.journal)], one)])
 
     def _take(self, rows: Sequence[Entry]) -> None:
@@ -193,5 +193,5 @@ class _Block:
         return self.rows[at].fields
 
 
-def _between(journal: Journal | None, stretch: Stretch) -> list[Entry]:
+def _between(journal: Journal | None, stretch: ReadRange) -> list[Entry]:
     return [one for one in journal.entries if stretch.after < one.id <= stretch.upto] if journal else []

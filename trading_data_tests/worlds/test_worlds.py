@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_data.archive.order import Order
-from trading_data.archive.plan import HeldRow, Known, Plan, Version, plan
+from trading_data.archive.plan import EntryVersion, HeldRow, KnownRows, Plan, plan
 from trading_data.datasets import METRICS, codec
 from trading_data.datasets.declaration import Dataset
 from trading_data_tests.rig import MOMENT
@@ -191,12 +191,13 @@ def test_a_plan_of_a_table_is_what_the_worlds_plan_key_by_key(
     missing = np.array([key not in rows for key, _ in entries])
     held = {at: HeldRow(1, orders[at]) for at, (key, value) in enumerate(entries) if key in rows and rows[key] != value}
     nothing = np.zeros(len(entries), dtype=bool)
-    whole = plan(METRICS, _table(METRICS, entries), Known(nothing, nothing, missing, held))
+    whole = plan(METRICS, _table(METRICS, entries), KnownRows(nothing, nothing, missing, held))
     by_key = Plan(np.zeros(len(entries), dtype=np.int8))
     for key in {key for key, _ in entries}:
         places = [at for at, entry in enumerate(entries) if entry[0] == key]
         versions = [
-            Version(at, (entries[at][1],), held=held.get(at), equal=at not in held and not missing[at]) for at in places
+            EntryVersion(at, (entries[at][1],), held=held.get(at), equal=at not in held and not missing[at])
+            for at in places
         ]
         plan_key(versions, by_key)
     assert _plain(whole, entries) == _plain(by_key, entries)

@@ -50,7 +50,7 @@ def refresh(archive: Archive, dataset: Dataset, aggregate: Aggregate, days: Iter
         "aggregates": [one.name for one in levels],
         "days": wanted,
     }
-    asked = [_Asked(*row) for row in archive.ask(statement("refresh_asked"), values)]
+    asked = [_RefreshRequest(*row) for row in archive.ask(statement("refresh_asked"), values)]
     there = _chunk_days(archive, dataset, asked)
     due = [one for one in asked if one.day in there]
     windows: dict[date, list[tuple[datetime, datetime]]] = {}
@@ -98,7 +98,7 @@ def merge(windows: list[tuple[datetime, datetime]]) -> list[tuple[datetime, date
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _RefreshRequest:
     """A row of `archive_refresh`: a load changed rows of a day, the first at `low`, the last at `high`.
 
     `has_chunk` says whether there is a chunk of exactly that day, and the day is not closed.
@@ -118,7 +118,7 @@ def _built_on(dataset: Dataset, aggregate: Aggregate) -> list[Aggregate]:
     return [aggregate] if finer is None else [*_built_on(dataset, finer), aggregate]
 
 
-def _chunk_days(archive: Archive, dataset: Dataset, asked: list[_Asked]) -> set[date]:
+def _chunk_days(archive: Archive, dataset: Dataset, asked: list[_RefreshRequest]) -> set[date]:
     """The days with a chunk; of one that is no day long TimescaleDB has to be asked in a slower way."""
     there = {one.day for one in asked if one.has_chunk}
     others = sorted({one.day for one in asked} - there)
@@ -129,7 +129,7 @@ def _chunk_days(archive: Archive, dataset: Dataset, asked: list[_Asked]) -> set[
 
 
 def _refresh_level(
-    cursor: Cursor, aggregate: Aggregate, asked: list[_Asked]
+    cursor: Cursor, aggregate: Aggregate, asked: list[_RefreshRequest]
 ) -> dict[date, list[tuple[datetime, datetime]]]:
     """Refresh what was asked for of one aggregate, day by day; each day is forgotten once it is done."""
     windows: dict[date, list[tuple[datetime, datetime]]] = {}

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from trading_data.archive.database import Archive
-from trading_data.archive.verify.ledger import Books, Finding, materialize, read_books
+from trading_data.archive.verify.ledger import AuditResult, LedgerTotals, materialize, read_books
 from trading_data.archive.verify.losses import Known, Sides, archived_journals, heads, lost_of
 from trading_data.archive.verify.lost import Lost, acknowledge_command
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
-from trading_data.live.journal import BEGINNING, Stretch, find_journals, inspect, read
+from trading_data.live.journal import BEGINNING, ReadRange, find_journals, inspect, read
 from trading_data.live.ranges import gaps
 from trading_data.printable import counted, noun
 from trading_data.times import now
@@ -44,7 +44,7 @@ class JournalAccount:
     lost: Lost
     other: tuple[str, ...]
     range_entries: int
-    books: Books
+    books: LedgerTotals
 
     @property
     def missing(self) -> int:
@@ -83,7 +83,7 @@ def account_of_journals(client: Client, archive: Archive, intake: Intake, datase
     )
 
 
-def check_journals(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> list[Finding]:
+def check_journals(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> list[AuditResult]:
     """The same as findings."""
     found = account_of_journals(client, archive, intake, dataset)
     return [*_other(dataset, found), *_lost(dataset, found), *_range_entries(dataset, found), _total(dataset, found)]
@@ -93,7 +93,7 @@ def _tails(client: Client, sides: Sides, current: Known) -> Counter[str]:
     """Entries that each journal holds after its last range, counted one by one; 0 where it can hold none."""
     found = Counter[str](dict.fromkeys(current, 0))
     stretches = [
-        Stretch(sides.keys[name], ranges[-1].last, info.last, info.length)
+        ReadRange(sides.keys[name], ranges[-1].last, info.last, info.length)
         for name, ranges in current.items()
         if (info := sides.infos[name]).length and info.last > ranges[-1].last
     ]
@@ -103,7 +103,7 @@ def _tails(client: Client, sides: Sides, current: Known) -> Counter[str]:
 def _between(client: Client, sides: Sides, current: Known) -> int:
     """Entries that the journals hold between their ranges."""
     stretches = [
-        Stretch(sides.keys[name], after, upto, sides.infos[name].length)
+        ReadRange(sides.keys[name], after, upto, sides.infos[name].length)
         for name, ranges in current.items()
         for after, upto in [(BEGINNING, ranges[0].after), *gaps(ranges)]
         if after < upto and sides.infos[name].length
@@ -111,32 +111,32 @@ def _between(client: Client, sides: Sides, current: Known) -> int:
     return _count(client, sides, stretches, Counter()).total()
 
 
-def _count(client: Client, sides: Sides, stretches: list[Stretch], found: Counter[str]) -> Counter[str]:
+def _count(client: Client, sides: Sides, stretches: list[ReadRange], found: Counter[str]) -> Counter[str]:
     names: Mapping[str, str] = {key: name for name, key in sides.keys.items()}
     for reading in read(client, stretches):
         found[names[reading.journal]] += len(reading.entries)
     return found
 
 
-def _lost(dataset: Dataset, found: JournalAccount) -> Iterator[Finding]:
+def _lost(dataset: Dataset, found: JournalAccount) -> Iterator[AuditResult]:
     """Entries that are nowhere: red until they come back, or somebody acknowledges them."""
     later = materialize(f"{dataset.snapshot} {dataset.table}", now().date())
     for what, said in found.lost.said():
         command = later if what == "journals" else acknowledge_command(dataset)
-        yield Finding(dataset.name, None, False, what, said, command)
+        yield AuditResult(dataset.name, None, False, what, said, command)
 
 
-def _other(dataset: Dataset, found: JournalAccount) -> Iterator[Finding]:
+def _other(dataset: Dataset, found: JournalAccount) -> Iterator[AuditResult]:
     """Journals that went back or were made anew."""
     if found.other:
         said = (
             f"{counted(len(found.other), 'journal')} went back or {noun(len(found.other), 'was', 'were')} made anew, such as "
             f"{found.other[0]}, since the archive last read there. The next snapshot reads from the beginning"
         )
-        yield Finding(dataset.name, None, False, "went back", said, materialize(dataset.snapshot, now().date()))
+        yield AuditResult(dataset.name, None, False, "went back", said, materialize(dataset.snapshot, now().date()))
 
 
-def _range_entries(dataset: Dataset, found: JournalAccount) -> Iterator[Finding]:
+def _range_entries(dataset: Dataset, found: JournalAccount) -> Iterator[AuditResult]:
     """What the ranges count is what was offered, except for entries that were archived already."""
     books = found.books
     if not books.offered - books.replayed <= found.range_entries <= books.offered:
@@ -145,10 +145,10 @@ def _range_entries(dataset: Dataset, found: JournalAccount) -> Iterator[Finding]
             f"offered by journals, of "
             f"which {books.replayed:,} had been archived before"
         )
-        yield Finding(dataset.name, None, False, "ranges", said, "trading-data backup --list")
+        yield AuditResult(dataset.name, None, False, "ranges", said, "trading-data backup --list")
 
 
-def _total(dataset: Dataset, found: JournalAccount) -> Finding:
+def _total(dataset: Dataset, found: JournalAccount) -> AuditResult:
     said = (
         f"{counted(found.added, 'entry', 'entries')} added to {counted(found.journals, 'journal')}: {found.archived:,} "
         f"archived, {found.waiting:,} waiting, "
@@ -156,4 +156,4 @@ def _total(dataset: Dataset, found: JournalAccount) -> Finding:
     )
     if found.added != found.archived + found.waiting + found.undrained + found.missing:
         said += "; the sums differ, for a journal was emptied or made anew, or moves just now"
-    return Finding(dataset.name, None, True, "journals", said)
+    return AuditResult(dataset.name, None, True, "journals", said)

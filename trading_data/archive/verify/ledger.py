@@ -23,7 +23,7 @@ _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditResult:
     """One thing that was looked at: whether it is as it has to be, what was found, and the command that helps if not.
 
     `what` names the kind: ledger, books, days, coverage, rows, chunk, batches, journals, ranges, gaps, went back, missing, intake,
@@ -39,7 +39,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Books:
+class LedgerTotals:
     """What each book of a dataset says in all; the last three are of batches drained from journals."""
 
     batches: int
@@ -53,7 +53,7 @@ class Books:
     missing: int
 
 
-def accounts_balance(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> Finding:
+def accounts_balance(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> AuditResult:
     """Whether ledger, rows, revisions and quarantine agree, rows on `days` only (default: all); one finding for all of it."""
     return _one(
         dataset,
@@ -61,28 +61,28 @@ def accounts_balance(archive: Archive, dataset: Dataset, days: Iterable[date] | 
     )
 
 
-def balance_after_load(archive: Archive, dataset: Dataset, days: Iterable[date], batches: Iterable[int]) -> Finding:
+def balance_after_load(archive: Archive, dataset: Dataset, days: Iterable[date], batches: Iterable[int]) -> AuditResult:
     """The same of what a run has just loaded: these batches and these days, at a cost that does not grow with history."""
     since = min(batches, default=None)
     ledger = [] if since is None else check_ledger(archive, dataset, since)
     return _one(dataset, [*ledger, *check_coverage(archive, dataset, days)])
 
 
-def _one(dataset: Dataset, found: list[Finding]) -> Finding:
+def _one(dataset: Dataset, found: list[AuditResult]) -> AuditResult:
     faults = [one for one in found if not one.ok]
     if not faults:
-        return Finding(dataset.name, None, True, "accounts", "; ".join(one.said for one in found))
+        return AuditResult(dataset.name, None, True, "accounts", "; ".join(one.said for one in found))
     said = "; ".join(one.said if one.day is None else f"{one.day}: {one.said}" for one in faults[:_MOST])
-    return Finding(dataset.name, None, False, "accounts", said, "trading-data verify")
+    return AuditResult(dataset.name, None, False, "accounts", said, "trading-data verify")
 
 
-def check_ledger(archive: Archive, dataset: Dataset, since: int = 0) -> list[Finding]:
+def check_ledger(archive: Archive, dataset: Dataset, since: int = 0) -> list[AuditResult]:
     """Each batch from `since` on: offered = inserted + replaced + unchanged + quarantined + replayed, its days the same."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("ledger_faults"), {"dataset": dataset.name, "since": since, "most": _MOST})
         faults = cursor.fetchall()
     return [
-        Finding(
+        AuditResult(
             dataset.name,
             None,
             False,
@@ -95,13 +95,13 @@ def check_ledger(archive: Archive, dataset: Dataset, since: int = 0) -> list[Fin
     ]
 
 
-def read_books(cursor: object, dataset: Dataset) -> Books:
+def read_books(cursor: object, dataset: Dataset) -> LedgerTotals:
     """The books of a dataset, of one moment."""
     cursor.execute(statement("books"), {"dataset": dataset.name})  # type: ignore[attr-defined]
-    return Books(*map(int, cursor.fetchone() or ()))  # type: ignore[attr-defined]
+    return LedgerTotals(*map(int, cursor.fetchone() or ()))  # type: ignore[attr-defined]
 
 
-def check_books(archive: Archive, dataset: Dataset) -> list[Finding]:
+def check_books(archive: Archive, dataset: Dataset) -> list[AuditResult]:
     """A revision for each replaced row, a quarantined entry for each that the ledger counts."""
     with archive.transaction(snapshot=True) as cursor:
         books = read_books(cursor, dataset)
@@ -110,7 +110,7 @@ def check_books(archive: Archive, dataset: Dataset) -> list[Finding]:
         ("archive_quarantine", books.rejects, "quarantined", books.quarantined),
     )
     faults = [
-        Finding(
+        AuditResult(
             dataset.name,
             None,
             False,
@@ -124,13 +124,13 @@ def check_books(archive: Archive, dataset: Dataset) -> list[Finding]:
     said = (
         f"{counted(books.batches, 'batch', 'batches')}, {books.replaced:,} replaced, {books.quarantined:,} quarantined"
     )
-    return faults or [Finding(dataset.name, None, True, "books", said)]
+    return faults or [AuditResult(dataset.name, None, True, "books", said)]
 
 
-def check_days(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> list[Finding]:
+def check_days(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> list[AuditResult]:
     """Day by day: as many rows as the ledger says were inserted, and each from a batch that the ledger knows."""
     wanted = known_days(archive, dataset) if days is None else sorted(set(days))
-    faults: list[Finding] = []
+    faults: list[AuditResult] = []
     rows = 0
     for window in _windows(wanted, max(_WINDOW_DAYS, dataset.chunk.days)):
         chosen = set(window)
@@ -145,16 +145,16 @@ def check_days(archive: Archive, dataset: Dataset, days: Iterable[date] | None =
                     rows += held
                     faults += _day_faults(dataset, day, day in chunks, (held, int(inserted), unknown, batch))
     return faults or [
-        Finding(dataset.name, None, True, "days", f"{counted(rows, 'row')} on {counted(len(wanted), 'day')}")
+        AuditResult(dataset.name, None, True, "days", f"{counted(rows, 'row')} on {counted(len(wanted), 'day')}")
     ]
 
 
-def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> list[Finding]:
+def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> list[AuditResult]:
     """Day by day: as many rows as the coverage says."""
     if not dataset.has_coverage:
         return []
     wanted = known_days(archive, dataset) if days is None else sorted(set(days))
-    faults: list[Finding] = []
+    faults: list[AuditResult] = []
     rows = 0
     for window in _windows(wanted):
         bounds = {
@@ -171,9 +171,9 @@ def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | No
         for day, held, covered in found:
             if held != covered:
                 said = f"{dataset.table} holds {counted(held, 'row')}, its coverage says {int(covered):,}"
-                faults.append(Finding(dataset.name, day, False, "coverage", said, "trading-data verify"))
+                faults.append(AuditResult(dataset.name, day, False, "coverage", said, "trading-data verify"))
     return faults or [
-        Finding(
+        AuditResult(
             dataset.name, None, True, "coverage", f"{counted(rows, 'row')} on {counted(len(wanted), 'day')} covered"
         )
     ]
@@ -217,18 +217,18 @@ def _windows(days: list[date], most: int = _WINDOW_DAYS) -> Iterator[list[date]]
 
 def _day_faults(
     dataset: Dataset, day: date, chunk: bool, counts: tuple[int, int, int, int | None]
-) -> Iterator[Finding]:
+) -> Iterator[AuditResult]:
     held, inserted, unknown, batch = counts
     if inserted and not chunk:
         said = (
             f"the ledger says that {counted(inserted, 'row was', 'rows were')} inserted, and {dataset.table} has no "
             f"chunk of that day any more"
         )
-        yield Finding(dataset.name, day, False, "chunk", said, "trading-data backup --list")
+        yield AuditResult(dataset.name, day, False, "chunk", said, "trading-data backup --list")
     elif held != inserted:
         said = f"{dataset.table} holds {counted(held, 'row')}, the ledger says that {counted(inserted, 'was', 'were')} inserted"
-        yield Finding(dataset.name, day, False, "rows", said, "trading-data backup --list")
+        yield AuditResult(dataset.name, day, False, "rows", said, "trading-data backup --list")
     if unknown:
         said = f"{counted(unknown, 'row is', 'rows are')} of batches that the ledger does not know, such as {batch}"
         help_ = f"trading-data psql -c 'select * from {dataset.table} where batch_id = {batch}'"
-        yield Finding(dataset.name, day, False, "batches", said, help_)
+        yield AuditResult(dataset.name, day, False, "batches", said, help_)

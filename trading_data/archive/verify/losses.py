@@ -38,7 +38,7 @@ Known = Mapping[str, list[EntryRange]]
 
 
 @dataclass(frozen=True)
-class Waiting:
+class IntakeHeads:
     """The batches that wait in the intake: their heads by content hash, and the errors of those that cannot be read."""
 
     heads: Mapping[str, Batch]
@@ -78,7 +78,7 @@ class Archived:
 class Sides:
     """What Redis, the intake and the archive say of a dataset's journals; journals by their names in the ledger."""
 
-    def __init__(self, infos: Mapping[str, JournalInfo], waiting: Waiting, archived: Archived) -> None:
+    def __init__(self, infos: Mapping[str, JournalInfo], waiting: IntakeHeads, archived: Archived) -> None:
         """Put together what was asked; `infos` are by the journals' keys."""
         self.keys = {ledger_name(key): key for key in infos}
         self.infos = {name: infos[key] for name, key in self.keys.items()}
@@ -150,7 +150,7 @@ def ask(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> S
         return Sides(infos, waiting, archived_journals(cursor, dataset, waiting))
 
 
-def heads(intake: Intake, files: Sequence[BatchFile]) -> Waiting:
+def heads(intake: Intake, files: Sequence[BatchFile]) -> IntakeHeads:
     """The heads of batches; one that is damaged hides no other."""
     found: dict[str, Batch] = {}
     damaged = []
@@ -162,10 +162,10 @@ def heads(intake: Intake, files: Sequence[BatchFile]) -> Waiting:
         else:
             if head is not None:
                 found[file.content_hash] = head
-    return Waiting(found, tuple(damaged))
+    return IntakeHeads(found, tuple(damaged))
 
 
-def archived_journals(cursor: Cursor, dataset: Dataset, waiting: Waiting) -> Archived:
+def archived_journals(cursor: Cursor, dataset: Dataset, waiting: IntakeHeads) -> Archived:
     """What the archive knows of the journals, in a transaction of the caller's."""
     values: dict[str, Any] = {"dataset": dataset.name, "hashes": list(waiting.heads)}
     ranges = ranges_of(cursor, dataset, None)

@@ -18,7 +18,7 @@ from trading_data.archive.schema.migrate import check_schema
 from trading_data.archive.sql import names_of, statement
 from trading_data.archive.verify.journals import check_journals
 from trading_data.archive.verify.ledger import (
-    Finding,
+    AuditResult,
     accounts_balance,
     check_books,
     check_coverage,
@@ -37,10 +37,10 @@ from trading_data.live.connection import Client
 from trading_data.printable import counted, noun
 from trading_data.times import DAY, day_start
 
-__all__ = ["Finding", "accounts_balance", "verify"]
+__all__ = ["AuditResult", "accounts_balance", "verify"]
 
 
-def verify(client: Client, archive: Archive, intake: Intake, *, deep: bool = False) -> list[Finding]:
+def verify(client: Client, archive: Archive, intake: Intake, *, deep: bool = False) -> list[AuditResult]:
     """Look at every dataset; the findings that are not `ok` are faults that a second look confirmed.
 
     Args:
@@ -73,7 +73,7 @@ def _never_used(archive: Archive, intake: Intake, dataset: Dataset) -> bool:
     return not intake.pending(dataset.name) and not known_days(archive, dataset)
 
 
-def _look(client: Client, archive: Archive, intake: Intake, dataset: Dataset, deep: bool) -> list[Finding]:
+def _look(client: Client, archive: Archive, intake: Intake, dataset: Dataset, deep: bool) -> list[AuditResult]:
     found = check_intake(intake, dataset, deep)
     if dataset.journal:
         found += check_journals(client, archive, intake, dataset)
@@ -90,9 +90,9 @@ def _look(client: Client, archive: Archive, intake: Intake, dataset: Dataset, de
     return found
 
 
-def check_intake(intake: Intake, dataset: Dataset, deep: bool) -> list[Finding]:
+def check_intake(intake: Intake, dataset: Dataset, deep: bool) -> list[AuditResult]:
     """Each waiting batch is readable and its hash right; with `deep` its rows are what the dataset declares."""
-    faults: list[Finding] = []
+    faults: list[AuditResult] = []
     files = intake.pending(dataset.name)
     for file in files:
         try:
@@ -100,8 +100,10 @@ def check_intake(intake: Intake, dataset: Dataset, deep: bool) -> list[Finding]:
         except IntakeError as error:
             said = str(error)
         if said:
-            faults.append(Finding(dataset.name, None, False, "intake", said, intake.set_aside_command(file)))
-    return faults or [Finding(dataset.name, None, True, "intake", counted(len(files), "batch waits", "batches wait"))]
+            faults.append(AuditResult(dataset.name, None, False, "intake", said, intake.set_aside_command(file)))
+    return faults or [
+        AuditResult(dataset.name, None, True, "intake", counted(len(files), "batch waits", "batches wait"))
+    ]
 
 
 def _read_head(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
@@ -130,7 +132,7 @@ def _read_whole(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
     return ""
 
 
-def _check_deep(archive: Archive, dataset: Dataset, day: date) -> Iterator[Finding]:
+def _check_deep(archive: Archive, dataset: Dataset, day: date) -> Iterator[AuditResult]:
     """One day: each aggregate equals raw where no refresh waits, and no row is there twice."""
     bounds = {"start": day_start(day), "end": day_start(day) + DAY}
     for aggregate in dataset.aggregates:
@@ -139,7 +141,7 @@ def _check_deep(archive: Archive, dataset: Dataset, day: date) -> Iterator[Findi
         lines = differences(archive, dataset, aggregate, bounds["start"], bounds["end"])
         if lines and not _waits(archive, dataset, aggregate, day):
             said = f"{aggregate.name} differs from raw rows in {counted(len(lines), 'bucket')}, such as: {lines[0]}"
-            yield Finding(dataset.name, day, False, "aggregates", said, materialize(aggregate.name, day))
+            yield AuditResult(dataset.name, day, False, "aggregates", said, materialize(aggregate.name, day))
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("keys_twice", **names_of(dataset)), bounds)
         twice = (cursor.fetchone() or (0,))[0]
@@ -149,18 +151,18 @@ def _check_deep(archive: Archive, dataset: Dataset, day: date) -> Iterator[Findi
             f"{counted(twice, 'key')} of {dataset.table} ({names}) {noun(twice, 'is', 'are')} there more than once: its "
             f"primary key is gone or broken"
         )
-        yield Finding(
+        yield AuditResult(
             dataset.name, day, False, "keys", said, f"trading-data psql --owner -c 'reindex table {dataset.table}'"
         )
 
 
-def _check_closed(archive: Archive, dataset: Dataset) -> Iterator[Finding]:
+def _check_closed(archive: Archive, dataset: Dataset) -> Iterator[AuditResult]:
     """Days that retention dropped: their aggregates are what they were then."""
     for day, name in changed_since_closed(archive, dataset):
         said = (
             f"{name} is not what it was when retention dropped the rows of that day: somebody refreshed or changed it"
         )
-        yield Finding(dataset.name, day, False, "aggregates", said, "trading-data backup --list")
+        yield AuditResult(dataset.name, day, False, "aggregates", said, "trading-data backup --list")
 
 
 def _waits(archive: Archive, dataset: Dataset, aggregate: Aggregate, day: date) -> bool:

@@ -39,7 +39,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Kind:
+class KeyGroup:
     """All keys of one kind, sorted by name: `name`, `pattern` and `type` as `live.keys` declared them."""
 
     name: str
@@ -64,13 +64,13 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class State:
+class StateSnapshot:
     """The live tier's state between two moments of the server's clock, aware UTC (see `take.take_state`)."""
 
     began: datetime
     ended: datetime
     run_id: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[KeyGroup, ...]
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -79,7 +79,7 @@ class State:
         return sum(len(kind.keys) for kind in self.kinds)
 
 
-def as_json(state: State) -> dict[str, Any]:
+def as_json(state: StateSnapshot) -> dict[str, Any]:
     """The document, as JSON's own types."""
     return {
         "format": FORMAT,
@@ -102,12 +102,12 @@ def as_json(state: State) -> dict[str, Any]:
     }
 
 
-def encode(state: State) -> bytes:
+def encode(state: StateSnapshot) -> bytes:
     """The document as a file's bytes."""
     return json.dumps(as_json(state), ensure_ascii=False, allow_nan=False).encode()
 
 
-def decode(data: bytes, where: str) -> State:
+def decode(data: bytes, where: str) -> StateSnapshot:
     """The state in a document's bytes.
 
     Raises:
@@ -117,7 +117,7 @@ def decode(data: bytes, where: str) -> State:
         found = json.loads(data)
         if found["format"] != FORMAT:
             raise IntakeError(f"{where} was written by another release (format {found['format']}): upgrade to read it")
-        return State(
+        return StateSnapshot(
             datetime.fromisoformat(found["began"]),
             datetime.fromisoformat(found["ended"]),
             found["run_id"],
@@ -128,10 +128,10 @@ def decode(data: bytes, where: str) -> State:
         raise IntakeError(f"{where} is damaged or is no state: {error!r}") from error
 
 
-def _kind(found: Mapping[str, Any]) -> Kind:
+def _kind(found: Mapping[str, Any]) -> KeyGroup:
     unpack = _UNPACK[found["type"]]
     keys = (Key(_unpacked(one["key"]), unpack(one["value"]), one["ttl_ms"]) for one in found["keys"])
-    return Kind(found["name"], found["pattern"], found["type"], tuple(keys))
+    return KeyGroup(found["name"], found["pattern"], found["type"], tuple(keys))
 
 
 def _packed(value: str) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from trading_data.errors import IntakeError
-from trading_data.intake.state.document import State, Value, decode, encode
+from trading_data.intake.state.document import StateSnapshot, Value, decode, encode
 from trading_data.intake.state.take import take_state
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
@@ -36,7 +36,7 @@ class StateFile:
         return self.path.rpartition("/")[2]
 
 
-def put_state(intake: Intake, state: State) -> StateFile:
+def put_state(intake: Intake, state: StateSnapshot) -> StateFile:
     """Write a state so that it is durable when this returns.
 
     Raises:
@@ -53,7 +53,7 @@ def state_files(intake: Intake) -> list[StateFile]:
     return [*_newest_first(intake, None)][::-1]
 
 
-def read_state(intake: Intake, file: StateFile) -> State | None:
+def read_state(intake: Intake, file: StateFile) -> StateSnapshot | None:
     """The state in a file; None if it has been deleted meanwhile.
 
     Raises:
@@ -65,7 +65,7 @@ def read_state(intake: Intake, file: StateFile) -> State | None:
 
 def newest_state(
     intake: Intake, at: datetime | None = None, damaged: Callable[[IntakeError], None] | None = None
-) -> State | None:
+) -> StateSnapshot | None:
     """The newest state that was complete before `at` (None: the newest of all); None if there is none.
 
     Args:
@@ -122,5 +122,5 @@ def state_changed(client: Client, intake: Intake) -> bool:
     return _content(present) != ({} if kept is None else _content(kept))
 
 
-def _content(state: State) -> dict[tuple[str, str], Value]:
+def _content(state: StateSnapshot) -> dict[tuple[str, str], Value]:
     return {(kind.name, one.key): one.value for kind in state.kinds for one in kind.keys}

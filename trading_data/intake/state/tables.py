@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from trading_data.datasets.codec import plain
-from trading_data.intake.state.document import Key, Kind, Problem, State
+from trading_data.intake.state.document import Key, KeyGroup, Problem, StateSnapshot
 from trading_data.printable import printable
 
 _EXPIRES = "expires in s"
@@ -25,7 +25,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def tables(state: State) -> list[Table]:
+def tables(state: StateSnapshot) -> list[Table]:
     """A table a kind, in the order of their declaration, empty ones included.
 
     Hashes of which there are many keys have a row a key and a column a field; the hash of a single key has a row a field;
@@ -39,7 +39,7 @@ def said(problem: Problem) -> str:
     return f"{printable(problem.key)} is a {printable(problem.found)}, not the {problem.expected} that is declared"
 
 
-def _table(kind: Kind) -> Table:
+def _table(kind: KeyGroup) -> Table:
     about = [kind.pattern[len(kind.prefix) :].replace("{", "").replace("}", "")] if kind.prefix != kind.pattern else []
     expires = [_EXPIRES] if any(one.ttl_ms is not None for one in kind.keys) else []
     fields: Sequence[str] = _COLUMNS[kind.type]
@@ -55,7 +55,7 @@ def _table(kind: Kind) -> Table:
     return Table(kind.name, kind.pattern, _once_each([*about, *expires, *fields]), tuple(rows))
 
 
-def _cells(kind: Kind, one: Key) -> Iterable[Sequence[str]]:
+def _cells(kind: KeyGroup, one: Key) -> Iterable[Sequence[str]]:
     value: Any = one.value
     if kind.type == "hash":
         return cast(Iterable[Sequence[str]], value.items())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from trading_data.intake.state.document import Key, Kind, Problem, State, Value
+from trading_data.intake.state.document import Key, KeyGroup, Problem, StateSnapshot, Value
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import execute, find_keys, raw, text
 from trading_data.live.keys import KEYS, LiveKey
@@ -20,7 +20,7 @@ _OF_ANOTHER_TYPE = object()
 Read = Callable[[Any, str], object]
 
 
-def take_state(client: Client, *, run_id: str = "", keys: Mapping[str, LiveKey] = KEYS) -> State:
+def take_state(client: Client, *, run_id: str = "", keys: Mapping[str, LiveKey] = KEYS) -> StateSnapshot:
     """The whole state: every key of each kind that `keys` counts as state, empty kinds included.
 
     This is not one atomic moment. Keys are found by SCAN and read one after the other between `began` and `ended`, both
@@ -38,10 +38,10 @@ def take_state(client: Client, *, run_id: str = "", keys: Mapping[str, LiveKey] 
         if declared.state:
             found = list(_read(client, name, declared))
             kinds.append(
-                Kind(name, declared.pattern, declared.type, tuple(one for one in found if isinstance(one, Key)))
+                KeyGroup(name, declared.pattern, declared.type, tuple(one for one in found if isinstance(one, Key)))
             )
             problems += [one for one in found if isinstance(one, Problem)]
-    return State(began, _server_time(client), run_id, tuple(kinds), tuple(problems))
+    return StateSnapshot(began, _server_time(client), run_id, tuple(kinds), tuple(problems))
 
 
 def _read(client: Client, kind: str, declared: LiveKey) -> Iterator[Key | Problem]:

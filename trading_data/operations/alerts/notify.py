@@ -18,8 +18,8 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.operations.alerts.channels import Channel, NotDelivered
 from trading_data.operations.alerts.message import Message
-from trading_data.operations.alerts.state import State, step
-from trading_data.operations.alerts.store import Memory
+from trading_data.operations.alerts.state import NotifierState, step
+from trading_data.operations.alerts.store import StateStore
 from trading_data.operations.health.collect import Measured, findings, measure_all
 from trading_data.operations.health.rules import AWAYS, THRESHOLDS
 from trading_data.operations.health.thresholds import WARN, Finding, Threshold, in_order
@@ -65,7 +65,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Trouble:
+class DeliveryFailure:
     """A channel that does not deliver: since when (seconds since 1970), how often it was tried, what was said last."""
 
     since: float
@@ -77,8 +77,8 @@ class Trouble:
 class Book:
     """What is remembered: each channel's state, and the trouble of those that have any."""
 
-    states: dict[str, State] = field(default_factory=dict)
-    troubles: dict[str, Trouble] = field(default_factory=dict)
+    states: dict[str, NotifierState] = field(default_factory=dict)
+    troubles: dict[str, DeliveryFailure] = field(default_factory=dict)
 
     def dump(self) -> str:
         """As JSON."""
@@ -92,8 +92,8 @@ class Book:
             return cls()
         try:
             found: dict[str, Any] = json.loads(text)
-            states = {name: State.load(one) for name, one in found["states"].items()}
-            return cls(states, {name: Trouble(**one) for name, one in found["troubles"].items()})
+            states = {name: NotifierState.load(one) for name, one in found["states"].items()}
+            return cls(states, {name: DeliveryFailure(**one) for name, one in found["troubles"].items()})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             _log.warning("what was told of alerts cannot be read (%s): everything is told anew", error)
             return cls()
@@ -103,15 +103,15 @@ class Book:
         known = [one.finding for state in self.states.values() for one in state.known.values() if one.ended is None]
         return list(dict.fromkeys(one.key for one in in_order(known)))
 
-    def state_of(self, channel: str) -> State:
+    def state_of(self, channel: str) -> NotifierState:
         """The state of a channel; one that was never used knows since when everything is, and was told nothing."""
         if channel in self.states:
             return self.states[channel]
-        return next((one.untold() for one in self.states.values()), State())
+        return next((one.untold() for one in self.states.values()), NotifierState())
 
 
 @dataclass(frozen=True)
-class Round:
+class NotifyResult:
     """What one round did: alerts delivered and not delivered, by channel, and the book afterwards."""
 
     delivered: dict[str, int]
@@ -120,14 +120,14 @@ class Round:
 
 
 def tell(
-    memory: Memory,
+    memory: StateStore,
     channels: Sequence[Channel],
     findings: Iterable[Finding],
     now: float,
     every: float,
     unknown: Callable[[str], bool] = lambda _: False,
     log: logging.Logger = _log,
-) -> Round:
+) -> NotifyResult:
     """Tell every channel what is due to it.
 
     Args:
@@ -159,7 +159,7 @@ def tell(
         memory.save(book.dump())
     book = replace(book, states={name: one for name, one in book.states.items() if name in names})
     memory.save(book.dump())
-    return Round(delivered, failed, book)
+    return NotifyResult(delivered, failed, book)
 
 
 def undelivered(book: Book) -> list[Finding]:
@@ -177,11 +177,11 @@ def undelivered(book: Book) -> list[Finding]:
     ]
 
 
-def _trouble(before: Trouble | None, now: float, said: str) -> Trouble:
-    return Trouble(now, 1, said) if before is None else Trouble(before.since, before.tries + 1, said)
+def _trouble(before: DeliveryFailure | None, now: float, said: str) -> DeliveryFailure:
+    return DeliveryFailure(now, 1, said) if before is None else DeliveryFailure(before.since, before.tries + 1, said)
 
 
-def _with(book: Book, name: str, state: State, trouble: Trouble | None) -> Book:
+def _with(book: Book, name: str, state: NotifierState, trouble: DeliveryFailure | None) -> Book:
     troubles = {other: one for other, one in book.troubles.items() if other != name}
     if trouble is not None:
         troubles[name] = trouble

@@ -19,7 +19,7 @@ CLEARED = "cleared"
 
 
 @dataclass(frozen=True)
-class Known:
+class AlertState:
     """What is known of one key. Moments are seconds since 1970.
 
     `finding` is the newest seen. `ended` is None while it fires. `open` says whether it was told and not yet cleared;
@@ -50,42 +50,42 @@ class Alert:
 
 
 @dataclass(frozen=True)
-class State:
+class NotifierState:
     """What is known, by finding key."""
 
-    known: Mapping[str, Known] = field(default_factory=dict)
+    known: Mapping[str, AlertState] = field(default_factory=dict)
 
     def dump(self) -> dict[str, Any]:
         """As plain values."""
         return {key: asdict(one) for key, one in self.known.items()}
 
     @classmethod
-    def load(cls, found: Mapping[str, Any]) -> "State":
+    def load(cls, found: Mapping[str, Any]) -> "NotifierState":
         """From plain values; fields that another release wrote and this one does not know are left out."""
         return cls({key: _known(values) for key, values in found.items()})
 
-    def untold(self) -> "State":
+    def untold(self) -> "NotifierState":
         """The same trouble as a channel sees it that was never told anything."""
         firing = {key: one for key, one in self.known.items() if one.ended is None}
-        return State({key: Known(one.finding, one.since) for key, one in firing.items()})
+        return NotifierState({key: AlertState(one.finding, one.since) for key, one in firing.items()})
 
 
 @dataclass(frozen=True)
-class Step:
+class NotifyStep:
     """What is due now, and the state afterwards: `delivered` if that reached the channel, else `undelivered`."""
 
     due: tuple[Alert, ...]
-    delivered: State
-    undelivered: State
+    delivered: NotifierState
+    undelivered: NotifierState
 
 
 def step(
-    state: State,
+    state: NotifierState,
     findings: Iterable[Finding],
     now: float,
     every: float,
     unknown: Callable[[str], bool] = lambda _: False,
-) -> Step:
+) -> NotifyStep:
     """What one channel is to be told.
 
     Args:
@@ -107,12 +107,12 @@ def step(
         else:
             after[key] = replace(one, open=True, told_at=now, told_severity=one.finding.severity, times=one.times + 1)
             due.append(Alert(status, one.finding, one.since, None, one.times + 1))
-    return Step(_in_order(due), State(_kept(after, now, every)), State(_kept(seen, now, every)))
+    return NotifyStep(_in_order(due), NotifierState(_kept(after, now, every)), NotifierState(_kept(seen, now, every)))
 
 
 def _observed(
-    state: State, findings: Mapping[str, Finding], now: float, unknown: Callable[[str], bool]
-) -> dict[str, Known]:
+    state: NotifierState, findings: Mapping[str, Finding], now: float, unknown: Callable[[str], bool]
+) -> dict[str, AlertState]:
     """What is known once the present findings were seen; a clock that was set back makes no moment lie ahead."""
     found = {key: _not_ahead(one, now) for key, one in state.known.items()}
     for key, one in found.items():
@@ -121,7 +121,7 @@ def _observed(
     for key, finding in findings.items():
         before = found.get(key)
         if before is None:
-            found[key] = Known(finding, now)
+            found[key] = AlertState(finding, now)
         elif before.ended is None or before.open:
             found[key] = replace(before, finding=finding, ended=None)
         else:
@@ -129,7 +129,7 @@ def _observed(
     return found
 
 
-def _status(one: Known, now: float, every: float, *, judged: bool) -> str | None:
+def _status(one: AlertState, now: float, every: float, *, judged: bool) -> str | None:
     if one.ended is not None:
         return CLEARED if one.open else None
     if not judged:
@@ -141,7 +141,7 @@ def _status(one: Known, now: float, every: float, *, judged: bool) -> str | None
     return STILL if one.open else NEW
 
 
-def _kept(known: Mapping[str, Known], now: float, every: float) -> dict[str, Known]:
+def _kept(known: Mapping[str, AlertState], now: float, every: float) -> dict[str, AlertState]:
     """What is over is remembered while it could come back too soon, or while its end is still to be told."""
     return {
         key: one
@@ -156,7 +156,7 @@ def _in_order(due: Iterable[Alert]) -> tuple[Alert, ...]:
     return tuple(sorted(ordered, key=lambda one: one.status == CLEARED))
 
 
-def _not_ahead(one: Known, now: float) -> Known:
+def _not_ahead(one: AlertState, now: float) -> AlertState:
     return replace(
         one,
         since=min(one.since, now),
@@ -165,9 +165,9 @@ def _not_ahead(one: Known, now: float) -> Known:
     )
 
 
-def _known(values: Mapping[str, Any]) -> Known:
-    names = {one.name for one in fields(Known)}
+def _known(values: Mapping[str, Any]) -> AlertState:
+    names = {one.name for one in fields(AlertState)}
     given = {name: value for name, value in values.items() if name in names}
     of_finding = {one.name for one in fields(Finding)}
     finding = Finding(**{name: value for name, value in given.pop("finding").items() if name in of_finding})
-    return Known(finding, **given)
+    return AlertState(finding, **given)

@@ -12,7 +12,7 @@ from typing import Protocol
 KEY = "trading_data.operations.alerts"
 
 
-class Memory(Protocol):
+class StateStore(Protocol):
     """One text that outlives the process."""
 
     def load(self) -> str:

@@ -16,7 +16,7 @@ from trading_data.operations.backup import tables
 from trading_data.operations.backup.dump import offers
 from trading_data.operations.backup.manifest import DUMP, Backup, Manifest
 from trading_data.operations.backup.streams import fetch, identities_for
-from trading_data.operations.backup.target import Target
+from trading_data.operations.backup.target import BackupFolder
 from trading_data.printable import counted
 
 _TOLD_OTHERWISE = "Name another target, or say --into-non-empty, which deletes what is there"
@@ -46,7 +46,7 @@ def check_files(backup: Backup, *, inside: bool) -> None:
     """
     manifest = manifest_of(backup)
     identities = identities_for(manifest.encrypted) if inside else None
-    target = Target(backup.uri)
+    target = BackupFolder(backup.uri)
     for file in manifest.files:
         fetch(target, backup.name, file, None, identities)
 

@@ -28,8 +28,8 @@ from trading_data.operations.backup.manifest import DUMP, HALF, NAME, Manifest, 
 from trading_data.operations.backup.redis_sync import Snapshot, persistence, snapshot
 from trading_data.operations.backup.scratch_server import scratch_server
 from trading_data.operations.backup.session_proxy import lent_session
-from trading_data.operations.backup.streams import Source, StoredFile, recipients_of_environment, store
-from trading_data.operations.backup.target import Target
+from trading_data.operations.backup.streams import ByteSource, StoredFile, recipients_of_environment, store
+from trading_data.operations.backup.target import BackupFolder
 from trading_data.times import now
 
 
@@ -58,7 +58,7 @@ def take_redis(uri: str, client: Client, intake: Intake, run: str, *, copier: Cl
         LiveTierError: the live tier is away.
         SettingError: the key to encrypt to has the wrong form.
     """
-    target, name, recipients = Target(uri), taken_now(), recipients_of_environment()
+    target, name, recipients = BackupFolder(uri), taken_now(), recipients_of_environment()
     database, states = database_of(client), persistence(client)
     began = now()
     nodes, files, accounts = [], [], []
@@ -96,7 +96,7 @@ def take_timescale(uri: str, archive: Archive, run: str, name: str | None = None
         BackupError: `pg_dump` failed or is too old, or the target does not take it.
         ArchiveTierError: the archive is away.
     """
-    target = Target(uri)
+    target = BackupFolder(uri)
     half = _half(target, run, name)
     recipients = recipients_of_environment()
     if bool(recipients) != half.encrypted:
@@ -121,7 +121,7 @@ def take_timescale(uri: str, archive: Archive, run: str, name: str | None = None
 
 
 def _node(
-    target: Target, name: str, url: str, database: int, recipients: list[Any]
+    target: BackupFolder, name: str, url: str, database: int, recipients: list[Any]
 ) -> tuple[StoredFile, int, dict[str, Any]]:
     """One server's snapshot, stored, and counted in a server of our own, for the server itself has gone on by then."""
     taken: list[tuple[StoredFile, int]] = []
@@ -158,7 +158,7 @@ def _node_name(url: str) -> str:
 
 
 def _intake(
-    target: Target, name: str, intake: Intake, recipients: list[Any]
+    target: BackupFolder, name: str, intake: Intake, recipients: list[Any]
 ) -> tuple[dict[str, list[str]], list[StoredFile]]:
     """The batches as they are, damaged ones too. One that is loaded meanwhile is in the archive, which is dumped later."""
     waiting: dict[str, list[str]] = {}
@@ -183,7 +183,7 @@ class _Bytes:
         return some
 
 
-def _half(target: Target, run: str, name: str | None) -> Manifest:
+def _half(target: BackupFolder, run: str, name: str | None) -> Manifest:
     for folder in sorted(filter(folder_time, target.folders()), reverse=True):
         if name not in (None, folder) or target.get(f"{folder}/{NAME}") is not None:
             continue
@@ -202,7 +202,7 @@ def _half(target: Target, run: str, name: str | None) -> Manifest:
 Taken = tuple[StoredFile, dict[str, Any], datetime]
 
 
-def _of_snapshot(target: Target, name: str, archive: Archive, number: int, recipients: list[Any]) -> Taken:
+def _of_snapshot(target: BackupFolder, name: str, archive: Archive, number: int, recipients: list[Any]) -> Taken:
     """Dump and count within one snapshot, which the transaction of the counting exports."""
     with archive.transaction(snapshot=True, statement="6h") as cursor:
         cursor.execute("set local idle_in_transaction_session_timeout = 0")
@@ -215,7 +215,7 @@ def _of_snapshot(target: Target, name: str, archive: Archive, number: int, recip
         return file, {**found, "timescale": {**found["timescale"], "sequences": least}}, moment
 
 
-def _of_one_session(target: Target, name: str, archive: Archive, number: int, recipients: list[Any]) -> Taken:
+def _of_one_session(target: BackupFolder, name: str, archive: Archive, number: int, recipients: list[Any]) -> Taken:
     """The same where nobody else can be connected meanwhile: we go on in the transaction in which `pg_dump` was."""
     moment = now()
     with lent_session(archive.url) as url:
@@ -250,7 +250,7 @@ def _forget_statements(cursor: Any) -> None:
         cursor.execute(command)
 
 
-def _stored(target: Target, name: str, dump: Source, recipients: list[Any]) -> StoredFile:
+def _stored(target: BackupFolder, name: str, dump: ByteSource, recipients: list[Any]) -> StoredFile:
     file = store(target, name, DUMP, dump, recipients)
     reached("backup.dump")
     return file

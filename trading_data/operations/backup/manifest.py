@@ -15,7 +15,7 @@ from typing import Any
 
 from trading_data.errors import BackupError, Refused
 from trading_data.operations.backup.streams import StoredFile
-from trading_data.operations.backup.target import Target
+from trading_data.operations.backup.target import BackupFolder
 from trading_data.times import now
 
 FORMAT = 1
@@ -192,7 +192,7 @@ def backups(uri: str) -> list[Backup]:
     Raises:
         BackupError: the target cannot be listed.
     """
-    target = Target(uri)
+    target = BackupFolder(uri)
     found = ((folder_time(name), name) for name in target.folders())
     return [_seen(target, name, taken) for taken, name in sorted(((at, n) for at, n in found if at), reverse=True)]
 
@@ -212,15 +212,19 @@ def chosen(uri: str, name: str | None) -> Backup:
     if name is not None:
         found = next((one for one in every if one.name == name.rstrip("/")), None)
         if found is None:
-            raise Refused(f"there is no backup {name} under {Target(uri).shown}: see `trading-data backup --list`")
+            raise Refused(
+                f"there is no backup {name} under {BackupFolder(uri).shown}: see `trading-data backup --list`"
+            )
         if not found.complete:
             raise Refused(found.damaged or f"{name} has no manifest: it was never finished. Take another backup")
         return found
     whole = [one for one in every if one.complete]
     if not whole:
-        raise Refused(f"there is no complete backup under {Target(uri).shown}: take one with `trading-data backup`")
+        raise Refused(
+            f"there is no complete backup under {BackupFolder(uri).shown}: take one with `trading-data backup`"
+        )
     if len({one.manifest.database for one in whole if one.manifest}) > 1:
-        raise Refused(f"{Target(uri).shown} has backups of several databases: name the one you mean")
+        raise Refused(f"{BackupFolder(uri).shown} has backups of several databases: name the one you mean")
     return whole[0]
 
 
@@ -233,7 +237,7 @@ def note_drill(backup: Backup, drill: Drill) -> None:
         "recovery_point_seconds": drill.recovery_point.total_seconds(),
         "recovery_time_seconds": drill.recovery_time.total_seconds(),
     }
-    Target(backup.uri).put(f"{backup.name}/{DRILL}", json.dumps(told, indent=1).encode() + b"\n")
+    BackupFolder(backup.uri).put(f"{backup.name}/{DRILL}", json.dumps(told, indent=1).encode() + b"\n")
 
 
 def taken_now() -> str:
@@ -243,7 +247,7 @@ def taken_now() -> str:
     return f"backup-{now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def _seen(target: Target, name: str, taken: datetime) -> Backup:
+def _seen(target: BackupFolder, name: str, taken: datetime) -> Backup:
     manifest, damaged = None, ""
     try:
         data = target.get(f"{name}/{NAME}")
@@ -257,7 +261,7 @@ def _seen(target: Target, name: str, taken: datetime) -> Backup:
     return Backup(target.uri, name, taken, manifest, damaged, _drill(target, name) if manifest else None)
 
 
-def _drill(target: Target, name: str) -> Drill | None:
+def _drill(target: BackupFolder, name: str) -> Drill | None:
     try:
         data = target.get(f"{name}/{DRILL}")
         if data is None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from trading_data.errors import BackupError, TradingDataError
 from trading_data.operations.backup.manifest import backups, complete_backups
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.rules import BACKUPS
 from trading_data.operations.health.thresholds import WARN, Finding, judge
 
@@ -24,25 +24,25 @@ def measure_backups(uri: str, now: datetime) -> Figures:
         whole = complete_backups(uri)
     except BackupError as error:
         why = " ".join(str(error).split())
-        return Figures(tuple(Figure(name, None, "s", not_offered=why) for name in (AGE, DRILL_AGE)))
+        return Figures(tuple(Metric(name, None, "s", not_offered=why) for name in (AGE, DRILL_AGE)))
     newest = whole[0] if whole else None
     drills = [one.drill for one in whole if one.drill is not None]
     last = max(drills, key=lambda one: one.at, default=None)
     good = max((one.at for one in drills if one.ok), default=None)
     return Figures(
         (
-            Figure(
+            Metric(
                 AGE, newest.age(now).total_seconds() if newest else None, "s", not_offered="" if newest else "no backup"
             ),
-            Figure(
+            Metric(
                 DRILL_AGE,
                 (now - good).total_seconds() if good else None,
                 "s",
                 not_offered="" if good else "never drilled",
             ),
-            Figure(DRILL_FAILED, float(last is not None and not last.ok), "count"),
-            Figure(MISSING, float(newest is None), "count", of="backup"),
-            Figure(MISSING, float(good is None), "count", of="drill"),
+            Metric(DRILL_FAILED, float(last is not None and not last.ok), "count"),
+            Metric(MISSING, float(newest is None), "count", of="backup"),
+            Metric(MISSING, float(good is None), "count", of="drill"),
         )
     )
 

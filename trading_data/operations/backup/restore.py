@@ -33,7 +33,7 @@ from trading_data.operations.backup.manifest import DUMP, Backup, Manifest
 from trading_data.operations.backup.redis_restore import copy_keys
 from trading_data.operations.backup.scratch_server import scratch_server
 from trading_data.operations.backup.streams import StoredFile, fetch, identities_for
-from trading_data.operations.backup.target import Target
+from trading_data.operations.backup.target import BackupFolder
 from trading_data.printable import counted
 from trading_data.times import now
 
@@ -150,7 +150,7 @@ def _sources(stack: ExitStack, backup: Backup, manifest: Manifest) -> Iterator[C
 @contextmanager
 def _loaded(backup: Backup, manifest: Manifest, file: StoredFile) -> Iterator[Client]:
     def fill(into: IO[bytes]) -> None:
-        fetch(Target(backup.uri), backup.name, file, into, identities_for(manifest.encrypted))
+        fetch(BackupFolder(backup.uri), backup.name, file, into, identities_for(manifest.encrypted))
 
     with scratch_server(fill, int(manifest.redis["database"])) as client:
         yield client
@@ -161,7 +161,7 @@ def _restore_archive(backup: Backup, manifest: Manifest, url: str) -> int:
     make_room(url, manifest.servers["timescaledb"])
 
     def feed(sink: Any) -> None:
-        fetch(Target(backup.uri), backup.name, manifest.file(DUMP), sink, identities_for(manifest.encrypted))
+        fetch(BackupFolder(backup.uri), backup.name, manifest.file(DUMP), sink, identities_for(manifest.encrypted))
 
     restore_dump(url, manifest.servers["postgresql_number"], int(manifest.servers["pg_dump"]), feed)
     archive = Archive(url)
@@ -182,7 +182,7 @@ def _restore_intake(backup: Backup, manifest: Manifest, intake: Intake, *, empty
         for name in names:
             data = BytesIO()
             file = manifest.file(f"intake/{dataset}/{name}")
-            fetch(Target(backup.uri), backup.name, file, data, identities_for(manifest.encrypted))
+            fetch(BackupFolder(backup.uri), backup.name, file, data, identities_for(manifest.encrypted))
             intake.write(f"{dataset}/{name}", data.getvalue(), "a batch from a backup", "it is still in the backup")
             count += 1
     return count

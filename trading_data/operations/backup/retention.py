@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from trading_data.errors import SettingError
 from trading_data.operations.backup.manifest import NAME, Backup, backups
-from trading_data.operations.backup.target import Target
+from trading_data.operations.backup.target import BackupFolder
 
 KEEP = "TRADING_DATA_BACKUP_KEEP"
 HALF_FOR = timedelta(days=2)
@@ -41,7 +41,7 @@ class Scheme:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class BackupVerdict:
     """One backup, whether it goes, and why."""
 
     backup: Backup
@@ -49,7 +49,7 @@ class Verdict:
     reason: str
 
 
-def judge(found: Iterable[Backup], scheme: Scheme, moment: datetime) -> list[Verdict]:
+def judge(found: Iterable[Backup], scheme: Scheme, moment: datetime) -> list[BackupVerdict]:
     """The verdict on each, newest first. The newest complete one never goes, and one whose manifest is damaged neither."""
     every = sorted(found, key=lambda one: (one.taken, one.name), reverse=True)
     whole = [one for one in every if one.complete]
@@ -67,7 +67,7 @@ def judge(found: Iterable[Backup], scheme: Scheme, moment: datetime) -> list[Ver
     return [_verdict(one, kept, moment) for one in every]
 
 
-def prune(uri: str, moment: datetime, scheme: Scheme | None = None) -> list[Verdict]:
+def prune(uri: str, moment: datetime, scheme: Scheme | None = None) -> list[BackupVerdict]:
     """Remove what the scheme does not keep; the verdict on everything. What is not recognised is not touched.
 
     Raises:
@@ -77,17 +77,17 @@ def prune(uri: str, moment: datetime, scheme: Scheme | None = None) -> list[Verd
     verdicts = judge(backups(uri), scheme or Scheme.from_env(), moment)
     for one in verdicts:
         if one.goes:
-            Target(uri).remove(one.backup.name, NAME)
+            BackupFolder(uri).remove(one.backup.name, NAME)
     return verdicts
 
 
-def _verdict(one: Backup, kept: dict[str, str], moment: datetime) -> Verdict:
+def _verdict(one: Backup, kept: dict[str, str], moment: datetime) -> BackupVerdict:
     if one.name in kept:
-        return Verdict(one, False, kept[one.name])
+        return BackupVerdict(one, False, kept[one.name])
     if one.complete:
-        return Verdict(one, True, "newer ones stand for its day, week and month")
+        return BackupVerdict(one, True, "newer ones stand for its day, week and month")
     if one.damaged:
-        return Verdict(one, False, one.damaged)
+        return BackupVerdict(one, False, one.damaged)
     if moment - one.taken > HALF_FOR:
-        return Verdict(one, True, "it was never finished")
-    return Verdict(one, False, "it is not finished; its writer may be alive")
+        return BackupVerdict(one, True, "it was never finished")
+    return BackupVerdict(one, False, "it is not finished; its writer may be alive")

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from trading_data.errors import BackupError, Refused, SettingError
-from trading_data.operations.backup.target import Target
+from trading_data.operations.backup.target import BackupFolder
 from trading_data.printable import counted
 
 RECIPIENT = "TRADING_DATA_BACKUP_RECIPIENT"
@@ -22,7 +22,7 @@ IDENTITY = "TRADING_DATA_BACKUP_IDENTITY"
 BLOCK = 1 << 20
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """What bytes are read from: no bytes mean the end."""
 
     def read(self, size: int = -1, /) -> bytes:
@@ -86,7 +86,7 @@ class _Tap:
         return data
 
 
-def store(target: Target, folder: str, name: str, source: Source, recipients: list[Any]) -> StoredFile:
+def store(target: BackupFolder, folder: str, name: str, source: ByteSource, recipients: list[Any]) -> StoredFile:
     """Write all that `source` gives into a file of a backup, encrypted if there are recipients.
 
     Raises:
@@ -99,7 +99,7 @@ def store(target: Target, folder: str, name: str, source: Source, recipients: li
     return StoredFile(name, stored.size, stored.sha256, plain.size, plain.sha256)
 
 
-def fetch(target: Target, folder: str, file: StoredFile, sink: Sink | None, identities: list[Any] | None) -> None:
+def fetch(target: BackupFolder, folder: str, file: StoredFile, sink: Sink | None, identities: list[Any] | None) -> None:
     """Read a file of a backup into `sink` (None: only look), and see that it is what was stored.
 
     Args:
@@ -222,8 +222,8 @@ __all__ = [
     "IDENTITY",
     "RECIPIENT",
     "BackupError",
+    "ByteSource",
     "Sink",
-    "Source",
     "StoredFile",
     "fetch",
     "identities_for",

@@ -17,7 +17,7 @@ from trading_data.files import make_folder, sync
 from trading_data.settings import without_password
 
 
-class Target:
+class BackupFolder:
     """The folder of all backups; names are paths below it."""
 
     def __init__(self, uri: str) -> None:

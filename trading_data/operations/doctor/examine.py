@@ -42,7 +42,7 @@ _NOBODY_INTAKE = "/nonexistent"
 
 
 @dataclass(frozen=True)
-class Page:
+class DoctorReport:
     """What is wrong, the most harmful first, and what was looked at."""
 
     findings: list[Finding]
@@ -60,7 +60,7 @@ class Page:
 Part = tuple[list[Finding], list[str]]
 
 
-def examine(settings: Settings, dagster_home: Path | None, now: datetime) -> Page:
+def examine(settings: Settings, dagster_home: Path | None, now: datetime) -> DoctorReport:
     """Look at everything.
 
     Args:
@@ -82,7 +82,7 @@ def examine(settings: Settings, dagster_home: Path | None, now: datetime) -> Pag
         found, said = part()
         wrong = {one.key: one for one in found} | wrong
         facts += said
-    return Page(in_order(wrong.values()), facts)
+    return DoctorReport(in_order(wrong.values()), facts)
 
 
 def of_dagster(settings: Settings, home: Path | None, now: datetime) -> Part:

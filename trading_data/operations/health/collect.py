@@ -13,7 +13,7 @@ from trading_data.archive.database import Archive
 from trading_data.errors import SchemaError, ServerError, TradingDataError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import measure_flow
 from trading_data.operations.health.redis import measure_redis
 from trading_data.operations.health.rules import (
@@ -42,7 +42,7 @@ class Measured:
     flow: Figures
     away: dict[str, TradingDataError]
 
-    def __iter__(self) -> Iterator[Figure]:
+    def __iter__(self) -> Iterator[Metric]:
         for one in self.tiers.values():
             yield from one
 

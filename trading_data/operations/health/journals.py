@@ -14,9 +14,9 @@ from trading_data.archive.ledger import ArchivedRange
 from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.verify.losses import (
     Archived,
+    IntakeHeads,
     Known,
     Sides,
-    Waiting,
     archived_journals,
     heads,
     look_for_lost,
@@ -37,7 +37,7 @@ from trading_data.live.journal import (
     raw,
     server_ms,
 )
-from trading_data.operations.health.metric import Figure, Wanted, not_measured, numbered
+from trading_data.operations.health.metric import Metric, Wanted, not_measured, numbered
 from trading_data.printable import counted
 
 _SAMPLED = 16
@@ -55,12 +55,12 @@ _DAMAGED, _LOST = ("flow.batches.damaged", "count"), ("flow.journal.lost", "coun
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _JournalReadings:
     """What was asked of each side; `waiting` is None where there are too many batches, `archived` where the archive is away."""
 
     infos: dict[str, JournalInfo]
     files: list[BatchFile]
-    waiting: Waiting | None
+    waiting: IntakeHeads | None
     archived: Archived | None
 
     @property
@@ -74,7 +74,7 @@ class _Asked:
 
 def measure_journals(
     client: Client, archive: Archive, intake: Intake, dataset: Dataset, moment: datetime, away: Collection[str]
-) -> Iterator[Figure]:
+) -> Iterator[Metric]:
     """The figures of a dataset's journals and of its batches that wait; arguments and errors as `flow.measure_flow`."""
     of = dataset.name
     asked = _ask(client, archive, intake, dataset, away)
@@ -98,39 +98,39 @@ def measure_journals(
         yield _lost(client, archive, intake, dataset, asked)
 
 
-def _ask(client: Client, archive: Archive, intake: Intake, dataset: Dataset, away: Collection[str]) -> _Asked:
+def _ask(client: Client, archive: Archive, intake: Intake, dataset: Dataset, away: Collection[str]) -> _JournalReadings:
     """In the order in which entries move, so that one that moves meanwhile is seen twice."""
     infos = {} if "redis" in away else inspect(client, find_journals(client, dataset))
     files = intake.pending(dataset.name)
     waiting = heads(intake, files) if len(files) <= _HEADS else None
     if "timescale" in away:
-        return _Asked(infos, files, waiting, None)
+        return _JournalReadings(infos, files, waiting, None)
     with archive.transaction(snapshot=True, lock="1s", statement="10s") as cursor:
-        return _Asked(infos, files, waiting, archived_journals(cursor, dataset, waiting or Waiting({})))
+        return _JournalReadings(infos, files, waiting, archived_journals(cursor, dataset, waiting or IntakeHeads({})))
 
 
-def _sides(client: Client, asked: _Asked, dataset: Dataset) -> Sides:
+def _sides(client: Client, asked: _JournalReadings, dataset: Dataset) -> Sides:
     """All sides; the note in Redis stands in for the archive that is away, and for batches that are too many."""
     if asked.archived is not None and asked.waiting is not None:
         return Sides(asked.infos, asked.waiting, asked.archived)
     ranges = {
         ledger_name(key): [ArchivedRange(one, 0) for one in found] for key, found in noted(client, dataset).items()
     }
-    return Sides(asked.infos, asked.waiting or Waiting({}), Archived(ranges))
+    return Sides(asked.infos, asked.waiting or IntakeHeads({}), Archived(ranges))
 
 
-def _damaged(asked: _Asked, of: str) -> Figure:
+def _damaged(asked: _JournalReadings, of: str) -> Metric:
     name, unit = _DAMAGED
     if asked.waiting is None:
-        return Figure(name, None, unit, of, asked.too_many)
-    return Figure(name, float(len(asked.waiting.damaged)), unit, of, about="; ".join(asked.waiting.damaged[:1]))
+        return Metric(name, None, unit, of, asked.too_many)
+    return Metric(name, float(len(asked.waiting.damaged)), unit, of, about="; ".join(asked.waiting.damaged[:1]))
 
 
 def _unarchived(
-    client: Client, asked: _Asked, archived: Archived, of: str, current: Known, not_drained: int
-) -> Iterator[Figure]:
+    client: Client, asked: _JournalReadings, archived: Archived, of: str, current: Known, not_drained: int
+) -> Iterator[Metric]:
     """Entries that are not in the archive yet, and the age of the oldest of them."""
-    sides = Sides(asked.infos, Waiting({}), archived)
+    sides = Sides(asked.infos, IntakeHeads({}), archived)
     if asked.files:
         current = sides.current(client, list(sides.infos))
     behind = {sides.keys[name]: end for name, info in sides.infos.items() if (end := _end(current, name)) < info.last}
@@ -144,15 +144,15 @@ def _end(current: Known, name: str) -> EntryId:
     return current[name][-1].last if name in current else BEGINNING
 
 
-def _lost(client: Client, archive: Archive, intake: Intake, dataset: Dataset, asked: _Asked) -> Figure:
+def _lost(client: Client, archive: Archive, intake: Intake, dataset: Dataset, asked: _JournalReadings) -> Metric:
     """What is lost by two looks."""
     name, unit = _LOST
     if asked.waiting is None or asked.archived is None:
-        return Figure(name, None, unit, dataset.name, asked.too_many)
+        return Metric(name, None, unit, dataset.name, asked.too_many)
     lost = lost_of(client, Sides(asked.infos, asked.waiting, asked.archived))
     if lost:
         lost = look_for_lost(client, archive, intake, dataset).only(lost.journals)
-    return Figure(name, float(lost.least), unit, dataset.name, about="; ".join(said for _, said in lost.said()))
+    return Metric(name, float(lost.least), unit, dataset.name, about="; ".join(said for _, said in lost.said()))
 
 
 def _oldest(client: Client, behind: dict[str, EntryId]) -> float:

@@ -12,7 +12,7 @@ FLOW = "flow"
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """One number of one moment.
 
     `name` is in dots, tier first: `redis.memory.used`, `timescale.locks.waiting`, `flow.journal.lag`. `of` names the dataset,
@@ -41,13 +41,13 @@ class Figures:
     `texts` are lines for people, by heading; nothing is judged by them.
     """
 
-    figures: tuple[Figure, ...]
+    figures: tuple[Metric, ...]
     texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def __iter__(self) -> Iterator[Figure]:
+    def __iter__(self) -> Iterator[Metric]:
         return iter(self.figures)
 
-    def named(self, name: str) -> tuple[Figure, ...]:
+    def named(self, name: str) -> tuple[Metric, ...]:
         """All figures of that name, one for each `of`."""
         return tuple(one for one in self.figures if one.name == name)
 
@@ -56,7 +56,7 @@ class Figures:
         return next((one.value for one in self.figures if one.name == name and one.of == of), None)
 
 
-def offered(figures: Iterable[Figure]) -> list[Figure]:
+def offered(figures: Iterable[Metric]) -> list[Metric]:
     """Those that have a number."""
     return [one for one in figures if one.value is not None]
 
@@ -66,15 +66,15 @@ Wanted = Sequence[tuple[str, str]]
 _AWAY = {"redis": "the live tier could not be measured", "timescale": "the archive could not be measured"}
 
 
-def numbered(wanted: Wanted, of: str, values: Sequence[float | str]) -> Iterator[Figure]:
+def numbered(wanted: Wanted, of: str, values: Sequence[float | str]) -> Iterator[Metric]:
     """Figures of one object, each with its number, or with why there is none."""
     for (name, unit), value in zip(wanted, values, strict=True):
         if isinstance(value, str):
-            yield Figure(name, None, unit, of, value)
+            yield Metric(name, None, unit, of, value)
         else:
-            yield Figure(name, float(value), unit, of)
+            yield Metric(name, float(value), unit, of)
 
 
-def not_measured(wanted: Wanted, of: str, tier: str) -> Iterator[Figure]:
+def not_measured(wanted: Wanted, of: str, tier: str) -> Iterator[Metric]:
     """Figures that there are none of, because a tier (`redis`, `timescale`) is away."""
-    return (Figure(name, None, unit, of, _AWAY[tier]) for name, unit in wanted)
+    return (Metric(name, None, unit, of, _AWAY[tier]) for name, unit in wanted)

@@ -16,7 +16,7 @@ from trading_data.datasets import DATASETS, METRICS
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
 from trading_data.intake.store import Intake
-from trading_data.live.connection import Client, Memory, live_errors, seconds_until_full
+from trading_data.live.connection import Client, MemoryReading, live_errors, seconds_until_full
 from trading_data.live.journal import (
     ROWS_PER_PIPELINE,
     EntryId,
@@ -24,7 +24,7 @@ from trading_data.live.journal import (
     server_ms,
 )
 from trading_data.operations.health.journals import measure_journals
-from trading_data.operations.health.metric import Figure, Figures, Wanted, not_measured, numbered
+from trading_data.operations.health.metric import Figures, Metric, Wanted, not_measured, numbered
 from trading_data.operations.health.redis import servers
 from trading_data.settings import Settings
 from trading_data.times import now as present
@@ -72,7 +72,7 @@ def measure_flow(
     """
     moment = now or present()
     exchange = calendar or Settings.from_env().calendar
-    figures: list[Figure] = []
+    figures: list[Metric] = []
     for dataset in DATASETS.values():
         figures += _of_dataset(client, archive, intake, dataset, moment, exchange, away)
     if "redis" not in away:
@@ -100,7 +100,7 @@ def _of_dataset(
     moment: datetime,
     exchange: str,
     away: Collection[str],
-) -> Iterator[Figure]:
+) -> Iterator[Metric]:
     yield from measure_journals(client, archive, intake, dataset, moment, away)
     if "timescale" in away:
         yield from not_measured(_ARCHIVE, dataset.name, "timescale")
@@ -109,7 +109,7 @@ def _of_dataset(
         yield from _with_hours(dataset, numbered(_ARCHIVE, dataset.name, values))
 
 
-def _with_hours(dataset: Dataset, figures: Iterable[Figure]) -> Iterator[Figure]:
+def _with_hours(dataset: Dataset, figures: Iterable[Metric]) -> Iterator[Metric]:
     """The figures; the one that counts only the hours of a market says so."""
     for one in figures:
         counts = dataset.fresh_while_open and one.name == _STALE
@@ -160,7 +160,7 @@ def stale(dataset: Dataset, newest: datetime, moment: datetime, exchange: str) -
     return sum((end - start).total_seconds() for start, end, state in parts if state == "missing")
 
 
-def _forecasts(client: Client) -> Iterator[Figure]:
+def _forecasts(client: Client) -> Iterator[Metric]:
     """Seconds until memory is full, of each server, by its growth in the last minutes."""
     name, unit = "flow.memory.full_in", "s"
     with live_errors(client):
@@ -172,12 +172,12 @@ def _forecasts(client: Client) -> Iterator[Figure]:
             metric = f"{MEMORY_USED}.{of}" if of else MEMORY_USED
             used = [*past.get(metric, []), (now_ms / 1e3, float(info["used_memory"]))]
             if not limit:
-                yield Figure(name, None, unit, of, "no maxmemory is set")
+                yield Metric(name, None, unit, of, "no maxmemory is set")
             elif len(used) < _READINGS or used[-1][0] - used[0][0] < _SPAN:
-                yield Figure(name, None, unit, of, f"fewer than {_READINGS} readings in the last minutes")
+                yield Metric(name, None, unit, of, f"fewer than {_READINGS} readings in the last minutes")
             else:
-                seconds = seconds_until_full([Memory(at, int(value), limit) for at, value in used])
-                yield Figure(name, seconds, unit, of, "" if seconds is not None else "memory does not grow")
+                seconds = seconds_until_full([MemoryReading(at, int(value), limit) for at, value in used])
+                yield Metric(name, seconds, unit, of, "" if seconds is not None else "memory does not grow")
 
 
 def _readings(client: Client, now_ms: int) -> dict[str, list[tuple[float, float]]]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from trading_data.datasets.records import Measurement
 from trading_data.live.store import LiveStore
-from trading_data.operations.health.metric import Figure, offered
+from trading_data.operations.health.metric import Metric, offered
 from trading_data.reader.market_data import MarketData
 from trading_data.times import DAY
 from trading_data.times import now as present
@@ -17,7 +17,7 @@ _STEP = timedelta(minutes=16)
 """Ninety of them are a day: as many as `orchestration.metadata` draws."""
 
 
-def record(store: LiveStore, figures: Iterable[Figure], now: datetime) -> int:
+def record(store: LiveStore, figures: Iterable[Metric], now: datetime) -> int:
     """Journal the figures that have a number, all of the one moment; how many they were.
 
     Raises:

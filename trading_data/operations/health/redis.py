@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import text
 from trading_data.live.writes import is_cluster
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.metric import Figures, Metric
 
 POLICY = "volatile-lru"
 FSYNC = ("everysec", "always")
@@ -34,7 +34,7 @@ def measure_redis(client: Client) -> Figures:
     Raises:
         LiveTierError: a server does not answer.
     """
-    figures: list[Figure] = []
+    figures: list[Metric] = []
     texts: dict[str, tuple[str, ...]] = {}
     with live_errors(client):
         for of, server in servers(client):
@@ -48,7 +48,7 @@ def measure_redis(client: Client) -> Figures:
                 *_persistence(info, of),
                 *_replication(info, of),
                 *_declared(info, settings, why, _exposed(settings) and _asks_nobody(server), of),
-                Figure("redis.round_trip", _round_trip(server), "s", of),
+                Metric("redis.round_trip", _round_trip(server), "s", of),
                 *slow,
             ]
             head = f" of {of}" if of else ""
@@ -67,30 +67,30 @@ def servers(client: Any) -> Iterator[tuple[str, Any]]:
         yield f"{node.host}:{node.port}", client.get_redis_connection(node)
 
 
-def _memory(info: Mapping[str, Any], of: str) -> Iterator[Figure]:
+def _memory(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
     used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
-    yield Figure("redis.memory.used", used, "bytes", of)
-    yield Figure("redis.memory.limit", limit, "bytes", of)
+    yield Metric("redis.memory.used", used, "bytes", of)
+    yield Metric("redis.memory.limit", limit, "bytes", of)
     if limit:
-        yield Figure("redis.memory.ratio", used / limit, "ratio", of)
+        yield Metric("redis.memory.ratio", used / limit, "ratio", of)
     else:
-        yield Figure("redis.memory.ratio", None, "ratio", of, "no maxmemory is set")
+        yield Metric("redis.memory.ratio", None, "ratio", of, "no maxmemory is set")
     yield _told(info, "used_memory_rss", "redis.memory.resident", "bytes", of)
     if used < ENOUGH_BYTES:
-        yield Figure("redis.memory.fragmentation", None, "ratio", of, "too little memory is in use to say")
+        yield Metric("redis.memory.fragmentation", None, "ratio", of, "too little memory is in use to say")
     else:
         yield _told(info, "mem_fragmentation_ratio", "redis.memory.fragmentation", "ratio", of)
     databases = [one for name, one in info.items() if name.startswith("db") and isinstance(one, dict)]
-    yield Figure("redis.keys", sum(int(one["keys"]) for one in databases), "count", of)
-    yield Figure("redis.keys.evictable", sum(int(one["expires"]) for one in databases), "count", of)
+    yield Metric("redis.keys", sum(int(one["keys"]) for one in databases), "count", of)
+    yield Metric("redis.keys.evictable", sum(int(one["expires"]) for one in databases), "count", of)
 
 
-def _traffic(info: Mapping[str, Any], of: str) -> Iterator[Figure]:
+def _traffic(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
     hits, misses = int(info.get("keyspace_hits", 0)), int(info.get("keyspace_misses", 0))
     if hits + misses < ENOUGH_LOOKUPS:
-        yield Figure("redis.hits", None, "ratio", of, f"fewer than {ENOUGH_LOOKUPS} lookups since its start")
+        yield Metric("redis.hits", None, "ratio", of, f"fewer than {ENOUGH_LOOKUPS} lookups since its start")
     else:
-        yield Figure("redis.hits", hits / (hits + misses), "ratio", of)
+        yield Metric("redis.hits", hits / (hits + misses), "ratio", of)
     yield _told(info, "evicted_keys", "redis.evicted", "count", of)
     yield _told(info, "expired_keys", "redis.expired", "count", of)
     yield _told(info, "instantaneous_ops_per_sec", "redis.commands", "per s", of)
@@ -98,49 +98,49 @@ def _traffic(info: Mapping[str, Any], of: str) -> Iterator[Figure]:
     yield _told(info, "uptime_in_seconds", "redis.uptime", "s", of)
 
 
-def _clients(info: Mapping[str, Any], of: str) -> Iterator[Figure]:
+def _clients(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
     connected, most = int(info["connected_clients"]), int(info.get("maxclients", 0))
-    yield Figure("redis.clients", connected, "count", of)
+    yield Metric("redis.clients", connected, "count", of)
     if most:
-        yield Figure("redis.clients.ratio", connected / most, "ratio", of)
+        yield Metric("redis.clients.ratio", connected / most, "ratio", of)
     else:
-        yield Figure("redis.clients.ratio", None, "ratio", of, "INFO does not say maxclients")
+        yield Metric("redis.clients.ratio", None, "ratio", of, "INFO does not say maxclients")
     yield _told(info, "blocked_clients", "redis.clients.blocked", "count", of)
     yield _told(info, "rejected_connections", "redis.clients.rejected", "count", of)
 
 
-def _persistence(info: Mapping[str, Any], of: str) -> Iterator[Figure]:
+def _persistence(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
     appends = bool(int(info.get("aof_enabled", 0)))
-    yield Figure("redis.aof.on", float(appends), "count", of)
+    yield Metric("redis.aof.on", float(appends), "count", of)
     off = "" if appends else "there is no append-only file"
     for name, field in (
         ("redis.aof.write_ok", "aof_last_write_status"),
         ("redis.aof.rewrite_ok", "aof_last_bgrewrite_status"),
     ):
-        yield Figure(name, None if off else float(info.get(field) == "ok"), "count", of, off)
+        yield Metric(name, None if off else float(info.get(field) == "ok"), "count", of, off)
     for name, field, unit in (
         ("redis.aof.rewriting", "aof_rewrite_in_progress", "count"),
         ("redis.aof.size", "aof_current_size", "bytes"),
         ("redis.aof.delayed_syncs", "aof_delayed_fsync", "count"),
     ):
-        yield Figure(name, None, unit, of, off) if off else _told(info, field, name, unit, of)
-    yield Figure("redis.rdb.ok", float(info.get("rdb_last_bgsave_status") == "ok"), "count", of)
-    yield Figure("redis.rdb.age", max(0.0, time.time() - int(info["rdb_last_save_time"])), "s", of)
+        yield Metric(name, None, unit, of, off) if off else _told(info, field, name, unit, of)
+    yield Metric("redis.rdb.ok", float(info.get("rdb_last_bgsave_status") == "ok"), "count", of)
+    yield Metric("redis.rdb.age", max(0.0, time.time() - int(info["rdb_last_save_time"])), "s", of)
     yield _told(info, "rdb_changes_since_last_save", "redis.rdb.changes", "count", of)
     yield _told(info, "loading", "redis.loading", "count", of)
 
 
-def _replication(info: Mapping[str, Any], of: str) -> Iterator[Figure]:
+def _replication(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
     replicas = [one for name, one in info.items() if name.startswith("slave") and isinstance(one, dict)]
-    yield Figure("redis.replicas", len(replicas), "count", of)
+    yield Metric("redis.replicas", len(replicas), "count", of)
     if info.get("role") in ("slave", "replica"):
         up = info.get("master_link_status") == "up"
         field = "master_last_io_seconds_ago" if up else "master_link_down_since_seconds"
         yield _told(info, field, "redis.replica.lag", "s", of)
     elif replicas:
-        yield Figure("redis.replica.lag", max(float(one.get("lag", 0)) for one in replicas), "s", of)
+        yield Metric("redis.replica.lag", max(float(one.get("lag", 0)) for one in replicas), "s", of)
     else:
-        yield Figure("redis.replica.lag", None, "s", of, "there is no replica")
+        yield Metric("redis.replica.lag", None, "s", of, "there is no replica")
 
 
 def _settings(server: Any) -> tuple[dict[str, str], str]:
@@ -155,16 +155,16 @@ def _settings(server: Any) -> tuple[dict[str, str], str]:
 
 def _declared(
     info: Mapping[str, Any], settings: Mapping[str, str], why: str, open_to_all: bool, of: str
-) -> Iterator[Figure]:
+) -> Iterator[Metric]:
     """1 where the server is as declared, else 0."""
     policy = info.get("maxmemory_policy")
-    yield Figure("redis.config.policy", float(policy == POLICY), "count", of)
+    yield Metric("redis.config.policy", float(policy == POLICY), "count", of)
     if why:
-        yield Figure("redis.config.fsync", None, "count", of, why)
-        yield Figure("redis.config.closed", None, "count", of, why)
+        yield Metric("redis.config.fsync", None, "count", of, why)
+        yield Metric("redis.config.closed", None, "count", of, why)
         return
-    yield Figure("redis.config.fsync", float(settings.get("appendfsync") in FSYNC), "count", of)
-    yield Figure("redis.config.closed", float(not open_to_all), "count", of)
+    yield Metric("redis.config.fsync", float(settings.get("appendfsync") in FSYNC), "count", of)
+    yield Metric("redis.config.closed", float(not open_to_all), "count", of)
 
 
 def _asks_nobody(server: Any) -> bool:
@@ -195,32 +195,32 @@ def _round_trip(server: Any) -> float:
     return statistics.median(taken)
 
 
-def _latency(server: Any, of: str) -> tuple[list[Figure], tuple[str, ...]]:
+def _latency(server: Any, of: str) -> tuple[list[Metric], tuple[str, ...]]:
     """What LATENCY LATEST and LATENCY HISTOGRAM say: the worst event, and 99 of 100 commands since the server's start."""
     figures = []
     try:
         events = server.execute_command("LATENCY LATEST")
         worst = max((int(one[2]) for one in events), default=0)
-        figures.append(Figure("redis.latency.worst_event", worst / 1e3, "s", of))
+        figures.append(Metric("redis.latency.worst_event", worst / 1e3, "s", of))
     except RedisConnectionError:
         raise
     except RedisError as error:
-        figures.append(Figure("redis.latency.worst_event", None, "s", of, f"LATENCY LATEST is refused: {error}"))
+        figures.append(Metric("redis.latency.worst_event", None, "s", of, f"LATENCY LATEST is refused: {error}"))
     try:
         by_command = _histograms(server.execute_command("LATENCY HISTOGRAM"))
     except RedisConnectionError:
         raise
     except RedisError as error:
         why = f"LATENCY HISTOGRAM is refused: {error}"
-        return [*figures, Figure("redis.latency.p99", None, "s", of, why)], ()
+        return [*figures, Metric("redis.latency.p99", None, "s", of, why)], ()
     total: dict[int, int] = {}
     for counts in by_command.values():
         for bound, count in counts.items():
             total[bound] = total.get(bound, 0) + count
     if total:
-        figures.append(Figure("redis.latency.p99", _quantile(total, 0.99), "s", of))
+        figures.append(Metric("redis.latency.p99", _quantile(total, 0.99), "s", of))
     else:
-        figures.append(Figure("redis.latency.p99", None, "s", of, "no command was counted yet"))
+        figures.append(Metric("redis.latency.p99", None, "s", of, "no command was counted yet"))
     slowest = sorted(by_command, key=lambda name: -_quantile(by_command[name], 0.99))[:_SHOWN]
     return figures, tuple(
         f"{name}: 99 % within {_quantile(by_command[name], 0.99) * 1e3:,.3f} ms, {sum(by_command[name].values()):,} calls"
@@ -260,11 +260,11 @@ def _quantile(counts: Mapping[int, int], share: float) -> float:
     return 0.0
 
 
-def _told(info: Mapping[str, Any], field: str, name: str, unit: str, of: str) -> Figure:
+def _told(info: Mapping[str, Any], field: str, name: str, unit: str, of: str) -> Metric:
     value = info.get(field)
     if value is None:
-        return Figure(name, None, unit, of, f"INFO does not say {field}")
-    return Figure(name, float(value), unit, of)
+        return Metric(name, None, unit, of, f"INFO does not say {field}")
+    return Metric(name, float(value), unit, of)
 
 
 def _version(info: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trading_data.operations.health.meanings import FIGURES
-from trading_data.operations.health.metric import Figure
+from trading_data.operations.health.metric import Metric
 from trading_data.printable import noun, span
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _SEVERITY = {"warn": "a warning", "error": "an error"}
 _UNKNOWN = (("1 where ", "whether "), ("0 where ", "whether "), ("1 while ", "whether "))
 
 
-def sentence(figure: Figure) -> str:
+def sentence(figure: Metric) -> str:
     """What a figure says, such as "the newest price row in the archive is 2 min old"; or that it is not known, and why."""
     meaning = FIGURES[figure.name]
     if figure.value is None:
@@ -26,7 +26,7 @@ def sentence(figure: Figure) -> str:
     return formatted(meaning.zero if meaning.zero and not figure.value else meaning.says, figure)
 
 
-def formatted(words: str, figure: Figure, limit: float | None = None) -> str:
+def formatted(words: str, figure: Metric, limit: float | None = None) -> str:
     """Declared words with a figure's numbers in their places."""
     said = words.format(
         value=as_text(figure.value, figure.unit),
@@ -71,7 +71,7 @@ def _crossed(name: str, thresholds: Sequence["Threshold"]) -> str:
     meaning = FIGURES[name]
     first = thresholds[0]
     if meaning.help.startswith(("1 w", "0 w")) or (meaning.zero and first.below == 1):
-        return sentence(Figure(name, 0.0 if first.below is not None else 1.0, meaning.unit))
+        return sentence(Metric(name, 0.0 if first.below is not None else 1.0, meaning.unit))
     said = [
         f"{word} {as_text(limit, meaning.unit)} ({_SEVERITY[one.severity]})"
         for one in thresholds

@@ -6,7 +6,7 @@ Belongs here: the forms of thresholds and findings, and judging. Does not: the d
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.sentences import formatted
 
 WARN = "warn"
@@ -54,7 +54,7 @@ class Threshold:
     below: float | None = None
     severity: str = WARN
     harm: int = 0
-    hurts_in: Callable[[Figure, Figures], float | None] | None = None
+    hurts_in: Callable[[Metric, Figures], float | None] | None = None
     of: str | None = None
     stays: bool = False
 
@@ -117,7 +117,7 @@ def ask_archive(statement: str, *, owner: bool = False) -> str:
 
 
 @dataclass(frozen=True)
-class Away:
+class Unavailable:
     """The finding that something does not answer, or refuses: its key, what to run, its harm."""
 
     key: str
@@ -125,16 +125,16 @@ class Away:
     harm: int
 
 
-LIVE_AWAY = Away("redis_away", "trading-data services start", 1000)
-ARCHIVE_AWAY = Away("timescale_away", "trading-data services start", 950)
-LIVE_REFUSES = Away("redis_refuses", "trading-data redis-cli info", 990)
-ARCHIVE_REFUSES = Away("timescale_refuses", "trading-data doctor", 945)
-SCHEMA_OTHER = Away("timescale_schema", "trading-data migrate", 940)
-FLOW_UNKNOWN = Away("flow_unknown", "trading-data status", 930)
+LIVE_AWAY = Unavailable("redis_away", "trading-data services start", 1000)
+ARCHIVE_AWAY = Unavailable("timescale_away", "trading-data services start", 950)
+LIVE_REFUSES = Unavailable("redis_refuses", "trading-data redis-cli info", 990)
+ARCHIVE_REFUSES = Unavailable("timescale_refuses", "trading-data doctor", 945)
+SCHEMA_OTHER = Unavailable("timescale_schema", "trading-data migrate", 940)
+FLOW_UNKNOWN = Unavailable("flow_unknown", "trading-data status", 930)
 AWAYS = (LIVE_AWAY, ARCHIVE_AWAY, LIVE_REFUSES, ARCHIVE_REFUSES, SCHEMA_OTHER, FLOW_UNKNOWN)
 
 
-def full_in(figure: Figure, figures: Figures) -> float | None:
+def full_in(figure: Metric, figures: Figures) -> float | None:
     """Seconds until the live tier's memory is full."""
     own = figures.value("flow.memory.full_in", figure.of)
     return own if own is not None else soonest_full(figures)
@@ -145,12 +145,12 @@ def soonest_full(figures: Figures) -> float | None:
     return min((one.value for one in figures.named("flow.memory.full_in") if one.value is not None), default=None)
 
 
-def itself(figure: Figure, _: Figures) -> float | None:
+def itself(figure: Metric, _: Figures) -> float | None:
     """The figure is the seconds until it hurts."""
     return figure.value
 
 
-def at_once(_: Figure, __: Figures) -> float:
+def at_once(_: Metric, __: Figures) -> float:
     """It hurts already."""
     return 0.0
 
@@ -165,7 +165,7 @@ def both(
     error: float,
     harm: tuple[int, int],
     under: bool = False,
-    hurts_in: Callable[[Figure, Figures], float | None] | None = None,
+    hurts_in: Callable[[Metric, Figures], float | None] | None = None,
 ) -> tuple[Threshold, Threshold]:
     """A warning and, further on, an error about the same trouble."""
     return (
@@ -185,7 +185,7 @@ def single(
     harm: int,
     under: bool = False,
     of: str | None = None,
-    hurts_in: Callable[[Figure, Figures], float | None] | None = None,
+    hurts_in: Callable[[Metric, Figures], float | None] | None = None,
     stays: bool = False,
 ) -> Threshold:
     """One limit, above which (`under`: below which) it is wrong."""

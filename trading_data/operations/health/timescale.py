@@ -21,7 +21,7 @@ from trading_data.archive.schema.migrate import check_schema
 from trading_data.archive.sql import statement
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.metric import Figures, Metric
 from trading_data.settings import Settings
 from trading_data.times import DAY, now
 
@@ -53,7 +53,7 @@ def measure_timescale(archive: Archive, *, sizes: bool = True, disk: Path | None
         SchemaError: the schema is not this release's.
     """
     check_schema(archive)
-    figures: list[Figure] = []
+    figures: list[Metric] = []
     texts: dict[str, tuple[str, ...]] = {}
     with archive.transaction(snapshot=True, lock="1s", statement="10s") as cursor:
         ask = _Asking(cursor)
@@ -62,8 +62,8 @@ def measure_timescale(archive: Archive, *, sizes: bool = True, disk: Path | None
         alone = not keeps
         folder = ask("health_folder")
         figures += [
-            Figure("timescale.database.bytes", size, "bytes"),
-            Figure("timescale.entry_hashes.bytes", hashes, "bytes"),
+            Metric("timescale.database.bytes", size, "bytes"),
+            Metric("timescale.entry_hashes.bytes", hashes, "bytes"),
             *_disk(disk or _folder(archive, folder, alone=alone), alone),
             *_sessions(ask, most, alone),
             *_locks(ask, alone),
@@ -114,7 +114,7 @@ class _Asking:
 
 def _figures(
     found: Rows | str, wanted: Iterable[tuple[str, str, Callable[[tuple[Any, ...]], Any]]], of: str = ""
-) -> Iterator[Figure]:
+) -> Iterator[Metric]:
     """Figures from one row: each has a name, a unit, and how it is read from the row; a text instead says why there is none."""
     for name, unit, read in wanted:
         value = (
@@ -125,9 +125,9 @@ def _figures(
             else "the server says nothing about this database"
         )
         if isinstance(value, str):
-            yield Figure(name, None, unit, of, value)
+            yield Metric(name, None, unit, of, value)
         else:
-            yield Figure(name, float(value), unit, of)
+            yield Metric(name, float(value), unit, of)
 
 
 def _folder(archive: Archive, said: Rows | str, *, alone: bool) -> Path | None:
@@ -141,7 +141,7 @@ def _folder(archive: Archive, said: Rows | str, *, alone: bool) -> Path | None:
         return None
 
 
-def _disk(folder: Path | None, alone: bool) -> Iterator[Figure]:
+def _disk(folder: Path | None, alone: bool) -> Iterator[Metric]:
     try:
         usage = None if folder is None else shutil.disk_usage(folder)
     except OSError:
@@ -150,14 +150,14 @@ def _disk(folder: Path | None, alone: bool) -> Iterator[Figure]:
         why = (
             "this is not the embedded server's own home" if alone else "the server's disk is not this machine's to see"
         )
-        yield Figure("timescale.disk.free", None, "bytes", "", why)
-        yield Figure("timescale.disk.free_ratio", None, "ratio", "", why)
+        yield Metric("timescale.disk.free", None, "bytes", "", why)
+        yield Metric("timescale.disk.free_ratio", None, "ratio", "", why)
         return
-    yield Figure("timescale.disk.free", usage.free, "bytes")
-    yield Figure("timescale.disk.free_ratio", usage.free / usage.total, "ratio")
+    yield Metric("timescale.disk.free", usage.free, "bytes")
+    yield Metric("timescale.disk.free_ratio", usage.free / usage.total, "ratio")
 
 
-def _sessions(ask: _Asking, most: int, alone: bool) -> Iterator[Figure]:
+def _sessions(ask: _Asking, most: int, alone: bool) -> Iterator[Metric]:
     found = _ALONE if alone else ask("health_sessions")
     hidden = "the transactions of others are hidden from this role: `grant pg_monitor` to it"
     yield from _figures(
@@ -171,7 +171,7 @@ def _sessions(ask: _Asking, most: int, alone: bool) -> Iterator[Figure]:
     )
 
 
-def _locks(ask: _Asking, alone: bool) -> Iterator[Figure]:
+def _locks(ask: _Asking, alone: bool) -> Iterator[Metric]:
     found = _ALONE if alone else ask("health_locks")
     wanted = [
         ("timescale.locks.waiting", "count", lambda row: row[0]),
@@ -180,7 +180,7 @@ def _locks(ask: _Asking, alone: bool) -> Iterator[Figure]:
     yield from _figures(found, wanted)
 
 
-def _database(ask: _Asking, alone: bool) -> Iterator[Figure]:
+def _database(ask: _Asking, alone: bool) -> Iterator[Metric]:
     found = _ALONE if alone else ask("health_database")
     few = f"fewer than {ENOUGH_PAGES} pages asked for since the statistics began"
     yield from _figures(
@@ -199,7 +199,7 @@ def _database(ask: _Asking, alone: bool) -> Iterator[Figure]:
     )
 
 
-def _replication(ask: _Asking, replica: bool, alone: bool) -> Iterator[Figure]:
+def _replication(ask: _Asking, replica: bool, alone: bool) -> Iterator[Metric]:
     none = "there is no replica"
     if replica:
         yield from _figures(ask("health_replay"), [("timescale.replica.lag", "s", lambda row: row[0] or 0.0)])
@@ -215,7 +215,7 @@ def _replication(ask: _Asking, replica: bool, alone: bool) -> Iterator[Figure]:
     )
 
 
-def _archiver(ask: _Asking, alone: bool) -> Iterator[Figure]:
+def _archiver(ask: _Asking, alone: bool) -> Iterator[Metric]:
     found = _ALONE if alone else ask("health_archiver")
     off = "archive_mode is off"
     never = "nothing was archived yet"
@@ -237,25 +237,25 @@ def _archiver(ask: _Asking, alone: bool) -> Iterator[Figure]:
     )
 
 
-def _slowest(ask: _Asking) -> tuple[Figure, tuple[str, ...]]:
+def _slowest(ask: _Asking) -> tuple[Metric, tuple[str, ...]]:
     name, unit = "timescale.statements.slowest", "s"
     where = ask("health_statements_view")
     if isinstance(where, str) or not where:
         why = where if isinstance(where, str) else "the extension pg_stat_statements is not installed in this database"
-        return Figure(name, None, unit, "", why), ()
+        return Metric(name, None, unit, "", why), ()
     found = ask("health_slowest", statements=Identifier(where[0][0], "pg_stat_statements"))
     if isinstance(found, str):
-        return Figure(name, None, unit, "", found), ()
+        return Metric(name, None, unit, "", found), ()
     said = tuple(
         f"{mean * 1e3:,.1f} ms in the mean, {calls:,} calls, {total:,.1f} s in all: {text}"
         for text, calls, mean, total in found
     )
     often = [mean for _, calls, mean, _ in found if calls >= _OFTEN]
     why = "" if often else f"no slow statement was called {_OFTEN} times"
-    return Figure(name, float(often[0]) if often else None, unit, "", why), said
+    return Metric(name, float(often[0]) if often else None, unit, "", why), said
 
 
-def _of_dataset(ask: _Asking, dataset: Dataset, alone: bool) -> Iterator[Figure]:
+def _of_dataset(ask: _Asking, dataset: Dataset, alone: bool) -> Iterator[Metric]:
     of = dataset.table
     # A chunk that was made since yesterday, as by a file of old days, has not had its night yet.
     values = {"table": dataset.table, "due": _due(dataset), "turn": now() - DAY}
@@ -308,12 +308,12 @@ def _due(dataset: Dataset) -> datetime:
     return now() - dataset.compress_after - DAY
 
 
-def _sizes(ask: _Asking, dataset: Dataset, largest: list[tuple[float, str]]) -> Iterator[Figure]:
+def _sizes(ask: _Asking, dataset: Dataset, largest: list[tuple[float, str]]) -> Iterator[Metric]:
     of = dataset.table
     found = ask("health_sizes", {"table": dataset.table})
     if isinstance(found, str):
-        yield Figure("timescale.table.bytes", None, "bytes", of, found)
+        yield Metric("timescale.table.bytes", None, "bytes", of, found)
         return
     largest += [(size, f"{name} of {of}: {size / 1e6:,.1f} MB") for name, size, _ in found[:_SHOWN]]
-    yield Figure("timescale.table.bytes", sum(size for _, size, _ in found), "bytes", of)
-    yield Figure("timescale.table.index_bytes", sum(index for _, _, index in found), "bytes", of)
+    yield Metric("timescale.table.bytes", sum(size for _, size, _ in found), "bytes", of)
+    yield Metric("timescale.table.index_bytes", sum(index for _, _, index in found), "bytes", of)

@@ -52,7 +52,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingWork:
     """What waits for the days of a dataset: in the intake, in quarantine, and for a refresh; and which days are closed."""
 
     pending: Counter[date]
@@ -62,13 +62,13 @@ class Waiting:
     closed: set[date]
 
 
-def waiting(archive: Archive, intake: Intake, dataset: Dataset) -> Waiting:
+def waiting(archive: Archive, intake: Intake, dataset: Dataset) -> PendingWork:
     """Look at all that waits. The intake first: what is loaded meanwhile is then seen by its refreshes."""
     pending, unreadable = _pending(intake, dataset)
     quarantined = Counter(day for text in _payloads(archive, dataset) if (day := _day_of(dataset, text)) is not None)
     with archive.transaction(snapshot=True) as cursor:
         closed = closed_days(cursor, dataset)
-        return Waiting(pending, unreadable, quarantined, refreshes_waiting(cursor, dataset), closed)
+        return PendingWork(pending, unreadable, quarantined, refreshes_waiting(cursor, dataset), closed)
 
 
 def refreshes_waiting(cursor: Cursor, dataset: Dataset) -> Counter[date]:

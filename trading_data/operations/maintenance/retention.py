@@ -30,7 +30,7 @@ from trading_data.kill_points import reached
 from trading_data.operations.maintenance import preconditions
 from trading_data.operations.maintenance.cold_storage import ColdFile, ColdStore
 from trading_data.operations.maintenance.lock_retry import LOCK, PAUSES, is_locked, is_refused, patiently, reason_of
-from trading_data.operations.maintenance.preconditions import Facts, Waiting, waiting
+from trading_data.operations.maintenance.preconditions import Facts, PendingWork, waiting
 from trading_data.printable import counted, noun
 from trading_data.times import DAY
 
@@ -50,7 +50,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DropVerdict:
     """Whether a chunk goes, and why it goes or stays. `dropped` is there once it has gone."""
 
     dataset: Dataset
@@ -60,17 +60,17 @@ class Verdict:
     dropped: Dropped | None = None
 
 
-def judge(dataset: Dataset, chunk: Chunk, today: date, known: Facts) -> Verdict:
+def judge(dataset: Dataset, chunk: Chunk, today: date, known: Facts) -> DropVerdict:
     """The verdict on a chunk, from nothing but what is handed over; the first reason to keep it is the one that is said."""
     stays = next(_reasons_to_stay(dataset, chunk, today, known), None)
     if stays:
-        return Verdict(dataset, chunk, False, stays)
+        return DropVerdict(dataset, chunk, False, stays)
     age = (today - chunk.day).days
     backup = ", a backup covers it" if dataset.drop_needs_backup else ""
     export = "; its rows are written to a cold file first" if dataset.export_before_drop else ""
     names = ", ".join(one.name for one in dataset.aggregates)
     reason = f"{counted(age, 'day')} old, {names} equal its rows, nothing waits for it{backup}{export}"
-    return Verdict(dataset, chunk, True, reason)
+    return DropVerdict(dataset, chunk, True, reason)
 
 
 def is_due(dataset: Dataset, chunk: Chunk, today: date) -> bool:
@@ -80,7 +80,7 @@ def is_due(dataset: Dataset, chunk: Chunk, today: date) -> bool:
 
 def plan(
     archive: Archive, intake: Intake, dataset: Dataset, now: datetime, *, covered: Covered | None = None
-) -> Iterator[Verdict]:
+) -> Iterator[DropVerdict]:
     """The verdict on every chunk, oldest first; changes nothing.
 
     Raises:
@@ -111,7 +111,7 @@ def retain(
     run_id: str = "",
     lock: str = LOCK,
     pauses: Sequence[float] = PAUSES,
-) -> Iterator[Verdict]:
+) -> Iterator[DropVerdict]:
     """As `plan`, and drop what goes, one chunk a transaction.
 
     Args:
@@ -141,8 +141,8 @@ class _Stays(Exception):
 
 
 def _go(
-    archive: Archive, verdict: Verdict, cold: ColdStore, run_id: str, lock: str, pauses: Sequence[float]
-) -> Verdict:
+    archive: Archive, verdict: DropVerdict, cold: ColdStore, run_id: str, lock: str, pauses: Sequence[float]
+) -> DropVerdict:
     dataset, chunk = verdict.dataset, verdict.chunk
     began = time.monotonic()
     file = None
@@ -217,7 +217,7 @@ def _see_aggregates_kept(archive: Archive, dataset: Dataset, chunk: Chunk, kept:
         )
 
 
-def _cheap_facts(dataset: Dataset, chunk: Chunk, waits: Waiting, covered: Covered | None) -> Facts:
+def _cheap_facts(dataset: Dataset, chunk: Chunk, waits: PendingWork, covered: Covered | None) -> Facts:
     return Facts(
         closed=chunk.day in waits.closed,
         refreshes=waits.refreshes[chunk.day],

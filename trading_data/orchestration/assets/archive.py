@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from trading_data.archive.chunks import Held, held
+from trading_data.archive.chunks import ArchivedDay, archived_days
 from trading_data.archive.database import Archive
 from trading_data.archive.handled import Handled, handled_days
 from trading_data.archive.ledger import COUNTS, Loaded
@@ -96,7 +96,7 @@ def load(
             "press Reload on the page Deployment"
         )
     days = {*reports.days, *brought, *reports.never_told(dataset.table, chunk_days(database, dataset))}
-    found = held(database, dataset, sorted(days))
+    found = archived_days(database, dataset, sorted(days))
     verdicts = handled_days(database, dataset, found, now().date(), [one.batch_id for one in loaded])
     told = list(_days(reports, database, dataset, loaded, found, verdicts))
     yield from told
@@ -133,7 +133,7 @@ def _days(
     database: Archive,
     dataset: Dataset,
     loaded: list[Loaded],
-    found: Mapping[date, Held],
+    found: Mapping[date, ArchivedDay],
     verdicts: Mapping[date, Handled],
 ) -> Iterator[Event]:
     """What to tell of each day: a page of a day that is over or was not told in the last hour, else the numbers that change."""

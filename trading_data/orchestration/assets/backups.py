@@ -14,10 +14,10 @@ from trading_data.operations.backup.check import check_files
 from trading_data.operations.backup.create import take_redis, take_timescale
 from trading_data.operations.backup.keys import keys_of
 from trading_data.operations.backup.manifest import DUMP, Manifest, chosen
-from trading_data.operations.backup.retention import Verdict, prune
+from trading_data.operations.backup.retention import BackupVerdict, prune
 from trading_data.operations.backup.tables import rows_of
 from trading_data.orchestration.assets.sources import OWNER, journal_key, state_keys
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, as_dagster_failure
 from trading_data.printable import counted
 from trading_data.settings import Settings
 from trading_data.times import now
@@ -52,7 +52,7 @@ def backup_assets() -> list[dg.AssetsDefinition]:
 def redis_backup(context: dg.AssetExecutionContext, live: LiveTier, intake: IntakeStore) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Take the first half."""
     began = time.monotonic()
-    with one_clear_line(), live.for_archiver() as client, live.for_copying() as copier:
+    with as_dagster_failure(), live.for_archiver() as client, live.for_copying() as copier:
         uri = Settings.from_env().backup_uri
         half = take_redis(uri, client, intake.open(), context.run.run_id, copier=copier)
     account = half.redis["account"]
@@ -91,7 +91,7 @@ def redis_backup(context: dg.AssetExecutionContext, live: LiveTier, intake: Inta
 def timescale_backup(context: dg.AssetExecutionContext, archive: ArchiveTier) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Complete what `redis_backup` of this run began."""
     began, uri = time.monotonic(), Settings.from_env().backup_uri
-    with one_clear_line(), archive.connect_as_owner() as database:
+    with as_dagster_failure(), archive.connect_as_owner() as database:
         made = take_timescale(uri, database, context.run.run_id)
         seconds = round(time.monotonic() - began, 3)
         check = _reads_back(uri, made)
@@ -151,7 +151,7 @@ def _reads_back(uri: str, made: Manifest) -> dg.AssetCheckResult:
     )
 
 
-def _verdict(one: Verdict) -> dict[str, Any]:
+def _verdict(one: BackupVerdict) -> dict[str, Any]:
     return {"backup": one.backup.name, "verdict": "went" if one.goes else "kept", "reason": one.reason}
 
 

@@ -18,7 +18,7 @@ from trading_data.orchestration.assets.archive import load, table_spec
 from trading_data.orchestration.assets.snapshots import drain, snapshot_spec
 from trading_data.orchestration.partitions import run_days
 from trading_data.orchestration.reports import Event, Reports
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, one_clear_line
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, as_dagster_failure
 
 
 def dataset_assets() -> list[dg.AssetsDefinition]:
@@ -39,7 +39,7 @@ def _dataset_assets(dataset: Dataset) -> dg.AssetsDefinition:
     ) -> Iterator[Event]:
         days, asked = run_days(context), {key.to_user_string() for key in context.selected_asset_keys}
         reports = Reports(context.instance, asked, days, context.run.tags)
-        with one_clear_line(), archive.connect() as database:
+        with as_dagster_failure(), archive.connect() as database:
             if asked & {dataset.snapshot, dataset.table}:
                 with live.for_archiver() as client:
                     yield from drain(context, reports, client, database, intake.open(), dataset)

@@ -14,7 +14,7 @@ from trading_data.errors import LiveTierError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.store import LiveStore
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import measure_flow, memory_forecast
 from trading_data.operations.health.record import last_day_of, record
 from trading_data.operations.health.redis import measure_redis
@@ -22,7 +22,7 @@ from trading_data.operations.health.rules import OF_REDIS, OF_TIMESCALE
 from trading_data.operations.health.timescale import measure_timescale
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.health_checks import figures_metadata, report_freshness, results, specs
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, earliest, one_clear_line
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, as_dagster_failure, earliest
 from trading_data.reader.market_data import MarketData
 from trading_data.times import now
 
@@ -50,7 +50,7 @@ def health_assets() -> list[dg.AssetsDefinition]:
 def redis_health(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Measure, record, judge."""
     moment = now()
-    with one_clear_line(), live.for_archiver() as client, archive.connect() as database:
+    with as_dagster_failure(), live.for_archiver() as client, archive.connect() as database:
         figures = redis_figures(client)
         recorded = recorded_line(client, figures, moment)
         page = health_page(REDIS_HEALTH, client, database, intake.open(), figures, moment)
@@ -74,7 +74,7 @@ def timescale_health(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Measure, record, judge; look at every archive asset's freshness."""
     moment, store = now(), intake.open()
-    with one_clear_line(), live.for_archiver() as client, archive.connect() as database:
+    with as_dagster_failure(), live.for_archiver() as client, archive.connect() as database:
         figures = with_storage(context.instance, timescale_figures(client, database, store, moment))
         recorded = recorded_line(client, figures, moment)
         page = health_page(TIMESCALE_HEALTH, client, database, store, figures, moment)
@@ -108,7 +108,7 @@ def with_storage(instance: dg.DagsterInstance, figures: Figures) -> Figures:
 
     size = storage_bytes(instance)
     why = "" if size is not None else "Dagster's storage is no PostgreSQL"
-    one = Figure("dagster.storage.bytes", None if size is None else float(size), "bytes", not_offered=why)
+    one = Metric("dagster.storage.bytes", None if size is None else float(size), "bytes", not_offered=why)
     return Figures((*figures, one), figures.texts)
 
 

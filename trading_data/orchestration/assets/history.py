@@ -20,7 +20,7 @@ from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.private import TELLS_NOTHING
 from trading_data.orchestration.reports import Event, Reports, handled
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, earliest, one_clear_line
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, as_dagster_failure, earliest
 from trading_data.printable import counted
 from trading_data.settings import Settings
 from trading_data.sources.backfill import Filled, fill
@@ -62,7 +62,7 @@ def _price_history() -> dg.AssetsDefinition:
     def price_history(
         context: dg.AssetExecutionContext, config: HistoryConfig, archive: ArchiveTier, intake: IntakeStore
     ) -> Iterator[Event | dg.Output[None]]:
-        with one_clear_line(), archive.connect() as database:
+        with as_dagster_failure(), archive.connect() as database:
             if not (context.has_partition_key or context.has_partition_key_range):
                 raise BadInput(
                     "say for which days: `trading-data run backfill_job --day 2026-11-20`, or --start and --end; on the page "

@@ -8,13 +8,13 @@ from typing import Any
 
 import dagster as dg
 
-from trading_data.intake.state.document import State
+from trading_data.intake.state.document import StateSnapshot
 from trading_data.intake.state.files import StateFile, put_state
 from trading_data.intake.state.tables import Table, said, tables
 from trading_data.intake.state.take import take_state
 from trading_data.orchestration.assets.sources import OWNER, state_keys
 from trading_data.orchestration.reports import Event, news
-from trading_data.orchestration.resources import IntakeStore, LiveTier, one_clear_line
+from trading_data.orchestration.resources import IntakeStore, LiveTier, as_dagster_failure
 from trading_data.orchestration.verdicts import DECLARED_KEYS
 from trading_data.printable import counted
 
@@ -40,14 +40,14 @@ def state_assets() -> list[dg.AssetsDefinition]:
 )
 def state_snapshot(context: dg.AssetExecutionContext, live: LiveTier, intake: IntakeStore) -> Iterator[Event]:
     """Take the state and write it."""
-    with one_clear_line(), live.for_archiver() as client:
+    with as_dagster_failure(), live.for_archiver() as client:
         state = take_state(client, run_id=context.run.run_id)
         file = put_state(intake.open(), state)
     yield from news(context.instance, [state_as_declared(state)])
     yield dg.AssetMaterialization(STATE, metadata=_metadata(state, file))
 
 
-def _metadata(state: State, file: StateFile) -> dict[str, Any]:
+def _metadata(state: StateSnapshot, file: StateFile) -> dict[str, Any]:
     found = tables(state)
     problems = [dg.TableRecord({"key": said(one)[:_LETTERS]}) for one in state.problems[:_ROWS]]
     return {
@@ -70,7 +70,7 @@ def _shown(table: Table) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name) for name in columns]))
 
 
-def state_as_declared(state: State) -> dg.AssetCheckResult:
+def state_as_declared(state: StateSnapshot) -> dg.AssetCheckResult:
     """Whether every key is of its declared type."""
     named = "; ".join(map(said, state.problems[:5]))
     return dg.AssetCheckResult(

@@ -11,7 +11,7 @@ from decimal import Decimal
 import numpy as np
 
 from trading_data.datasets.records import Fill, Measurement
-from trading_data.sources.feeds.walk import Step, Stream, generator
+from trading_data.sources.feeds.walk import Stream, WalkMinute, generator
 
 STRATEGIES = ("momentum", "reversion", "pairs", "auction")
 SOURCE = "simulated"
@@ -21,7 +21,7 @@ _CENT, _EXACT = Decimal("0.01"), Decimal("0.0001")
 _MINUTE_US = 60_000_000
 
 
-def fills(symbols: Sequence[str], step: Step, start: datetime, seed: int, per_minute: float) -> list[Fill]:
+def fills(symbols: Sequence[str], step: WalkMinute, start: datetime, seed: int, per_minute: float) -> list[Fill]:
     """The fills of the minute that begins at `start`, in time: `per_minute` of them on average, one to four an order.
 
     Order ids name seed, day, minute and number, so two runs of one seed tell of the same orders. No two fills have one

@@ -19,7 +19,7 @@ from trading_data.datasets.records import Bar, Fill
 from trading_data.errors import BadInput
 from trading_data.sources.feeds.minute import Minute
 from trading_data.sources.feeds.orders import SOURCE, Gauges, fills
-from trading_data.sources.feeds.walk import SESSION, Cents, Step, Stream, Walk, generator, tickers
+from trading_data.sources.feeds.walk import SESSION, Cents, Stream, Walk, WalkMinute, generator, tickers
 from trading_data.times import DAY, day_start, floor, now
 
 MINUTE = timedelta(minutes=1)
@@ -129,7 +129,7 @@ class SimulatedMarket:
             filled = made + [one for one in due if isinstance(one, Fill)]
             yield Minute(at, sent, filled, self._gauges.read(at, len(sent), len(filled), profits))
 
-    def _bars(self, step: Step, start: datetime, delays: Delayed) -> list[Bar]:
+    def _bars(self, step: WalkMinute, start: datetime, delays: Delayed) -> list[Bar]:
         """The minute's own bars that are sent in time; what of them comes later goes to `delays`."""
         prices = (_money(one) for one in (step.open, step.high, step.low, step.close))
         bars = list(map(Bar, self.symbols, repeat(start), *prices, step.volume.tolist(), repeat(SOURCE)))
@@ -150,7 +150,7 @@ class SimulatedMarket:
             del bars[at]
         return bars
 
-    def _fills(self, step: Step, start: datetime, delays: Delayed) -> list[Fill]:
+    def _fills(self, step: WalkMinute, start: datetime, delays: Delayed) -> list[Fill]:
         made = fills(self.symbols, step, start, self.seed, self._fills_per_minute)
         draws = generator(self.seed, Stream.FATE, self.day, step.minute + _WHOLE_DAY[1]).random(len(made))
         for at in np.flatnonzero(draws < self._fates[1] - self._fates[0]).tolist():

@@ -67,7 +67,7 @@ def generator(seed: int, stream: Stream, day: date = date.min, minute: int = 0) 
 
 
 @dataclass(frozen=True)
-class Step:
+class WalkMinute:
     """One minute of all symbols: prices in cents, volume in whole units."""
 
     minute: int
@@ -79,7 +79,7 @@ class Step:
 
 
 class Walk:
-    """One day of `count` symbols; iterate for a `Step` a minute."""
+    """One day of `count` symbols; iterate for a `WalkMinute` a minute."""
 
     def __init__(self, count: int, seed: int, day: date, first: int, end: int) -> None:
         """The minutes `first` to `end` (exclusive) of `day`, counted from midnight UTC."""
@@ -90,7 +90,7 @@ class Walk:
         self._liquidity = np.exp(4.0 + 6.0 * traits[:, 2])
         self._phases = traits[:, 3:6]
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[WalkMinute]:
         """All minutes in order. The last close is where the next day opens."""
         level, target = self._level(self._day.toordinal()), self._level(self._day.toordinal() + 1)
         close = _cents(level)
@@ -105,7 +105,7 @@ class Walk:
             high = np.maximum(opened, close) + wick[:, 0]
             low = np.maximum(np.minimum(opened, close) - wick[:, 1], 1)
             volume = np.floor(self._liquidity * _busy(minute) * np.exp(0.5 * draws[:, 3]))
-            yield Step(minute, opened, high, low, close, volume)
+            yield WalkMinute(minute, opened, high, low, close, volume)
 
     def _level(self, day: int) -> Floats:
         waves: Floats = 0.06 * np.sin(2 * np.pi * (day / _PERIODS + self._phases)).sum(axis=1)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from trading_data.datasets import DATASETS
 from trading_data.errors import IntakeError, LiveTierError
-from trading_data.intake.state.document import Key, Kind, Problem, State, Value, decode, encode
+from trading_data.intake.state.document import Key, KeyGroup, Problem, StateSnapshot, Value, decode, encode
 from trading_data.intake.state.files import newest_state, put_state, read_state, state_files
 from trading_data.intake.state.tables import tables
 from trading_data.intake.state.take import take_state
@@ -30,11 +30,13 @@ MICROSECOND = timedelta(microseconds=1)
 HOSTILE = [b"BRK.B", b"\xff\xfe", b"a:b:*?[x]^\\", "ünï\u2028\u202e".encode(), b"\x00\n\x1b[31m", b" ", b"{symbol}"]
 
 
-def state(ended: datetime = MOMENT, *kinds: Kind, problems: tuple[Problem, ...] = (), run_id: str = "run") -> State:
-    return State(ended - timedelta(seconds=1), ended, run_id, kinds, problems)
+def state(
+    ended: datetime = MOMENT, *kinds: KeyGroup, problems: tuple[Problem, ...] = (), run_id: str = "run"
+) -> StateSnapshot:
+    return StateSnapshot(ended - timedelta(seconds=1), ended, run_id, kinds, problems)
 
 
-def kept(found: State, kind: str) -> dict[str, Value]:
+def kept(found: StateSnapshot, kind: str) -> dict[str, Value]:
     """Key → value of a kind."""
     return {one.key: one.value for each in found.kinds if each.name == kind for one in each.keys}
 
@@ -159,7 +161,7 @@ def test_a_refused_command_is_an_error_and_no_problem(client: Client) -> None:
 
 
 def test_bytes_that_are_not_utf8_can_be_had_by_any_reader_of_json() -> None:
-    one = state(MOMENT, Kind("active", "a:{x}", "hash", (Key(text(b"a:\xff"), {"n": text(b"\xfe\x00")}),)))
+    one = state(MOMENT, KeyGroup("active", "a:{x}", "hash", (Key(text(b"a:\xff"), {"n": text(b"\xfe\x00")}),)))
     (key,) = json.loads(encode(one))["kinds"][0]["keys"]
     assert key["key"] == {"base64": b64encode(b"a:\xff").decode()}
     assert key["value"] == [["n", {"base64": b64encode(b"\xfe\x00").decode()}]]
@@ -176,10 +178,10 @@ values = {
 
 @given(st.data())
 def test_any_state_survives_its_document(data: st.DataObject) -> None:
-    kinds: list[Kind] = []
+    kinds: list[KeyGroup] = []
     for name in data.draw(st.lists(st.sampled_from(sorted(values)), max_size=3)):
         key = st.builds(Key, texts, values[name], st.none() | st.integers(0, 10**12))
-        kinds.append(Kind("k", "p:{x}", name, tuple(data.draw(st.lists(key, max_size=2)))))  # type: ignore[arg-type]
+        kinds.append(KeyGroup("k", "p:{x}", name, tuple(data.draw(st.lists(key, max_size=2)))))  # type: ignore[arg-type]
     problems = tuple(data.draw(st.lists(st.builds(Problem, st.just("k"), texts, st.just("hash"), st.just("set")))))
     one = state(MOMENT, *kinds, problems=problems)
     assert decode(encode(one), "here") == one
@@ -309,15 +311,15 @@ def test_tables() -> None:
     found = tables(
         state(
             MOMENT,
-            Kind(
+            KeyGroup(
                 "active", "p:{kind}:{symbol}", "hash", tuple(Key(f"p:{name}", value) for name, value in fields.items())
             ),
-            Kind("signal", "s:{symbol}", "hash", (Key("s:A", {"symbol": "1"}, 1500),)),
-            Kind("system", "system", "hash", (Key("system", {"feed": "up"}),)),
-            Kind("watchlist", "w", "set", (Key("w", ["A", text(b"\xff")]),)),
-            Kind("ranked", "r", "zset", (Key("r", [("low", 0.5), ("high", math.inf)]),)),
-            Kind("note", "n:{x}", "string", (Key("n:1", "text"),)),
-            Kind("none", "o:{x}", "hash"),
+            KeyGroup("signal", "s:{symbol}", "hash", (Key("s:A", {"symbol": "1"}, 1500),)),
+            KeyGroup("system", "system", "hash", (Key("system", {"feed": "up"}),)),
+            KeyGroup("watchlist", "w", "set", (Key("w", ["A", text(b"\xff")]),)),
+            KeyGroup("ranked", "r", "zset", (Key("r", [("low", 0.5), ("high", math.inf)]),)),
+            KeyGroup("note", "n:{x}", "string", (Key("n:1", "text"),)),
+            KeyGroup("none", "o:{x}", "hash"),
         )
     )
     assert {one.name: (one.columns, one.rows) for one in found} == {

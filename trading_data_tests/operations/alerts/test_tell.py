@@ -8,14 +8,14 @@ import pytest
 
 from trading_data.operations.alerts.channels import Channel
 from trading_data.operations.alerts.notify import Book, tell, undelivered
-from trading_data.operations.alerts.store import FileMemory, Memory, StorageMemory
+from trading_data.operations.alerts.store import FileMemory, StateStore, StorageMemory
 from trading_data.operations.health.thresholds import Finding
 from trading_data_tests.operations.alerts.receivers import Kept, finding
 
 EVERY = 1800.0
 
 
-def rounds(memory: Memory, ways: list[Channel], minute: float, *findings: Finding) -> dict[str, str]:
+def rounds(memory: StateStore, ways: list[Channel], minute: float, *findings: Finding) -> dict[str, str]:
     return tell(memory, ways, findings, minute * 60, EVERY).failed
 
 

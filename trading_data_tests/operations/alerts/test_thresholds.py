@@ -3,8 +3,8 @@
 import pytest
 
 from trading_data.operations.alerts.message import Message
-from trading_data.operations.alerts.state import CLEARED, NEW, State, step
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.alerts.state import CLEARED, NEW, NotifierState, step
+from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.rules import BACKUPS, THRESHOLDS
 from trading_data.operations.health.thresholds import Threshold, judge
 
@@ -12,7 +12,7 @@ EVERY_ONE = [*THRESHOLDS, *BACKUPS]
 
 
 def figures(threshold: Threshold, value: float) -> Figures:
-    return Figures((Figure(threshold.figure, value, "count", threshold.of or "price"),))
+    return Figures((Metric(threshold.figure, value, "count", threshold.of or "price"),))
 
 
 @pytest.mark.parametrize("at", range(len(EVERY_ONE)), ids=lambda at: f"{EVERY_ONE[at].key}-{EVERY_ONE[at].severity}")
@@ -24,7 +24,7 @@ def test_crossed_and_left(at: int) -> None:
         assert threshold.below is not None
         beyond, within = threshold.below - 1, threshold.below
     found = judge([threshold], figures(threshold, beyond))
-    first = step(State(), found, 0.0, 1800.0)
+    first = step(NotifierState(), found, 0.0, 1800.0)
     (told,) = first.due
     assert told.status == NEW
     said = Message(first.due, 0.0).as_text()

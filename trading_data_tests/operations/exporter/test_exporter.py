@@ -20,7 +20,7 @@ from trading_data.operations.exporter.collector import PAUSE_SECONDS, SIZES_SECO
 from trading_data.operations.exporter.families import FAMILIES, OTHERS, exported_name
 from trading_data.operations.exporter.server import Exporter
 from trading_data.operations.health.collect import Measured, measure_all
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.metric import Figures, Metric
 from trading_data.times import now
 from trading_data_tests.rig import Rig, measurement
 
@@ -101,7 +101,7 @@ class Measuring:
 
     def __call__(self, sizes: bool) -> Measured:
         self.asked.append(sizes)
-        size = [Figure("timescale.table.bytes", float(len(self.asked)), "bytes", "price_data")] if sizes else []
+        size = [Metric("timescale.table.bytes", float(len(self.asked)), "bytes", "price_data")] if sizes else []
         return Measured(Figures(()), Figures(tuple(size)), Figures(()), {})
 
 
@@ -127,7 +127,7 @@ def test_it_measures_at_most_every_fifteen_seconds_and_sizes_more_seldom() -> No
 
 
 def test_what_is_not_offered_has_no_sample() -> None:
-    nothing = Figure("timescale.locks.waiting", None, "count", "", "one session")
+    nothing = Metric("timescale.locks.waiting", None, "count", "", "one session")
     made = {one.name: one for one in families(Measured(Figures(()), Figures((nothing,)), Figures(()), {}), 0.1)}
     assert made["trading_data_timescale_locks_waiting"].samples == []
     assert made["trading_data_timescale_locks_waiting"].documentation

@@ -14,7 +14,7 @@ from trading_data.errors import ArchiveTierError, LiveTierError
 from trading_data.live.connection import Client, connect
 from trading_data.operations.alerts.notify import watch
 from trading_data.operations.health.collect import Measured, findings, look, measure_all
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import measure_flow, stale
 from trading_data.operations.health.record import last_day, record
 from trading_data.operations.health.rules import THRESHOLDS
@@ -263,7 +263,7 @@ def test_without_the_archive_it_hurts_when_memory_is_full(rig: Rig) -> None:
     measured = measure_all(rig.client, AWAY, rig.intake, now())
     full = Figures(tuple(one for one in measured.flow if one.name != "flow.memory.full_in"))
     assert findings(Measured(measured.redis, measured.timescale, full, measured.away))[0].hurts_in is None
-    full = Figures((*full, Figure("flow.memory.full_in", 4000.0, "s")))
+    full = Figures((*full, Metric("flow.memory.full_in", 4000.0, "s")))
     (one,) = findings(Measured(measured.redis, measured.timescale, full, measured.away))
     assert (one.key, one.hurts_in) == ("timescale_away", 4000.0)
 

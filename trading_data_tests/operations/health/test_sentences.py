@@ -7,7 +7,7 @@ import pytest
 
 from trading_data.operations.health.collect import measure_all
 from trading_data.operations.health.meanings import FIGURES
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.rules import BACKUPS, OF_REDIS, OF_TIMESCALE, THRESHOLDS
 from trading_data.operations.health.sentences import as_text, condition, label, sentence
 from trading_data.operations.health.thresholds import judge
@@ -33,11 +33,11 @@ def texts() -> Iterator[str]:
         yield label(name)
         for value in (0.0, 1.0, 12_345.6, 0.25, -400.0, None):
             for of in ("price_data", ""):
-                yield sentence(Figure(name, value, meaning.unit, of, "the server does not say"))
+                yield sentence(Metric(name, value, meaning.unit, of, "the server does not say"))
     for threshold in (*THRESHOLDS, *BACKUPS):
         beyond = threshold.above + 1 if threshold.above is not None else (threshold.below or 0.0) - 1
         unit = FIGURES[threshold.figure].unit
-        (found,) = judge([threshold], Figures((Figure(threshold.figure, beyond, unit, threshold.of or "price_data"),)))
+        (found,) = judge([threshold], Figures((Metric(threshold.figure, beyond, unit, threshold.of or "price_data"),)))
         yield found.message
     for keys in (*OF_REDIS.values(), *OF_TIMESCALE.values()):
         yield condition([one for one in THRESHOLDS if one.key in keys])
@@ -80,11 +80,11 @@ def test_no_check_of_any_asset_is_described_by_a_key() -> None:
     ],
 )
 def test_the_sentences(name: str, value: float, of: str, said: str) -> None:
-    assert sentence(Figure(name, value, FIGURES[name].unit, of)) == said
+    assert sentence(Metric(name, value, FIGURES[name].unit, of)) == said
 
 
 def test_what_is_below_its_limit_says_limit_and_number() -> None:
-    (found, *_) = judge(THRESHOLDS, Figures((Figure("timescale.disk.free_ratio", 0.07, "ratio"),)))
+    (found, *_) = judge(THRESHOLDS, Figures((Metric("timescale.disk.free_ratio", 0.07, "ratio"),)))
     assert found.message.startswith("free space on the archive's disk is below 10 % (now 7 %)")
 
 

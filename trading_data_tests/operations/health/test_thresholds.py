@@ -8,7 +8,7 @@ import pytest
 
 from trading_data.cli.main import group
 from trading_data.operations.exporter.families import FAMILIES
-from trading_data.operations.health.metric import Figure, Figures
+from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.rules import AWAYS, OF_FRESHNESS, OF_LOST, OF_REDIS, OF_TIMESCALE, THRESHOLDS
 from trading_data.operations.health.sentences import as_text
 from trading_data.operations.health.thresholds import ERROR, Threshold, command_for, judge
@@ -31,17 +31,17 @@ def beyond(one: Threshold, by: float) -> float:
 def test_it_is_crossed_and_cleared(one: Threshold) -> None:
     unit = FAMILIES[one.figure].unit
     of = one.of or "price"
-    (found,) = judge([one], Figures((Figure(one.figure, beyond(one, 0.01), unit, of),)))
+    (found,) = judge([one], Figures((Metric(one.figure, beyond(one, 0.01), unit, of),)))
     assert (found.key, found.severity, found.of) == (f"{one.key}.{of}", one.severity, of)
     assert found.harm == one.harm > 0
     assert "{" not in found.message + found.command
     for text, wanted in (("{value}", found.value), ("{limit}", found.limit)):
         assert text not in one.says or as_text(wanted, unit) in found.message
     for by in (0.0, -0.01):
-        assert judge([one], Figures((Figure(one.figure, beyond(one, by), unit, of),))) == []
-    assert judge([one], Figures((Figure(one.figure, None, unit, of, "not here"),))) == []
+        assert judge([one], Figures((Metric(one.figure, beyond(one, by), unit, of),))) == []
+    assert judge([one], Figures((Metric(one.figure, None, unit, of, "not here"),))) == []
     if one.of:
-        assert judge([one], Figures((Figure(one.figure, beyond(one, 0.01), unit, "other"),))) == []
+        assert judge([one], Figures((Metric(one.figure, beyond(one, 0.01), unit, "other"),))) == []
 
 
 def test_an_error_lies_further_on_and_harms_more_than_its_warning() -> None:

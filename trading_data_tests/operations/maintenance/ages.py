@@ -15,7 +15,7 @@ from trading_data.datasets import METRICS, PRICE
 from trading_data.datasets.declaration import Dataset
 from trading_data.operations.maintenance.cold_storage import ColdStore
 from trading_data.operations.maintenance.compression import Compressed, compress_aged
-from trading_data.operations.maintenance.retention import Covered, Verdict, plan, retain
+from trading_data.operations.maintenance.retention import Covered, DropVerdict, plan, retain
 from trading_data.settings import TIMESCALE_URL
 from trading_data_tests.rig import MOMENT, Rig, bar, measurement
 
@@ -56,12 +56,12 @@ def compressed(rig: Rig, dataset: Dataset = SHORT, **options: Any) -> dict[int, 
     return {_age(one.chunk): one for one in compress_aged(rig.archive, dataset, NOW, **options)}
 
 
-def verdicts(rig: Rig, dataset: Dataset = SHORT, covered: Covered | None = None) -> dict[int, Verdict]:
+def verdicts(rig: Rig, dataset: Dataset = SHORT, covered: Covered | None = None) -> dict[int, DropVerdict]:
     """What retention would do, by age in days."""
     return {_age(one.chunk): one for one in plan(rig.archive, rig.intake, dataset, NOW, covered=covered)}
 
 
-def retained(rig: Rig, dataset: Dataset = SHORT, **options: Any) -> dict[int, Verdict]:
+def retained(rig: Rig, dataset: Dataset = SHORT, **options: Any) -> dict[int, DropVerdict]:
     """What retention did, by age in days."""
     found = retain(rig.archive, rig.intake, dataset, NOW, cold=cold(rig), **options)
     return {_age(one.chunk): one for one in found}

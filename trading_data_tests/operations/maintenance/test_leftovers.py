@@ -4,7 +4,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from trading_data.intake.state.document import State
+from trading_data.intake.state.document import StateSnapshot
 from trading_data.intake.state.files import put_state, state_files
 from trading_data.intake.store import Intake
 from trading_data.operations.maintenance.cleanup import Leftover, leftovers
@@ -53,7 +53,7 @@ def test_states_are_thinned_out(tmp_path: Path) -> None:
     intake = Intake(str(tmp_path / "intake"))
     for days, hours in ((0, 0), (30, 0), (30, 1), (31, 0), (31, 1), (31, 2), (365, 0), (366, 0), (366, 1)):
         ended = MOMENT - timedelta(days=days) + timedelta(hours=hours - 5)
-        put_state(intake, State(ended, ended, "", ()))
+        put_state(intake, StateSnapshot(ended, ended, "", ()))
     verdicts = leftovers(intake, str(tmp_path / "backups"), NOW)
     going = {Path(one.name).name[:16] for one in verdicts if one.goes}
     assert going == {"2026-10-20T10-00", "2026-10-20T11-00", "2025-11-19T10-00", "2025-11-19T11-00"}
