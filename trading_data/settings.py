@@ -74,7 +74,7 @@ def parse(url: str, what: str = "the live tier's URL") -> LiveUrl:
     if kind == "server":
         return LiveUrl(url, kind, (), "", 0)
     try:
-        named = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
+        named = [urlsplit(f"//{part}") for part in parts.netloc.rpartition("@")[2].split(",")]
         hosts = tuple((one.hostname or "", one.port or _PORTS[kind]) for one in named)
         path = [part for part in parts.path.split("/") if part]
         service = path.pop(0) if kind == "sentinel" else ""
@@ -95,7 +95,10 @@ def without_password(url: str) -> str:
     if password:
         parts = parts._replace(netloc=f"{name}{colon}***{at}{hosts}")
     options = parts.query.split("&")
-    hidden = [f"{one.partition('=')[0]}=***" if one.partition("=")[0].endswith("password") else one for one in options]
+    hidden = [
+        f"{option.partition('=')[0]}=***" if option.partition("=")[0].endswith("password") else option
+        for option in options
+    ]
     return url if not password and hidden == options else parts._replace(query="&".join(hidden)).geturl()
 
 

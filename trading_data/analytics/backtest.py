@@ -101,8 +101,8 @@ def _grid(
     return grid
 
 
-def _carry_forward(found: pd.DataFrame) -> None:
+def _carry_forward(frame: pd.DataFrame) -> None:
     """Fill closes from the bar before, and the volumes beside them with 0."""
-    closes, volumes = found["close"].ffill(), found["volume"]
-    found["close"] = closes.to_numpy()
-    found["volume"] = np.where(volumes.isna() & closes.notna(), 0.0, volumes)
+    closes, volumes = frame["close"].ffill(), frame["volume"]
+    frame["close"] = closes.to_numpy()
+    frame["volume"] = np.where(volumes.isna() & closes.notna(), 0.0, volumes)

@@ -101,7 +101,7 @@ class LedgerBatches:
         name = ledger_name(self._dataset.journal_of(key[0]) if prefix is None else prefix + key[0])
         ranges = batch.journals
         if batch.origin in ("journal", "latest"):
-            ranges = [one for one in ranges if one["journal"] == name]
+            ranges = [range_ for range_ in ranges if range_["journal"] == name]
         if len(ranges) != 1:
             return RowOrigin()
         (one,) = ranges
@@ -110,13 +110,13 @@ class LedgerBatches:
 
     def _of_retry(self, batch: LedgerRow, key: Key) -> RowOrigin:
         """A batch of single entries: the one that had this key when it was rejected, unless there are several or none."""
-        found = {(one["journal"], one["first"]) for one in batch.journals}
+        found = {(journal["journal"], journal["first"]) for journal in batch.journals}
         if len(found) > 1:
             found &= self._retried.get((batch.batch_id, key), set())
         if len(found) == 1:
             ((journal, entry_id),) = found
             return RowOrigin(journal, entry_id, entry_id, 1, entry_id)
-        names = {one["journal"] for one in batch.journals}
+        names = {journal["journal"] for journal in batch.journals}
         return RowOrigin(names.pop() if len(names) == 1 else None, entries=len(batch.journals))
 
 
@@ -159,7 +159,7 @@ def readable(dataset: Dataset, payloads: Sequence[str]) -> pa.Table:
     """Rejected entries as columns of the dataset, null where a value is missing or cannot be read; rules are not applied."""
     entries = [_fields(dataset, payload) for payload in payloads]
     values = {
-        name: pa.array([None if (value := one.get(name)) is None else raw(value) for one in entries], pa.binary())
+        name: pa.array([None if (value := entry.get(name)) is None else raw(value) for entry in entries], pa.binary())
         for name in dataset.names
     }
     return codec.check(dataset, values, now(), now()).table

@@ -83,14 +83,14 @@ def compliance(archive: Archive, start: datetime | str, end: datetime | str) -> 
 def _accepted(cursor: Cursor, start: datetime, end: datetime) -> list[dict[str, Any]]:
     return [
         {
-            **one.values,
-            "state": "current" if one.replaced_by is None else "replaced",
-            "batch_id": one.batch_id,
-            "replaced_by": one.replaced_by,
-            "replaced_at": one.replaced_at,
+            **version.values,
+            "state": "current" if version.replaced_by is None else "replaced",
+            "batch_id": version.batch_id,
+            "replaced_by": version.replaced_by,
+            "replaced_at": version.replaced_at,
         }
         for versions in row_versions(cursor, TRADE, start, end).values()
-        for one in versions
+        for version in versions
     ]
 
 

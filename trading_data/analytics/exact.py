@@ -25,12 +25,12 @@ def number(value: object, what: str) -> Decimal:
     """
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise BadInput(f"{what} must be an exact number (decimal.Decimal), not {value!r:.60}")
-    found = Decimal(value)
-    if not found.is_finite():
+    decimal = Decimal(value)
+    if not decimal.is_finite():
         raise BadInput(f"{what} is {value}, not a finite number")
-    if found and (found.adjusted() >= DIGITS - SCALE or _behind(found) > SCALE):
+    if decimal and (decimal.adjusted() >= DIGITS - SCALE or _behind(decimal) > SCALE):
         raise BadInput(f"{what} {value!s:.60} has more than {DIGITS - SCALE} digits before or {SCALE} behind the point")
-    return found
+    return decimal
 
 
 def divided(dividend: Decimal, divisor: Decimal) -> Decimal:

@@ -91,11 +91,11 @@ def match(fills: pd.DataFrame) -> dict[tuple[str, str], FifoPosition]:
     Raises:
         BadInput: a column is missing, a value is not what a fill has, or a fill is there twice.
     """
-    found: dict[tuple[str, str], FifoPosition] = {}
+    fifo_positions: dict[tuple[str, str], FifoPosition] = {}
     with localcontext(EXACT):
         for strategy, symbol, fill in _checked(fills):
-            found.setdefault((strategy, symbol), FifoPosition()).add(fill)
-    return dict(sorted(found.items()))
+            fifo_positions.setdefault((strategy, symbol), FifoPosition()).add(fill)
+    return dict(sorted(fifo_positions.items()))
 
 
 def _checked(fills: pd.DataFrame) -> Iterator[tuple[str, str, Lot]]:

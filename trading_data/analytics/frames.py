@@ -16,5 +16,5 @@ def frame(rows: Sequence[Sequence[Any]], columns: Mapping[str, str]) -> pd.DataF
     """Rows, whose values are in the order of the columns, as a frame with these columns and types."""
     values = list(zip(*rows, strict=True)) or [()] * len(columns)
     return pd.DataFrame(
-        {name: pd.Series(list(found), dtype=kind) for (name, kind), found in zip(columns.items(), values, strict=True)}
+        {name: pd.Series(list(value), dtype=kind) for (name, kind), value in zip(columns.items(), values, strict=True)}
     )

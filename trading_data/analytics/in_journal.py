@@ -47,7 +47,7 @@ def find_entry(
         return None
     first, last = EntryId.parse(source.first_entry), EntryId.parse(source.last_entry)
     stretch = ReadRange(journal_name(source.journal), _before(first), last, source.entries or 1)
-    earliest = day_start(min(one.values[dataset.key[1]] for one in versions).date())
+    earliest = day_start(min(version.values[dataset.key[1]] for version in versions).date())
     runs = _runs(client, dataset, stretch, versions[at].values, earliest)
     end = len(runs)
     for one in reversed(_of_batch(dataset, versions, at)):
@@ -65,11 +65,11 @@ def _of_batch(dataset: Dataset, versions: Sequence[RowVersion], at: int) -> list
     """
     newest = 0
     brought = []
-    for place, one in enumerate(versions):
-        if _rank(dataset, one.values) == _rank(dataset, versions[at].values):
-            if one.batch_id >= newest and one.batch_id == versions[at].batch_id:
+    for place, version in enumerate(versions):
+        if _rank(dataset, version.values) == _rank(dataset, versions[at].values):
+            if version.batch_id >= newest and version.batch_id == versions[at].batch_id:
                 brought.append(place)
-            newest = max(newest, one.batch_id)
+            newest = max(newest, version.batch_id)
     return [versions[place] for place in brought if place >= min(at, brought[-1])]
 
 

@@ -88,30 +88,30 @@ def round_trips(fills: pd.DataFrame) -> pd.DataFrame:
     with localcontext(EXACT):
         rows = [
             [
-                *(strategy, symbol, "long" if one.entry.sign > 0 else "short", tidy(one.entry.quantity)),
-                *(one.entry.timestamp, one.exit.timestamp, tidy(one.entry.price), tidy(one.exit.price)),
-                *map(tidy, (one.gross, one.commission, one.gross - one.commission)),
-                *(one.entry.order_id, one.entry.execution_id, one.exit.order_id, one.exit.execution_id),
+                *(strategy, symbol, "long" if trip.entry.sign > 0 else "short", tidy(trip.entry.quantity)),
+                *(trip.entry.timestamp, trip.exit.timestamp, tidy(trip.entry.price), tidy(trip.exit.price)),
+                *map(tidy, (trip.gross, trip.commission, trip.gross - trip.commission)),
+                *(trip.entry.order_id, trip.entry.execution_id, trip.exit.order_id, trip.exit.execution_id),
             ]
             for (strategy, symbol), position in match(fills).items()
-            for one in position.trips
+            for trip in position.trips
         ]
     return frame(rows, _ROUND_TRIPS)
 
 
 def _sums(position: FifoPosition, mark: Decimal | None) -> list[Any]:
-    gross = sum((one.gross for one in position.trips), ZERO)
-    closed_commission = sum((one.commission for one in position.trips), ZERO)
+    gross = sum((trip.gross for trip in position.trips), ZERO)
+    closed_commission = sum((trip.commission for trip in position.trips), ZERO)
     quantity = sum((lot.sign * lot.quantity for lot in position.lots), ZERO)
     cost = sum((lot.sign * lot.quantity * lot.price for lot in position.lots), ZERO)
-    nets = [one.gross - one.commission for one in position.trips]
+    nets = [trip.gross - trip.commission for trip in position.trips]
     wins, losses = [net for net in nets if net > 0], [net for net in nets if net < 0]
     value = cost if mark is None else quantity * mark
     return [
         len(position.fills),
-        *(tidy(sum((one.quantity for one in position.fills if one.sign == sign), ZERO)) for sign in (1, -1)),
+        *(tidy(sum((fill.quantity for fill in position.fills if fill.sign == sign), ZERO)) for sign in (1, -1)),
         *map(tidy, (gross, closed_commission, gross - closed_commission)),
-        tidy(sum((one.commission for one in position.fills), ZERO)),
+        tidy(sum((fill.commission for fill in position.fills), ZERO)),
         *map(tidy, (quantity, cost)),
         tidy(divided(cost, quantity)) if quantity else None,
         None if mark is None else tidy(mark),

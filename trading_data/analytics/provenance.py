@@ -109,25 +109,25 @@ def provenance(
     moment = utc(timestamp, "timestamp")
     with archive.transaction(snapshot=True) as cursor:
         versions = _versions(cursor, of, subject, moment, identity)
-        books = LedgerBatches(cursor, of, (one.batch_id for one in versions))
+        books = LedgerBatches(cursor, of, (version.batch_id for version in versions))
     if not versions:
         raise BadInput(
             f"the archive has no row ({subject}, {moment.isoformat()}) of {of.title}: it is on its way there, waits in "
             "quarantine (`trading-data quarantine list`), or never was"
         )
     found = []
-    for at, one in enumerate(versions):
-        batch, source = books.batch(one.batch_id), books.source(one.batch_id, key_of(of, one.values))
+    for at, version in enumerate(versions):
+        batch, source = books.batch(version.batch_id), books.source(version.batch_id, key_of(of, version.values))
         if client is not None and source.entry_id is None and batch is not None and batch.origin == "journal":
             source = replace(source, entry_id=find_entry(client, of, source, versions, at))
         found.append(
             Version(
-                values=one.values,
-                batch_id=one.batch_id,
+                values=version.values,
+                batch_id=version.batch_id,
                 **{name: getattr(batch, name, None) for name in _OF_BATCH},
                 **vars(source),
-                replaced_by=one.replaced_by,
-                replaced_at=one.replaced_at,
+                replaced_by=version.replaced_by,
+                replaced_at=version.replaced_at,
             )
         )
     return Provenance(of.name, subject, moment, tuple(found))
@@ -148,7 +148,7 @@ def _versions(
     there = {
         key: versions
         for key, versions in found.items()
-        if any(one.values[time] == moment for one in versions) and (identity is None or key[1] == identity)
+        if any(version.values[time] == moment for version in versions) and (identity is None or key[1] == identity)
     }
     if len(there) > 1:
         names = ", ".join(str(name) for _, name in there)

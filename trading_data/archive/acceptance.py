@@ -118,8 +118,8 @@ def accepted_of(cursor: Cursor, rows: Sequence[tuple[RowOrigin, str]]) -> list[A
         batches, journals = (sorted(set(column)) for column in zip(*wanted, strict=True))
         cursor.execute(statement("batch_ranges"), {"batches": batches, "journals": journals})
         for batch_id, journal, incarnation, after, last, first in cursor.fetchall():
-            found = EntryRange(incarnation, EntryId.parse(after), EntryId.parse(last))
-            parts[batch_id, journal] = found, EntryId.parse(first or last)
+            entry_range = EntryRange(incarnation, EntryId.parse(after), EntryId.parse(last))
+            parts[batch_id, journal] = entry_range, EntryId.parse(first or last)
     return [_accepted(one, journal, parts.get((one.batch_id, journal))) for one, journal in rows]
 
 

@@ -53,8 +53,8 @@ def handled_days(
         *check_coverage(archive, dataset, found),
         *(check_days(archive, dataset, over) if over else []),
     ]
-    faults = [one for one in findings if not one.ok]
+    faults = [finding for finding in findings if not finding.ok]
     return {
-        day: Handled(day, held.rows, tuple(one.said for one in faults if one.day in (None, day)))
+        day: Handled(day, held.rows, tuple(fault.said for fault in faults if fault.day in (None, day)))
         for day, held in found.items()
     }

@@ -98,11 +98,13 @@ class ArchivedEntries:
         self._cursor.execute(statement("entry_hashes"), values)
         for journals, data in self._cursor.fetchall():
             start, kept = 0, np.frombuffer(data, "<u4")
-            for one in journals:
-                stop = start + one["count"]
-                if one["journal"] in codes:
-                    part = EntryRange(one["incarnation"], EntryId.parse(one["after"]), EntryId.parse(one["last"]))
-                    here = (of_row == codes[one["journal"]]) & _between(ms, seq, part)
+            for journal in journals:
+                stop = start + journal["count"]
+                if journal["journal"] in codes:
+                    part = EntryRange(
+                        journal["incarnation"], EntryId.parse(journal["after"]), EntryId.parse(journal["last"])
+                    )
+                    here = (of_row == codes[journal["journal"]]) & _between(ms, seq, part)
                     found[again[here]] |= np.isin(hashes[here], kept[start:stop])
                 start = stop
         return found
@@ -190,8 +192,8 @@ def _in_quarantine(stage: Stage, batch: Batch, positions: Sequence[int]) -> list
     rejects = {at: from_row(batch, stage.dataset, stage.rows, at, "", "") for at in positions}
     values = {
         "dataset": stage.dataset.name,
-        "journals": sorted({ledger_name(one.journal) for one in rejects.values()}),
-        "entry_ids": [one.entry_id for one in rejects.values()],
+        "journals": sorted({ledger_name(reject.journal) for reject in rejects.values()}),
+        "entry_ids": [reject.entry_id for reject in rejects.values()],
     }
     stage.cursor.execute(
         "select journal, entry_id, digest from archive_quarantine where dataset = %(dataset)s and "
@@ -199,7 +201,9 @@ def _in_quarantine(stage: Stage, batch: Batch, positions: Sequence[int]) -> list
         values,
     )
     there = set(stage.cursor.fetchall())
-    return [at for at, one in rejects.items() if (ledger_name(one.journal), one.entry_id, one.digest) in there]
+    return [
+        at for at, reject in rejects.items() if (ledger_name(reject.journal), reject.entry_id, reject.digest) in there
+    ]
 
 
 def _held(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance) -> dict[int, HeldRow]:
@@ -279,14 +283,14 @@ def _said_again(
     dataset, at = stage.dataset, np.array(list(rows), dtype=np.int64)
     times = microseconds(dataset, stage.rows)[at]
     if dataset.identity is not None:
-        times = np.array([found[one].said for one in rows], dtype=np.int64)
+        times = np.array([found[row].said for row in rows], dtype=np.int64)
     named = stage.rows.select(list(dataset.named_by)).take(pa.array(at))
-    return again.until(named, times // DAY_US, [one.batch_id for one in rows.values()])
+    return again.until(named, times // DAY_US, [row.batch_id for row in rows.values()])
 
 
-def _between(ms: Numbers, seq: Numbers, one: EntryRange) -> Mask:
-    after_ms, after_seq = np.uint64(one.after.ms), np.uint64(one.after.seq)
-    last_ms, last_seq = np.uint64(one.last.ms), np.uint64(one.last.seq)
+def _between(ms: Numbers, seq: Numbers, entry_range: EntryRange) -> Mask:
+    after_ms, after_seq = np.uint64(entry_range.after.ms), np.uint64(entry_range.after.seq)
+    last_ms, last_seq = np.uint64(entry_range.last.ms), np.uint64(entry_range.last.seq)
     after = (ms > after_ms) | ((ms == after_ms) & (seq > after_seq))
     found: Mask = after & ((ms < last_ms) | ((ms == last_ms) & (seq <= last_seq)))
     return found

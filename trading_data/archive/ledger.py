@@ -118,7 +118,7 @@ def archived_ranges(archive: Archive, dataset: Dataset, journals: Sequence[str])
     """The archived ranges of these journals, by the journal's key; journals of which nothing is archived are left out."""
     names = {ledger_name(journal): journal for journal in journals}
     found = archive.ask(statement("ranges"), {"dataset": dataset.name, "journals": list(names)})
-    return {names[name]: [one.entries for one in ranges] for name, ranges in _by_journal(found).items()}
+    return {names[name]: [range_.entries for range_ in ranges] for name, ranges in _by_journal(found).items()}
 
 
 def ranges_of(cursor: Cursor, dataset: Dataset, names: Sequence[str] | None) -> dict[str, list[ArchivedRange]]:
@@ -130,10 +130,10 @@ def ranges_of(cursor: Cursor, dataset: Dataset, names: Sequence[str] | None) -> 
 def _by_journal(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[ArchivedRange]]:
     out: dict[str, list[ArchivedRange]] = {}
     for journal, incarnation, after, last, anchor, added, count in rows:
-        one = EntryRange(
+        entry_range = EntryRange(
             incarnation, EntryId.parse(after), EntryId.parse(last), anchor, None if added is None else int(added)
         )
-        out.setdefault(journal, []).append(ArchivedRange(one, count))
+        out.setdefault(journal, []).append(ArchivedRange(entry_range, count))
     return out
 
 

@@ -106,7 +106,7 @@ def may_lie_between(row: Accepted, version: Accepted, parts: Sequence[EntryRange
         return True
     if len(parts) == 1 and parts[0].after == BEGINNING:
         return True
-    return not any(held.last in one and mine.last in one for one in parts)
+    return not any(held.last in part and mine.last in part for part in parts)
 
 
 def is_whole(ranges: Sequence[EntryRange], count: int) -> bool:

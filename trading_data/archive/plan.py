@@ -225,33 +225,35 @@ def _by_key(
 
 def _plan_key(dataset: Dataset, versions: Sequence[EntryVersion], out: Plan) -> None:
     """The versions of one row, in the order of their acceptance, against the row that the archive has of it."""
-    row = next((one.held for one in versions if one.held is not None), None)
+    row = next((version.held for version in versions if version.held is not None), None)
     row_rank = dataset.sources.rank(row.source) if dataset.sources and row else 0
     shown: EntryVersion | None = None
     """The version that is shown so far, if it is not the archive's row."""
     kept: dict[str, EntryVersion | HeldRow] = {}
     """The version kept last of each source, where this batch keeps one."""
-    for one in versions:
+    for version in versions:
         by = 0 if shown or row is None else row.batch_id
         rank = shown.rank if shown else row_rank
         if shown is None and row is None:
-            out.counts[one.at], shown = Count.INSERTED, one
-        elif one.values == shown.values if shown else one.equal:
-            out.counts[one.at] = Count.UNCHANGED
-        elif one.rank > rank or (one.rank == rank and _is_older(one, shown)):
-            if _is_kept(one, kept, row):
-                out.counts[one.at] = Count.UNCHANGED
+            out.counts[version.at], shown = Count.INSERTED, version
+        elif version.values == shown.values if shown else version.equal:
+            out.counts[version.at] = Count.UNCHANGED
+        elif version.rank > rank or (version.rank == rank and _is_older(version, shown)):
+            if _is_kept(version, kept, row):
+                out.counts[version.at] = Count.UNCHANGED
             else:
-                out.counts[one.at], out.revise[one.at], kept[one.source] = Count.REPLACED, by, one
-        elif shown is None and one.rank == rank and one.held is not None and one.held.order is Order.UNKNOWN:
-            out.quarantine(one.at, NOT_ORDERED, str(one.held.batch_id))
+                out.counts[version.at], out.revise[version.at], kept[version.source] = Count.REPLACED, by, version
+        elif (
+            shown is None and version.rank == rank and version.held is not None and version.held.order is Order.UNKNOWN
+        ):
+            out.quarantine(version.at, NOT_ORDERED, str(version.held.batch_id))
         else:
-            out.counts[one.at] = Count.REPLACED
+            out.counts[version.at] = Count.REPLACED
             if shown is not None:
                 out.revise[shown.at], kept[shown.source] = 0, shown
             elif row is not None:
                 kept[row.source] = row
-            shown = one
+            shown = version
     if shown is not None:
         _show(shown, row, out)
 
@@ -282,18 +284,18 @@ def _place(dataset: Dataset, rows: pa.Table, known: KnownRows, out: Plan) -> Non
     out.places |= {int(at[place]): moment for place, moment in found.items()}
 
 
-def _is_older(one: EntryVersion, shown: EntryVersion | None) -> bool:
-    return shown is None and one.held is not None and one.held.order is Order.OLDER
+def _is_older(entry_version: EntryVersion, shown: EntryVersion | None) -> bool:
+    return shown is None and entry_version.held is not None and entry_version.held.order is Order.OLDER
 
 
-def _is_kept(one: EntryVersion, kept: Mapping[str, EntryVersion | HeldRow], row: HeldRow | None) -> bool:
+def _is_kept(entry_version: EntryVersion, kept: Mapping[str, EntryVersion | HeldRow], row: HeldRow | None) -> bool:
     """Whether the version of this source that was kept last says the same."""
-    before = kept.get(one.source)
+    before = kept.get(entry_version.source)
     if isinstance(before, EntryVersion):
-        return before.values == one.values
+        return before.values == entry_version.values
     if before is not None:
-        return one.equal
-    return row is not None and one.held is not None and one.held.kept
+        return entry_version.equal
+    return row is not None and entry_version.held is not None and entry_version.held.kept
 
 
 def ranks_of(dataset: Dataset, rows: pa.Table) -> Indices:

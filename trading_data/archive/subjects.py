@@ -65,13 +65,13 @@ class SubjectDays:
             new = _distinct(self._hashes[subjects[days == day]])
             parts = sorted((one for one in self._kept if one.day == day), key=lambda one: len(one.hashes))
             if parts:
-                new = new[~_among(new, np.sort(np.concatenate([one.hashes for one in parts])))]
+                new = new[~_among(new, np.sort(np.concatenate([part.hashes for part in parts])))]
             if not len(new):
                 continue
-            for one in parts:  # each twice as long as the one before it, so that there are few
-                if len(one.hashes) < 2 * len(new):
-                    new = np.concatenate([one.hashes, new])
-                    merged.append(one.number)
+            for part in parts:  # each twice as long as the one before it, so that there are few
+                if len(part.hashes) < 2 * len(new):
+                    new = np.concatenate([part.hashes, new])
+                    merged.append(part.number)
             grown[day] = new
         if grown:
             values = {
@@ -97,7 +97,7 @@ class SubjectDays:
 def hashes_of(subjects: Sequence[str]) -> Hashes:
     """Four bytes of each subject, as the migration that made the table computes them too."""
     sha256 = hashlib.sha256
-    return np.frombuffer(b"".join([sha256(one.encode()).digest()[:4] for one in subjects]), "<u4")
+    return np.frombuffer(b"".join([sha256(subject.encode()).digest()[:4] for subject in subjects]), "<u4")
 
 
 def _spans(days: set[int]) -> Iterator[Span]:
@@ -124,9 +124,9 @@ def _distinct(values: Any) -> Any:
     return found[np.append(True, found[1:] != found[:-1])] if len(found) else found
 
 
-def _among(values: Hashes, found: Hashes) -> Mask:
+def _among(values: Hashes, hashes: Hashes) -> Mask:
     """Which values are among some that are sorted."""
-    if not len(values) or not len(found):
+    if not len(values) or not len(hashes):
         return np.zeros(len(values), dtype=bool)
-    there: Mask = found[np.minimum(np.searchsorted(found, values), len(found) - 1)] == values
+    there: Mask = hashes[np.minimum(np.searchsorted(hashes, values), len(hashes) - 1)] == values
     return there

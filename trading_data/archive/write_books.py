@@ -42,7 +42,7 @@ def write_books(cursor: Cursor, dataset: Dataset, books: LoadInput, loaded: Load
         _write_ranges(cursor, dataset, books, loaded.batch_id)
         _keep_hashes(cursor, dataset, batch, loaded.batch_id)
     loaded.journals = [{**vars(one), "journal": ledger_name(one.journal)} for one in batch.journals]
-    loaded.missing = sum(one.missing for one in batch.journals)
+    loaded.missing = sum(journal.missing for journal in batch.journals)
     first, last = bounds_of(batch)
     values = {
         **{name: getattr(loaded, name) for name in ("batch_id", "offered", *COUNTS, "replayed", "missing", "subjects")},

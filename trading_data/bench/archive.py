@@ -63,7 +63,7 @@ def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
                 "on_conflict": users.on_conflict,
             },
         )
-    ours = [bars.count / one for one in times["subject"]]
+    ours = [bars.count / time for time in times["subject"]]
     figures = {
         "entries": bars.count,
         "symbols": bars.symbols,
@@ -71,8 +71,8 @@ def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
         "limit_rows_per_second": rates(bars.count, times["limit"]),
         **spreads(
             {
-                "snapshot": [one.snapshot_seconds for one in work.cycles],
-                "load_and_trim": [one.load_seconds for one in work.cycles],
+                "snapshot": [cycle.snapshot_seconds for cycle in work.cycles],
+                "load_and_trim": [cycle.load_seconds for cycle in work.cycles],
                 "raw_read": work.raw_read,
                 "copy": work.copy,
                 "copy_into_table_with_aggregates": times["copy_into_price_data"],
@@ -81,7 +81,7 @@ def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     }
     outcomes = {"archive": Outcome(Ratio.of(times["limit"], times["subject"]), figures)}
     for name in ("to_sql", "on_conflict"):
-        theirs = [sample.count / one for one in times[name]]
+        theirs = [sample.count / time for time in times[name]]
         outcomes[f"archive-{name.replace('_', '-')}"] = Outcome(
             Ratio.of(ours, theirs),
             {

@@ -65,8 +65,10 @@ def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
         with rig.connection() as connection, connection.cursor() as cursor:
 
             def refreshes() -> None:
-                for one in PRICE.aggregates:
-                    cursor.execute("call refresh_continuous_aggregate(%s, %s, %s)", (one.name, today - DAY, today))
+                for aggregate in PRICE.aggregates:
+                    cursor.execute(
+                        "call refresh_continuous_aggregate(%s, %s, %s)", (aggregate.name, today - DAY, today)
+                    )
 
             return copy_into(connection, PRICE.table, blocks) + seconds(refreshes)
 
@@ -78,7 +80,7 @@ def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     finally:
         for folder in files.values():
             shutil.rmtree(folder)
-    extra = [(many - one) / (days - 1) for many, one in zip(times["all_days"], times["one_day"], strict=True)]
+    extra = [(many - time) / (days - 1) for many, time in zip(times["all_days"], times["one_day"], strict=True)]
     figures = {
         "days": days,
         "rows_of_a_day": symbols * MINUTES_A_DAY,

@@ -89,11 +89,13 @@ class _Late:
                 SQL("insert into price_data ({}) values %s").format(identifiers([*PRICE.names, "batch_id"])),
                 ((*(getattr(bar, name) for name in PRICE.names), 0),),
             )
-            windows = [(one.name, *window(one, bar.timestamp, bar.timestamp)) for one in PRICE.aggregates]
+            windows = [
+                (aggregate.name, *window(aggregate, bar.timestamp, bar.timestamp)) for aggregate in PRICE.aggregates
+            ]
 
             def refreshes() -> None:
-                for one in windows:
-                    cursor.execute("call refresh_continuous_aggregate(%s, %s, %s)", one)
+                for window in windows:
+                    cursor.execute("call refresh_continuous_aggregate(%s, %s, %s)", window)
 
             took = seconds(refreshes)
         self._look(bar)

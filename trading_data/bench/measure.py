@@ -107,7 +107,7 @@ def spreads(figures: Mapping[str, Sequence[float]], unit: str = "seconds") -> di
 
 def rates(rows: int, times: Sequence[float]) -> dict[str, float]:
     """The spread of `rows` by each of these seconds."""
-    return Spread.of([rows / one for one in times]).as_json()
+    return Spread.of([rows / time for time in times]).as_json()
 
 
 def _rounded(value: float) -> float:

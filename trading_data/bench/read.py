@@ -90,7 +90,7 @@ def _latest(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
     symbols = min(_SYMBOLS, plan.size(5 * _SYMBOLS, 2))
     bars = Bars(symbols, 1)
     client = connect(rig.settings.require_redis_url())
-    LiveStore(client).record_prices([Bar(**one) for one in bars.records(symbols)])
+    LiveStore(client).record_prices([Bar(**record) for record in bars.records(symbols)])
     _expect(len(reader.latest(bars.names)), symbols)
 
     def bare() -> None:

@@ -50,7 +50,7 @@ _MODULES = (
     idle,
     growth,
 )
-BENCHES: dict[str, Bench] = {one.BENCH.name: one.BENCH for one in _MODULES}
+BENCHES: dict[str, Bench] = {module.BENCH.name: module.BENCH for module in _MODULES}
 
 Entry = dict[str, Any]
 """One promise as it goes into the JSON."""
@@ -112,7 +112,7 @@ def run_one(bench: Bench, rig: BenchRig | None, plan: BenchPlan) -> BenchResult:
         "conditions": {**before, "seconds": round((now() - began).total_seconds(), 1)},
         "at": began.isoformat(timespec="seconds"),
     }
-    return BenchResult(bench, [_entry(one, outcomes[one.name]) | surroundings for one in bench.promises])
+    return BenchResult(bench, [_entry(promise, outcomes[promise.name]) | surroundings for promise in bench.promises])
 
 
 def _entry(promise: Promise, outcome: Outcome) -> Entry:

@@ -180,7 +180,7 @@ def _figures(entries: Sequence[Entry]) -> str:
 
 def _curve(points: Sequence[Mapping[str, Any]]) -> str:
     unit = next(name for name in points[0] if name not in ("times", "seconds"))
-    rows = [[f"{one['times']}×", f"{one[unit]:,}", _figure(one["seconds"])] for one in points]
+    rows = [[f"{point['times']}×", f"{point[unit]:,}", _figure(point["seconds"])] for point in points]
     return _table(["size", unit.replace("_", " "), "seconds"], rows)
 
 

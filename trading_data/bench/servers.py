@@ -102,7 +102,7 @@ class BenchRig:
     def clean_archive(self) -> None:
         """Empty the archive tier and the intake."""
         shutil.rmtree(self.settings.intake_uri, ignore_errors=True)
-        views = [one.name for dataset in DATASETS.values() for one in reversed(dataset.aggregates)]
+        views = [aggregate.name for dataset in DATASETS.values() for aggregate in reversed(dataset.aggregates)]
         with self.archive.transaction(snapshot=True) as cursor:
             cursor.execute(_CLEARED)
             tables = [name for (name,) in cursor.fetchall()]

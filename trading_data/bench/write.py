@@ -20,7 +20,7 @@ _BATCHES = 40
 def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """The same commands, from records and packed before."""
     batches = plan.size(_BATCHES, 2)
-    records = [Bar(**one) for one in Bars(_BATCH, batches).records(_BATCH * batches)]
+    records = [Bar(**record) for record in Bars(_BATCH, batches).records(_BATCH * batches)]
     blocks = [records[at : at + _BATCH] for at in range(0, len(records), _BATCH)]
     client = connect(rig.settings.require_redis_url())
     listening: Any = Listening(client)

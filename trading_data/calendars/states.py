@@ -155,5 +155,5 @@ def _classify(frame: "pd.DataFrame", unknown: "pd.Series", running: "pd.Series")
         given_up,
     ]
     states = [NO_CALENDAR, OPEN, CLOSED, COMPLETE, NO_TRADE, UNREPAIRABLE]
-    found = np.select([one.to_numpy(dtype=bool) for one in conditions], states, MISSING)
+    found = np.select([condition.to_numpy(dtype=bool) for condition in conditions], states, MISSING)
     return pd.Series(found, index=frame.index, dtype="str")

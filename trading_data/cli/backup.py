@@ -65,25 +65,25 @@ def _verify(backup: Backup) -> None:
     )
 
 
-def _line(one: Backup) -> str:
-    hours = one.age(now()).total_seconds() / 3600
-    if one.manifest is None:
-        return f"{one.name}  {hours:,.1f} h old  no backup: {printable(one.damaged) or 'not finished'}"
-    return f"{one.name}  {hours:,.1f} h old  {_content(one.manifest)}  {_drilled(one)}"
+def _line(backup: Backup) -> str:
+    hours = backup.age(now()).total_seconds() / 3600
+    if backup.manifest is None:
+        return f"{backup.name}  {hours:,.1f} h old  no backup: {printable(backup.damaged) or 'not finished'}"
+    return f"{backup.name}  {hours:,.1f} h old  {_content(backup.manifest)}  {_drilled(backup)}"
 
 
-def _content(one: Manifest) -> str:
-    batches = sum(map(len, one.intake.values()))
-    locked = ", encrypted" if one.encrypted else ""
+def _content(manifest: Manifest) -> str:
+    batches = sum(map(len, manifest.intake.values()))
+    locked = ", encrypted" if manifest.encrypted else ""
     held = (
-        f"{counted(keys_of(one.redis['account']), 'key')}, {counted(batches, 'batch', 'batches')}, "
-        f"{counted(rows_of(one.timescale), 'row')}"
+        f"{counted(keys_of(manifest.redis['account']), 'key')}, {counted(batches, 'batch', 'batches')}, "
+        f"{counted(rows_of(manifest.timescale), 'row')}"
     )
-    return f"{held}, {one.size / 1e6:,.1f} MB{locked}"
+    return f"{held}, {manifest.size / 1e6:,.1f} MB{locked}"
 
 
-def _drilled(one: Backup) -> str:
-    if one.drill is None:
+def _drilled(backup: Backup) -> str:
+    if backup.drill is None:
         return "not drilled"
-    how = "restored and equal" if one.drill.ok else f"FAILED: {printable(one.drill.differences[0])}"
-    return f"drilled {one.drill.at:%Y-%m-%d %H:%M}Z, {how}"
+    how = "restored and equal" if backup.drill.ok else f"FAILED: {printable(backup.drill.differences[0])}"
+    return f"drilled {backup.drill.at:%Y-%m-%d %H:%M}Z, {how}"

@@ -47,7 +47,7 @@ def command(
     if bool(page_file) != bool(reports) or (page_file and (names or file)):
         raise click.UsageError("--page FILE and --from FILE go together, and with nothing else")
     if page_file:
-        page_file.write_text(page([read(one) for one in reports]), encoding="utf-8")
+        page_file.write_text(page([read(report) for report in reports]), encoding="utf-8")
         return
     try:
         benches = chosen(names)

@@ -23,7 +23,7 @@ from trading_data.printable import counted, noun, printable
 from trading_data.times import DAY, now, utc
 
 _DAYS = 92
-_PAIR = [one.name for one in fields(Disagreement)]
+_PAIR = [field.name for field in fields(Disagreement)]
 
 
 @click.command("coverage")

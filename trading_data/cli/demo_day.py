@@ -63,7 +63,7 @@ class Report:
     @property
     def nothing_lost(self) -> bool:
         """Whether every accepted entry is accounted for and the aggregates are right."""
-        return all(one["lost"] == 0 for one in self.datasets.values()) and self.aggregates_equal
+        return all(dataset["lost"] == 0 for dataset in self.datasets.values()) and self.aggregates_equal
 
     def as_json(self) -> dict[str, Any]:
         """As plain values, the datasets by name on top."""
@@ -200,10 +200,11 @@ class Demo:
         while True:
             self._check_alive(None)
             left = sum(
-                undrained(client, archive, intake, one) + len(intake.pending(one.name)) for one in DATASETS.values()
+                undrained(client, archive, intake, dataset) + len(intake.pending(dataset.name))
+                for dataset in DATASETS.values()
             )
             ranges = sum(len(days) for days in waiting(archive).values())
-            accepted = sum(_accepted(client, one) for one in DATASETS.values())
+            accepted = sum(_accepted(client, dataset) for dataset in DATASETS.values())
             self._progress("archiving", None, accepted, accepted, archive)
             if not left and not ranges:
                 return

@@ -50,10 +50,10 @@ def command(as_json: bool, telling: bool) -> None:
 
 
 def _print(page: DoctorReport) -> None:
-    for one in page.findings:
-        click.echo("\n  ".join(_lines(one)))
+    for finding in page.findings:
+        click.echo("\n  ".join(_lines(finding)))
     if page.findings:
-        errors = sum(one.severity == "error" for one in page.findings)
+        errors = sum(finding.severity == "error" for finding in page.findings)
         count = len(page.findings)
         word = "thing is" if count == 1 else "things are"
         click.echo(f"\n{count} {word} wrong, {errors} of them errors; looked at:")
@@ -63,15 +63,23 @@ def _print(page: DoctorReport) -> None:
         click.echo(f"  {printable(fact)}")
 
 
-def _lines(one: Finding) -> list[str]:
-    said = printable(" ".join(hide_secrets(one.message).split()))
-    return [f"{one.severity.upper()} {one.key}: {said}", *figures(one), f"run: {printable(one.command)}"]
+def _lines(finding: Finding) -> list[str]:
+    said = printable(" ".join(hide_secrets(finding.message).split()))
+    return [
+        f"{finding.severity.upper()} {finding.key}: {said}",
+        *figures(finding),
+        f"run: {printable(finding.command)}",
+    ]
 
 
 def _tell(page: DoctorReport, settings: Settings) -> None:
-    found = [one for one in page.findings if one.key in WATCHED_FROM_OUTSIDE]
+    found = [finding for finding in page.findings if finding.key in WATCHED_FROM_OUTSIDE]
     alerts = AlertSettings.from_env()
-    ways = [one for one in channels(alerts, logging.getLogger("trading_data.operations.alerts")) if one.name != "log"]
+    ways = [
+        channel
+        for channel in channels(alerts, logging.getLogger("trading_data.operations.alerts"))
+        if channel.name != "log"
+    ]
     done = tell(FileMemory(settings.home / "alerts.json"), ways, found, time.time(), alerts.every)
     for name, count in done.delivered.items():
         click.echo(f"told {count} by {name}", err=True)

@@ -137,9 +137,9 @@ def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
                 f"{error}; the {counted(rows, 'row before it waits', 'rows before it wait')}: correct it, and import it again"
             ) from error
     said.print()
-    for one in itertools.chain.from_iterable(others.values()):
+    for other in itertools.chain.from_iterable(others.values()):
         click.echo(
-            f"not taken, {one.kind}: {counted(len(one.rows), 'row')}, the first is row {one.rows[0] + 1:,}: {one.said}"
+            f"not taken, {other.kind}: {counted(len(other.rows), 'row')}, the first is row {other.rows[0] + 1:,}: {other.said}"
         )
     if not rows and not said.only_units_are_open():
         what = (
@@ -165,7 +165,7 @@ def _others(rows: Rows, given: Sequence[str]) -> list[Others]:
         return []
     others = (no_minutes if rows.dataset is PRICE else no_days)(rows, given)
     if others and others[0].all:
-        raise BadInput(" ".join(one.said for one in others))
+        raise BadInput(" ".join(other.said for other in others))
     return others
 
 

@@ -19,7 +19,7 @@ from trading_data.settings import Settings
 def command(service: str | None, lines: int, follow: bool) -> None:
     """The end of the logs of SERVICE, or of every process of this home: servers, code location, web server, daemon, feed."""
     folder = Settings.from_env().home / "services"
-    logs = {one.parent.name: one for one in sorted(folder.glob("*/log"))}
+    logs = {path.parent.name: path for path in sorted(folder.glob("*/log"))}
     if not logs:
         raise ServerError(f"nothing was started in {folder.parent} yet: `trading-data up` does")
     if service is not None and service not in logs:

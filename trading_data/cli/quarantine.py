@@ -113,7 +113,7 @@ def _archive() -> Archive:
 
 
 def _edits(settings: tuple[str, ...]) -> Mapping[str, str]:
-    pairs = [one.partition("=") for one in settings]
+    pairs = [setting.partition("=") for setting in settings]
     if any(not name or not equals for name, equals, _ in pairs):
         raise click.UsageError("--set takes FIELD=VALUE")
     return {name: value for name, _, value in pairs}

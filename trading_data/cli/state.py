@@ -70,13 +70,13 @@ def _print(state: StateSnapshot) -> None:
     console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False, emoji=False)
     ended = f"{state.ended:%Y-%m-%d %H:%M:%S.%f}Z"
     console.print(f"state of {ended}, begun {state.began:%H:%M:%S.%f}Z, run {printable(state.run_id) or '-'}")
-    for one in tables(state):
-        console.print(f"\n{one.pattern}: {len(one.rows):,}")
-        if one.rows:
+    for table in tables(state):
+        console.print(f"\n{table.pattern}: {len(table.rows):,}")
+        if table.rows:
             drawn = Table(box=box.SIMPLE_HEAD)
-            for column in one.columns:
+            for column in table.columns:
                 drawn.add_column(column, overflow="fold")
-            for row in one.rows:
+            for row in table.rows:
                 drawn.add_row(*row)
             console.print(drawn)
     for problem in state.problems:

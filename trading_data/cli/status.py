@@ -76,36 +76,36 @@ def _somebody_switched(url: str | None) -> bool:
         return True
 
 
-def _print(found: Status) -> None:
+def _print(status: Status) -> None:
     console = Console()
     limit = (
-        f"of {found.memory.limit / 1e6:,.0f} MB ({found.memory.ratio:.1%})"
-        if found.memory.limit
+        f"of {status.memory.limit / 1e6:,.0f} MB ({status.memory.ratio:.1%})"
+        if status.memory.limit
         else "(no maxmemory set)"
     )
-    console.print(f"trading_data {found.version}", highlight=False)
+    console.print(f"trading_data {status.version}", highlight=False)
     console.print(
-        f"live     {found.live}  {found.live_version}  {found.memory.used / 1e6:,.1f} MB {limit}", highlight=False
+        f"live     {status.live}  {status.live_version}  {status.memory.used / 1e6:,.1f} MB {limit}", highlight=False
     )
-    console.print(f"archive  {found.archive}  {found.archive_version}", highlight=False)
+    console.print(f"archive  {status.archive}  {status.archive_version}", highlight=False)
     table = Table("")
-    for one in found.datasets:
+    for one in status.datasets:
         table.add_column(one.dataset, justify="right")
     for name, figure in _FIGURES.items():
-        table.add_row(name, *map(figure, found.datasets))
+        table.add_row(name, *map(figure, status.datasets))
     console.print(table)
-    if found.waiting_refreshes:
+    if status.waiting_refreshes:
         console.print(
-            f"{counted(found.waiting_refreshes, 'range waits', 'ranges wait')} for aggregates to be refreshed",
+            f"{counted(status.waiting_refreshes, 'range waits', 'ranges wait')} for aggregates to be refreshed",
             highlight=False,
         )
-    for line in found.policy_drift:
+    for line in status.policy_drift:
         console.print(f"drift: {line}", style="red", highlight=False)
 
 
-def _newest(one: DatasetStatus) -> str:
-    age = newest_age(one, now())
-    return "none" if age is None else f"{one.account.newest:%Y-%m-%d %H:%M}Z, {_ago(age)}"
+def _newest(dataset_status: DatasetStatus) -> str:
+    age = newest_age(dataset_status, now())
+    return "none" if age is None else f"{dataset_status.account.newest:%Y-%m-%d %H:%M}Z, {_ago(age)}"
 
 
 _FIGURES: dict[str, Callable[[DatasetStatus], str]] = {

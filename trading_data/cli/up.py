@@ -150,7 +150,7 @@ def _feed_options(feed: str, files: tuple[str, ...], symbols: str | None, pace: 
             "replay",
             "--pace",
             "0" if pace == 1.0 else str(pace),
-            *(one if "://" in one else str(Path(one).absolute()) for one in files),
+            *(file if "://" in file else str(Path(file).absolute()) for file in files),
         ]
     return [*which, "--pace", str(pace), "--seed", str(seed), "--round-the-clock"]
 

@@ -58,7 +58,7 @@ def command(deep: bool, as_json: bool, dataset: str | None, reason: str | None) 
     balances = all(one.ok for one in found)
     if as_json:
         findings = [{**vars(one), "day": None if one.day is None else str(one.day)} for one in found]
-        numbers = {name: vars(one) for name, one in accounts.items()}
+        numbers = {name: vars(account) for name, account in accounts.items()}
         click.echo(json.dumps({"balances": balances, "accounts": numbers, "findings": findings}, indent=2))
     else:
         _print(accounts, found)
@@ -89,7 +89,7 @@ def _print(accounts: dict[str, Totals], found: list[AuditResult]) -> None:
     names = [field.name for field in fields(Totals)]
     click.echo("".join(f"{name.replace('_', ' '):>12}" for name in ("", *names)))
     for name, account in accounts.items():
-        click.echo(f"{name:>12}" + "".join(f"{getattr(account, one):>12,}" for one in names))
+        click.echo(f"{name:>12}" + "".join(f"{getattr(account, name):>12,}" for name in names))
     click.echo(_ADDED_UP)
     for one in found:
         if not one.ok:

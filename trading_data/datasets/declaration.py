@@ -213,17 +213,17 @@ class Dataset:
 
     def aggregate(self, interval: str) -> Aggregate | None:
         """The aggregate of that interval, or None."""
-        return next((found for found in self.aggregates if found.interval == interval), None)
+        return next((aggregate for aggregate in self.aggregates if aggregate.interval == interval), None)
 
     def rollup(self, interval: str) -> Rollup | None:
         """The rollup of that interval, or None."""
-        return next((found for found in self.rollups if found.interval == interval), None)
+        return next((rollup for rollup in self.rollups if rollup.interval == interval), None)
 
     @property
     def intervals(self) -> tuple[str, ...]:
         """What can be asked for: `raw`, then aggregates and rollups, the finest first."""
-        widths = {one.interval: one.width for one in self.aggregates} | {
-            one.interval: one.width for one in self.rollups
+        widths = {aggregate.interval: aggregate.width for aggregate in self.aggregates} | {
+            rollup.interval: rollup.width for rollup in self.rollups
         }
         return ("raw", *sorted(widths, key=lambda interval: widths[interval]))
 

@@ -79,12 +79,14 @@ def noted(client: Client, dataset: Dataset) -> Ranges:
 
 def note(client: Client, dataset: Dataset, ranges: Ranges) -> None:
     """Note in Redis what is durable elsewhere."""
-    writes.set_fields(client, keys.drained(dataset.name), {name: _dump(found) for name, found in ranges.items()})
+    writes.set_fields(client, keys.drained(dataset.name), {name: _dump(range_) for name, range_ in ranges.items()})
     reached("snapshot.noted")
 
 
 def _dump(ranges: list[EntryRange]) -> str:
-    return json.dumps([[one.incarnation, str(one.after), str(one.last), one.anchor, one.added] for one in ranges])
+    return json.dumps(
+        [[range_.incarnation, str(range_.after), str(range_.last), range_.anchor, range_.added] for range_ in ranges]
+    )
 
 
 def _ranges(value: bytes) -> list[EntryRange]:

@@ -145,7 +145,7 @@ def encode(batch: Batch) -> bytes:
         "origin": batch.origin,
         "created": batch.created.isoformat(),
         "run_id": batch.run_id,
-        "journals": [vars(found) for found in batch.journals],
+        "journals": [vars(journal) for journal in batch.journals],
         "since": batch.since and batch.since.isoformat(),
     }
     table = batch.table.replace_schema_metadata({_META: json.dumps(head).encode()})
@@ -178,8 +178,8 @@ def decode_head(data: bytes, where: str) -> Batch:
         raise IntakeError(f"{where} is damaged or is no batch: {error}") from error
 
 
-def _with_head(found: pa.Schema, table: pa.Table, where: str) -> Batch:
-    head = json.loads((found.metadata or {})[_META])
+def _with_head(schema: pa.Schema, table: pa.Table, where: str) -> Batch:
+    head = json.loads((schema.metadata or {})[_META])
     if head["form"] not in _FORMS:
         raise IntakeError(f"{where} was written by a newer release (form {head['form']}): upgrade before loading it")
     return Batch(

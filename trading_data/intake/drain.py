@@ -193,7 +193,7 @@ def _joined(dataset: Dataset, blocks: Sequence[Block]) -> Block:
     start = 0
     for block in blocks:
         odd |= {start + at: reason for at, reason in block.odd.items()}
-        fields |= {start + at: found for at, found in block.odd_fields.items()}
+        fields |= {start + at: odd_field for at, odd_field in block.odd_fields.items()}
         start += len(block)
     return Block(
         *_by_journal(journals, counts),

@@ -117,9 +117,9 @@ class Block:
             journals,
             counts,
             self.ids.slice(start, length),
-            {name: one.slice(start, length) for name, one in self.values.items()},
+            {name: value.slice(start, length) for name, value in self.values.items()},
             {at - start: reason for at, reason in self.odd.items() if start <= at < stop},
-            {at - start: found for at, found in self.odd_fields.items() if start <= at < stop},
+            {at - start: odd_field for at, odd_field in self.odd_fields.items() if start <= at < stop},
         )
 
 

@@ -143,7 +143,7 @@ def entries_left(client: Client, intake: Intake, dataset: Dataset, archived: Ran
     left = sum(1 for _ in reading.vanished(reading.covered))
     while stretches := reading.left():
         there = first_entries(client, stretches)
-        left += sum(max(one.expected, 1) for one in stretches if one.journal in there)
+        left += sum(max(stretch.expected, 1) for stretch in stretches if stretch.journal in there)
         reading.pass_over(stretches)
     return left
 
@@ -195,11 +195,11 @@ class _Reading:
 
     def pass_over(self, stretches: Sequence[ReadRange]) -> None:
         """Leave what was read of these and is still not covered: somebody has removed the entries."""
-        for one in stretches:
-            gap = self._gap(one.journal)
-            if gap is not None and gap[1] == one.upto:
-                self._empty.setdefault(one.journal, []).append(EntryRange(self._incarnation[one.journal], *gap))
-                del self._gaps[one.journal]
+        for stretch in stretches:
+            gap = self._gap(stretch.journal)
+            if gap is not None and gap[1] == stretch.upto:
+                self._empty.setdefault(stretch.journal, []).append(EntryRange(self._incarnation[stretch.journal], *gap))
+                del self._gaps[stretch.journal]
 
     def take(self, block: Block) -> dict[str, _End]:
         """Count the entries of a block as covered; returns where each of its journals went on."""
@@ -213,8 +213,8 @@ class _Reading:
             last = EntryId.parse(block.id(start + count - 1))
             end = replace(end, sure=end.sure and self._is_all(name, end, last, count))
             began.setdefault(name, end)
-            one = EntryRange(end.incarnation, end.after, last, "", _added(end, last, count, self.infos[name]))
-            self.covered[name] = joined([*self.covered.get(name, []), one])
+            entry_range = EntryRange(end.incarnation, end.after, last, "", _added(end, last, count, self.infos[name]))
+            self.covered[name] = joined([*self.covered.get(name, []), entry_range])
             self._goes_on[name] = _behind(end, last, count)
             self._gaps.pop(name, None)
             start += count
@@ -294,18 +294,18 @@ def _numbers(
     """
     clock = server_ms(client)
     ranges = {name: [*known.get(name, []), *noted.get(name, [])] for name in infos if name not in covered}
-    ends = {name: newest(found)[-1] for name, found in ranges.items() if found}
+    ends = {name: newest(range_)[-1] for name, range_ in ranges.items() if range_}
     go_on = {*of_this_incarnation(client, ranges, {name: infos[name] for name in ranges})}
     go_on |= first_entries(
         client,
         [
-            ReadRange(name, one.last, infos[name].last, 1)
-            for name, one in ends.items()
-            if end_was_deleted(one, infos[name])
+            ReadRange(name, end.last, infos[name].last, 1)
+            for name, end in ends.items()
+            if end_was_deleted(end, infos[name])
         ],
     )
-    for name, found in ranges.items():
-        yield name, ends[name].incarnation if name in go_on else next_incarnation(found, clock)
+    for name, range_ in ranges.items():
+        yield name, ends[name].incarnation if name in go_on else next_incarnation(range_, clock)
 
 
 def _parts(

@@ -208,7 +208,7 @@ def _objects(part: "pd.Series") -> tuple[str, pa.Array]:
     kinds = {type(one) for one in part} - {type(None)}
     kind = next(iter(kinds), str)
     if len(kinds) > 1 or kind not in _OBJECTS:
-        named = ", ".join(sorted(one.__name__ for one in kinds))
+        named = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise BadInput(
             f"the column {part.name!r} holds objects of {named}, which would not come back from the cache as they are: "
             "give it a dtype, or have texts, Decimals, dates or bools in it, one kind a column"

@@ -59,10 +59,10 @@ class Wanted:
         """What a message means; None if it is about another symbol, or on a channel that only looks like one."""
         name, said = text(channel), text(payload)
         for kind in self.kinds:
-            found = _form(kind).fullmatch(name)
-            if found:
+            match = _form(kind).fullmatch(name)
+            if match:
                 fields = _fields(said)
-                named = found.groupdict().get("symbol") or fields.get("symbol")
+                named = match.groupdict().get("symbol") or fields.get("symbol")
                 symbol = named if isinstance(named, str) else None
                 return Update(name, kind, symbol, fields, said, at) if self.has(symbol) else None
         return None

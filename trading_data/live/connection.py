@@ -100,7 +100,7 @@ def urls_of_servers(client: Client) -> list[str]:
     where = _urls.get(client)
     if cluster is None or where is None:
         return [url_for_messages(client)]
-    return [where.of_server(*one) for one in cluster.addresses()]
+    return [where.of_server(*address) for address in cluster.addresses()]
 
 
 def database_of(client: Client) -> int:
@@ -202,7 +202,7 @@ def read_memory(client: Client, at: float) -> MemoryReading:
     readings = [
         MemoryReading(at, int(info["used_memory"]), int(info["maxmemory"])) for info in info_of_each(client, "memory")
     ]
-    return max(readings, key=lambda one: (one.ratio, one.used))
+    return max(readings, key=lambda reading: (reading.ratio, reading.used))
 
 
 def seconds_until_full(readings: list[MemoryReading]) -> float | None:

@@ -56,22 +56,22 @@ class Shape(Generic[R]):
         """The record's fields that are fields of the hash."""
         hints = get_type_hints(self.record)
         return {
-            one.name: kind_of(hints[one.name], self.least.get(one.name))
-            for one in fields(self.record)  # type: ignore[arg-type]
-            if one.name not in (*self.key.about, "values", "extra")
+            field.name: kind_of(hints[field.name], self.least.get(field.name))
+            for field in fields(self.record)  # type: ignore[arg-type]
+            if field.name not in (*self.key.about, "values", "extra")
         }
 
     @cached_property
     def _needed(self) -> frozenset[str]:
         return frozenset(
-            one.name
-            for one in fields(self.record)  # type: ignore[arg-type]
-            if one.name in self._kinds and one.default is MISSING
+            field.name
+            for field in fields(self.record)  # type: ignore[arg-type]
+            if field.name in self._kinds and field.default is MISSING
         )
 
     @cached_property
     def _names(self) -> frozenset[str]:
-        return frozenset(one.name for one in fields(self.record))  # type: ignore[arg-type]
+        return frozenset(field.name for field in fields(self.record))  # type: ignore[arg-type]
 
     def name(self, record: R) -> str:
         """The record's key. Raises BadInput as `LiveKey.name`."""

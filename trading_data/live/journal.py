@@ -131,13 +131,13 @@ def inspect(
     client: Client, journals: Sequence[str], anchors: Mapping[str, EntryId] = MappingProxyType({})
 ) -> dict[str, JournalInfo]:
     """XINFO of each journal that exists and is a stream; with those of the entries `anchors` that it shows."""
-    found: dict[str, JournalInfo] = {}
+    journal_infos: dict[str, JournalInfo] = {}
     for start in range(0, len(journals), _KEYS_PER_PIPELINE):
         names = journals[start : start + _KEYS_PER_PIPELINE]  # no more at once: a reply has two whole entries
         replies = ask(client, [("XINFO", "STREAM", raw(name)) for name in names], None)
         pairs = zip(names, replies, strict=True)
-        found.update((name, _info(reply, anchors.get(name))) for name, reply in pairs if reply is not None)
-    return found
+        journal_infos.update((name, _info(reply, anchors.get(name))) for name, reply in pairs if reply is not None)
+    return journal_infos
 
 
 def _info(reply: list[Any], anchor: EntryId | None) -> JournalInfo:
@@ -205,8 +205,10 @@ def read(client: Client, stretches: Sequence[ReadRange], rows: int = ROWS_PER_PI
 
 def first_entries(client: Client, stretches: Sequence[ReadRange]) -> set[str]:
     """The journals of which a stretch has an entry."""
-    asked = [("XRANGE", raw(one.journal), f"({one.after}", str(one.upto), "COUNT", 1) for one in stretches]
-    return {one.journal for one, got in zip(stretches, ask(client, asked, []), strict=True) if got}
+    asked = [
+        ("XRANGE", raw(stretch.journal), f"({stretch.after}", str(stretch.upto), "COUNT", 1) for stretch in stretches
+    ]
+    return {stretch.journal for stretch, got in zip(stretches, ask(client, asked, []), strict=True) if got}
 
 
 def take_page(waiting: deque[ReadRange], rows: int) -> list[tuple[ReadRange, int]]:

@@ -218,7 +218,7 @@ class LatestState:
         else:
             raise BadInput(f"{shape.setter} takes {shape.record.__name__} records, not {records!r:.60}")
         hashes = [shape.encode(record, f"{shape.record.__name__}[{at}]") for at, record in enumerate(given)]
-        commit(self._client, [Write.of_hash(shape.key, one.key, one.fields, one.message) for one in hashes])
+        commit(self._client, [Write.of_hash(shape.key, hash_.key, hash_.fields, hash_.message) for hash_ in hashes])
 
     def _get(self, shape: Shape[R], symbols: str | Iterable[str] | None, **about: str) -> R | Found[R] | None:
         if symbols is None:

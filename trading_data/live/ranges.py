@@ -65,7 +65,9 @@ def newest(ranges: Iterable[EntryRange]) -> list[EntryRange]:
 
 def ends(known: Mapping[str, Sequence[EntryRange]]) -> dict[str, EntryId]:
     """The last entry of the newest known incarnation of each journal."""
-    return {name: max((one.incarnation, one.last) for one in ranges)[1] for name, ranges in known.items() if ranges}
+    return {
+        name: max((range_.incarnation, range_.last) for range_ in ranges)[1] for name, ranges in known.items() if ranges
+    }
 
 
 def goes_on(end: EntryRange, info: JournalInfo, found: str | None) -> bool:
@@ -108,16 +110,16 @@ def end_was_deleted(end: EntryRange, info: JournalInfo) -> bool:
 
 def next_incarnation(ranges: Iterable[EntryRange], clock_ms: int) -> int:
     """The number of an incarnation seen for the first time: larger than all that are known of this journal."""
-    return max([clock_ms, *(one.incarnation + 1 for one in ranges)])
+    return max([clock_ms, *(range_.incarnation + 1 for range_ in ranges)])
 
 
 def first_gap(ranges: Sequence[EntryRange], last: EntryId) -> tuple[EntryId, EntryId] | None:
     """The first part (after, upto) of (0-0, last] that no range covers; `ranges` are joined and of one incarnation."""
     after = BEGINNING
-    for one in ranges:
-        if one.after > after:
-            return after, one.after
-        after = max(after, one.last)
+    for range_ in ranges:
+        if range_.after > after:
+            return after, range_.after
+        after = max(after, range_.last)
     return (after, last) if after < last else None
 
 
@@ -125,7 +127,7 @@ def head_is_missing(ranges: Sequence[EntryRange], info: JournalInfo) -> bool:
     """Whether entries may have gone from the beginning of a journal that its ranges (joined, of one incarnation) do not cover."""
     if info.first is None or trimmable(ranges, info.first) is not None:
         return False
-    before = [one for one in ranges if one.last < info.first]
+    before = [range_ for range_ in ranges if range_.last < info.first]
     if before and before[-1].added is None:
         return before[-1].incarnation > OF_EARLIER_RELEASES  # those left no anchor in the journals that they trimmed
     return info.added - info.length > (before[-1].added or 0 if before else 0)
@@ -138,7 +140,7 @@ def gaps(ranges: Sequence[EntryRange]) -> list[tuple[EntryId, EntryId]]:
 
 def trimmable(ranges: Sequence[EntryRange], first: EntryId | None) -> EntryRange | None:
     """The range that covers a journal from its first entry on without a gap; None if its first entry is not covered."""
-    return next((one for one in ranges if first is not None and first in one), None)
+    return next((range_ for range_ in ranges if first is not None and first in range_), None)
 
 
 def by_journal(known: Iterable[tuple[str, EntryRange]]) -> Mapping[str, list[EntryRange]]:

@@ -83,11 +83,11 @@ def _json_form(dataset: Dataset) -> str:
 
 def _accepted(ids: list[Any], replies: list[Any], start: int, total: int) -> list[str]:
     """The ids of one pipeline's entries, or the error that names every record not taken, those not sent yet included."""
-    accepted = [one.decode() for one in ids if isinstance(one, bytes)]
+    accepted = [id_.decode() for id_ in ids if isinstance(id_, bytes)]
     failed = next((reply for reply in replies if isinstance(reply, RedisError)), None)
     if failed is None:
         return accepted
-    refused = [start + at for at, one in enumerate(ids) if not isinstance(one, bytes)]
+    refused = [start + at for at, id_ in enumerate(ids) if not isinstance(id_, bytes)]
     refused += range(start + len(ids), total)
     if isinstance(failed, OutOfMemoryError):
         raise LiveTierFull(

@@ -36,7 +36,9 @@ def checked_records(dataset: Dataset, records: Iterable[object], span: Span) -> 
         )
     batch = list(records)
     values = _columns(dataset, batch)
-    texts = [_glance(column, one, span) for column, one in zip(dataset.columns, values, strict=True)] if values else []
+    texts = (
+        [_glance(column, value, span) for column, value in zip(dataset.columns, values, strict=True)] if values else []
+    )
     if not texts or not all(texts) or not _in_order(dataset, values):
         return [checked_fields(dataset, record, at, span) for at, record in enumerate(batch)]
     names = dataset.names
@@ -111,7 +113,7 @@ def _columns(dataset: Dataset, records: list[Any]) -> list[tuple[Any, ...]]:
     kind = kinds.pop() if len(kinds) == 1 else None
     if kind in _GETTERS and _NAMES[kind] == names:
         rows = map(_GETTERS[kind], records)
-    elif kind is dict and all(one.keys() == dataset.column.keys() for one in records):
+    elif kind is dict and all(record.keys() == dataset.column.keys() for record in records):
         rows = map(itemgetter(*names), records)
     else:
         return []
@@ -146,7 +148,7 @@ def _exact_texts(column: Column, values: tuple[Decimal, ...], span: Span) -> lis
     if not all(map(Decimal.is_finite, values)):
         return []
     texts = {value: codec.typed(column, value) for value in set(values)}
-    good = all(isinstance(one, str) and rules.fault(column, one, span) is None for one in texts.values())
+    good = all(isinstance(text, str) and rules.fault(column, text, span) is None for text in texts.values())
     return list(map(texts.__getitem__, values)) if good else []
 
 

@@ -95,7 +95,7 @@ class CodeServer(_Process):
             return super().died()
         if self._loaded is None or ended(self._loaded):  # or it was replaced
             with suppress(psutil.NoSuchProcess):
-                self._loaded = next((one for one in self._process.children() if not ended(one)), None)
+                self._loaded = next((child for child in self._process.children() if not ended(child)), None)
         return self._loaded is None or ended(self._loaded)
 
     def address(self, port: int) -> str:

@@ -118,7 +118,7 @@ class System:
 
     def dead_servers(self) -> list[str]:
         """Names of the servers and processes that have ended by themselves, but for the feed; cheap."""
-        ours = [one.name for one in self._processes if one.died() and not isinstance(one, Feed)]
+        ours = [process.name for process in self._processes if process.died() and not isinstance(process, Feed)]
         return [*(name for name, _ in self.stack.dead()), *ours]
 
     def revive(self, progress: Callable[[str], None]) -> None:

@@ -168,6 +168,6 @@ def _waiting_refreshes(archive: Archive) -> int:
         return int((cursor.fetchone() or (0,))[0])
 
 
-def newest_age(one: DatasetStatus, now: datetime) -> float | None:
+def newest_age(dataset_status: DatasetStatus, now: datetime) -> float | None:
     """Seconds since the newest archived row's own time."""
-    return None if one.account.newest is None else (now - one.account.newest).total_seconds()
+    return None if dataset_status.account.newest is None else (now - dataset_status.account.newest).total_seconds()

@@ -68,7 +68,7 @@ def run_now(settings: Settings, home: Path | None, names: Sequence[str], first: 
         BadInput: there is no job or asset of a name, or a job was named with something else, or a day is no partition.
     """
     defs = build_defs()
-    jobs = {one.name for one in defs.jobs or ()}
+    jobs = {job.name for job in defs.jobs or ()}
     assets = {key.to_user_string() for key in defs.resolve_asset_graph().executable_asset_keys}
     for name in names:
         if name not in jobs | assets:
@@ -87,7 +87,7 @@ def _late(archive: Archive) -> Iterator[tuple[list[str], date, date]]:
     """The aggregates of a dataset, and a range of days that they wait to be refreshed for."""
     stale = waiting(archive)
     for dataset in DATASETS.values():
-        names = [one.name for one in dataset.aggregates]
+        names = [aggregate.name for aggregate in dataset.aggregates]
         for first, last in few_ranges([day for name in names for day in stale.get(name, [])]):
             yield names, first, last
 

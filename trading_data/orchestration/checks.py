@@ -42,7 +42,11 @@ def dataset_checks() -> list[dg.AssetChecksDefinition]:
     """All of them."""
     found = [_state_keys()]
     for dataset in DATASETS.values():
-        found += [_keys(dataset), *_of_table(dataset), *(_equals(dataset, one) for one in dataset.aggregates)]
+        found += [
+            _keys(dataset),
+            *_of_table(dataset),
+            *(_equals(dataset, aggregate) for aggregate in dataset.aggregates),
+        ]
     return found
 
 

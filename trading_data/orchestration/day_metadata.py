@@ -20,9 +20,9 @@ from trading_data.settings import Settings
 from trading_data.times import DAY, now
 
 
-def day_figures(one: ArchivedDay) -> dict[str, Any]:
+def day_figures(archived_day: ArchivedDay) -> dict[str, Any]:
     """The numbers of a day that change while it lasts; Dagster plots them by partition."""
-    return {"dagster/partition_row_count": one.rows, "last timestamp": when([one.last], max)}
+    return {"dagster/partition_row_count": archived_day.rows, "last timestamp": when([archived_day.last], max)}
 
 
 def day_page(archive: Archive, dataset: Dataset, found: Mapping[date, ArchivedDay]) -> dict[date, dict[str, Any]]:
@@ -63,29 +63,29 @@ def _coverage(archive: Archive, dataset: Dataset, over: Sequence[date]) -> dict[
     }
 
 
-def _held_metadata(dataset: Dataset, one: ArchivedDay) -> dict[str, Any]:
+def _held_metadata(dataset: Dataset, archived_day: ArchivedDay) -> dict[str, Any]:
     """A day as metadata; numbers, so that Dagster plots them by partition."""
     figures: dict[str, Any] = {
-        f"{dataset.about}s": one.subjects,
-        "first timestamp": when([one.first], min),
-        "minutes with a row": sum(one.quarters),
-        "bytes before compression": one.bytes_before,
-        "bytes after compression": one.bytes_after,
-        "day": dg.MetadataValue.md(_day_chart(dataset, one)),
+        f"{dataset.about}s": archived_day.subjects,
+        "first timestamp": when([archived_day.first], min),
+        "minutes with a row": sum(archived_day.quarters),
+        "bytes before compression": archived_day.bytes_before,
+        "bytes after compression": archived_day.bytes_after,
+        "day": dg.MetadataValue.md(_day_chart(dataset, archived_day)),
     }
     if dataset.sources is not None:
-        figures["disagreements of sources"] = sum(pair.beyond for pair in one.disagreements)
-        records = [dg.TableRecord({**vars(pair), "day": str(pair.day)}) for pair in one.disagreements[:SHOWN]]
+        figures["disagreements of sources"] = sum(pair.beyond for pair in archived_day.disagreements)
+        records = [dg.TableRecord({**vars(pair), "day": str(pair.day)}) for pair in archived_day.disagreements[:SHOWN]]
         if records:
             figures["sources compared"] = dg.MetadataValue.table(records)
     return figures
 
 
-def _day_chart(dataset: Dataset, one: ArchivedDay) -> str:
+def _day_chart(dataset: Dataset, archived_day: ArchivedDay) -> str:
     """The day in quarter hours, from the first that has a row to the last."""
-    there = [at for at, number in enumerate(one.quarters) if number]
+    there = [at for at, number in enumerate(archived_day.quarters) if number]
     if not there:
         return "no row"
-    shown = one.quarters[there[0] : there[-1] + 1]
+    shown = archived_day.quarters[there[0] : there[-1] + 1]
     clock = [f"{at // 4:02}:{at % 4 * 15:02}" for at in (there[0], there[-1] + 1)]
     return f"`{bars(shown)}`\n\n{clock[0]}–{clock[1]} UTC, a bar a quarter hour: {dataset.about}s by minutes that have a row"

@@ -45,9 +45,9 @@ def switched_otherwise(instance: dg.DagsterInstance) -> list[str]:
 
     if instance.schedule_storage is None:
         return []
-    wanted = {one.name: one.default_status == dg.DefaultScheduleStatus.RUNNING for one in schedules}
+    wanted = {schedule.name: schedule.default_status == dg.DefaultScheduleStatus.RUNNING for schedule in schedules}
     found = [*_otherwise(instance, InstigatorType.SCHEDULE, "schedule", wanted)]
-    wanted = {one.name: one.default_status == dg.DefaultSensorStatus.RUNNING for one in sensors}
+    wanted = {sensor.name: sensor.default_status == dg.DefaultSensorStatus.RUNNING for sensor in sensors}
     return [*found, *_otherwise(instance, InstigatorType.SENSOR, "sensor", wanted)]
 
 

@@ -78,12 +78,12 @@ def report_freshness(instance: dg.DagsterInstance, archive: Archive, now: dateti
 def figures_metadata(figures: Figures, plots: dict[str, list[float]]) -> dict[str, Any]:
     """The figures as a table, what is not offered and why, the texts, and the plots of the last day by metric."""
     records = [
-        dg.TableRecord({"figure": one.name, "of": one.of, "value": as_text(one.value, one.unit)})
-        for one in figures
-        if one.value is not None
+        dg.TableRecord({"figure": figure.name, "of": figure.of, "value": as_text(figure.value, figure.unit)})
+        for figure in figures
+        if figure.value is not None
     ]
-    missing = [f"- `{one.metric}`: {sentence(one)}" for one in figures if one.value is None]
-    units = {one.metric: one.unit for one in figures}
+    missing = [f"- `{figure.metric}`: {sentence(figure)}" for figure in figures if figure.value is None]
+    units = {figure.metric: figure.unit for figure in figures}
     drawn = [
         f"`{bars(values)}` {label(name)}: at most {as_text(max(values), units.get(name, ''))}"
         for name, values in plots.items()
@@ -100,13 +100,13 @@ def figures_metadata(figures: Figures, plots: dict[str, list[float]]) -> dict[st
 
 
 def _of(keys: Sequence[str]) -> list[Threshold]:
-    return [one for key in keys for one in THRESHOLDS if one.key == key]
+    return [threshold for key in keys for threshold in THRESHOLDS if one.key == key]
 
 
 def _result(asset: str, name: str, thresholds: Sequence[Threshold], figures: Figures) -> dg.AssetCheckResult:
     found = judge(thresholds, figures)
-    names = dict.fromkeys(one.figure for one in thresholds)
-    wanted = {one.of for one in thresholds}
+    names = dict.fromkeys(threshold.figure for threshold in thresholds)
+    wanted = {threshold.of for threshold in thresholds}
     judged = [one for each in names for one in figures.named(each) if None in wanted or one.of in wanted]
     severe = any(one.severity == ERROR for one in found)
     return dg.AssetCheckResult(
@@ -119,7 +119,7 @@ def _result(asset: str, name: str, thresholds: Sequence[Threshold], figures: Fig
     )
 
 
-def _said(one: Finding | Metric) -> str:
-    if isinstance(one, Finding):
-        return f"{one.message}. Run `{one.command}`"
-    return sentence(one)
+def _said(finding: Finding | Metric) -> str:
+    if isinstance(finding, Finding):
+        return f"{finding.message}. Run `{finding.command}`"
+    return sentence(finding)

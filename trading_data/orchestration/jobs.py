@@ -14,7 +14,7 @@ from trading_data.orchestration.tags import AS_OWNER, MORE_MEMORY
 
 WORKLOAD = "trading_data/workload"
 
-_PRICE = [PRICE.table, *(one.name for one in PRICE.aggregates)]
+_PRICE = [PRICE.table, *(aggregate.name for aggregate in PRICE.aggregates)]
 ARCHIVE_SELECTION = dg.AssetSelection.assets(STATE, *(dataset.table for dataset in DATASETS.values())).without_checks()
 """The tables, whose step drains before it loads and refreshes after it; each asset more would cost a run two events more."""
 

@@ -17,19 +17,19 @@ from trading_data.orchestration.metadata import bars
 _SHOWN = 200
 
 
-def chunk_figures(one: Compressed) -> dict[str, Any]:
+def chunk_figures(compressed: Compressed) -> dict[str, Any]:
     """Of one chunk that was compressed; numbers, which Dagster plots by partition."""
     return {
-        "chunk bytes before": one.before,
-        "chunk bytes after": one.after,
-        "chunk compression ratio": round(one.ratio or 0.0, 2),
-        "chunk compression seconds": round(one.seconds, 3),
+        "chunk bytes before": compressed.before,
+        "chunk bytes after": compressed.after,
+        "chunk compression ratio": round(compressed.ratio or 0.0, 2),
+        "chunk compression seconds": round(compressed.seconds, 3),
     }
 
 
-def compressed_line(one: Compressed) -> str:
+def compressed_line(compressed: Compressed) -> str:
     """What became of one chunk, for the log."""
-    return f"{one.chunk.day} {one.outcome}: {one.before:,} to {one.after:,} bytes in {one.seconds:.2f} s {one.said}"
+    return f"{compressed.chunk.day} {compressed.outcome}: {compressed.before:,} to {compressed.after:,} bytes in {compressed.seconds:.2f} s {compressed.said}"
 
 
 def table_figures(every: Sequence[Chunk]) -> dict[str, Any]:
@@ -43,9 +43,9 @@ def table_figures(every: Sequence[Chunk]) -> dict[str, Any]:
     }
 
 
-def dropped_figures(one: DropVerdict) -> dict[str, Any]:
+def dropped_figures(drop_verdict: DropVerdict) -> dict[str, Any]:
     """Of one chunk that was dropped."""
-    gone = one.dropped
+    gone = drop_verdict.dropped
     if gone is None:
         return {}
     return {"dropped rows": gone.rows, "dropped bytes": gone.bytes, "cold file": gone.cold or "none", **gone.buckets}
@@ -75,21 +75,21 @@ def retention_metadata(verdicts: Sequence[DropVerdict], dry_run: bool) -> dict[s
     """Each chunk with its verdict, those that go first."""
     rows = [
         {
-            "day": str(one.chunk.day),
-            "chunk": one.chunk.name,
-            "verdict": "dropped" if one.dropped else "goes" if one.goes else "stays",
-            "reason": one.reason,
-            "rows": one.dropped.rows if one.dropped else 0,
-            "bytes": one.chunk.bytes_on_disk,
-            "cold file": (one.dropped.cold if one.dropped else None) or "",
+            "day": str(verdict.chunk.day),
+            "chunk": verdict.chunk.name,
+            "verdict": "dropped" if verdict.dropped else "goes" if verdict.goes else "stays",
+            "reason": verdict.reason,
+            "rows": verdict.dropped.rows if verdict.dropped else 0,
+            "bytes": verdict.chunk.bytes_on_disk,
+            "cold file": (verdict.dropped.cold if verdict.dropped else None) or "",
         }
-        for one in sorted(verdicts, key=lambda one: not one.goes)
+        for verdict in sorted(verdicts, key=lambda verdict: not verdict.goes)
     ]
-    gone = [one.dropped for one in verdicts if one.dropped]
+    gone = [verdict.dropped for verdict in verdicts if verdict.dropped]
     return {
         "dry run": dry_run,
-        "go": sum(one.goes for one in verdicts),
-        "stay": sum(not one.goes for one in verdicts),
+        "go": sum(verdict.goes for verdict in verdicts),
+        "stay": sum(not verdict.goes for verdict in verdicts),
         "dropped rows": sum(one.rows for one in gone),
         "dropped bytes": sum(one.bytes for one in gone),
         "verdicts": _table(rows),

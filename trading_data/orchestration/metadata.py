@@ -34,7 +34,7 @@ Assets = Sequence[dg.AssetSpec | dg.AssetsDefinition]
 
 def linked(assets: Assets) -> list[dg.AssetSpec | dg.AssetsDefinition]:
     """The same assets with links in their descriptions; an asset has none to itself."""
-    keys = {spec.key.path[-1]: spec.key for one in assets for spec in _specs(one)}
+    keys = {spec.key.path[-1]: spec.key for asset in assets for spec in _specs(asset)}
 
     def with_links(spec: dg.AssetSpec) -> dg.AssetSpec:
         def link(found: re.Match[str]) -> str:
@@ -44,7 +44,8 @@ def linked(assets: Assets) -> list[dg.AssetSpec | dg.AssetsDefinition]:
         return spec.replace_attributes(description=_NAME.sub(link, spec.description or ""))
 
     return [
-        one.map_asset_specs(with_links) if isinstance(one, dg.AssetsDefinition) else with_links(one) for one in assets
+        asset.map_asset_specs(with_links) if isinstance(asset, dg.AssetsDefinition) else with_links(asset)
+        for asset in assets
     ]
 
 
@@ -77,15 +78,17 @@ def aggregate_metadata(dataset: Dataset, aggregate: Aggregate) -> dict[str, Any]
     columns = [dg.TableColumn(name, types[name], dataset.column[name].description) for name in aggregate.group_by]
     columns.append(dg.TableColumn("bucket", "timestamptz", f"Start of the {aggregate.interval} bucket, UTC"))
     columns += [
-        dg.TableColumn(one.name, "bigint" if one.how == "count" else types[one.of], f"{one.how} of {one.of}")
-        for one in aggregate.measures
+        dg.TableColumn(
+            measure.name, "bigint" if measure.how == "count" else types[measure.of], f"{measure.how} of {measure.of}"
+        )
+        for measure in aggregate.measures
     ]
     deps = {
-        one.name: [
+        measure.name: [
             dg.TableColumnDep(asset_key=source, column_name=name)
-            for name in ([one.of, *([one.by] if one.by else [])] if raw else [one.name])
+            for name in ([measure.of, *([measure.by] if measure.by else [])] if raw else [measure.name])
         ]
-        for one in aggregate.measures
+        for measure in aggregate.measures
     }
     deps["bucket"] = [dg.TableColumnDep(asset_key=source, column_name=dataset.key[1] if raw else "bucket")]
     deps |= {name: [dg.TableColumnDep(asset_key=source, column_name=name)] for name in aggregate.group_by}
@@ -99,11 +102,11 @@ def aggregate_metadata(dataset: Dataset, aggregate: Aggregate) -> dict[str, Any]
 def snapshot_figures(drained: Sequence[Drained], day: date) -> dict[str, Any]:
     """What a snapshot wrote into the intake of one day."""
     of_day = [one for one in drained if day in one.days]
-    ranges = [found for one in of_day for found in one.journals]
+    ranges = [journal for one in of_day for journal in one.journals]
     return {
         "offered": sum(one.days[day] for one in of_day),
         "batches": len(of_day),
-        "journals": journal_table([vars(found) for found in ranges]),
+        "journals": journal_table([vars(range_) for range_ in ranges]),
         "files": dg.MetadataValue.md("\n".join(f"- `{one.file.name}`" for one in of_day[:SHOWN]) or "none"),
     }
 
@@ -120,14 +123,14 @@ def load_page(loaded: Sequence[Loaded], day: date) -> dict[str, Any]:
     fresh = [one for one in loaded if not one.already and day in one.days]
     return {
         "batches": ", ".join(str(one.batch_id) for one in fresh[:SHOWN]) or "none",
-        "journals": journal_table([found for one in fresh for found in one.journals]),
+        "journals": journal_table([journal for one in fresh for journal in one.journals]),
     }
 
 
 def journal_table(ranges: Sequence[dict[str, Any]]) -> dg.TableMetadataValue:
     """Ranges of journals as a table; the first twenty."""
     columns = ("journal", "after", "first", "last", "count", "missing")
-    records = [dg.TableRecord({name: one[name] for name in columns}) for one in ranges[:SHOWN]]
+    records = [dg.TableRecord({name: range_[name] for name in columns}) for range_ in ranges[:SHOWN]]
     schema = dg.TableSchema(
         [dg.TableColumn(name, "int" if name in ("count", "missing") else "string") for name in columns]
     )

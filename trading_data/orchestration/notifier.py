@@ -67,7 +67,7 @@ def alert_sensor(
 
     def unknown(key: str) -> bool:
         of_unseen = key.startswith("backup_") and not backups_seen
-        return watched.unknown(key) or (of_unseen and all(one.key != key for one in of_backups))
+        return watched.unknown(key) or (of_unseen and all(of_backup.key != key for of_backup in of_backups))
 
     done = _tell(context, found, now, unknown)
     # While a channel does not deliver, a failure that a later success has hidden is kept for it.

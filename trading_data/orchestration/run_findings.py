@@ -57,7 +57,7 @@ def failed_runs(
     """
     found = []
     for job in jobs:
-        ended = [one for one in _records(instance, job, _ENDED, _PAGE) if not _retried(one.dagster_run)]
+        ended = [record for record in _records(instance, job, _ENDED, _PAGE) if not _retried(record.dagster_run)]
         failed = ended[:1] if ended and _failed(ended[0]) else []
         newer: list[dg.RunRecord] = []
         if since is not None:
@@ -96,16 +96,16 @@ def stuck_runs(instance: dg.DagsterInstance, now: datetime) -> list[Finding]:
     longest = timedelta(seconds=float((instance.run_monitoring_settings or {}).get("max_runtime_seconds") or 14_400))
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     queued = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED])
-    found: dict[str, Finding] = {}
+    findings: dict[str, Finding] = {}
     for chosen, limit, word in ((started, longest, "under way"), (queued, QUEUED_FOR, "queued")):
         for record in instance.get_run_records(chosen, limit=200, ascending=True):
             run = record.dagster_run
             began = record.create_timestamp
             if word == "under way" and record.start_time is not None:
                 began = datetime.fromtimestamp(record.start_time, UTC)
-            if _ours(run) and now - began > limit and run.job_name not in found:
+            if _ours(run) and now - began > limit and run.job_name not in findings:
                 seconds = (now - began).total_seconds()
-                found[run.job_name] = Finding(
+                findings[run.job_name] = Finding(
                     key=f"{STUCK_RUN}.{run.job_name}",
                     severity=WARN,
                     message=f"run {run.run_id[:8]} of {run.job_name} is {word} for {span(seconds)}, and holds up those "
@@ -119,7 +119,7 @@ def stuck_runs(instance: dg.DagsterInstance, now: datetime) -> list[Finding]:
                     unit="s",
                     harm=480,
                 )
-    return list(found.values())
+    return list(findings.values())
 
 
 def silent_daemons(instance: dg.DagsterInstance, now: datetime) -> list[Finding]:
@@ -196,8 +196,8 @@ def large_storage(instance: dg.DagsterInstance) -> list[Finding]:
 def failed_since(instance: dg.DagsterInstance, since: datetime) -> list[str]:
     """The jobs of runs that failed after a moment (aware) and are not tried again, the newest first, a job once a run."""
     chosen = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
-    runs = [one.dagster_run for one in instance.get_run_records(chosen, limit=_PAGE)]
-    return [_job(one) for one in runs if _ours(one) and not _retried(one)]
+    runs = [get_run_record.dagster_run for get_run_record in instance.get_run_records(chosen, limit=_PAGE)]
+    return [_job(run) for run in runs if _ours(run) and not _retried(run)]
 
 
 def declared_checks() -> list[dg.AssetCheckKey]:
@@ -208,7 +208,7 @@ def declared_checks() -> list[dg.AssetCheckKey]:
     defs = build_defs()
     for asset in [*(defs.assets or []), *(defs.asset_checks or [])]:
         if isinstance(asset, dg.AssetsDefinition):
-            found += [one.key for one in asset.check_specs]
+            found += [check_spec.key for check_spec in asset.check_specs]
     return found
 
 
@@ -216,14 +216,16 @@ def job_names() -> list[str]:
     """Our jobs, and the runs of assets without a job."""
     from trading_data.orchestration.jobs import jobs
 
-    return [*(one.name for one in jobs), ASSET_JOB]
+    return [*(job.name for job in jobs), ASSET_JOB]
 
 
 def first_line(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     """The first line of why a run failed."""
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
-    entries = [one.dagster_event for one in instance.all_logs(run.run_id, of_type=kinds) if one.dagster_event]
-    for event in sorted(entries, key=lambda one: one.event_type != dg.DagsterEventType.STEP_FAILURE):
+    entries = [
+        all_log.dagster_event for all_log in instance.all_logs(run.run_id, of_type=kinds) if all_log.dagster_event
+    ]
+    for event in sorted(entries, key=lambda entry: entry.event_type != dg.DagsterEventType.STEP_FAILURE):
         said = _said(event.event_specific_data) or event.message or ""
         line = next((line.strip() for line in said.splitlines() if line.strip()), "")
         if line:
@@ -324,9 +326,9 @@ def _materialized(
     while True:
         chosen = dg.AssetRecordsFilter(key, after_timestamp=since.timestamp())
         page = instance.fetch_materializations(chosen, limit=_LOOKED_UP, cursor=cursor)
-        for one in page.records:
-            if one.timestamp > ended or one.event_log_entry.run_id == run_id:
-                found |= {one.partition_key, None}
+        for record in page.records:
+            if record.timestamp > ended or record.event_log_entry.run_id == run_id:
+                found |= {record.partition_key, None}
         if not page.has_more:
             return found
         cursor = page.cursor
@@ -370,7 +372,11 @@ def _records(
     instance: dg.DagsterInstance, job: str, statuses: Sequence[dg.DagsterRunStatus], limit: int | None, **more: Any
 ) -> list[dg.RunRecord]:
     chosen = dg.RunsFilter(job_name=job, statuses=statuses, **more)
-    return [one for one in instance.get_run_records(chosen, limit=limit) if _ours(one.dagster_run)]
+    return [
+        get_run_record
+        for get_run_record in instance.get_run_records(chosen, limit=limit)
+        if _ours(get_run_record.dagster_run)
+    ]
 
 
 def _ours(run: dg.DagsterRun) -> bool:

@@ -121,7 +121,7 @@ def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) 
         requests.append(
             dg.RunRequest(
                 run_key=f"late-{key}-{now:.3f}",
-                asset_selection=[dg.AssetKey(one.name) for one in DATASETS[dataset_name].aggregates],
+                asset_selection=[dg.AssetKey(aggregate.name) for aggregate in DATASETS[dataset_name].aggregates],
                 asset_check_keys=[],  # the step tells their verdicts
                 tags={**range_tags(first, last), LATE: key, TRIGGER: "late_data"},
             )
@@ -135,7 +135,7 @@ def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) 
             dg.RunRequest(
                 run_key=f"late-{key}-{now:.3f}",
                 partition_key=_today(now),
-                asset_selection=[dg.AssetKey(one.name) for one in DATASETS[dataset_name].aggregates],
+                asset_selection=[dg.AssetKey(aggregate.name) for aggregate in DATASETS[dataset_name].aggregates],
                 asset_check_keys=[],  # the step tells their verdicts
                 tags={**days_tag(days), LATE: key, TRIGGER: "late_data"},
             )
@@ -148,13 +148,17 @@ def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) 
 def _older_days(stale: dict[str, list[date]], shown: date) -> Iterator[tuple[str, str, list[date]]]:
     """Late days before the first partition, by dataset."""
     for name, dataset in DATASETS.items():
-        if days := sorted({day for one in dataset.aggregates for day in stale.get(one.name, []) if day < shown}):
+        if days := sorted(
+            {day for aggregate in dataset.aggregates for day in stale.get(aggregate.name, []) if day < shown}
+        ):
             yield f"{name}_before_{shown}", name, days
 
 
 def _late_ranges(stale: dict[str, list[date]], shown: date, today: date) -> Iterator[tuple[str, str, date, date]]:
     for name, dataset in DATASETS.items():
-        days = {day for one in dataset.aggregates for day in stale.get(one.name, []) if shown <= day != today}
+        days = {
+            day for aggregate in dataset.aggregates for day in stale.get(aggregate.name, []) if shown <= day != today
+        }
         for first, last in few_ranges(sorted(days)):
             yield f"{name}_{first}_{last}", name, first, last
 

@@ -98,7 +98,7 @@ def values_are_plausible(
 def balance_of(dataset: Dataset, days: Mapping[date, Handled]) -> AuditResult:
     """The verdicts on some days as one finding."""
     faults = [f"{day}: {said}" for day, one in days.items() for said in one.faults]
-    rows = sum(one.rows for one in days.values())
+    rows = sum(day.rows for day in days.values())
     said = "; ".join(faults[:SHOWN]) or f"{counted(rows, 'row')} on {counted(len(days), 'day')} accounted for"
     return AuditResult(dataset.name, None, not faults, "accounts", said)
 

@@ -27,7 +27,7 @@ _MINUTE, _MICROSECOND = timedelta(minutes=1), timedelta(microseconds=1)
 
 
 def read_rows(
-    cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, one: Range, also: Sequence[str] = ()
+    cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, range_: Range, also: Sequence[str] = ()
 ) -> pa.Table:
     """Raw rows in a range, the dataset's columns: those about one of `about` (None: all), and those of the subjects `also`."""
     names = {
@@ -37,10 +37,10 @@ def read_rows(
         "filter": Identifier(dataset.about),
         "or_also": SQL("or {} = any(%(also)s)").format(Identifier(dataset.subject)) if also else SQL(""),
     }
-    start, end = whole_minutes(dataset, one)
+    start, end = whole_minutes(dataset, range_)
     values = {"start": start, "end": end, "subjects": listed(about), "also": list(also)}
     found = copied(cursor, statement("read_rows", **names), values, codec.schema(dataset))
-    return found if (start, end) == one else inside(dataset, found, one)
+    return found if (start, end) == range_ else inside(dataset, found, range_)
 
 
 def read_versions(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> pa.Table:
@@ -60,16 +60,16 @@ def read_versions(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def inside(dataset: Dataset, rows: pa.Table, one: Range) -> pa.Table:
+def inside(dataset: Dataset, rows: pa.Table, range_: Range) -> pa.Table:
     """Of some rows those that say a moment in a range."""
     times = rows[dataset.key[1]]
-    low, high = (pa.scalar(edge, times.type) for edge in one)
+    low, high = (pa.scalar(edge, times.type) for edge in range_)
     return rows.filter(pc.and_(pc.greater_equal(times, low), pc.less(times, high)))
 
 
-def whole_minutes(dataset: Dataset, one: Range) -> Range:
+def whole_minutes(dataset: Dataset, range_: Range) -> Range:
     """Where the rows of a range may be kept: where they have an identity, anywhere in the minute that they say."""
-    return one if dataset.identity is None else (floor(one[0], _MINUTE), _upto(one[1], _MINUTE))
+    return range_ if dataset.identity is None else (floor(range_[0], _MINUTE), _upto(range_[1], _MINUTE))
 
 
 def _upto(moment: datetime, width: timedelta) -> datetime:
@@ -80,7 +80,7 @@ def _upto(moment: datetime, width: timedelta) -> datetime:
 
 
 def read_aggregate(
-    cursor: Cursor, dataset: Dataset, aggregate: Aggregate, about: Sequence[str] | None, one: Range
+    cursor: Cursor, dataset: Dataset, aggregate: Aggregate, about: Sequence[str] | None, range_: Range
 ) -> pa.Table:
     """Buckets of a continuous aggregate that begin in a range."""
     schema = schema_of(dataset, aggregate)
@@ -93,7 +93,7 @@ def read_aggregate(
         "filter": Identifier(dataset.about),
         "or_also": SQL(""),
     }
-    values = {"start": one[0], "end": one[1], "subjects": listed(about)}
+    values = {"start": range_[0], "end": range_[1], "subjects": listed(about)}
     return copied(cursor, statement("read_rows", **names), values, schema)
 
 
@@ -118,15 +118,15 @@ def row_origins(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> list[tuple[
     return [(found[at], ledger_name(dataset.journal_of(subject))) for at, subject in enumerate(subjects)]
 
 
-def occupied(cursor: Cursor, dataset: Dataset, aggregate: Aggregate | None, one: Range) -> list[Range]:
+def occupied(cursor: Cursor, dataset: Dataset, aggregate: Aggregate | None, range_: Range) -> list[Range]:
     """Where a range may hold rows, or buckets too: the ranges of the chunks there are, in order."""
     view = None if aggregate is None else aggregate.name
-    cursor.execute(statement("occupied"), {"table": dataset.table, "view": view, "start": one[0], "end": one[1]})
+    cursor.execute(statement("occupied"), {"table": dataset.table, "view": view, "start": range_[0], "end": range_[1]})
     return [(low, high) for low, high in cursor.fetchall()]
 
 
 def moment_after(
-    cursor: Cursor, dataset: Dataset, aggregate: Aggregate | None, about: Sequence[str] | None, one: Range, rows: int
+    cursor: Cursor, dataset: Dataset, aggregate: Aggregate | None, about: Sequence[str] | None, range_: Range, rows: int
 ) -> tuple[datetime, datetime] | None:
     """The moments of the first row in a range and of the one after the first `rows`; None if it holds no more than those."""
     names: dict[str, Composable] = {
@@ -134,13 +134,15 @@ def moment_after(
         "time": Identifier(time_column(dataset, aggregate)),
         "filter": Identifier(dataset.about),
     }
-    values = {"start": one[0], "end": one[1], "subjects": listed(about), "rows": rows}
+    values = {"start": range_[0], "end": range_[1], "subjects": listed(about), "rows": rows}
     cursor.execute(statement("moment_after", **names), values)
     first, after, count = cursor.fetchone() or (None, None, 0)
     return (first, after) if count > rows else None
 
 
-def read_as_of(cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, one: Range, as_of: datetime) -> pa.Table:
+def read_as_of(
+    cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, range_: Range, as_of: datetime
+) -> pa.Table:
     """The rows in a range as they were archived at `as_of`, those about one of `about` (None: all).
 
     A row that a correction made one about something else is found under what it was about then.
@@ -153,13 +155,13 @@ def read_as_of(cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, on
         "of_subject": name_in_revision(dataset),
         "filter": Identifier(dataset.about),
     }
-    low, high = whole_minutes(dataset, one)
+    low, high = whole_minutes(dataset, range_)
     values = {
         "low": low,
         "high": high,
         "dataset": dataset.name,
-        "start": one[0],
-        "end": one[1],
+        "start": range_[0],
+        "end": range_[1],
         "as_of": as_of,
         "subjects": listed(about),
         "keys": listed(about) if dataset.about in dataset.key else None,

@@ -99,7 +99,7 @@ def put_together(aggregate: Aggregate, rollup: Rollup, buckets: pa.Table) -> pa.
     begins = pa.array(times.cast(pa.int64()).to_numpy() // size * size, pa.int64()).cast(times.type)
     table = buckets.set_column(buckets.column_names.index("bucket"), "bucket", begins)
     table = table.append_column("live", pc.equal(table["tier"], "live"))
-    measures = [(one.name, _TOGETHER[one.how]) for one in aggregate.measures]
+    measures = [(measure.name, _TOGETHER[measure.how]) for measure in aggregate.measures]
     # One thread, so that first and last are those of time, and groups come in the order in which they are met.
     groups = table.group_by([*aggregate.group_by, "bucket"], use_threads=False).aggregate([*measures, ("live", "any")])
     tier = pc.if_else(groups["live_any"], "live", "archive")

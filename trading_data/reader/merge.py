@@ -56,20 +56,22 @@ class Piece:
         return found
 
 
-def pieces(waiting: PendingBatches, cursor: Cursor | None, books: LedgerSnapshot | None, one: Range) -> list[Piece]:
+def pieces(waiting: PendingBatches, cursor: Cursor | None, books: LedgerSnapshot | None, range_: Range) -> list[Piece]:
     """The good rows in a range that the archive does not have: of the batches in their order, then of the journals.
 
     All that is held where the archive cannot be asked (`books` None).
     """
     files = [
-        held.of(one) for file, held in waiting.files.items() if books is None or file.content_hash not in books.loaded
+        held.of(range_)
+        for file, held in waiting.files.items()
+        if books is None or file.content_hash not in books.loaded
     ]
     anew = _made_anew(files)
     files = [
         _not_waiting(held, files[:at]) if anew.intersection(name for name, _ in held.head.ranges) else held
         for at, held in enumerate(files)
     ]
-    live = [_not_waiting(held.of(one), files) for held in waiting.live]
+    live = [_not_waiting(held.of(range_), files) for held in waiting.live]
     found = [_not_archived(held, cursor, books) for held in [*files, *live]]
     return [Piece(held) for held in found if held.rows.num_rows]
 

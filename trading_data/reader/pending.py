@@ -55,12 +55,12 @@ class PendingRows:
         """The same without some rows."""
         return replace(self, rows=self.rows.filter(pa.array(~rows)))
 
-    def of(self, one: Range) -> "PendingRows":
+    def of(self, range_: Range) -> "PendingRows":
         """The same with only the rows in a range; all where rows have an identity: a version may say another moment."""
         if self.dataset.identity is not None:
             return self
         times = self.rows[self.dataset.key[1]]
-        low, high = pa.scalar(one[0], times.type), pa.scalar(one[1], times.type)
+        low, high = pa.scalar(range_[0], times.type), pa.scalar(range_[1], times.type)
         if not times.null_count and (not len(times) or (low.value <= self.times[0] and self.times[-1] < high.value)):
             return self
         return replace(self, rows=self.rows.filter(pc.and_(pc.greater_equal(times, low), pc.less(times, high))))

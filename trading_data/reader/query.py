@@ -101,10 +101,10 @@ class Query:
         """The subjects that the key of every row in the answer has; None where the key does not tell."""
         return self.about if self.dataset.about in self.dataset.key else None
 
-    def rows_of(self, one: Range) -> Range:
+    def rows_of(self, range_: Range) -> Range:
         """The raw rows that decide the answer for a range: of buckets those that begin in it, whole."""
         width = self.width
-        return one if width is None else (ceil(one[0], width), ceil(one[1], width))
+        return range_ if width is None else (ceil(range_[0], width), ceil(range_[1], width))
 
     @property
     def width(self) -> timedelta | None:

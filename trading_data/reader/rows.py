@@ -39,33 +39,33 @@ from trading_data.times import DAY, floor, now
 _TIME = codec.ARROW_TYPES["time"]
 
 
-def look_for(question: Query, sight: TierSnapshot, one: Range) -> pa.Table:
+def look_for(question: Query, sight: TierSnapshot, range_: Range) -> pa.Table:
     """The rows in a range, or the buckets that begin in it: what the question asks for, sorted, with `tier`."""
     if question.aggregate is None:
-        return rows(question, sight, one)
-    found = buckets(question, sight, one)
+        return rows(question, sight, range_)
+    found = buckets(question, sight, range_)
     return found if question.rollup is None else put_together(question.aggregate, question.rollup, found)
 
 
-def rows(question: Query, sight: TierSnapshot, one: Range) -> pa.Table:
+def rows(question: Query, sight: TierSnapshot, range_: Range) -> pa.Table:
     """Raw rows in a range."""
     dataset, about = question.dataset, question.about
     if question.as_of is not None and sight.cursor is not None:
-        found = sight.union(read_as_of(sight.cursor, dataset, about, one, question.as_of), [])
+        found = sight.union(read_as_of(sight.cursor, dataset, about, range_, question.as_of), [])
     else:
-        waiting = sight.pieces(one)
-        archived = _archived(question, sight, one, waiting)
+        waiting = sight.pieces(range_)
+        archived = _archived(question, sight, range_, waiting)
         if dataset.identity is not None and waiting:
-            archived, waiting = _versions(sight, archived, waiting, one)
+            archived, waiting = _versions(sight, archived, waiting, range_)
         found = sight.union(archived, waiting)
         if dataset.identity is not None and waiting:
-            found = inside(dataset, found, one)
+            found = inside(dataset, found, range_)
     if about is not None and question.subjects is None:
         found = found.filter(pc.is_in(found[dataset.about], pa.array(about, pa.string())))
     return found if question.session is None else found.filter(in_session(question.session, found[dataset.key[1]]))
 
 
-def buckets(question: Query, sight: TierSnapshot, one: Range) -> pa.Table:
+def buckets(question: Query, sight: TierSnapshot, range_: Range) -> pa.Table:
     """Buckets of the aggregate, all that belong to those of the answer which begin in a range. Those that the continuous
     aggregate does not show truly yet are made from raw rows, a day at a time; all of them, where it cannot be asked or is made
     from other rows.
@@ -73,7 +73,7 @@ def buckets(question: Query, sight: TierSnapshot, one: Range) -> pa.Table:
     dataset, aggregate = question.dataset, question.aggregate
     if aggregate is None:
         raise ValueError("a question about raw rows has no buckets")
-    span = question.rows_of(one)
+    span = question.rows_of(range_)
     waiting = sight.pieces(span)
     changed = [piece.rows for piece in waiting]
     if dataset.identity is not None:
@@ -105,7 +105,7 @@ def newest(question: Query, sight: TierSnapshot) -> pa.Table:
     return found.filter(pa.array(np.append(subjects[1:] != subjects[:-1], True)))
 
 
-def _archived(question: Query, sight: TierSnapshot, one: Range, waiting: Sequence[Piece]) -> pa.Table:
+def _archived(question: Query, sight: TierSnapshot, range_: Range, waiting: Sequence[Piece]) -> pa.Table:
     """The archive's rows; where a correction may have moved a row from one symbol to another, those of the waiting keys too."""
     dataset = question.dataset
     if sight.cursor is None:
@@ -113,16 +113,16 @@ def _archived(question: Query, sight: TierSnapshot, one: Range, waiting: Sequenc
     also: set[str] = set()
     if question.about is not None and question.subjects is None and dataset.identity is None:
         also.update(*(piece.rows[dataset.subject].unique().to_pylist() for piece in waiting))
-    return read_rows(sight.cursor, dataset, question.about, one, sorted(also))
+    return read_rows(sight.cursor, dataset, question.about, range_, sorted(also))
 
 
 def _versions(
-    sight: TierSnapshot, archived: pa.Table, waiting: Sequence[Piece], one: Range
+    sight: TierSnapshot, archived: pa.Table, waiting: Sequence[Piece], range_: Range
 ) -> tuple[pa.Table, list[Piece]]:
     """All versions, archived or waiting, of the rows of which one says a moment in a range: each may say a moment of its own."""
     dataset = waiting[0].held.dataset
     name = dataset.named_by[1]
-    found = [archived[name], *(inside(dataset, piece.rows, one)[name] for piece in waiting)]
+    found = [archived[name], *(inside(dataset, piece.rows, range_)[name] for piece in waiting)]
     names = pa.chunked_array([chunk for column in found for chunk in column.chunks], pa.string()).unique()
     others = [pc.invert(pc.is_in(piece.rows[name], names)) for piece in waiting]
     kept = [Piece(piece.held.without(other.to_numpy())) for piece, other in zip(waiting, others, strict=True)]
@@ -140,7 +140,7 @@ def _archived_versions(sight: TierSnapshot, waiting: Sequence[Piece]) -> list[pa
 def _touched(dataset: Dataset, rows: Sequence[pa.Table], width: timedelta) -> list[Range]:
     """The buckets that rows fall into, as few windows as possible."""
     size = width // timedelta(microseconds=1)
-    numbers = [np.unique(microseconds(dataset, one) // size) for one in rows if one.num_rows]
+    numbers = [np.unique(microseconds(dataset, row) // size) for row in rows if row.num_rows]
     if not numbers:
         return []
     found = np.unique(np.concatenate(numbers))

@@ -80,14 +80,14 @@ def _step(question: Query, windows: Windows, where: "_Occupied", sight: TierSnap
     return _Step(upto, look_for(question, sight, (begin, upto)))
 
 
-def _cut(question: Query, cursor: Cursor, one: Range, most: int) -> datetime:
+def _cut(question: Query, cursor: Cursor, range_: Range, most: int) -> datetime:
     """Where to end a window so that the archive has at most `most` rows in it, or those of one moment."""
     aggregate = None if question.from_rows else question.aggregate
-    found = moment_after(cursor, question.dataset, aggregate, question.about, question.rows_of(one), most)
+    found = moment_after(cursor, question.dataset, aggregate, question.about, question.rows_of(range_), most)
     if found is None:
-        return one[1]
+        return range_[1]
     first, after = found
-    return min(max(after, first + _MICROSECOND), one[1])
+    return min(max(after, first + _MICROSECOND), range_[1])
 
 
 class _Occupied:

@@ -57,12 +57,12 @@ class TierSnapshot:
     cursor: Cursor | None = None
     books: LedgerSnapshot | None = None
 
-    def pieces(self, one: Range) -> list[Piece]:
+    def pieces(self, range_: Range) -> list[Piece]:
         """The rows in a range that the archive does not have, in the order in which they will be loaded.
 
         Rows of a day that retention has dropped are on their way to quarantine, and not among them.
         """
-        found = pieces(self.waiting, self.cursor, self.books, one)
+        found = pieces(self.waiting, self.cursor, self.books, range_)
         if self.books is None or not self.books.closed:
             return found
         kept = []

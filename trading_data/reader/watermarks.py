@@ -50,7 +50,7 @@ def asking_for_books(
     hashes: Sequence[str],
     days: tuple[date, date],
     aggregate: Aggregate | None,
-    one: Range,
+    range_: Range,
 ) -> tuple[Composed, dict[str, Any]]:
     """The statement whose answer is the books, and its values; for the beginning of the transaction that reads the rows.
 
@@ -70,8 +70,8 @@ def asking_for_books(
         "first": days[0],
         "last": days[1],
         "aggregates": [one.name for one in finer],
-        "start": one[0],
-        "end": one[1],
+        "start": range_[0],
+        "end": range_[1],
     }
     parts = {name: statement(name) for name in ("ranges_as_json", "dropped_days", "stale_ranges")}
     return statement("loaded_batches", **parts), values
@@ -87,8 +87,8 @@ def books_in(cursor: Cursor) -> LedgerSnapshot:
 def last_drained(cursor: Cursor, dataset: Dataset) -> datetime | None:
     """When the newest batch from journals that is archived was drained."""
     cursor.execute(statement("last_drained"), {"dataset": dataset.name})
-    found = cursor.fetchone()
-    return found[0] if found else None
+    row = cursor.fetchone()
+    return row[0] if row else None
 
 
 def _journals(dataset: Dataset, subjects: Sequence[str] | None) -> list[str] | None:

@@ -47,7 +47,7 @@ def refresh(archive: Archive, dataset: Dataset, aggregate: Aggregate, days: Iter
     values = {
         "dataset": dataset.name,
         "table": dataset.table,
-        "aggregates": [one.name for one in levels],
+        "aggregates": [level.name for level in levels],
         "days": wanted,
     }
     asked = [_RefreshRequest(*row) for row in archive.ask(statement("refresh_asked"), values)]

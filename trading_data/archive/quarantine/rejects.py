@@ -75,12 +75,12 @@ def _parts(rejects: list[Reject]) -> Iterator[list[Reject]]:
     """As many at once as a statement takes: at most `STATEMENT_BYTES` of payloads, or a single one."""
     part: list[Reject] = []
     size = 0
-    for one in rejects:
-        if part and size + len(one.payload) > STATEMENT_BYTES:
+    for reject in rejects:
+        if part and size + len(reject.payload) > STATEMENT_BYTES:
             yield part
             part, size = [], 0
-        part.append(one)
-        size += len(one.payload)
+        part.append(reject)
+        size += len(reject.payload)
     if part:
         yield part
 
@@ -89,21 +89,21 @@ def _keep(cursor: Cursor, dataset: Dataset, batch_id: int, rejects: list[Reject]
     values = {
         "dataset": dataset.name,
         "batch_id": batch_id,
-        "journals": [ledger_name(one.journal) for one in rejects],
-        "entry_ids": [one.entry_id for one in rejects],
-        "digests": [one.digest for one in rejects],
-        "kinds": [sayable(one.kind) for one in rejects],
-        "reasons": [sayable(one.reason) for one in rejects],
-        "payloads": [one.payload for one in rejects],
+        "journals": [ledger_name(reject.journal) for reject in rejects],
+        "entry_ids": [reject.entry_id for reject in rejects],
+        "digests": [reject.digest for reject in rejects],
+        "kinds": [sayable(reject.kind) for reject in rejects],
+        "reasons": [sayable(reject.reason) for reject in rejects],
+        "payloads": [reject.payload for reject in rejects],
     }
     cursor.execute(statement("quarantine"), values)
     written = set(cursor.fetchall())
     new = []
-    for one in rejects:
-        key = (ledger_name(one.journal), one.entry_id, one.digest)
+    for reject in rejects:
+        key = (ledger_name(reject.journal), reject.entry_id, reject.digest)
         if key in written:
             written.remove(key)
-            new.append(one)
+            new.append(reject)
     return new
 
 

@@ -80,15 +80,15 @@ def resend(
         yield describe(dataset, intake.put(batch), batch)
 
 
-def _corrected(dataset: Dataset, one: Quarantined, edits: Edits) -> tuple[str, list[bytes]]:
+def _corrected(dataset: Dataset, quarantined: Quarantined, edits: Edits) -> tuple[str, list[bytes]]:
     """The entry as a journal would have it: the journal's name, and names and values in turn. Missing values are left out.
 
     What a journal's name carries is a field like others in a file, and may be corrected like others.
     """
-    journal: str = json.loads(one.payload)["journal"]
-    pairs = [(name, value) for name, value in one.fields if name not in edits]
+    journal: str = json.loads(quarantined.payload)["journal"]
+    pairs = [(name, value) for name, value in quarantined.fields if name not in edits]
     pairs += [(name, value) for name, value in edits.items() if value is not None]
-    if dataset.carried and (dataset.carried in edits or not _ENTRY_ID.fullmatch(one.entry_id)):
+    if dataset.carried and (dataset.carried in edits or not _ENTRY_ID.fullmatch(quarantined.entry_id)):
         journal = dataset.journal_of(dict(pairs).get(dataset.carried) or "")
         pairs = [(name, value) for name, value in pairs if name != dataset.carried]
     return journal, [raw(text) for name, value in pairs if value is not None for text in (name, value)]

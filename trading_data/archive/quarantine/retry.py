@@ -33,7 +33,7 @@ class Retries:
         self._cursor, self._dataset, self._batch = cursor, dataset, batch
         digests = [digest(text) for text in batch.table["_payload"].to_pylist()]
         names = [ledger_name(found.journal) for found in batch.journals]
-        ids = [found.first for found in batch.journals]
+        ids = [journal.first for journal in batch.journals]
         values = {"dataset": dataset.name, "journals": names, "entry_ids": ids, "digests": digests}
         cursor.execute(statement("quarantine_lock"), values)
         found = cursor.fetchall()
@@ -72,7 +72,7 @@ class Retries:
 
     def settle(self, rejects: list[Reject], batch_id: int) -> None:
         """Settle what waited and was not rejected again; the others go on waiting, with their new reasons."""
-        again = {(ledger_name(one.journal), one.entry_id, one.digest): one for one in rejects}
+        again = {(ledger_name(reject.journal), reject.entry_id, reject.digest): reject for reject in rejects}
         waiting = {number: self._keys[at] for at, (number, _) in self._waiting.items()}
         done = [number for number, key in waiting.items() if key not in again]
         self._cursor.execute(statement("quarantine_settle"), {"ids": done, "note": f"; retried in batch {batch_id}"})

@@ -24,7 +24,7 @@ def archive_drift(archive: Archive, datasets: Iterable[Dataset] = tuple(DATASETS
 
 
 def _differences(cursor: Cursor, dataset: Dataset) -> Iterator[str]:
-    values = {"table": dataset.table, "views": [one.name for one in dataset.aggregates]}
+    values = {"table": dataset.table, "views": [aggregate.name for aggregate in dataset.aggregates]}
     cursor.execute(statement("policy_jobs"), values)
     for job, procedure, table in cursor.fetchall():
         yield f"TimescaleDB job {job} runs {procedure} on {table}: `select delete_job({job})`"

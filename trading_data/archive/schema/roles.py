@@ -160,7 +160,7 @@ def _wanted(roles: Roles, names: Mapping[str, str]) -> Iterator[tuple[str, str, 
     for name in names:
         yield from ((name, role, "select") for role in (roles.writer, roles.reader))
         yield from ((name, roles.writer, right) for right in changed.get(name, ()))
-    yield from ((one.table, roles.aggregates, "select") for one in DATASETS.values() if one.table in names)
+    yield from ((dataset.table, roles.aggregates, "select") for dataset in DATASETS.values() if dataset.table in names)
 
 
 def _grant_moves(cursor: Cursor, roles: Roles, tables: Mapping[str, str]) -> Iterator[str]:
@@ -184,13 +184,13 @@ def _grant_moves(cursor: Cursor, roles: Roles, tables: Mapping[str, str]) -> Ite
 
 
 def _hand_over(cursor: Cursor, roles: Roles) -> None:
-    aggregates = {one.name for dataset in DATASETS.values() for one in dataset.aggregates}
+    aggregates = {aggregate.name for dataset in DATASETS.values() for aggregate in dataset.aggregates}
     cursor.execute(statement("owned_by_others"), {"roles": [roles.owner, roles.aggregates]})
     for (name,) in cursor.fetchall():
         kind, owner = ("materialized view", roles.aggregates) if name in aggregates else ("table", roles.owner)
         command = SQL("alter {} {} owner to {}")
         cursor.execute(command.format(SQL(kind), Identifier(name), Identifier(owner)))
-    for name in (_move(one) for one in TABLES.values() if one.identity is not None):
+    for name in (_move(table) for table in TABLES.values() if table.identity is not None):
         cursor.execute(
             "select pg_get_userbyid(proowner) from pg_proc where oid = to_regprocedure(%s)", (f"{name}(jsonb)",)
         )

@@ -72,7 +72,7 @@ def _one(dataset: Dataset, found: list[AuditResult]) -> AuditResult:
     faults = [one for one in found if not one.ok]
     if not faults:
         return AuditResult(dataset.name, None, True, "accounts", "; ".join(one.said for one in found))
-    said = "; ".join(one.said if one.day is None else f"{one.day}: {one.said}" for one in faults[:_MOST])
+    said = "; ".join(fault.said if fault.day is None else f"{fault.day}: {fault.said}" for fault in faults[:_MOST])
     return AuditResult(dataset.name, None, False, "accounts", said, "trading-data verify")
 
 
@@ -166,7 +166,7 @@ def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | No
         }
         with archive.transaction(snapshot=True) as cursor:
             cursor.execute(statement("day_coverage", **names_of(dataset)), bounds)
-            found = [one for one in cursor.fetchall() if one[0] in set(window)]
+            found = [row for row in cursor.fetchall() if row[0] in set(window)]
         rows += sum(held for _, held, _ in found)
         for day, held, covered in found:
             if held != covered:

@@ -48,7 +48,7 @@ class IntakeHeads:
     def ranges(self) -> Iterator[tuple[str, JournalRange]]:
         """Each range of journal entries that they hold, with the content hash of its batch."""
         for content_hash, head in self.heads.items():
-            yield from ((content_hash, one) for one in head.journals if head.origin == "journal")
+            yield from ((content_hash, journal) for journal in head.journals if head.origin == "journal")
 
     @property
     def entries(self) -> int:
@@ -83,8 +83,8 @@ class Sides:
         self.keys = {ledger_name(key): key for key in infos}
         self.infos = {name: infos[key] for name, key in self.keys.items()}
         self.archived = archived
-        self.known = {name: [one.entries for one in found] for name, found in archived.ranges.items()}
-        self._counts = Counter({name: sum(one.count for one in found) for name, found in archived.ranges.items()})
+        self.known = {name: [one.entries for one in range_] for name, range_ in archived.ranges.items()}
+        self._counts = Counter({name: sum(one.count for one in range_) for name, range_ in archived.ranges.items()})
         self._surely = Counter(self._counts)
         self._noted = Counter(archived.missing)
         for content_hash, one in waiting.ranges:
@@ -114,7 +114,7 @@ class Sides:
         if not ranges:
             return self.infos[name].added - self.infos[name].length
         first, end = ranges[0].incarnation, _end(ranges)
-        if first <= OF_EARLIER_RELEASES or any(one.incarnation != first for one in ranges) or end.added is None:
+        if first <= OF_EARLIER_RELEASES or any(range_.incarnation != first for range_ in ranges) or end.added is None:
             return None
         return max(0, end.added - self._counts[name])
 
@@ -152,7 +152,7 @@ def ask(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> S
 
 def heads(intake: Intake, files: Sequence[BatchFile]) -> IntakeHeads:
     """The heads of batches; one that is damaged hides no other."""
-    found: dict[str, Batch] = {}
+    batches: dict[str, Batch] = {}
     damaged = []
     for file in files:
         try:
@@ -161,8 +161,8 @@ def heads(intake: Intake, files: Sequence[BatchFile]) -> IntakeHeads:
             damaged.append(str(error))
         else:
             if head is not None:
-                found[file.content_hash] = head
-    return IntakeHeads(found, tuple(damaged))
+                batches[file.content_hash] = head
+    return IntakeHeads(batches, tuple(damaged))
 
 
 def archived_journals(cursor: Cursor, dataset: Dataset, waiting: IntakeHeads) -> Archived:
@@ -259,8 +259,12 @@ def _covers(whole: EntryRange, part: EntryRange) -> bool:
     return whole.incarnation == part.incarnation and whole.after <= part.after and part.last <= whole.last
 
 
-def _overlaps(one: EntryRange, other: EntryRange) -> bool:
-    return one.incarnation == other.incarnation and one.after < other.last and other.after < one.last
+def _overlaps(entry_range: EntryRange, other: EntryRange) -> bool:
+    return (
+        entry_range.incarnation == other.incarnation
+        and entry_range.after < other.last
+        and other.after < entry_range.last
+    )
 
 
 Hole = tuple[int, EntryId, EntryId]
@@ -286,7 +290,7 @@ def _holes(ranges: Sequence[EntryRange]) -> list[Hole]:
 
 def _uncovered(ranges: Sequence[EntryRange], upto: EntryId) -> Iterator[tuple[EntryId, EntryId]]:
     """The parts of (0-0, upto] that no range covers, of whatever incarnation."""
-    covered = joined(one._replace(incarnation=0) for one in ranges)
+    covered = joined(range_._replace(incarnation=0) for range_ in ranges)
     while (gap := first_gap(covered, upto)) is not None and gap[0] < upto:
         after, until = gap[0], min(gap[1], upto)
         yield after, until

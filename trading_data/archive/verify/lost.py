@@ -55,28 +55,28 @@ class Lost:
     @property
     def journals(self) -> set[str]:
         """Which journals have lost something."""
-        return {*self.missing, *self.nowhere, *(one.journal for one in self.gaps)}
+        return {*self.missing, *self.nowhere, *(gap.journal for gap in self.gaps)}
 
     @property
     def least(self) -> int:
         """How many entries are lost at least: a gap stands for one or more."""
-        in_gaps = Counter(one.journal for one in self.gaps)
+        in_gaps = Counter(gap.journal for gap in self.gaps)
         return sum((self.missing | in_gaps).values()) + self.nowhere.total()
 
     def only(self, journals: set[str]) -> "Lost":
         """What some journals have lost."""
         return Lost(
-            tuple(one for one in self.gaps if one.journal in journals),
+            tuple(gap for gap in self.gaps if gap.journal in journals),
             Counter({name: number for name, number in self.missing.items() if name in journals}),
             Counter({name: number for name, number in self.nowhere.items() if name in journals}),
-            tuple(one for one in self.notes if not one[0] or one[0] in journals),
+            tuple(note for note in self.notes if not note[0] or note[0] in journals),
             self.total,
         )
 
     @property
     def named(self) -> str:
         """Gaps and missing entries by their journals."""
-        shown = [f"{one.journal} after {one.after} up to {one.upto}" for one in self.gaps[:_NAMED]]
+        shown = [f"{gap.journal} after {gap.after} up to {gap.upto}" for gap in self.gaps[:_NAMED]]
         more = [f"{len(self.gaps) - _NAMED:,} more"] if len(self.gaps) > _NAMED else []
         numbers = (
             [f"{counted(self.missing.total(), 'entry', 'entries')}, from {_listed(self.missing)}"]
@@ -87,11 +87,11 @@ class Lost:
 
     def said(self) -> Iterator[tuple[str, str]]:
         """Each kind of loss in words: `gaps`, `missing` or `journals`, and what happened."""
-        with_gaps = {one.journal for one in self.gaps}
+        with_gaps = {gap.journal for gap in self.gaps}
         if self.gaps:
             number = sum(self.missing[name] for name in with_gaps)
             many = f" ({counted(number, 'entry', 'entries')})" if number else ""
-            shown = "; ".join(f"{one.journal} after {one.after} up to {one.upto}" for one in self.gaps[:_NAMED])
+            shown = "; ".join(f"{gap.journal} after {gap.after} up to {gap.upto}" for gap in self.gaps[:_NAMED])
             more = f"; and {len(self.gaps) - _NAMED:,} more" if len(self.gaps) > _NAMED else ""
             said = (
                 f"{counted(len(self.gaps), 'range')} of entries{many} {noun(len(self.gaps), 'is', 'are')} neither archived, "

@@ -42,7 +42,7 @@ def odd_values(
     """What looks wrong among a dataset's rows of some UTC days, by kind; of these `batches` alone where they are given."""
     if not dataset.odd_values:
         return []
-    found: dict[str, OddValues] = {}
+    odd_valueses: dict[str, OddValues] = {}
     for first, last in _runs(days):
         values = {
             "start": day_start(first),
@@ -54,9 +54,11 @@ def odd_values(
             cursor.execute(statement("odd_values", **names_of(dataset)), values)
             rows = cursor.fetchall()
         for kind, count, moment, subject, odd_days in rows:
-            known = found.get(kind, OddValues(kind, 0, subject, moment))
-            found[kind] = OddValues(kind, known.rows + count, known.subject, known.moment, known.days.union(odd_days))
-    return [found[kind] for kind in sorted(found)]
+            known = odd_valueses.get(kind, OddValues(kind, 0, subject, moment))
+            odd_valueses[kind] = OddValues(
+                kind, known.rows + count, known.subject, known.moment, known.days.union(odd_days)
+            )
+    return [odd_valueses[kind] for kind in sorted(odd_valueses)]
 
 
 def _runs(days: Iterable[date]) -> Iterator[tuple[date, date]]:

@@ -126,7 +126,7 @@ def _read_whole(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
     empty = [name for name in dataset.names if good[name].null_count]
     if empty:
         return f"{file.path} has good rows without {', '.join(empty)}"
-    declared = sum(one.count for one in found.journals)
+    declared = sum(journal.count for journal in found.journals)
     if declared != found.table.num_rows:
         return f"{file.path} has {counted(found.table.num_rows, 'entry', 'entries')} and says that it has {declared:,}"
     return ""

@@ -59,5 +59,5 @@ def totals(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -
         found.replayed,
         found.missing if journals is None else journals.missing,
         0 if journals is None else journals.undrained,
-        sum(one.count for name, head in waiting.heads.items() if name not in loaded for one in head.journals),
+        sum(journal.count for name, head in waiting.heads.items() if name not in loaded for journal in head.journals),
     )

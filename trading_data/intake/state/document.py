@@ -98,7 +98,7 @@ def as_json(state: StateSnapshot) -> dict[str, Any]:
             }
             for kind in state.kinds
         ],
-        "problems": [{**vars(one), "key": _packed(one.key)} for one in state.problems],
+        "problems": [{**vars(problem), "key": _packed(problem.key)} for problem in state.problems],
     }
 
 

@@ -97,18 +97,18 @@ def _newest_first(intake: Intake, before: datetime | None) -> Iterator[StateFile
     for day in sorted(filter(_DAY.fullmatch, days), reverse=True):
         if upto is None or day <= f"{upto:%Y-%m-%d}":
             files = (_parsed(path) for path in intake.paths(f"{_FOLDER}/{day}"))
-            yield from sorted((one for one in files if one and (upto is None or one.ended < upto)), reverse=True)
+            yield from sorted((file for file in files if file and (upto is None or file.ended < upto)), reverse=True)
 
 
 def _parsed(path: str) -> StateFile | None:
-    found = _NAME.fullmatch(path.rpartition("/")[2])
-    if found is None:
+    match = _NAME.fullmatch(path.rpartition("/")[2])
+    if match is None:
         return None
     try:
-        ended = datetime.strptime(found[1], _MOMENT).replace(tzinfo=UTC)
+        ended = datetime.strptime(match[1], _MOMENT).replace(tzinfo=UTC)
     except ValueError:
         return None
-    return StateFile(ended, found[2], path)
+    return StateFile(ended, match[2], path)
 
 
 def state_changed(client: Client, intake: Intake) -> bool:

@@ -41,11 +41,11 @@ def said(problem: Problem) -> str:
 
 def _table(kind: KeyGroup) -> Table:
     about = [kind.pattern[len(kind.prefix) :].replace("{", "").replace("}", "")] if kind.prefix != kind.pattern else []
-    expires = [_EXPIRES] if any(one.ttl_ms is not None for one in kind.keys) else []
+    expires = [_EXPIRES] if any(key.ttl_ms is not None for key in kind.keys) else []
     fields: Sequence[str] = _COLUMNS[kind.type]
     wide = kind.type == "hash" and bool(about)
     if wide:
-        fields = list(dict.fromkeys(name for one in kind.keys for name in cast(dict[str, str], one.value)))
+        fields = list(dict.fromkeys(name for key in kind.keys for name in cast(dict[str, str], key.value)))
     rows = []
     for one in kind.keys:
         lead = [one.key[len(kind.prefix) :]] if about else []
@@ -55,8 +55,8 @@ def _table(kind: KeyGroup) -> Table:
     return Table(kind.name, kind.pattern, _once_each([*about, *expires, *fields]), tuple(rows))
 
 
-def _cells(kind: KeyGroup, one: Key) -> Iterable[Sequence[str]]:
-    value: Any = one.value
+def _cells(kind: KeyGroup, key: Key) -> Iterable[Sequence[str]]:
+    value: Any = key.value
     if kind.type == "hash":
         return cast(Iterable[Sequence[str]], value.items())
     if kind.type == "zset":

@@ -52,10 +52,10 @@ class LogChannel:
 
     def send(self, message: Message) -> None:
         """A record an alert, at the level of its severity."""
-        for one in message.alerts:
-            errors = one.finding.severity == ERROR
-            level = logging.INFO if one.status == CLEARED else logging.ERROR if errors else logging.WARNING
-            self._logger.log(level, "alert: %s", paragraph(one))
+        for alert in message.alerts:
+            errors = alert.finding.severity == ERROR
+            level = logging.INFO if alert.status == CLEARED else logging.ERROR if errors else logging.WARNING
+            self._logger.log(level, "alert: %s", paragraph(alert))
 
 
 @dataclass(frozen=True)

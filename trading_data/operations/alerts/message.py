@@ -35,13 +35,13 @@ class Message:
     @property
     def id(self) -> str:
         """The same for the same alerts, so that a receiver can tell a repeated delivery from a new one."""
-        parts = [f"{one.finding.key} {one.status} {one.since} {one.times}" for one in self.alerts]
+        parts = [f"{alert.finding.key} {alert.status} {alert.since} {alert.times}" for alert in self.alerts]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     @property
     def subject(self) -> str:
         """One line: how much there is, and the worst of it."""
-        firing = [one for one in self.alerts if one.status != CLEARED]
+        firing = [alert for alert in self.alerts if alert.status != CLEARED]
         over = len(self.alerts) - len(firing)
         said = [f"{len(firing)} wrong"] if firing else []
         said += [f"{over} over"] if over else []
@@ -51,12 +51,12 @@ class Message:
     @property
     def kind(self) -> str:
         """What services colour it by: `failure`, `warning`, or `success` where all is over."""
-        firing = {one.finding.severity for one in self.alerts if one.status != CLEARED}
+        firing = {alert.finding.severity for alert in self.alerts if alert.status != CLEARED}
         return "failure" if ERROR in firing else "warning" if firing else "success"
 
     def as_text(self) -> str:
         """A paragraph an alert."""
-        return "\n\n".join(paragraph(one) for one in self.alerts) + "\n"
+        return "\n\n".join(paragraph(alert) for alert in self.alerts) + "\n"
 
     def as_json(self) -> dict[str, Any]:
         """As plain values; `text` is what chat programs show."""
@@ -65,7 +65,7 @@ class Message:
             "id": self.id,
             "at": _iso(self.at),
             "text": f"{self.subject}\n\n{self.as_text()}",
-            "alerts": [_as_json(one) for one in self.alerts],
+            "alerts": [_as_json(alert) for alert in self.alerts],
         }
 
 
@@ -97,8 +97,8 @@ def figures(finding: Finding) -> list[str]:
 
 def dataset_of(finding: Finding) -> str:
     """The dataset that a finding is about, else whatever else it names, else nothing."""
-    assets = {asset: name for name, one in DATASETS.items() for asset in (one.table, one.snapshot)}
-    assets |= {view.name: name for name, one in DATASETS.items() for view in one.aggregates}
+    assets = {asset: name for name, dataset in DATASETS.items() for asset in (dataset.table, dataset.snapshot)}
+    assets |= {view.name: name for name, dataset in DATASETS.items() for view in dataset.aggregates}
     return assets.get(finding.of, finding.of)
 
 

@@ -41,7 +41,7 @@ def watch(client: Client, archive: Archive, intake: Intake, now: datetime) -> Wa
 
 def blind(finding: Finding) -> Watched:
     """No look was possible, and why: all that a look says is unknown, also whether a tier is still away."""
-    away = {one.key for one in AWAYS}
+    away = {away.key for away in AWAYS}
     return Watched([finding], lambda key: key in away or _threshold(key) is not None)
 
 
@@ -56,7 +56,7 @@ def unjudged(key: str, measured: Measured) -> bool:
 
 def _threshold(key: str) -> Threshold | None:
     """The threshold that makes findings of this key: `redis_memory` makes `redis_memory` and `redis_memory.anything`."""
-    found = [one for one in THRESHOLDS if key == one.key or key.startswith(f"{one.key}.")]
+    found = [threshold for threshold in THRESHOLDS if key == threshold.key or key.startswith(f"{threshold.key}.")]
     return max(found, key=lambda one: len(one.key), default=None)
 
 
@@ -82,8 +82,10 @@ class Book:
 
     def dump(self) -> str:
         """As JSON."""
-        states = {name: one.dump() for name, one in self.states.items()}
-        return json.dumps({"states": states, "troubles": {name: asdict(one) for name, one in self.troubles.items()}})
+        states = {name: state.dump() for name, state in self.states.items()}
+        return json.dumps(
+            {"states": states, "troubles": {name: asdict(trouble) for name, trouble in self.troubles.items()}}
+        )
 
     @classmethod
     def load(cls, text: str) -> "Book":
@@ -107,7 +109,7 @@ class Book:
         """The state of a channel; one that was never used knows since when everything is, and was told nothing."""
         if channel in self.states:
             return self.states[channel]
-        return next((one.untold() for one in self.states.values()), NotifierState())
+        return next((state.untold() for state in self.states.values()), NotifierState())
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ def tell(
         log: where it is said that a channel does not deliver.
     """
     book = Book.load(memory.load())
-    names = [one.name for one in channels]
-    book = Book(book.states, {name: one for name, one in book.troubles.items() if name in names})
+    names = [channel.name for channel in channels]
+    book = Book(book.states, {name: trouble for name, trouble in book.troubles.items() if name in names})
     wrong = [*findings, *undelivered(book)]
     delivered, failed = {}, {}
     for channel in channels:
@@ -157,7 +159,7 @@ def tell(
                 log.warning("%d alerts stay due, tried again the next minute: %s", len(found.due), trouble.said)
         book = _with(book, channel.name, after, trouble)
         memory.save(book.dump())
-    book = replace(book, states={name: one for name, one in book.states.items() if name in names})
+    book = replace(book, states={name: state for name, state in book.states.items() if name in names})
     memory.save(book.dump())
     return NotifyResult(delivered, failed, book)
 
@@ -168,12 +170,12 @@ def undelivered(book: Book) -> list[Finding]:
         Finding(
             key=f"{UNDELIVERED}.{name}",
             severity=WARN,
-            message=f"alerts do not arrive by {name}, tried {one.tries} times: {one.said}",
+            message=f"alerts do not arrive by {name}, tried {trouble.tries} times: {trouble.said}",
             command="trading-data doctor",
             of=name,
             harm=450,
         )
-        for name, one in book.troubles.items()
+        for name, trouble in book.troubles.items()
     ]
 
 
@@ -182,7 +184,7 @@ def _trouble(before: DeliveryFailure | None, now: float, said: str) -> DeliveryF
 
 
 def _with(book: Book, name: str, state: NotifierState, trouble: DeliveryFailure | None) -> Book:
-    troubles = {other: one for other, one in book.troubles.items() if other != name}
+    troubles = {other: trouble for other, trouble in book.troubles.items() if other != name}
     if trouble is not None:
         troubles[name] = trouble
     return Book({**book.states, name: state}, troubles)

@@ -119,7 +119,7 @@ def named(url: str) -> "NotifyBase":
 
 def secrets_of(url: str) -> set[str]:
     """All parts of a service's URL but its scheme: in one a token stands where another has its host, or a topic."""
-    found = {one for text in (url, unquote(url)) for one in re.split(r"[/?&=:@,;#\s]+", text)}
+    found = {part for text in (url, unquote(url)) for part in re.split(r"[/?&=:@,;#\s]+", text)}
     scheme, mark, _ = url.partition("://")
     return found - {scheme if mark else ""}
 
@@ -169,9 +169,9 @@ class _Heard(logging.Handler):
 def quiet() -> Iterator[list[str]]:
     """Nothing that apprise logs reaches any log; yields what it says of failures."""
     heard, loggers = _Heard(), [logging.getLogger(name) for name in _LOGGERS]
-    before = [(one.propagate, one.level) for one in loggers]
-    for one in loggers:
-        one.propagate = False
+    before = [(logger.propagate, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.propagate = False
     loggers[0].addHandler(heard)
     loggers[0].setLevel(logging.DEBUG)
     try:
@@ -182,9 +182,9 @@ def quiet() -> Iterator[list[str]]:
             yield heard.lines
     finally:
         loggers[0].removeHandler(heard)
-        for one, (propagate, level) in zip(loggers, before, strict=True):
-            one.propagate = propagate
-            one.setLevel(level)
+        for logger, (propagate, level) in zip(loggers, before, strict=True):
+            logger.propagate = propagate
+            logger.setLevel(level)
 
 
 def _asset() -> "AppriseAsset":

@@ -150,7 +150,7 @@ def _email(env: Mapping[str, str]) -> Email | None:
     parts = _split(url, EMAIL, _EMAIL_FORM)
     options = dict(parse_qsl(parts.query))
     unknown = sorted(set(options) - {"from", "to", "tls"})
-    to = tuple(one.strip() for one in options.get("to", "").split(",") if one.strip())
+    to = tuple(part.strip() for part in options.get("to", "").split(",") if part.strip())
     sender = options.get("from", "").strip()
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname or unknown or not to or not sender:
         odd = f"; it does not know {', '.join(unknown)}" if unknown else ""
@@ -176,13 +176,13 @@ def _email(env: Mapping[str, str]) -> Email | None:
 
 def _urls(env: Mapping[str, str]) -> tuple[str, ...]:
     """URLs of services, between which are blanks, line breaks or commas; checked one by one."""
-    urls = tuple(one for one in _BETWEEN_URLS.split(_secret(env, URL).read().strip()) if one)
+    urls = tuple(part for part in _BETWEEN_URLS.split(_secret(env, URL).read().strip()) if part)
     if urls:
         from trading_data.operations.alerts.services import named  # only whoever uses it waits for it
 
-        for number, one in enumerate(urls, 1):
+        for number, url in enumerate(urls, 1):
             try:
-                named(one)
+                named(url)
             except SettingError as error:
                 raise SettingError(
                     f"{URL} must be URLs of services such as slack://… or mailtos://…, with blanks between them; "

@@ -129,16 +129,16 @@ def _observed(
     return found
 
 
-def _status(one: AlertState, now: float, every: float, *, judged: bool) -> str | None:
-    if one.ended is not None:
-        return CLEARED if one.open else None
+def _status(alert_state: AlertState, now: float, every: float, *, judged: bool) -> str | None:
+    if alert_state.ended is not None:
+        return CLEARED if alert_state.open else None
     if not judged:
         return None
-    if one.told_at is not None and one.told_severity == WARN and one.finding.severity == ERROR:
-        return WORSE if one.open else NEW
-    if one.told_at is not None and now - one.told_at < every:
+    if alert_state.told_at is not None and alert_state.told_severity == WARN and alert_state.finding.severity == ERROR:
+        return WORSE if alert_state.open else NEW
+    if alert_state.told_at is not None and now - alert_state.told_at < every:
         return None
-    return STILL if one.open else NEW
+    return STILL if alert_state.open else NEW
 
 
 def _kept(known: Mapping[str, AlertState], now: float, every: float) -> dict[str, AlertState]:
@@ -156,18 +156,18 @@ def _in_order(due: Iterable[Alert]) -> tuple[Alert, ...]:
     return tuple(sorted(ordered, key=lambda one: one.status == CLEARED))
 
 
-def _not_ahead(one: AlertState, now: float) -> AlertState:
+def _not_ahead(alert_state: AlertState, now: float) -> AlertState:
     return replace(
-        one,
-        since=min(one.since, now),
-        ended=None if one.ended is None else min(one.ended, now),
-        told_at=None if one.told_at is None else min(one.told_at, now),
+        alert_state,
+        since=min(alert_state.since, now),
+        ended=None if alert_state.ended is None else min(alert_state.ended, now),
+        told_at=None if alert_state.told_at is None else min(alert_state.told_at, now),
     )
 
 
 def _known(values: Mapping[str, Any]) -> AlertState:
-    names = {one.name for one in fields(AlertState)}
+    names = {field.name for field in fields(AlertState)}
     given = {name: value for name, value in values.items() if name in names}
-    of_finding = {one.name for one in fields(Finding)}
+    of_finding = {field.name for field in fields(Finding)}
     finding = Finding(**{name: value for name, value in given.pop("finding").items() if name in of_finding})
     return AlertState(finding, **given)

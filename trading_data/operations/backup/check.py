@@ -63,7 +63,7 @@ def check_whole(manifest: Manifest) -> None:
 
 def check_release(manifest: Manifest) -> None:
     """See that this release knows the backup's schema. Raises Refused."""
-    known = {one.name: one.sha256 for one in migrations()}
+    known = {migration.name: migration.sha256 for migration in migrations()}
     unknown = sorted(manifest.schema.keys() - known.keys())
     if unknown:
         raise Refused(

@@ -171,8 +171,8 @@ def program_for(name: str, server_number: int) -> Path:
 def program_major(path: Path) -> int:
     """The major version that a program says it has."""
     said = subprocess.run([str(path), "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    found = re.search(r"(\d+)(?:\.\d+|devel|beta|rc)", said)
-    return int(found[1]) if found else 0
+    match = re.search(r"(\d+)(?:\.\d+|devel|beta|rc)", said)
+    return int(match[1]) if match else 0
 
 
 def _folders() -> Iterator[Path]:

@@ -59,14 +59,14 @@ def together(accounts: Iterable[dict[str, Any]]) -> dict[str, Any]:
     kinds: dict[str, list[Any]] = {}
     expiring: dict[str, dict[str, list[Any]]] = {}
     journals: dict[str, Any] = {}
-    for one in accounts:
-        for kind, given in one["kinds"].items():
+    for account in accounts:
+        for kind, given in account["kinds"].items():
             kinds[kind] = _added(kinds.get(kind), given)
-        for kind, hours in one["expiring"].items():
+        for kind, hours in account["expiring"].items():
             mine = expiring.setdefault(kind, {})
             for hour, given in hours.items():
                 mine[hour] = _added(mine.get(hour), given)
-        journals |= one["journals"]
+        journals |= account["journals"]
     return {"kinds": kinds, "expiring": expiring, "journals": journals}
 
 
@@ -90,7 +90,7 @@ def differences(wanted: dict[str, Any], found: dict[str, Any], now_ms: int) -> l
 def keys_of(given: dict[str, Any]) -> int:
     """How many keys an account has."""
     lasting = sum(one[0] for one in given["kinds"].values())
-    return int(lasting + sum(one[0] for hours in given["expiring"].values() for one in hours.values()))
+    return int(lasting + sum(hour[0] for hours in given["expiring"].values() for hour in hours.values()))
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
@@ -197,7 +197,7 @@ def _digest(parts: Sequence[bytes]) -> bytes:
 
 def _kind(name: str) -> str:
     """The declared kind whose name is the longest beginning of the key's."""
-    fitting = [(len(one.prefix), kind) for kind, one in KEYS.items() if _fits(name, one.prefix, bool(one.about))]
+    fitting = [(len(key.prefix), kind) for kind, key in KEYS.items() if _fits(name, key.prefix, bool(key.about))]
     return max(fitting)[1] if fitting else name.partition(":")[0] if name.startswith("archive:") else "other"
 
 

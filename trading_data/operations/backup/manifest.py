@@ -79,11 +79,11 @@ class Manifest:
 
 def folder_time(folder: str) -> datetime | None:
     """When a backup's folder was made, from its name; None if it is no such name."""
-    found = _FOLDER.fullmatch(folder)
-    if found is None:
+    match = _FOLDER.fullmatch(folder)
+    if match is None:
         return None
     try:
-        return datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return datetime.strptime(match[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         return None
 
@@ -125,7 +125,7 @@ def _manifest(told: dict[str, Any], where: str) -> Manifest:
         made = Manifest(**told)
     except (TypeError, ValueError, KeyError) as error:
         raise Refused(f"{where} is not a manifest of this format: {error}") from error
-    strange = [one.name for one in made.files if not _FILE.fullmatch(one.name)]
+    strange = [file.name for file in made.files if not _FILE.fullmatch(file.name)]
     if strange:
         raise Refused(f"{where} names a file that no backup has: {strange[0]!r}")
     return made
@@ -199,7 +199,7 @@ def backups(uri: str) -> list[Backup]:
 
 def complete_backups(uri: str) -> list[Backup]:
     """The complete ones, newest first."""
-    return [one for one in backups(uri) if one.complete]
+    return [backup for backup in backups(uri) if backup.complete]
 
 
 def chosen(uri: str, name: str | None) -> Backup:

@@ -27,8 +27,8 @@ def measure_backups(uri: str, now: datetime) -> Figures:
         return Figures(tuple(Metric(name, None, "s", not_offered=why) for name in (AGE, DRILL_AGE)))
     newest = whole[0] if whole else None
     drills = [one.drill for one in whole if one.drill is not None]
-    last = max(drills, key=lambda one: one.at, default=None)
-    good = max((one.at for one in drills if one.ok), default=None)
+    last = max(drills, key=lambda drill: drill.at, default=None)
+    good = max((drill.at for drill in drills if drill.ok), default=None)
     return Figures(
         (
             Metric(

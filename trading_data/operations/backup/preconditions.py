@@ -30,8 +30,12 @@ def covered_by_backups(archive: Archive, uri: str) -> Covered:
     def newest(*, drilled: bool) -> Backup | None:
         with archive.transaction(snapshot=True) as cursor:
             mine = tables.identity(cursor)
-        ours = (one for one in complete_backups(uri) if one.manifest and mine and one.manifest.database == mine)
-        return next((one for one in ours if one.drilled or not drilled), None)
+        ours = (
+            complete_backup
+            for complete_backup in complete_backups(uri)
+            if complete_backup.manifest and mine and complete_backup.manifest.database == mine
+        )
+        return next((our for our in ours if our.drilled or not drilled), None)
 
     def covered(dataset: Dataset, chunk: Chunk) -> bool | None:
         backup = newest(drilled=dataset.drop_needs_drill)

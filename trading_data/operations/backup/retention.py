@@ -75,19 +75,19 @@ def prune(uri: str, moment: datetime, scheme: Scheme | None = None) -> list[Back
         SettingError: the environment's scheme has another form.
     """
     verdicts = judge(backups(uri), scheme or Scheme.from_env(), moment)
-    for one in verdicts:
-        if one.goes:
-            BackupFolder(uri).remove(one.backup.name, NAME)
+    for verdict in verdicts:
+        if verdict.goes:
+            BackupFolder(uri).remove(verdict.backup.name, NAME)
     return verdicts
 
 
-def _verdict(one: Backup, kept: dict[str, str], moment: datetime) -> BackupVerdict:
-    if one.name in kept:
-        return BackupVerdict(one, False, kept[one.name])
-    if one.complete:
-        return BackupVerdict(one, True, "newer ones stand for its day, week and month")
-    if one.damaged:
-        return BackupVerdict(one, False, one.damaged)
-    if moment - one.taken > HALF_FOR:
-        return BackupVerdict(one, True, "it was never finished")
-    return BackupVerdict(one, False, "it is not finished; its writer may be alive")
+def _verdict(backup: Backup, kept: dict[str, str], moment: datetime) -> BackupVerdict:
+    if backup.name in kept:
+        return BackupVerdict(backup, False, kept[backup.name])
+    if backup.complete:
+        return BackupVerdict(backup, True, "newer ones stand for its day, week and month")
+    if backup.damaged:
+        return BackupVerdict(backup, False, backup.damaged)
+    if moment - backup.taken > HALF_FOR:
+        return BackupVerdict(backup, True, "it was never finished")
+    return BackupVerdict(backup, False, "it is not finished; its writer may be alive")

@@ -47,11 +47,11 @@ def versions(cursor: Cursor) -> dict[str, Any]:
     cursor.execute("select current_setting('server_version'), current_setting('server_version_num')::int, version()")
     shown, number, whole = cursor.fetchone() or ("", 0, "")
     cursor.execute("select extversion from pg_extension where extname = 'timescaledb'")
-    found = cursor.fetchone()
+    row = cursor.fetchone()
     return {
         "postgresql": shown,
         "postgresql_number": number,
-        "timescaledb": found[0] if found else "",
+        "timescaledb": row[0] if row else "",
         "one_session": "emscripten" in whole.lower(),
     }
 

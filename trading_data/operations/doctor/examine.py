@@ -51,8 +51,8 @@ class DoctorReport:
     def as_json(self) -> dict[str, Any]:
         """As plain values."""
         found = [
-            {**vars(one), "message": hide_secrets(one.message), "dataset": dataset_of(one) or None}
-            for one in self.findings
+            {**vars(finding), "message": hide_secrets(finding.message), "dataset": dataset_of(finding) or None}
+            for finding in self.findings
         ]
         return {"wrong": bool(self.findings), "findings": found, "facts": self.facts}
 
@@ -100,7 +100,7 @@ def _tiers(settings: Settings, intake: Intake, now: datetime) -> Part:
     archive = Archive(settings.timescale_url or _NOBODY_ARCHIVE, connect_timeout=PATIENCE, statement="60s")
     with closing(client), closing(archive):
         measured = measure_all(client, archive, intake, now)
-        found = {one.key: one for one in findings(measured)}
+        found = {finding.key: finding for finding in findings(measured)}
         found |= {one.key: one for one in _without_address(settings)}
         facts = [
             f"{counted(len(offered(measured)), 'figure')} measured, {counted(len(THRESHOLDS), 'threshold')} judged"
@@ -111,7 +111,7 @@ def _tiers(settings: Settings, intake: Intake, now: datetime) -> Part:
             found |= {one.key: one for one in _schema(archive)}
         if not _NO_ARCHIVE & found.keys():  # nor did it go away meanwhile
             facts.append(f"archive tier: {archive_version(archive)}, {settings.timescale_url}")
-    return list(found.values()), [hide_secrets(one) for one in facts]
+    return list(found.values()), [hide_secrets(fact) for fact in facts]
 
 
 def _without_address(settings: Settings) -> Iterator[Finding]:
@@ -172,6 +172,6 @@ def _alerts() -> Part:
         return [wrong_settings(error)], []
     ways = [f"the webhook {settings.webhook.shown}"] if settings.webhook else []
     ways += [f"mail by {settings.email.shown}"] if settings.email else []
-    ways += [one.partition("://")[0] for one in settings.urls]
+    ways += [url.partition("://")[0] for url in settings.urls]
     said = " and ".join(["the log", *ways])
     return [], [f"alerts go to {said}, repeated every {settings.every / 60:.0f} min"]

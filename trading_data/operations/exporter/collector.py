@@ -65,7 +65,7 @@ def families(measured: Measured, seconds: float) -> list[Metric]:
     up = GaugeMetricFamily(UP, OTHERS[UP], labels=["tier"])
     for tier in measured.tiers:
         up.add_metric([tier], float(tier not in measured.away))
-    found = GaugeMetricFamily(FINDINGS, OTHERS[FINDINGS], labels=["key", "severity"])
-    for one in findings(measured):
-        found.add_metric([one.key, one.severity], 1.0)
-    return [up, found, GaugeMetricFamily(TOOK, OTHERS[TOOK], value=seconds), *made.values()]
+    gauge_metric_family = GaugeMetricFamily(FINDINGS, OTHERS[FINDINGS], labels=["key", "severity"])
+    for finding in findings(measured):
+        gauge_metric_family.add_metric([finding.key, finding.severity], 1.0)
+    return [up, gauge_metric_family, GaugeMetricFamily(TOOK, OTHERS[TOOK], value=seconds), *made.values()]

@@ -10,7 +10,7 @@ _SUFFIX = {"bytes": "bytes", "s": "seconds", "ratio": "ratio", "per s": "per_sec
 
 
 FAMILIES: dict[str, Meaning] = {
-    name: one for name, one in FIGURES.items() if not name.startswith(("dagster.", "flow.backup."))
+    name: figure for name, figure in FIGURES.items() if not name.startswith(("dagster.", "flow.backup."))
 }
 """Those of them that a look at both tiers measures."""
 UP, FINDINGS, TOOK = f"{PREFIX}_up", f"{PREFIX}_finding", f"{PREFIX}_measuring_seconds"

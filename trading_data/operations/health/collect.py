@@ -43,8 +43,8 @@ class Measured:
     away: dict[str, TradingDataError]
 
     def __iter__(self) -> Iterator[Metric]:
-        for one in self.tiers.values():
-            yield from one
+        for tier in self.tiers.values():
+            yield from tier
 
     @property
     def tiers(self) -> dict[str, Figures]:
@@ -53,7 +53,7 @@ class Measured:
 
     def together(self) -> Figures:
         """All figures as one, so that a forecast may use those of another tier."""
-        texts = {name: lines for one in self.tiers.values() for name, lines in one.texts.items()}
+        texts = {name: lines for tier in self.tiers.values() for name, lines in tier.texts.items()}
         return Figures(tuple(self), texts)
 
 

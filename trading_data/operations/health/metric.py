@@ -49,16 +49,16 @@ class Figures:
 
     def named(self, name: str) -> tuple[Metric, ...]:
         """All figures of that name, one for each `of`."""
-        return tuple(one for one in self.figures if one.name == name)
+        return tuple(figure for figure in self.figures if figure.name == name)
 
     def value(self, name: str, of: str = "") -> float | None:
         """The number, or None where there is none."""
-        return next((one.value for one in self.figures if one.name == name and one.of == of), None)
+        return next((figure.value for figure in self.figures if figure.name == name and figure.of == of), None)
 
 
 def offered(figures: Iterable[Metric]) -> list[Metric]:
     """Those that have a number."""
-    return [one for one in figures if one.value is not None]
+    return [figure for figure in figures if figure.value is not None]
 
 
 Wanted = Sequence[tuple[str, str]]

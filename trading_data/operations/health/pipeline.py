@@ -111,9 +111,9 @@ def _of_dataset(
 
 def _with_hours(dataset: Dataset, figures: Iterable[Metric]) -> Iterator[Metric]:
     """The figures; the one that counts only the hours of a market says so."""
-    for one in figures:
-        counts = dataset.fresh_while_open and one.name == _STALE
-        yield replace(one, about=", counting only while the market is open") if counts else one
+    for figure in figures:
+        counts = dataset.fresh_while_open and figure.name == _STALE
+        yield replace(figure, about=", counting only while the market is open") if counts else figure
 
 
 def _archived(archive: Archive, dataset: Dataset, moment: datetime, exchange: str) -> Iterator[float | str]:

@@ -81,8 +81,8 @@ def _memory(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
     else:
         yield _told(info, "mem_fragmentation_ratio", "redis.memory.fragmentation", "ratio", of)
     databases = [one for name, one in info.items() if name.startswith("db") and isinstance(one, dict)]
-    yield Metric("redis.keys", sum(int(one["keys"]) for one in databases), "count", of)
-    yield Metric("redis.keys.evictable", sum(int(one["expires"]) for one in databases), "count", of)
+    yield Metric("redis.keys", sum(int(database["keys"]) for database in databases), "count", of)
+    yield Metric("redis.keys.evictable", sum(int(database["expires"]) for database in databases), "count", of)
 
 
 def _traffic(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
@@ -138,7 +138,7 @@ def _replication(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
         field = "master_last_io_seconds_ago" if up else "master_link_down_since_seconds"
         yield _told(info, field, "redis.replica.lag", "s", of)
     elif replicas:
-        yield Metric("redis.replica.lag", max(float(one.get("lag", 0)) for one in replicas), "s", of)
+        yield Metric("redis.replica.lag", max(float(replica.get("lag", 0)) for replica in replicas), "s", of)
     else:
         yield Metric("redis.replica.lag", None, "s", of, "there is no replica")
 
@@ -200,7 +200,7 @@ def _latency(server: Any, of: str) -> tuple[list[Metric], tuple[str, ...]]:
     figures = []
     try:
         events = server.execute_command("LATENCY LATEST")
-        worst = max((int(one[2]) for one in events), default=0)
+        worst = max((int(event[2]) for event in events), default=0)
         figures.append(Metric("redis.latency.worst_event", worst / 1e3, "s", of))
     except RedisConnectionError:
         raise

@@ -41,14 +41,14 @@ def formatted(words: str, figure: Metric, limit: float | None = None) -> str:
 def condition(thresholds: Sequence["Threshold"]) -> str:
     """When a check with these thresholds is red, in one sentence for its page."""
     by_figure: dict[str, list[Threshold]] = {}
-    for one in thresholds:
-        by_figure.setdefault(one.figure, []).append(one)
+    for threshold in thresholds:
+        by_figure.setdefault(threshold.figure, []).append(threshold)
     return f"Red when {'; or '.join(_crossed(name, of_figure) for name, of_figure in by_figure.items())}."
 
 
 def label(metric: str) -> str:
     """What a figure's plot is about, by its name in `metrics_data`: the name of the figure, then what it is of."""
-    name = max((one for one in FIGURES if metric == one or metric.startswith(f"{one}.")), key=len)
+    name = max((figure for figure in FIGURES if metric == figure or metric.startswith(f"{figure}.")), key=len)
     of = metric.removeprefix(name).removeprefix(".")
     return FIGURES[name].help + (f" ({of})" if of else "")
 
@@ -73,15 +73,17 @@ def _crossed(name: str, thresholds: Sequence["Threshold"]) -> str:
     if meaning.help.startswith(("1 w", "0 w")) or (meaning.zero and first.below == 1):
         return sentence(Metric(name, 0.0 if first.below is not None else 1.0, meaning.unit))
     said = [
-        f"{word} {as_text(limit, meaning.unit)} ({_SEVERITY[one.severity]})"
-        for one in thresholds
-        for word, limit in _limits(one)
+        f"{word} {as_text(limit, meaning.unit)} ({_SEVERITY[threshold.severity]})"
+        for threshold in thresholds
+        for word, limit in _limits(threshold)
     ]
     return f"{_about(name)} is {' or '.join(said)}"
 
 
-def _limits(one: "Threshold") -> list[tuple[str, float]]:
-    return [(word, limit) for word, limit in (("above", one.above), ("below", one.below)) if limit is not None]
+def _limits(threshold: "Threshold") -> list[tuple[str, float]]:
+    return [
+        (word, limit) for word, limit in (("above", threshold.above), ("below", threshold.below)) if limit is not None
+    ]
 
 
 def _about(name: str) -> str:

@@ -66,7 +66,7 @@ class Threshold:
 def judge(thresholds: Sequence[Threshold], figures: Figures) -> list[Finding]:
     """What is wrong, the most harmful first. A figure that is not offered is not judged."""
     worst: dict[str, Finding] = {}
-    for finding in (finding for one in thresholds for finding in _judged(one, figures)):
+    for finding in (finding for threshold in thresholds for finding in _judged(threshold, figures)):
         if finding.key not in worst or worst[finding.key].harm < finding.harm:
             worst[finding.key] = finding
     return in_order(worst.values())

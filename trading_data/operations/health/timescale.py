@@ -113,16 +113,12 @@ class _Asking:
 
 
 def _figures(
-    found: Rows | str, wanted: Iterable[tuple[str, str, Callable[[tuple[Any, ...]], Any]]], of: str = ""
+    rows: Rows | str, wanted: Iterable[tuple[str, str, Callable[[tuple[Any, ...]], Any]]], of: str = ""
 ) -> Iterator[Metric]:
     """Figures from one row: each has a name, a unit, and how it is read from the row; a text instead says why there is none."""
     for name, unit, read in wanted:
         value = (
-            found
-            if isinstance(found, str)
-            else read(found[0])
-            if found
-            else "the server says nothing about this database"
+            rows if isinstance(rows, str) else read(rows[0]) if rows else "the server says nothing about this database"
         )
         if isinstance(value, str):
             yield Metric(name, None, unit, of, value)

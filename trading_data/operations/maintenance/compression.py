@@ -65,13 +65,13 @@ def compress_aged(
     if not due:
         return
     reached("compress.decided")
-    sizes = {one.name: one for one in chunks(archive, dataset)}
+    sizes = {chunk.name: chunk for chunk in chunks(archive, dataset)}
     for start in range(0, len(due), AT_A_TIME):
         names = due[start : start + AT_A_TIME]
         done = [
             (name, *_compress(archive, name, sizes[name].compressed, lock, pauses)) for name in names if name in sizes
         ]
-        now_are = {one.name: one for one in chunks(archive, dataset)}
+        now_are = {chunk.name: chunk for chunk in chunks(archive, dataset)}
         for name, outcome, said, seconds in done:
             before, after = sizes[name], now_are.get(name, sizes[name])
             yield Compressed(after, before.bytes_on_disk, after.bytes_on_disk, seconds, outcome, said)

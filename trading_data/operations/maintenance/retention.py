@@ -68,7 +68,7 @@ def judge(dataset: Dataset, chunk: Chunk, today: date, known: Facts) -> DropVerd
     age = (today - chunk.day).days
     backup = ", a backup covers it" if dataset.drop_needs_backup else ""
     export = "; its rows are written to a cold file first" if dataset.export_before_drop else ""
-    names = ", ".join(one.name for one in dataset.aggregates)
+    names = ", ".join(aggregate.name for aggregate in dataset.aggregates)
     reason = f"{counted(age, 'day')} old, {names} equal its rows, nothing waits for it{backup}{export}"
     return DropVerdict(dataset, chunk, True, reason)
 

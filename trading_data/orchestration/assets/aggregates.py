@@ -29,19 +29,19 @@ def aggregate_specs(dataset: Dataset) -> list[dg.AssetSpec]:
     """The assets of a dataset's continuous aggregates."""
     return [
         dg.AssetSpec(
-            one.name,
+            aggregate.name,
             group_name="aggregates",
-            deps=[one.source],
+            deps=[aggregate.source],
             partitions_def=daily(),
             kinds={"timescaledb", "postgres"},
             owners=[OWNER],
             skippable=True,
-            metadata=aggregate_metadata(dataset, one),
-            description=f"The continuous aggregate `{one.name}`: {dataset.title} by {', '.join(one.group_by)} and "
-            f"{one.interval}, built on `{one.source}`. Refreshes exactly the ranges that loads have changed. A day is green when "
+            metadata=aggregate_metadata(dataset, aggregate),
+            description=f"The continuous aggregate `{aggregate.name}`: {dataset.title} by {', '.join(aggregate.group_by)} and "
+            f"{aggregate.interval}, built on `{aggregate.source}`. Refreshes exactly the ranges that loads have changed. A day is green when "
             "it has a bucket and nothing of it waits to be refreshed.",
         )
-        for one in dataset.aggregates
+        for aggregate in dataset.aggregates
     ]
 
 

@@ -64,7 +64,7 @@ def table_spec(dataset: Dataset) -> dg.AssetSpec:
         "of all days, each batch in one transaction with its ledger row and archived ranges; then it trims the journals and "
         f"refreshes the aggregates of its own day. Comes from `{dataset.snapshot}`"
         + "".join(f" and `{name}`" for name in history)
-        + "".join(f"; feeds `{one.name}`" for one in dataset.aggregates[:1])
+        + "".join(f"; feeds `{aggregate.name}`" for aggregate in dataset.aggregates[:1])
         + ".",
     )
 
@@ -139,7 +139,7 @@ def _days(
     """What to tell of each day: a page of a day that is over or was not told in the last hour, else the numbers that change."""
     asset, today = dataset.table, now().date()
     untold = reports.untold(asset, found)
-    in_full = {day: found[day] for day, one in verdicts.items() if one and (day in untold or day < today)}
+    in_full = {day: found[day] for day, verdict in verdicts.items() if verdict and (day in untold or day < today)}
     pages = day_page(database, dataset, in_full)
     for day, verdict in verdicts.items():
         if not verdict:

@@ -58,7 +58,7 @@ def redis_backup(context: dg.AssetExecutionContext, live: LiveTier, intake: Inta
     account = half.redis["account"]
     kinds = [{"kind": kind, "keys": one[0], "expire": "no"} for kind, one in account["kinds"].items()]
     for kind, hours in account["expiring"].items():
-        kinds.append({"kind": kind, "keys": sum(one[0] for one in hours.values()), "expire": "yes"})
+        kinds.append({"kind": kind, "keys": sum(hour[0] for hour in hours.values()), "expire": "yes"})
     return dg.MaterializeResult(
         metadata={
             "backup": half.name,
@@ -151,8 +151,12 @@ def _reads_back(uri: str, made: Manifest) -> dg.AssetCheckResult:
     )
 
 
-def _verdict(one: BackupVerdict) -> dict[str, Any]:
-    return {"backup": one.backup.name, "verdict": "went" if one.goes else "kept", "reason": one.reason}
+def _verdict(backup_verdict: BackupVerdict) -> dict[str, Any]:
+    return {
+        "backup": backup_verdict.backup.name,
+        "verdict": "went" if backup_verdict.goes else "kept",
+        "reason": backup_verdict.reason,
+    }
 
 
 def _table(rows: list[dict[str, Any]]) -> dg.MetadataValue[Any] | str:

@@ -45,7 +45,7 @@ def _dataset_assets(dataset: Dataset) -> dg.AssetsDefinition:
                     yield from drain(context, reports, client, database, intake.open(), dataset)
                     if dataset.table in asked:
                         yield from load(context, reports, client, database, intake.open(), dataset)
-            aggregates = [one for one in dataset.aggregates if asked & {one.name, dataset.table}]
+            aggregates = [aggregate for aggregate in dataset.aggregates if asked & {aggregate.name, dataset.table}]
             if aggregates:
                 yield from refresh_days(context.instance, reports, database, dataset, aggregates)
 

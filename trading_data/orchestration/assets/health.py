@@ -108,8 +108,8 @@ def with_storage(instance: dg.DagsterInstance, figures: Figures) -> Figures:
 
     size = storage_bytes(instance)
     why = "" if size is not None else "Dagster's storage is no PostgreSQL"
-    one = Metric("dagster.storage.bytes", None if size is None else float(size), "bytes", not_offered=why)
-    return Figures((*figures, one), figures.texts)
+    metric = Metric("dagster.storage.bytes", None if size is None else float(size), "bytes", not_offered=why)
+    return Figures((*figures, metric), figures.texts)
 
 
 def recorded_line(client: Client, figures: Figures, moment: datetime) -> str:

@@ -111,23 +111,23 @@ def _wanted(states: "pd.DataFrame", again: bool) -> dict[date, list[str]]:
     return wanted
 
 
-def _not_green(vendor: str, states: "pd.DataFrame", day: date, one: Filled | None) -> str | None:
+def _not_green(vendor: str, states: "pd.DataFrame", day: date, filled: Filled | None) -> str | None:
     """Why a day is not green: it was asked for and has no bar, or there was nothing to ask and the archive has no row."""
-    if one is not None and one.asked:
-        if one.of_day(day):
+    if filled is not None and filled.asked:
+        if filled.of_day(day):
             return None
-        symbols = "1 symbol" if len(one.asked) == 1 else f"{len(one.asked):,} symbols"
-        return f"no row: {vendor} gave no bar for {symbols}, {len(one.refused)} of them refused"
+        symbols = "1 symbol" if len(filled.asked) == 1 else f"{len(filled.asked):,} symbols"
+        return f"no row: {vendor} gave no bar for {symbols}, {len(filled.refused)} of them refused"
     if states["rows"].sum():
         return None
     return "no row: nothing was asked for" if len(states) else "no row: the session is not over"
 
 
-def _figures(vendor: str, states: "pd.DataFrame", day: date, one: Filled | None) -> dict[str, object]:
+def _figures(vendor: str, states: "pd.DataFrame", day: date, filled: Filled | None) -> dict[str, object]:
     map_ = heat_map(states)
-    bars = {} if one is None else one.of_day(day)
-    asked, refused = (set(one.asked), set(one.refused)) if one else (set(), set())
-    names = [batch.file.name for batch in (one.batches if one else [])[:_SHOWN]]
+    bars = {} if filled is None else filled.of_day(day)
+    asked, refused = (set(filled.asked), set(filled.refused)) if filled else (set(), set())
+    names = [batch.file.name for batch in (filled.batches if filled else [])[:_SHOWN]]
     figures: dict[str, object] = {
         "vendor": vendor,
         "symbols asked for": len(asked),

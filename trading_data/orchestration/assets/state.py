@@ -49,7 +49,7 @@ def state_snapshot(context: dg.AssetExecutionContext, live: LiveTier, intake: In
 
 def _metadata(state: StateSnapshot, file: StateFile) -> dict[str, Any]:
     found = tables(state)
-    problems = [dg.TableRecord({"key": said(one)[:_LETTERS]}) for one in state.problems[:_ROWS]]
+    problems = [dg.TableRecord({"key": said(problem)[:_LETTERS]}) for problem in state.problems[:_ROWS]]
     return {
         "keys": state.keys,
         "began": dg.MetadataValue.timestamp(state.began),

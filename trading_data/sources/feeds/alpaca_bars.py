@@ -41,10 +41,10 @@ def bars_of(
     if not messages:
         return []
     try:
-        return records(bars_table([(one["S"], one) for one in messages], account.source), earliest, report)
+        return records(bars_table([(message["S"], message) for message in messages], account.source), earliest, report)
     except VendorError as error:
         if len(messages) > 1:
-            return [bar for one in messages for bar in bars_of([one], account, earliest, report)]
+            return [bar for message in messages for bar in bars_of([message], account, earliest, report)]
         report(f"left out a bar of {messages[0]['S']}: {account.scrub(error)}")
         return []
 

@@ -74,7 +74,7 @@ class Desk:
         store.set_system_state({_TRADED: at.isoformat()})
         self._traded = at
         symbols = sorted(self._trends)
-        now_seen = [one for one in self._trends.values() if one.last.timestamp >= at - timedelta(minutes=1)]
+        now_seen = [trend for trend in self._trends.values() if trend.last.timestamp >= at - timedelta(minutes=1)]
         fresh = symbols if not self._begun else symbols[at.minute % len(symbols) :][:_FRESH_NEWS]
         if not self._begun:
             store.add_to_watchlist(symbols)
@@ -116,7 +116,7 @@ class Desk:
         monitored: dict[str, Position] = dict(store.monitored_positions(symbols))
         ranked = {symbol: abs(self._trends[symbol].strength) for symbol in symbols if symbol not in held | monitored}
         store.rank_candidates(ranked)
-        best = sorted((symbol for symbol in ranked if symbol in trends), key=lambda one: (-ranked[one], one))
+        best = sorted((symbol for symbol in ranked if symbol in trends), key=lambda symbol: (-ranked[symbol], symbol))
         while best and len(held) + len(monitored) < most + most_monitored:
             position = toy.wanted(trends[best.pop(0)])
             if position.symbol in left:

@@ -101,8 +101,8 @@ def market_context(trends: Sequence[Trend], at: datetime) -> MarketContext:
     for number, sector in enumerate(_SECTORS[: len(trends)]):
         some = trends[number :: len(_SECTORS)]
         values[sector] = round(sum(100 * (one.last.close / one.first.open - 1) for one in some) / len(some), 4)
-    values["advancing"] = float(sum(one.last.close > one.last.open for one in trends))
-    values["declining"] = float(sum(one.last.close < one.last.open for one in trends))
+    values["advancing"] = float(sum(trend.last.close > trend.last.open for trend in trends))
+    values["declining"] = float(sum(trend.last.close < trend.last.open for trend in trends))
     return MarketContext(at, values)
 
 

@@ -159,7 +159,7 @@ def _check_stamps(rows: Rows, given: Sequence[str], left_out: Mask) -> None:
 
 def without(tables: Iterable[pa.Table], others: Sequence[Others]) -> Iterator[pa.Table]:
     """Tables of `read_table` without some rows; the column `row` has the positions in the file of those that are left."""
-    out = np.unique(np.concatenate([one.rows for one in others]))
+    out = np.unique(np.concatenate([other.rows for other in others]))
     start = 0
     for table in tables:
         rows = np.setdiff1d(np.arange(start, start + table.num_rows), out, assume_unique=True)

@@ -173,7 +173,7 @@ def options_for(dataset: Dataset, form: FileForm, names: Sequence[str]) -> list[
     if not form.header and len(names) >= len(_BARS) and sum(bool(_DATA_LIKE.fullmatch(name)) for name in names) > 3:
         return ["--header", ",".join([*_BARS, *(f"column{at}" for at in range(len(_BARS) + 1, len(names) + 1))])]
     known = {column: _found(form, column, names) for column in dataset.names}
-    free = [name for name in names if name not in {one for ours in known.values() for one in ours or ()}]
+    free = [name for name in names if name not in {our for ours in known.values() for our in ours or ()}]
     free = [name for name in free if name not in form.ignored and name not in OWN_COLUMNS]
     missing = [column for column, ours in known.items() if ours is None]
     return [] if unknown(missing, free) else list(_proposals(missing, free))
@@ -209,5 +209,5 @@ def _like(column: str, free: Sequence[str]) -> list[str]:
 def command(dataset: Dataset, files: Sequence[str], options: Sequence[str]) -> str:
     """The command that imports files with options, fit for a shell."""
     return shlex.join(
-        ["trading-data", "import", dataset.plural, *files, *(one.replace("\t", r"\t") for one in options)]
+        ["trading-data", "import", dataset.plural, *files, *(option.replace("\t", r"\t") for option in options)]
     )

@@ -74,7 +74,7 @@ def option_for(kind: str, value: object, form: FileForm) -> list[str]:
     if kind == "no zone" and form.zone is None:
         return ["--zone", "UTC"]
     if kind == "not a time" and form.time_format is None:
-        found = next((one for one in _FORMATS if _parsed(text, one) is not None), None)
+        found = next((format_ for format_ in _FORMATS if _parsed(text, format_) is not None), None)
         return [] if found is None else ["--time-format", found]
     if kind == "not a number" and form.decimal == "." and not form.thousands:
         if _GROUPED.fullmatch(text):

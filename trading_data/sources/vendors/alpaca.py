@@ -160,7 +160,7 @@ class AlpacaVendor:
 
     def _refusal(self, status: int | None, text: str, symbols: list[str]) -> VendorRefused:
         _, said, behind = text.partition("symbol")
-        unknown = [one for one in symbols if said and one in re.findall(r"[^\s,;:'\"()\[\]]+", behind)]
+        unknown = [symbol for symbol in symbols if said and symbol in re.findall(r"[^\s,;:'\"()\[\]]+", behind)]
         if unknown:
             return VendorRefused(f"Alpaca does not know {_named(unknown)} ({text}): leave out or correct", unknown)
         if status in (401, 403):
