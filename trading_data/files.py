@@ -1,6 +1,7 @@
 """Files and folders on a local disk that are there after the power was gone.
 
-Belongs here: making folders, for their owner only, and syncing. Does not: what lies in them (`intake.store`, `operations.backup.target`).
+Belongs here: making folders, for their owner only, and syncing. Does not: what lies in them (`intake.store`,
+`operations.backup.target`).
 """
 
 import os

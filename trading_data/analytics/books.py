@@ -42,7 +42,7 @@ class LedgerRow:
 
 
 @dataclass(frozen=True)
-class RowOrigin:
+class EntryOrigin:
     """The part of a batch that holds a row's entry.
 
     Attributes:
@@ -90,11 +90,11 @@ class LedgerBatches:
         """A batch, if the ledger knows it."""
         return self._batches.get(batch_id)
 
-    def source(self, batch_id: int, key: Key) -> RowOrigin:
+    def source(self, batch_id: int, key: Key) -> EntryOrigin:
         """Where in its batch the row of a key came from."""
         batch = self.batch(batch_id)
         if batch is None:
-            return RowOrigin()
+            return EntryOrigin()
         if batch.origin == "quarantine":
             return self._of_retry(batch, key)
         prefix = self._dataset.latest_prefix if batch.origin == "latest" else None
@@ -103,21 +103,21 @@ class LedgerBatches:
         if batch.origin in ("journal", "latest"):
             ranges = [range_ for range_ in ranges if range_["journal"] == name]
         if len(ranges) != 1:
-            return RowOrigin()
+            return EntryOrigin()
         (one,) = ranges
         first, last = (_called(batch.origin, one[end]) for end in ("first", "last"))
-        return RowOrigin(one["journal"], first, last, one["count"], first if one["count"] == 1 else None)
+        return EntryOrigin(one["journal"], first, last, one["count"], first if one["count"] == 1 else None)
 
-    def _of_retry(self, batch: LedgerRow, key: Key) -> RowOrigin:
+    def _of_retry(self, batch: LedgerRow, key: Key) -> EntryOrigin:
         """A batch of single entries: the one that had this key when it was rejected, unless there are several or none."""
         found = {(journal["journal"], journal["first"]) for journal in batch.journals}
         if len(found) > 1:
             found &= self._retried.get((batch.batch_id, key), set())
         if len(found) == 1:
             ((journal, entry_id),) = found
-            return RowOrigin(journal, entry_id, entry_id, 1, entry_id)
+            return EntryOrigin(journal, entry_id, entry_id, 1, entry_id)
         names = {journal["journal"] for journal in batch.journals}
-        return RowOrigin(names.pop() if len(names) == 1 else None, entries=len(batch.journals))
+        return EntryOrigin(names.pop() if len(names) == 1 else None, entries=len(batch.journals))
 
 
 def row_versions(

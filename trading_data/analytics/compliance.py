@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.analytics.books import LedgerBatches, RowOrigin, key_of, readable, row_versions
+from trading_data.analytics.books import EntryOrigin, LedgerBatches, key_of, readable, row_versions
 from trading_data.analytics.frames import AMOUNT, NUMBER, TEXT, TIME, frame
 from trading_data.archive.database import Archive
 from trading_data.archive.sql import statement
@@ -110,7 +110,7 @@ def _rejected(cursor: Cursor, start: datetime, end: datetime) -> list[dict[str, 
                 **exact,
                 "state": settled or "quarantined",
                 "batch_id": batch_id,
-                _TRACED: RowOrigin(journal, entry_id, entry_id, 1, entry_id),
+                _TRACED: EntryOrigin(journal, entry_id, entry_id, 1, entry_id),
                 "quarantine_id": number,
                 "kind": kind,
                 "reason": reason,

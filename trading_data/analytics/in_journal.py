@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from trading_data.analytics.books import RowOrigin, RowVersion
+from trading_data.analytics.books import EntryOrigin, RowVersion
 from trading_data.archive.quarantine.rejects import journal_name
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.entries import Entries, to_table
@@ -29,7 +29,7 @@ Run = tuple[str, Mapping[str, Any]]
 
 
 def find_entry(
-    client: Client, dataset: Dataset, source: RowOrigin, versions: Sequence[RowVersion], at: int
+    client: Client, dataset: Dataset, source: EntryOrigin, versions: Sequence[RowVersion], at: int
 ) -> str | None:
     """The id of the first entry in `source`'s range that says what version `at` of a row says; None if it is gone.
 

@@ -1,11 +1,9 @@
-"""When a market is open: exchange calendars, and what a gap in its data means.
+"""When a market is open: exchange calendars, and what a day without rows means.
 
-Belongs here: `calendar` (sessions, filters, expected minutes), `gaps` (closed session or missing data, asked of
-`MarketData`), `stretches` (arithmetic on open stretches), `moments` (types of times). Does not: holidays themselves, which
-the library `exchange_calendars` knows.
+Belongs here: `calendar` (sessions, filters, expected minutes), `open_intervals` (arithmetic on them), `states` (what coverage
+means for a day), `gap_plot`. Does not: holidays themselves, which the library `exchange_calendars` knows, and reading rows.
 """
 
 from trading_data.calendars.calendar import TradingCalendar
-from trading_data.reader.gaps import gaps
 
-__all__ = ["TradingCalendar", "gaps"]
+__all__ = ["TradingCalendar"]

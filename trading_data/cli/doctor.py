@@ -5,8 +5,12 @@ Belongs here: printing, the exit code, telling what Dagster cannot tell itself. 
 
 import json
 import logging
+import os
 import sys
 import time
+from datetime import datetime
+from functools import partial
+from pathlib import Path
 
 import click
 
@@ -16,7 +20,7 @@ from trading_data.operations.alerts.message import figures, hide_secrets
 from trading_data.operations.alerts.notify import tell
 from trading_data.operations.alerts.settings import AlertSettings
 from trading_data.operations.alerts.store import FileMemory
-from trading_data.operations.doctor.examine import DoctorReport, examine
+from trading_data.operations.doctor.examine import PATIENCE, DoctorReport, Part, examine
 from trading_data.operations.health.thresholds import Finding
 from trading_data.printable import printable
 from trading_data.settings import Settings
@@ -38,7 +42,8 @@ def command(as_json: bool, telling: bool) -> None:
     """What is wrong, in order of harm, with the command for each. Exit code 1 if anything is, a warning included."""
     logging.getLogger().addHandler(logging.NullHandler())  # what libraries say about servers away is said on the page
     settings = settings_of_running(needed=False)
-    page = examine(settings, dagster_home(settings), now())
+    moment, home = now(), dagster_home(settings)
+    page = examine(settings, moment, None if home is None else partial(_examine_dagster, settings, home, moment))
     if as_json:
         click.echo(json.dumps(page.as_json(), indent=2))
     else:
@@ -47,6 +52,13 @@ def command(as_json: bool, telling: bool) -> None:
         _tell(page, settings)
     if page.findings:
         sys.exit(1)
+
+
+def _examine_dagster(settings: Settings, home: Path, moment: datetime) -> Part:
+    from trading_data.orchestration.examine import examine_instance
+
+    os.environ.setdefault("PGCONNECT_TIMEOUT", str(PATIENCE))
+    return examine_instance(settings, home, moment)
 
 
 def _print(page: DoctorReport) -> None:

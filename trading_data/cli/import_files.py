@@ -1,7 +1,7 @@
 """`trading-data import`: files into the intake, so that they reach the archive the same way as live data.
 
-Belongs here: options, progress, and what is said of rejected rows. Does not: reading files (`trading_data.sources.files.read`) and taking
-them (`intake.import_rows`).
+Belongs here: options, progress, and what is said of rejected rows. Does not: reading files
+(`trading_data.sources.files.read`) and taking them (`intake.import_rows`).
 """
 
 import itertools

@@ -14,8 +14,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from trading_data.cli.minute import MinuteLine
 from trading_data.errors import ServerError
-from trading_data.local.minute import MinuteLine
 from trading_data.local.stack import System
 from trading_data.operations.exporter.server import Exporter
 from trading_data.settings import HOME, Settings

@@ -5,7 +5,8 @@ entry is always the same number of lines, and the values are found by counting l
 is compared with the line that follows it, and every name with the first entry's. Then no other reading of the bytes is
 possible. Pages that do not pass are read entry by entry (`by_reader`).
 
-Belongs here: the form of the protocol's replies. Does not: asking for them (`live.journal_reader`), types and rules (`datasets.codec`).
+Belongs here: the form of the protocol's replies. Does not: asking for them (`live.journal_reader`), types and rules
+(`datasets.codec`).
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """Where batches lie: a folder a dataset, under any fsspec URI. A file is whole or not there, and its name says both its
-turn and the hash of its content: `{turn}-{sha256}.parquet`. Other documents (`trading_data.intake.state`) lie in folders of their own.
+turn and the hash of its content: `{turn}-{sha256}.parquet`. Other documents (`trading_data.intake.state`) lie in
+folders of their own.
 
 Belongs here: writing aside and renaming, listing, checking, deleting. Does not: what a batch holds.
 """

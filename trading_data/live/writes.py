@@ -20,7 +20,6 @@ from redis.exceptions import ExecAbortError, MovedError, OutOfMemoryError, Redis
 from trading_data.errors import LiveTierError, LiveTierFull, Refused, TradingDataError, WrongContent
 from trading_data.live.cluster import LateCluster
 from trading_data.live.connection import Client, full_error, live_errors
-from trading_data.live.journal import raw
 from trading_data.live.keys import LiveKey, raw
 
 _FIELDS = 1000

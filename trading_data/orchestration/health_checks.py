@@ -2,7 +2,8 @@
 
 Each check costs three events a minute in Dagster's storage: that is why one looks at several thresholds.
 
-Belongs here: Dagster's form of thresholds and figures. Does not: measuring, limits (`trading_data.operations.health`), and the assets.
+Belongs here: Dagster's form of thresholds and figures. Does not: measuring, limits (`trading_data.operations.health`),
+and the assets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -100,7 +101,7 @@ def figures_metadata(figures: Figures, plots: dict[str, list[float]]) -> dict[st
 
 
 def _of(keys: Sequence[str]) -> list[Threshold]:
-    return [threshold for key in keys for threshold in THRESHOLDS if one.key == key]
+    return [threshold for key in keys for threshold in THRESHOLDS if threshold.key == key]
 
 
 def _result(asset: str, name: str, thresholds: Sequence[Threshold], figures: Figures) -> dg.AssetCheckResult:

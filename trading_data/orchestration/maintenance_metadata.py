@@ -17,19 +17,21 @@ from trading_data.orchestration.metadata import bars
 _SHOWN = 200
 
 
-def chunk_figures(compressed: Compressed) -> dict[str, Any]:
+def chunk_figures(done: Compressed) -> dict[str, Any]:
     """Of one chunk that was compressed; numbers, which Dagster plots by partition."""
     return {
-        "chunk bytes before": compressed.before,
-        "chunk bytes after": compressed.after,
-        "chunk compression ratio": round(compressed.ratio or 0.0, 2),
-        "chunk compression seconds": round(compressed.seconds, 3),
+        "chunk bytes before": done.before,
+        "chunk bytes after": done.after,
+        "chunk compression ratio": round(done.ratio or 0.0, 2),
+        "chunk compression seconds": round(done.seconds, 3),
     }
 
 
-def compressed_line(compressed: Compressed) -> str:
+def compressed_line(done: Compressed) -> str:
     """What became of one chunk, for the log."""
-    return f"{compressed.chunk.day} {compressed.outcome}: {compressed.before:,} to {compressed.after:,} bytes in {compressed.seconds:.2f} s {compressed.said}"
+    return (
+        f"{done.chunk.day} {done.outcome}: {done.before:,} to {done.after:,} bytes in {done.seconds:.2f} s {done.said}"
+    )
 
 
 def table_figures(every: Sequence[Chunk]) -> dict[str, Any]:

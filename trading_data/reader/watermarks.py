@@ -50,7 +50,7 @@ def asking_for_books(
     hashes: Sequence[str],
     days: tuple[date, date],
     aggregate: Aggregate | None,
-    range_: Range,
+    period: Range,
 ) -> tuple[Composed, dict[str, Any]]:
     """The statement whose answer is the books, and its values; for the beginning of the transaction that reads the rows.
 
@@ -60,7 +60,7 @@ def asking_for_books(
         hashes: of the batches of which to know whether they are loaded.
         days: first and last of the days of which to know whether they are dropped.
         aggregate: where it is stale; None for none.
-        one: the range of which to know that.
+        period: the range of which to know that.
     """
     finer = () if aggregate is None else dataset.aggregates[: dataset.aggregates.index(aggregate) + 1]
     values = {
@@ -70,8 +70,8 @@ def asking_for_books(
         "first": days[0],
         "last": days[1],
         "aggregates": [one.name for one in finer],
-        "start": range_[0],
-        "end": range_[1],
+        "start": period[0],
+        "end": period[1],
     }
     parts = {name: statement(name) for name in ("ranges_as_json", "dropped_days", "stale_ranges")}
     return statement("loaded_batches", **parts), values

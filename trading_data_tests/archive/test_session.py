@@ -330,7 +330,7 @@ def _create(name: str, encoding: str) -> str:
 
 def doctors_word(rig: Rig, url: str) -> list[Finding]:
     """What is wrong with the database at `url`."""
-    page = examine(replace(rig.settings, timescale_url=url), None, now())
+    page = examine(replace(rig.settings, timescale_url=url), now())
     return [one for one in page.findings if one.key == "timescale_schema"]
 
 

@@ -118,45 +118,42 @@ def _count(client: Client, sides: Sides, stretches: list[ReadRange], found: Coun
     return found
 
 
-def _lost(dataset: Dataset, journal_account: JournalAccount) -> Iterator[AuditResult]:
+def _lost(dataset: Dataset, account: JournalAccount) -> Iterator[AuditResult]:
     """Entries that are nowhere: red until they come back, or somebody acknowledges them."""
     later = materialize(f"{dataset.snapshot} {dataset.table}", now().date())
-    for what, said in journal_account.lost.said():
+    for what, said in account.lost.said():
         command = later if what == "journals" else acknowledge_command(dataset)
         yield AuditResult(dataset.name, None, False, what, said, command)
 
 
-def _other(dataset: Dataset, journal_account: JournalAccount) -> Iterator[AuditResult]:
+def _other(dataset: Dataset, account: JournalAccount) -> Iterator[AuditResult]:
     """Journals that went back or were made anew."""
-    if journal_account.other:
+    if account.other:
         said = (
-            f"{counted(len(journal_account.other), 'journal')} went back or {noun(len(journal_account.other), 'was', 'were')} made anew, such as "
-            f"{journal_account.other[0]}, since the archive last read there. The next snapshot reads from the beginning"
+            f"{counted(len(account.other), 'journal')} went back or {noun(len(account.other), 'was', 'were')} made anew, such as "
+            f"{account.other[0]}, since the archive last read there. The next snapshot reads from the beginning"
         )
         yield AuditResult(dataset.name, None, False, "went back", said, materialize(dataset.snapshot, now().date()))
 
 
-def _range_entries(dataset: Dataset, journal_account: JournalAccount) -> Iterator[AuditResult]:
+def _range_entries(dataset: Dataset, account: JournalAccount) -> Iterator[AuditResult]:
     """What the ranges count is what was offered, except for entries that were archived already."""
-    books = journal_account.books
-    if not books.offered - books.replayed <= journal_account.range_entries <= books.offered:
+    books = account.books
+    if not books.offered - books.replayed <= account.range_entries <= books.offered:
         said = (
-            f"the archived ranges count {counted(journal_account.range_entries, 'entry', 'entries')}, the ledger {books.offered:,} "
+            f"the archived ranges count {counted(account.range_entries, 'entry', 'entries')}, the ledger {books.offered:,} "
             f"offered by journals, of "
             f"which {books.replayed:,} had been archived before"
         )
         yield AuditResult(dataset.name, None, False, "ranges", said, "trading-data backup --list")
 
 
-def _total(dataset: Dataset, journal_account: JournalAccount) -> AuditResult:
+def _total(dataset: Dataset, account: JournalAccount) -> AuditResult:
     said = (
-        f"{counted(journal_account.added, 'entry', 'entries')} added to {counted(journal_account.journals, 'journal')}: {journal_account.archived:,} "
-        f"archived, {journal_account.waiting:,} waiting, "
-        f"{journal_account.undrained:,} not drained, {journal_account.missing:,} missing"
+        f"{counted(account.added, 'entry', 'entries')} added to {counted(account.journals, 'journal')}: {account.archived:,} "
+        f"archived, {account.waiting:,} waiting, "
+        f"{account.undrained:,} not drained, {account.missing:,} missing"
     )
-    if (
-        journal_account.added
-        != journal_account.archived + journal_account.waiting + journal_account.undrained + journal_account.missing
-    ):
+    if account.added != account.archived + account.waiting + account.undrained + account.missing:
         said += "; the sums differ, for a journal was emptied or made anew, or moves just now"
     return AuditResult(dataset.name, None, True, "journals", said)

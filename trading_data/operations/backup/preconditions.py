@@ -1,6 +1,7 @@
 """Whether a backup covers a chunk: what retention asks before it drops one whose dataset wants that.
 
-Belongs here: comparing a chunk with the newest backup of this very database. Does not: dropping (`operations.maintenance.retention`).
+Belongs here: comparing a chunk with the newest backup of this very database. Does not: dropping
+(`operations.maintenance.retention`).
 """
 
 from functools import cache

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from trading_data import __version__
@@ -60,20 +59,20 @@ class DoctorReport:
 Part = tuple[list[Finding], list[str]]
 
 
-def examine(settings: Settings, dagster_home: Path | None, now: datetime) -> DoctorReport:
+def examine(settings: Settings, now: datetime, dagster: Callable[[], Part] | None = None) -> DoctorReport:
     """Look at everything.
 
     Args:
         settings: with the addresses of what runs.
-        dagster_home: the folder that describes Dagster's instance, None where there is none.
         now: aware.
+        dagster: examines Dagster's instance; None where there is none.
     """
     intake = _opened(settings.intake_uri)
     parts: list[Callable[[], Part]] = [
         lambda: _tiers(settings, intake or Intake(_NOBODY_INTAKE), now),
         lambda: _intake(settings.intake_uri, intake),
         lambda: look_at_backups(settings.backup_uri, now),
-        lambda: of_dagster(settings, dagster_home, now),
+        dagster or _no_dagster,
         _alerts,
     ]
     wrong: dict[str, Finding] = {}
@@ -85,14 +84,8 @@ def examine(settings: Settings, dagster_home: Path | None, now: datetime) -> Doc
     return DoctorReport(in_order(wrong.values()), facts)
 
 
-def of_dagster(settings: Settings, home: Path | None, now: datetime) -> Part:
-    """What Dagster knows, or that it cannot be asked."""
-    if home is None:
-        return [], ["no instance of Dagster described here (DAGSTER_HOME)"]
-    from trading_data.orchestration.examine import examine_instance
-
-    os.environ.setdefault("PGCONNECT_TIMEOUT", str(PATIENCE))
-    return examine_instance(settings, home, now)
+def _no_dagster() -> Part:
+    return [], ["no instance of Dagster described here (DAGSTER_HOME)"]
 
 
 def _tiers(settings: Settings, intake: Intake, now: datetime) -> Part:

@@ -1,6 +1,7 @@
 """What is exported: every figure by its name, with its unit and its line of help.
 
-Belongs here: names, and what is of the exporter alone. Does not: values (`collector`), and words of figures (`operations.health.meanings`).
+Belongs here: names, and what is of the exporter alone. Does not: values (`collector`), and words of figures
+(`operations.health.meanings`).
 """
 
 from trading_data.operations.health.meanings import FIGURES, Meaning

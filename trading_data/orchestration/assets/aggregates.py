@@ -1,7 +1,7 @@
 """Group `aggregates`: one asset a continuous aggregate, finest first.
 
-Belongs here: the assets, refreshing a run's days, and what is told of them. Does not: refreshing (`archive.aggregates.refresh`), and the
-step (`datasets`).
+Belongs here: the assets, refreshing a run's days, and what is told of them. Does not: refreshing
+(`archive.aggregates.refresh`), and the step (`datasets`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,7 +38,8 @@ def aggregate_specs(dataset: Dataset) -> list[dg.AssetSpec]:
             skippable=True,
             metadata=aggregate_metadata(dataset, aggregate),
             description=f"The continuous aggregate `{aggregate.name}`: {dataset.title} by {', '.join(aggregate.group_by)} and "
-            f"{aggregate.interval}, built on `{aggregate.source}`. Refreshes exactly the ranges that loads have changed. A day is green when "
+            f"{aggregate.interval}, built on `{aggregate.source}`. Refreshes exactly the ranges that "
+            "loads have changed. A day is green when "
             "it has a bucket and nothing of it waits to be refreshed.",
         )
         for aggregate in dataset.aggregates

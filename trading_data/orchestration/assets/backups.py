@@ -1,6 +1,7 @@
 """`redis_backup` and `timescale_backup`: the two halves of one backup, in the order that loses nothing.
 
-Belongs here: the assets, their checks, what their pages show. Does not: taking and keeping backups (`trading_data.operations.backup`).
+Belongs here: the assets, their checks, what their pages show. Does not: taking and keeping backups
+(`trading_data.operations.backup`).
 """
 
 import time

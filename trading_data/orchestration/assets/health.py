@@ -1,6 +1,7 @@
 """Group `operations`: how well both tiers are, as figures, plots and checks.
 
-Belongs here: the two assets. Does not: measuring and limits (`trading_data.operations.health`), and checks (`orchestration.health_checks`).
+Belongs here: the two assets. Does not: measuring and limits (`trading_data.operations.health`), and checks
+(`orchestration.health_checks`).
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trading_data.bars_of_file import MINUTE, BarsOfFile
 from trading_data.datasets import DAILY, PRICE
 from trading_data.datasets.stamps import Stamp
 from trading_data.datasets.widths import DAY, WEEK, Mask, Numbers, said
@@ -22,6 +21,7 @@ from trading_data.errors import BadInput
 from trading_data.intake.import_rows import ROW
 from trading_data.printable import counted
 from trading_data.settings import without_password
+from trading_data.sources.files.bars_of_file import MINUTE, BarsOfFile
 from trading_data.sources.files.form import AS_EXPORTED, FileForm, command
 from trading_data.sources.files.read import Rows
 

@@ -1,7 +1,7 @@
 """CSV and Parquet files as a vendor of history: `FilesVendor`.
 
-Belongs here: finding files, and choosing rows by symbol and time. Does not: reading files (`trading_data.sources.files.read`) and the
-rules for values (`datasets.codec`).
+Belongs here: finding files, and choosing rows by symbol and time. Does not: reading files
+(`trading_data.sources.files.read`) and the rules for values (`datasets.codec`).
 """
 
 from collections.abc import Iterator, Sequence

@@ -8,9 +8,9 @@ import dagster as dg
 import pytest
 
 from trading_data.archive.ledger import account
+from trading_data.cli import minute
+from trading_data.cli.minute import MinuteLine, Told, line
 from trading_data.datasets import DATASETS
-from trading_data.local import minute
-from trading_data.local.minute import MinuteLine, Told, line
 from trading_data.operations.alerts.notify import tell
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.times import now
