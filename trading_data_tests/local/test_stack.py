@@ -20,7 +20,7 @@ from trading_data_tests.local.conftest import connect, one, settings_of
 
 LEAVE_RUNNING = """
 import os, sys
-from trading_data.services.stack import Stack
+from trading_data.local.servers import Stack
 from trading_data.settings import Settings
 Stack(Settings.from_env({"TRADING_DATA_HOME": sys.argv[1]}), redis_maxmemory="64mb").start()
 os.kill(os.getpid(), 9)

@@ -140,32 +140,36 @@ class _Server:
         found, self._replies = self._replies, []
         return found
 
-    def xinfo_stream(self, name: bytes) -> None:
-        """XINFO STREAM."""
-        journal = self._journals[int(name)] or EMPTY
-        reply: dict[str, Any] = {
-            "last-generated-id": str(journal.last),
-            "first-entry": (str(journal.first), []) if journal.entries else None,
-            "length": len(journal.entries),
-            "entries-added": journal.added,
-            "max-deleted-entry-id": str(journal.deleted),
-        }
-        self._replies.append(reply)
+    def publish(self, *_: Any) -> None:
+        """Nobody listens."""
 
-    def xrange(self, name: bytes, begin: str, end: str, count: int) -> None:
-        """XRANGE; of a begin that is exclusive, or not."""
+    def execute_command(self, command: str, *arguments: Any) -> None:
+        """XINFO STREAM, XRANGE, and the script that looks at the anchor and cuts; replies are as they come over the wire."""
+        self._replies.append({"XINFO": self._xinfo, "XRANGE": self._xrange, "EVAL": self._cut}[command](*arguments))
+
+    def _xinfo(self, _: str, name: bytes) -> list[Any]:
+        journal = self._journals[int(name)] or EMPTY
+        first, last = (_reply(journal.entries[at]) if journal.entries else None for at in (0, -1))
+        return [
+            *(b"length", len(journal.entries), b"last-generated-id", str(journal.last).encode()),
+            *(b"max-deleted-entry-id", str(journal.deleted).encode(), b"entries-added", journal.added),
+            *(b"first-entry", first, b"last-entry", last),
+        ]
+
+    def _xrange(self, name: bytes, begin: str, end: str, _: str, count: int) -> list[Any]:
         journal = self._journals[int(name)] or EMPTY
         after = EntryId.parse(begin[1:]) if begin.startswith("(") else EntryId.parse(begin).preceding()
-        found = [one for one in journal.entries if after < one.id <= EntryId.parse(end)]
-        self._replies.append([(str(one.id), one.fields) for one in found[:count]])
+        return [_reply(entry) for entry in journal.entries if after < entry.id <= EntryId.parse(end)][:count]
 
-    def execute_command(self, *arguments: Any) -> None:
-        """The script that looks at the anchor and cuts."""
-        name, keep_from, anchor, *fields = arguments[3:]
+    def _cut(self, _: str, __: int, name: bytes, keep_from: str, anchor: str, *fields: Any) -> int:
         journal = self._later.journals[int(name)] or EMPTY
-        if [one.fields for one in journal.entries if str(one.id) == anchor] == [fields]:
+        if [entry.fields for entry in journal.entries if str(entry.id) == anchor] == [[*fields]]:
             self.cuts[int(name)] = EntryId.parse(keep_from)
-        self._replies.append(0)
+        return 0
+
+
+def _reply(entry: Entry) -> list[Any]:
+    return [str(entry.id).encode(), entry.fields]
 
 
 class _Block:

@@ -18,7 +18,7 @@ from trading_data.times import now
 from trading_data_tests.operations.backup.states import faults, fill_everything, restored, taken, wipe
 from trading_data_tests.rig import Rig
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NAMES = (REDIS_URL, TIMESCALE_URL, HOME, INTAKE_URI, BACKUP_URI)
 
 

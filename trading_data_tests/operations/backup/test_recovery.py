@@ -14,7 +14,7 @@ from trading_data.cli.main import group
 from trading_data.datasets import METRICS, PRICE
 from trading_data_tests.rig import Rig, bar, measurement
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "recovery.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "recovery.md"
 JOURNAL = "journal:metrics"
 
 

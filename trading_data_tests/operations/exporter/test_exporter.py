@@ -24,7 +24,7 @@ from trading_data.operations.health.metric import Figures, Metric
 from trading_data.times import now
 from trading_data_tests.rig import Rig, measurement
 
-DASHBOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "trading_data.json"
+DASHBOARD = Path(__file__).resolve().parents[3] / "deploy" / "grafana" / "trading_data.json"
 
 
 @contextmanager

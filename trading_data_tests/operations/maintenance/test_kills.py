@@ -30,7 +30,7 @@ from trading_data_tests.operations.maintenance.night import night
 from trading_data_tests.rig import Rig
 
 NAMES = (REDIS_URL, TIMESCALE_URL, HOME, INTAKE_URI)
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def filled(rig: Rig) -> None:

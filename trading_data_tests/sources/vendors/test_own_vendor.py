@@ -14,7 +14,7 @@ from trading_data.sources.vendors.choose import VENDOR, vendor_from_env
 from trading_data_tests.calendars.holes import FIRST
 from trading_data_tests.rig import Rig
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "adding_a_vendor.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "adding_a_vendor.md"
 
 
 @pytest.fixture
