@@ -11,5 +11,10 @@ select command from (
       and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')
     union all
     select 3, 0, format('drop sequence if exists %I.%I cascade', schemaname, sequencename)
-    from pg_sequences where schemaname !~ '^(pg_|_timescaledb|timescaledb_)') as made
+    from pg_sequences where schemaname !~ '^(pg_|_timescaledb|timescaledb_)'
+    union all
+    select 4, 0, format('drop routine if exists %I.%I(%s) cascade', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where n.nspname !~ '^(pg_|_timescaledb|timescaledb_|information_schema$)'
+      and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')) as made
 order by turn, number desc, command
