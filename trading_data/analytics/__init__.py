@@ -9,5 +9,6 @@ from trading_data.analytics.backtest import backtest_input
 from trading_data.analytics.compliance import compliance
 from trading_data.analytics.performance import performance, round_trips
 from trading_data.analytics.provenance import Provenance, Version, provenance
+from trading_data.reader.gaps import gaps
 
-__all__ = ["Provenance", "Version", "backtest_input", "compliance", "performance", "provenance", "round_trips"]
+__all__ = ["Provenance", "Version", "backtest_input", "compliance", "gaps", "performance", "provenance", "round_trips"]

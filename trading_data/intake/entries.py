@@ -182,7 +182,7 @@ def payload(dataset: Dataset, journal: str, entry_id: bytes, values: Sequence[by
 
 
 def _command(*words: bytes) -> bytes:
-    """A command in Redis' own protocol: `redis-cli --pipe` sends it."""
+    """A command in Redis' own protocol, which can be piped to its client."""
     parts = [b"*%d\r\n" % len(words)]
     for word in words:
         parts += (b"$%d\r\n" % len(word), word, b"\r\n")
