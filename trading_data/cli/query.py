@@ -1,13 +1,14 @@
-"""`trading-data query`: a combined recent and historical read.
+"""`trading-data query` and `state show`: reads of both tiers, and of the live tier at an earlier time.
 
-Belongs here: options and formats. Does not: reading (`reader.market_data`).
+Belongs here: options and formats. Does not: reading (`reader.market_data`, `intake.state`).
 """
 
 import io
 import json
+import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, BinaryIO, TypeVar
 
@@ -17,13 +18,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
 
 from trading_data.archive.database import Archive
-from trading_data.cli.frame_text import frame_text
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import EVERY_PLURAL, TABLES, dataset_named
+from trading_data.datasets.codec import plain
 from trading_data.datasets.declaration import Dataset
+from trading_data.errors import IntakeError
+from trading_data.intake.state.document import StateSnapshot, as_json
+from trading_data.intake.state.files import newest_state, state_files
+from trading_data.intake.state.tables import said, tables
+from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
+from trading_data.local.servers import others
 from trading_data.printable import printable
 from trading_data.reader.known import near, unknown
 from trading_data.reader.market_data import MarketData
@@ -32,98 +43,105 @@ from trading_data.times import DAY, now, utc
 
 _Table = TypeVar("_Table", pd.DataFrame, pa.Table)
 _INTERVALS = tuple(dict.fromkeys(name for dataset in TABLES.values() for name in dataset.intervals))
-_WIDEST, _MOST = timedelta(days=366), 200_000
-"""A window of a query: what it holds in memory whatever the range, about 100 MB."""
+_WINDOW, _WINDOW_ROWS = timedelta(days=366), 200_000
+"""The largest window of a streamed query. It limits memory to about 100 MB for any range."""
+_UNFOLDED = 10_000
+"""Columns of a table that goes into a file or a pipe, so that no line is folded."""
 
 
 @click.command("query")
 @click.argument("dataset", type=click.Choice(EVERY_PLURAL))
 @click.argument("subjects", nargs=-1)
 @click.option(
-    "--start", help="ISO 8601 with a zone, or a day (midnight UTC); included. Without it: 24 hours before the end."
+    "--start", help="ISO 8601 with a zone, or a day (midnight UTC); inclusive. Default: 24 hours before the end."
 )
-@click.option("--end", help="The same; not included. Without it: now.")
+@click.option("--end", help="The same; exclusive. Default: now.")
 @click.option("--interval", type=click.Choice(_INTERVALS), default="raw", show_default=True)
 @click.option("--format", "form", type=click.Choice(["table", "csv", "parquet"]), default="table", show_default=True)
-@click.option("--session", metavar="EXCHANGE", help="Only rows within a regular session of it, such as XNYS.")
 @click.option(
-    "--partial", is_flag=True, help="Answer without a tier that is away, and say on standard error what is missing."
+    "--session", metavar="EXCHANGE", help="Only rows within the regular sessions of this exchange, such as XNYS."
 )
-def command(form: str, **question: Any) -> None:
-    """Rows of SUBJECTS (symbols, or metric names; none for all), one a key, from both tiers.
+@click.option(
+    "--partial", is_flag=True, help="If a tier does not answer, print the rest, and what is missing on standard error."
+)
+def query_command(form: str, **query: Any) -> None:
+    """Print rows of SUBJECTS (symbols, or metric names; default: all) from both tiers, one row per key.
 
-    Tables and CSV are text on standard output; Parquet is bytes, to be sent into a file. CSV and Parquet are written as
-    they are read, in windows of time, however long the range; within a window rows are sorted by subject and time.
+    Tables and CSV are text; Parquet is binary, and needs a redirect into a file. CSV and Parquet are streamed in windows of
+    time, so any range fits in memory; rows are sorted by subject and time within each window.
 
-    A subject of which there is no row at all is told on standard error, with those that are named alike. Exit code 1 if
-    there is none of all SUBJECTS.
+    A subject without any row is reported on standard error, with subjects of similar names. Exit code 1 if no SUBJECT has a
+    row.
     """
     if form == "parquet" and sys.stdout.isatty():
-        raise click.UsageError("Parquet is bytes: send it into a file, `… --format parquet > rows.parquet`")
-    named, settings = question["subjects"], settings_of_running()
-    question["subjects"] = named or None
+        raise click.UsageError("Parquet is binary: redirect it into a file, `… --format parquet > rows.parquet`")
+    subjects, settings = query["subjects"], settings_of_running()
+    query["subjects"] = subjects or None
     notes: dict[str, None] = {}
-    _fill_range(question, notes)
+    _complete_range(query, notes)
     reader = MarketData.from_settings(settings)
     seen: set[str] = set()
-    column = dataset_named(question["dataset"]).about
+    dataset = dataset_named(query["dataset"])
+    column = dataset.about
     if form == "table":
-        frame = reader.read(**question)
+        frame = reader.read(**query)
         click.echo(frame_text(frame) if len(frame) else "no rows")
         seen.update(frame[column])
         missing = frame.attrs["missing"]
         notes |= dict.fromkeys(frame.attrs["notes"])
     elif form == "csv":
-        frames = reader.stream(**question, chunk=_WIDEST, rows=_MOST)
-        noting = _noting(frames, notes, lambda one: one.attrs["notes"])
-        missing = write_csv(_seeing(noting, seen, column), sys.stdout.buffer)
+        frames = reader.stream(**query, chunk=_WINDOW, rows=_WINDOW_ROWS)
+        with_notes = _collect_notes(frames, notes, lambda frame: frame.attrs["notes"])
+        missing = write_csv(_collect_subjects(with_notes, seen, column), sys.stdout.buffer)
     else:
-        tables = reader.stream(**question, chunk=_WIDEST, rows=_MOST, format="arrow")
-        noted = _noting(tables, notes, lambda one: json.loads(one.schema.metadata[b"notes"]))
-        missing = write_parquet(_seeing(noted, seen, column), sys.stdout.buffer)
+        arrow_tables = reader.stream(**query, chunk=_WINDOW, rows=_WINDOW_ROWS, format="arrow")
+        with_notes = _collect_notes(arrow_tables, notes, lambda table: json.loads(table.schema.metadata[b"notes"]))
+        missing = write_parquet(_collect_subjects(with_notes, seen, column), sys.stdout.buffer)
     for text in missing:
         click.echo(f"missing: {text}", err=True)
     for text in notes:
         click.echo(f"note: {text}", err=True)
-    if not missing and _say_unknown(settings, reader, dataset_named(question["dataset"]), set(named), seen):
+    if not missing and _report_unknown(settings, reader, dataset, set(subjects), seen):
         sys.exit(1)
 
 
-def _fill_range(question: dict[str, Any], notes: dict[str, None]) -> None:
-    """What was not given of the range; a note says which one it is then."""
-    if question["start"] is not None and question["end"] is not None:
+def _complete_range(query: dict[str, Any], notes: dict[str, None]) -> None:
+    """Set the missing start or end, and add a note with the range used."""
+    if query["start"] is not None and query["end"] is not None:
         return
-    question["end"] = now() if question["end"] is None else utc(question["end"], "end")
-    question["start"] = question["end"] - DAY if question["start"] is None else utc(question["start"], "start")
-    shown = " to ".join(f"{question[edge]:%Y-%m-%dT%H:%M:%SZ}" for edge in ("start", "end"))
-    notes[f"rows from {shown}; `--start` and `--end` choose others"] = None
+    query["end"] = now() if query["end"] is None else utc(query["end"], "end")
+    query["start"] = query["end"] - DAY if query["start"] is None else utc(query["start"], "start")
+    used = " to ".join(f"{query[edge]:%Y-%m-%dT%H:%M:%SZ}" for edge in ("start", "end"))
+    notes[f"rows from {used}; `--start` and `--end` choose others"] = None
 
 
-def _say_unknown(settings: Settings, reader: MarketData, dataset: Dataset, named: set[str], seen: set[str]) -> bool:
-    """Name the subjects of which there is no row at all; whether these are all that were asked about."""
-    lacking = unknown(reader, dataset, named - seen)
-    if not lacking:
+def _report_unknown(
+    settings: Settings, reader: MarketData, dataset: Dataset, subjects: set[str], seen: set[str]
+) -> bool:
+    """Report the subjects without any row in either tier; returns whether that is all of them."""
+    without_rows = unknown(reader, dataset, subjects - seen)
+    if not without_rows:
         return False
     client, archive = connect_for_archiver(settings.require_redis_url()), Archive(settings.require_timescale_url())
-    for name in lacking:
-        alike = near(client, archive, dataset, name)
-        said = f"; there are {', '.join(map(printable, alike))}" if alike else ""
-        click.echo(f"{dataset.plural}: there is no row of {printable(name)}{said}", err=True)
-    return len(lacking) == len(named)
+    for subject in without_rows:
+        similar = near(client, archive, dataset, subject)
+        hint = f"; there are {', '.join(map(printable, similar))}" if similar else ""
+        click.echo(f"{dataset.plural}: there is no row of {printable(subject)}{hint}", err=True)
+    return len(without_rows) == len(subjects)
 
 
-def _seeing(frames: Iterator[_Table], seen: set[str], column: str) -> Iterator[_Table]:
-    """The frames as they are; the subjects in them are added to `seen`."""
+def _collect_subjects(frames: Iterator[_Table], seen: set[str], column: str) -> Iterator[_Table]:
+    """Pass the frames on unchanged, and add their subjects to `seen`."""
     for frame in frames:
         values = frame[column].unique()
         seen.update(values.to_pylist() if isinstance(values, pa.Array) else values)
         yield frame
 
 
-def _noting(
+def _collect_notes(
     frames: Iterator[_Table], notes: dict[str, None], notes_of: Callable[[_Table], Iterable[str]]
 ) -> Iterator[_Table]:
-    """The frames as they are; their notes are added to `notes`."""
+    """Pass the frames on unchanged, and add their notes to `notes`."""
     for frame in frames:
         notes |= dict.fromkeys(notes_of(frame))
         yield frame
@@ -133,26 +151,26 @@ def write_csv(frames: Iterator[pd.DataFrame], sink: BinaryIO) -> list[str]:
     """Write frames as one CSV with a header: times as ISO 8601 with microseconds and `Z`, exact numbers in plain decimal.
 
     Returns:
-        What is missing, each text once.
+        What is missing, without repetitions.
     """
     missing: dict[str, None] = {}
     for number, frame in enumerate(frames):
         missing |= dict.fromkeys(frame.attrs["missing"])
         if number == 0:
             sink.write(f"{','.join(frame.columns)}\n".encode())
-        sink.write(_lines(pa.table({name: _plain(frame[name]) for name in frame})))
+        sink.write(_csv_lines(pa.table({name: _csv_column(frame[name]) for name in frame})))
     sink.flush()
     return list(missing)
 
 
 def write_parquet(tables: Iterator[pa.Table], sink: BinaryIO) -> list[str]:
-    """Write tables as one Parquet file; its metadata `missing` (JSON) says what is missing, and so does the result.
+    """Write tables as one Parquet file; what is missing is returned, and stored as JSON in the metadata `missing`.
 
-    If a table cannot be had, the file is left without its end, so that nobody takes it for the whole.
+    If reading a table fails, the file stays without its footer, so that no program takes it for complete.
     """
     missing: dict[str, None] = {}
     first = next(tables)
-    out = _Breakable(sink)
+    out = _BreakableSink(sink)
     with pq.ParquetWriter(out, first.schema.remove_metadata()) as writer:
         try:
             for table in chain([first], tables):
@@ -160,14 +178,14 @@ def write_parquet(tables: Iterator[pa.Table], sink: BinaryIO) -> list[str]:
                 writer.write_table(table.replace_schema_metadata(None))
             writer.add_key_value_metadata({"missing": json.dumps(list(missing))})
         except BaseException:
-            out.broken = True  # before the writer closes, and writes the end
+            out.broken = True  # before the writer closes and writes the footer
             raise
     sink.flush()
     return list(missing)
 
 
-class _Breakable(io.RawIOBase):
-    """A sink that takes nothing any more once it is broken."""
+class _BreakableSink(io.RawIOBase):
+    """A sink that discards everything written once it is marked as broken."""
 
     def __init__(self, sink: BinaryIO) -> None:
         self._sink, self._at = sink, 0
@@ -186,8 +204,8 @@ class _Breakable(io.RawIOBase):
         return len(data)
 
 
-def _lines(table: pa.Table) -> pa.Buffer:
-    """CSV lines; with quotes only if a text needs them, because Arrow then puts them around every text."""
+def _csv_lines(table: pa.Table) -> pa.Buffer:
+    """CSV lines. Quoting is on only if a text needs it, because Arrow then quotes every text."""
     texts = [
         column for column in table.columns if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     ]
@@ -198,8 +216,105 @@ def _lines(table: pa.Table) -> pa.Buffer:
     return lines.getvalue()
 
 
-def _plain(column: pd.Series) -> pa.Array:
+def _csv_column(column: pd.Series) -> pa.Array:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return pc.strftime(pa.array(column), format="%Y-%m-%dT%H:%M:%SZ")
     exact = column.dtype == object
     return pa.array([format(number, "f") for number in column], pa.string()) if exact else pa.array(column)
+
+
+def frame_text(frame: pd.DataFrame) -> str:
+    """A frame as text for people: all rows and columns without the index, the column names in the first line.
+
+    A number is the shortest decimal that reads back as the same value, without exponent and never rounded; decimal points are
+    aligned. Times are ISO 8601 with a blank between day and time. A missing value is `None`, `NaN` or `NaT`. Texts are untrusted,
+    so control characters are escaped.
+    """
+    columns = [_column(str(name), frame[name].tolist()) for name in frame]
+    return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
+
+
+def _column(name: str, values: Sequence[object]) -> list[str]:
+    """The name and the cells of a column, padded to the same width."""
+    numbers = any(_is_number(value) for value in values)
+    cells = list(map(_cell, values))
+    if numbers:
+        decimals = [len(text) - text.find(".") if "." in text else 0 for text in cells]
+        widest = max(decimals)
+        cells = [text + " " * (widest - length) for text, length in zip(cells, decimals, strict=True)]
+    texts = [printable(name), *cells]
+    widths = [len(text) if text.isascii() else cell_len(text) for text in texts]
+    widest = max(widths)
+    pads = [" " * (widest - width) for width in widths]
+    return [pad + text if numbers else text + pad for text, pad in zip(texts, pads, strict=True)]
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, str | bool | datetime) and value is not None and value is not pd.NaT
+
+
+def _cell(value: object) -> str:
+    if value is None or value is pd.NaT:
+        return str(value)
+    if isinstance(value, float):
+        return "NaN" if math.isnan(value) else plain(value).removesuffix(".0")
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    return printable(plain(value))
+
+
+@click.group("state")
+def state_command() -> None:
+    """The live tier's state at an earlier time: positions, signals, watchlist, candidates, system state."""
+
+
+@state_command.command("show")
+@click.option("--at", help="ISO 8601 with a zone, or a day (midnight UTC); exclusive. Default: the newest.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def show_(at: str | None, form: str) -> None:
+    """Print the newest state that was complete before a moment. Needs no server.
+
+    If a state file cannot be read, it is named on standard error, and the state before it is shown.
+    """
+    before = None if at is None else utc(at, "--at")
+    settings = Settings.from_env()
+    intake = Intake(settings.intake_uri)
+    skipped: list[str] = []
+    state = newest_state(intake, before, lambda error: skipped.append(" ".join(str(error).split())))
+    if state is None:
+        raise _no_state(settings, intake, before, skipped)
+    for error in skipped:
+        click.echo(f"skipped, a newer state that cannot be read: {error}", err=True)
+    if form == "json":
+        click.echo(json.dumps({**as_json(state), "skipped": skipped}, indent=2))
+    else:
+        _print_state(state)
+
+
+def _no_state(settings: Settings, intake: Intake, before: datetime | None, skipped: list[str]) -> IntakeError:
+    when = f" from before {before:%Y-%m-%d %H:%M:%S.%f}Z" if before else ""
+    if skipped:
+        return IntakeError(f"no state{when} can be read in the intake at {intake.uri}: {skipped[0]}")
+    files = state_files(intake)
+    oldest = f"; the oldest is of {files[0].ended:%Y-%m-%d %H:%M:%S.%f}Z" if files else ""
+    elsewhere = "" if files else others(settings)
+    return IntakeError(
+        f"there is no state{when} in the intake at {intake.uri}{oldest}: {elsewhere}the asset `state_snapshot` writes them"
+    )
+
+
+def _print_state(state: StateSnapshot) -> None:
+    console = Console(width=None if sys.stdout.isatty() else _UNFOLDED, highlight=False, markup=False, emoji=False)
+    ended = f"{state.ended:%Y-%m-%d %H:%M:%S.%f}Z"
+    console.print(f"state of {ended}, begun {state.began:%H:%M:%S.%f}Z, run {printable(state.run_id) or '-'}")
+    for table in tables(state):
+        console.print(f"\n{table.pattern}: {len(table.rows):,}")
+        if table.rows:
+            grid = Table(box=box.SIMPLE_HEAD)
+            for column in table.columns:
+                grid.add_column(column, overflow="fold")
+            for row in table.rows:
+                grid.add_row(*row)
+            console.print(grid)
+    for problem in state.problems:
+        console.print(f"not in it: {said(problem)}")

@@ -1,6 +1,6 @@
-"""The embedded servers: what `trading-data up`, `demo` and the tests start where no URL points at a server.
+"""The embedded servers and Dagster's processes, which `trading-data up`, `demo` and the tests start where no URL is set.
 
-Belongs here: starting, watching and stopping them, and what a program needs to find them (`stack.Stack`).
-Does not: anything that talks to a server for the sake of data; no other module knows whether a server is embedded.
-Importing this imports none of the packages of the `embedded` extra.
+Belongs here: starting, watching and stopping them, and the addresses by which programs find them (`servers.Stack`).
+Does not: reading or writing data; no other package knows whether a server is embedded.
+Importing this package imports nothing from the `embedded` extra.
 """

@@ -1,8 +1,6 @@
-"""`python -m trading_data.local.entrypoint COMMAND…`: the image's entrypoint. Dagster's URL from its file, then the command.
+"""`python -m trading_data.local.entrypoint COMMAND…`: the image's entrypoint. Sets Dagster's URL from its file, then runs COMMAND.
 
-Dagster reads the URL of its storage from the environment alone. The other URLs stay in their files, where `Settings` reads them.
-
-Belongs here: that. Does not: anything that other processes than containers need.
+Dagster reads the URL of its storage from the environment only. All other URLs stay in their files, where `Settings` reads them.
 """
 
 import os
@@ -13,15 +11,15 @@ from trading_data.settings import DAGSTER_URL, password_file, postgres_url, with
 
 
 def environment(env: dict[str, str]) -> dict[str, str]:
-    """`env` with Dagster's URL whole and its driver named, and without the names of its files; raises SettingError."""
+    """`env` with Dagster's URL (password and driver included), without the variables for its files; raises SettingError."""
     files = {f"{DAGSTER_URL}_FILE", password_file(DAGSTER_URL)}
-    whole = with_secrets({name: value for name, value in env.items() if name in {DAGSTER_URL, *files}})
-    url = postgres_url(whole, DAGSTER_URL)
+    secrets = with_secrets({name: value for name, value in env.items() if name in {DAGSTER_URL, *files}})
+    url = postgres_url(secrets, DAGSTER_URL)
     return {name: value for name, value in env.items() if name not in files} | ({DAGSTER_URL: url} if url else {})
 
 
 def main() -> None:
-    """Become the command; exit code 2 without one."""
+    """Replace this process by the command; an error if there is none."""
     if len(sys.argv) < 2:
         sys.exit("usage: python -m trading_data.local.entrypoint COMMAND [ARGUMENT…]")
     try:

@@ -1,7 +1,4 @@
-"""The packages of the `embedded` extra, looked for only when an embedded server is really wanted.
-
-Belongs here: the one error that says that such a package is missing. Does not: what they are used for.
-"""
+"""The packages of the `embedded` extra, imported only when an embedded server starts, and the error if one is missing."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,7 +9,7 @@ from trading_data.errors import ServerError
 
 
 def required(module: str, variable: str) -> Any:
-    """The module of this name; `variable` is what a user can set instead of installing it.
+    """The module of this name; `variable` is the setting that makes it unnecessary.
 
     Raises:
         ServerError: it is not installed.

@@ -1,7 +1,7 @@
-"""One embedded server: a daemon with a folder of its own, started, taken over, watched and stopped.
+"""One embedded server: a daemon with its own folder, which is started, adopted, watched and stopped.
 
-Belongs here: what is the same for every server. Does not: what a certain server is started with (`valkey`, `postgres`,
-`timescale`), and which of them are needed (`stack`).
+Belongs here: everything common to all servers. Does not: the command of each (`valkey`, `postgres`, `timescale`), and which
+of them are needed (`servers`).
 """
 
 import os
@@ -28,23 +28,23 @@ _PORT_ATTEMPTS = 3
 class ServerProcess(ABC):
     """A server that belongs to one folder and outlives the program that started it.
 
-    The folder has `data`, `log`, `state.json` (the process and its port), `control` (held while it is started or
-    stopped) and `in-use` (held by the server and its children as long as one of them lives, so that no second server
-    is ever started on the same data, whatever became of the state file).
+    The folder has `data`, `log`, `state.json` (the process and its port), `control` (locked during start and stop) and
+    `in-use` (locked by the server and its children as long as one of them lives, so that no second server ever starts on the
+    same data, even without the state file).
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     variable: ClassVar[str]
-    """The environment variable that points at another server in place of this one."""
+    """The environment variable that names another server instead of this one."""
     ready_words: ClassVar[str]
-    """What its log says when it can be pinged."""
+    """The words in its log that mean that it accepts connections."""
     start_seconds: ClassVar[float] = 300
     stop_seconds: ClassVar[float] = 60
     stop_signal: ClassVar[int] = signal.SIGTERM
 
     def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
-        """`folder` is made when it is started; `env` is the environment it gets (default: this program's)."""
+        """`start` creates `folder`; `env` is the server's environment (default: that of this program)."""
         self.folder = folder.absolute()
         self.data = self.folder / "data"
         self.log = self.folder / "log"
@@ -54,7 +54,7 @@ class ServerProcess(ABC):
 
     @abstractmethod
     def prepare(self, progress: Progress) -> None:
-        """Make whatever has to exist before the first start; nobody else uses the data meanwhile."""
+        """Create everything needed before the first start; no other process uses the data meanwhile."""
 
     @abstractmethod
     def command(self, port: int) -> list[str]:
@@ -69,20 +69,19 @@ class ServerProcess(ABC):
         """The URL of a server on `port`."""
 
     def account(self) -> Mapping[str, Any]:
-        """Arguments of `subprocess.Popen` that say as whom it runs."""
+        """Arguments of `subprocess.Popen` for the account that it runs as."""
         return {}
 
-    def taken_over(self, port: int) -> None:  # noqa: B027 - most servers need nothing here
-        """See that a server found running is set up as a new one would be."""
+    def adopted(self, port: int) -> None:  # noqa: B027 - most servers need nothing here
+        """Give a server found running the settings that a new one would have."""
 
     def start(self, progress: Progress = lambda _: None) -> bool:
-        """See that it runs; whether it had to be started (False: it was running already and was taken over).
+        """Start it unless it runs; returns whether it was started (False: it was running, and was adopted).
 
-        A process that an earlier program left behind is taken over if it answers, else stopped. The port of the last
-        time is used again if it is free.
+        A process left by an earlier program is adopted if it answers, else stopped. Its last port is used again if it is free.
 
         Raises:
-            ServerError: it could not be started; the message ends with the end of its log.
+            ServerError: it could not be started; the message has the end of its log.
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -91,11 +90,11 @@ class ServerProcess(ABC):
         except OSError as error:
             raise ServerError(
                 f"{self.title} cannot be started in {self.folder}: {error}. "
-                f"Use the account that made this folder, or another TRADING_DATA_HOME, or set {self.variable}"
+                f"Use the account that created this folder, or another TRADING_DATA_HOME, or set {self.variable}"
             ) from error
 
     def stop(self) -> bool:
-        """Stop it in order, or by force when it takes too long; whether there was anything to stop."""
+        """Stop it cleanly, or by force if that takes too long; returns whether it was running."""
         if not self.folder.is_dir():
             return False
         with alone(self.folder / "control"):
@@ -110,20 +109,20 @@ class ServerProcess(ABC):
             return running is not None
 
     def alive(self) -> bool:
-        """Whether the process that `start` started or took over still runs; cheap."""
+        """Whether the process that `start` started or adopted still runs. Fast enough to poll."""
         return self._process is not None and not ended(self._process)
 
     def died(self) -> bool:
-        """Whether the process that `start` started or took over has ended without `stop`."""
+        """Whether the process that `start` started or adopted has ended without `stop`."""
         return self._process is not None and ended(self._process)
 
     def url(self) -> str | None:
-        """Its address if it runs, whoever started it."""
+        """Its address if it runs, regardless of which program started it."""
         record = Record.load(self._state)
         return self.address(record.port) if record and record.process() else None
 
     def last_address(self) -> str | None:
-        """Its address when it was started last, whether it runs or not."""
+        """Its address at the last start, also if it does not run."""
         record = Record.load(self._state)
         return self.address(record.port) if record else None
 
@@ -142,10 +141,10 @@ class ServerProcess(ABC):
         if record and running:
             if self.ping(record.port, running.pid):
                 self._process = running
-                self.taken_over(record.port)
+                self.adopted(record.port)
                 progress(f"{self.title}: already running")
                 return False
-            progress(f"{self.title}: runs but does not answer, so it is started again")
+            progress(f"{self.title}: runs but does not answer; restarting it")
             end(running, self.stop_signal, self.stop_seconds)
         lock = self._claim()
         try:
@@ -157,10 +156,10 @@ class ServerProcess(ABC):
         return True
 
     def _claim(self) -> int:
-        """The lock of the data, as an open file for the server to inherit; ends processes that nobody remembers."""
+        """Lock the data; returns the open file for the server to inherit. Ends server processes that have no record."""
         path = self.folder / "in-use"
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # Children of a killed server see by themselves that it is gone.
+        # The children of a killed server end by themselves.
         if wait(lambda: try_lock(lock), 1):
             return lock
         for process in holders(path):
@@ -169,7 +168,7 @@ class ServerProcess(ABC):
             return lock
         os.close(lock)
         others = ", ".join(str(process.pid) for process in holders(path)) or "of another account"
-        raise ServerError(f"{self.title} in {self.folder} is used by processes that do not end: {others}. Stop them")
+        raise ServerError(f"{self.title} in {self.folder} is in use by processes that do not end: {others}. Stop them")
 
     def _launch(self, lock: int, last_port: int | None) -> None:
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT:
@@ -180,13 +179,13 @@ class ServerProcess(ABC):
             if self._wait_ready(process, port, log_start):
                 self._process = process
                 return
-            if ended(process) and not _is_free(port):  # somebody else was quicker
+            if ended(process) and not _is_free(port):  # another process took it first
                 continue
             fate = "ended" if ended(process) else f"was not ready within {self.start_seconds:.0f} s"
             end(process, self.stop_signal, self.stop_seconds)
             break
         else:
-            fate = "found its port taken again and again"
+            fate = f"found its port taken {_PORT_ATTEMPTS} times"
         raise ServerError(f"{self.title} {fate} when it was started. The end of its log, {self.log}:\n{self.log_end()}")
 
     def _spawn(self, lock: int, port: int) -> tuple[psutil.Process, int]:
@@ -204,13 +203,13 @@ class ServerProcess(ABC):
                 pass_fds=(lock,),
                 **self.account(),
             )
-        child.returncode = 0  # it is to outlive this object, which would warn of that
+        child.returncode = 0  # the server outlives this object, which would otherwise warn
         process = psutil.Process(child.pid)
         Record.of(process, port, command).save(self._state)
         return process, start
 
     def _wait_ready(self, process: psutil.Process, port: int, log_start: int) -> bool:
-        # Not by trying to connect: until the server listens, such an attempt can get its very port as its own.
+        # Read the log rather than connect: until the server listens, a connection attempt can be given its port.
         words = self.ready_words.encode()
         wait(lambda: ended(process) or words in self._log_from(log_start), self.start_seconds)
         return wait(lambda: ended(process) or self.ping(port, process.pid), self.start_seconds) and not ended(process)
@@ -223,7 +222,9 @@ class ServerProcess(ABC):
 
 def _is_free(port: int) -> bool:
     with closing(socket.socket()) as attempt:
-        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do: old connections do not count
+        attempt.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as the servers do: closed connections do not count
         try:
             attempt.bind(("127.0.0.1", port))
         except OSError:
@@ -232,7 +233,7 @@ def _is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """A port of the loopback interface on which nothing listens."""
     with closing(socket.socket()) as attempt:
         attempt.bind(("127.0.0.1", 0))
         return int(attempt.getsockname()[1])

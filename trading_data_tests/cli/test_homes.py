@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trading_data.local.homes import running_homes
+from trading_data.local.servers import running_homes
 from trading_data.settings import DAGSTER_URL, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
 from trading_data_tests.rig import Rig
 

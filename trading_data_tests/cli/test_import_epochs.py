@@ -16,8 +16,8 @@ def test_a_file_in_two_units_is_read_by_two_commands_in_any_order(rig: Rig, tmp_
     file.write_text(f"{HEADER}\n{one.format(SECONDS[0])}\n{two.format(SECONDS[1] * 1000)}\n")
     code, said = run(["import", "prices", str(file)])
     assert code == 0, said
-    assert "nothing is imported yet: the times of all 2 rows are counts" in said
-    assert said.count("which reads this one") == 2
+    assert "nothing is imported yet: the times of all 2 rows are numbers whose unit" in said
+    assert said.count("which accepts this one") == 2
     assert "run these commands one after the other, each takes its own rows" in said
     commands = re.findall(r"try `trading-data ([^`]+)`", said)
     assert [command.split()[-1] for command in commands] == ["s", "ms"]

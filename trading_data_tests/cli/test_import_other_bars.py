@@ -57,13 +57,13 @@ def test_days_and_minutes_of_one_symbol_go_where_they_belong(name: str, rig: Rig
     file = written(tmp_path, each, wide(each, "D"), minutes("B"), name=name)
     code, said = run(["import", "prices", file])
     assert code == 0, said
-    assert f"not taken, daily: 2 rows, the first is row 121: {file} has daily bars of A, and" in said
+    assert f"not imported, daily: 2 rows, the first is row 121: {file} has daily bars of A, and" in said
     rig.load(PRICE)
     assert rig.query("select symbol, count(*) from price_data group by 1 order by 1") == [("A", 120), ("B", 60)]
     assert days(rig) == [6000.0, 6000.0]
     code, said = run(advised(said))
     assert code == 0, said
-    assert "not taken, several a day: 180 rows, the first is row 1: " in said
+    assert "not imported, several a day: 180 rows, the first is row 1: " in said
     assert "Take minutes by `trading-data import prices" in said
     rig.load(DAILY)
     found = rig.query("select symbol, volume from daily_data order by 1, timestamp")
@@ -160,7 +160,7 @@ def test_a_bar_off_the_minute(rig: Rig, tmp_path: Path) -> None:
     last["timestamp"] -= pd.Timedelta(seconds=60)
     code, said = run(["import", "prices", written(tmp_path, each, last)])
     assert code == 0
-    assert "not taken, off the minute: 1 row, the first is row 61: " in said
+    assert "not imported, off the minute: 1 row, the first is row 61: " in said
     late = each.assign(timestamp=each["timestamp"] + pd.Timedelta(seconds=30))
     code, said = run(["import", "prices", written(tmp_path, late)])
     assert code == 1

@@ -179,7 +179,7 @@ CORRECTED = {
     ),
     "a line before the names": Case(f"# bars\n{ISO}", ("take away what is before it",), corrected=ISO),
     "empty": Case("", ("KDR.csv cannot be read, it is damaged, empty",), corrected=ISO),
-    "a header alone": Case(f"{HEADER}\n", ("nothing of .*KDR.csv was good: there is no row",), corrected=ISO),
+    "a header alone": Case(f"{HEADER}\n", ("no row of .*KDR.csv was good: it holds no row",), corrected=ISO),
     "UTF-16": Case(ISO.encode("utf-16"), ("is UTF-16: save it as UTF-8",), corrected=ISO),
     "a short row": Case(f"{ISO}KDR,1\n", (r"Row #4: Expected 8 columns, got 2",), corrected=ISO),
     "gz cut off": Case(
@@ -210,13 +210,13 @@ CORRECTED = {
         corrected=ISO,
     ),
     "an unknown zone": Case(
-        lines("%Y-%m-%dT%H:%M:%S"), ("there is no zone 'EDT'",), options=("--zone", "EDT"), more=("--zone", "UTC"), code=2
+        lines("%Y-%m-%dT%H:%M:%S"), ("there is no time zone 'EDT'",), options=("--zone", "EDT"), more=("--zone", "UTC"), code=2
     ),
     "an unknown column": Case(
         ISO, ("bars have no column 'last', only symbol, timestamp",), options=("--column", "last=close"), more=(), code=2
     ),
     "no pair": Case(ISO, (r"'source' is not COLUMN=VALUE",), options=("--set", "source"), code=2),
-    "no letter": Case(ISO, ("must be one letter, not ';;'",), options=("--delimiter", ";;"), code=2),
+    "no letter": Case(ISO, ("must be one character, not ';;'",), options=("--delimiter", ";;"), code=2),
 }  # fmt: skip
 
 

@@ -6,8 +6,7 @@ import re
 
 from rich.console import Console
 
-from trading_data.cli.demo import progress_on
-from trading_data.cli.demo_day import Progress
+from trading_data.cli.demo import Progress, progress_on
 from trading_data_tests.local.beside import RunningDemo
 
 

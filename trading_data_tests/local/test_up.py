@@ -152,7 +152,7 @@ def test_killed_and_started_again_the_counts_add_up(up: Up) -> None:
     up.kill()
 
     up.start("--feed", "none")
-    (url,) = re.findall(r"^metrics +figures for Prometheus +(\S+)$", up.said(), re.MULTILINE)
+    (url,) = re.findall(r"^metrics +metrics for Prometheus +(\S+)$", up.said(), re.MULTILINE)
     with urllib.request.urlopen(url, timeout=30) as reply:
         assert b'trading_data_up{tier="redis"} 1.0' in reply.read()
     until(

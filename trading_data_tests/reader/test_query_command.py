@@ -29,7 +29,7 @@ def run(*arguments: str) -> tuple[bytes, list[str]]:
 
 
 def test_in_several_windows_it_is_one_file(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query, "_MOST", 4)
+    monkeypatch.setattr(query, "_WINDOW_ROWS", 4)
     rig.store.record_trades([fill(f"o{at}", minute=at, price=Decimal("0.000000000000000001")) for at in range(9)])
     rig.archive_all(TRADE)
     rig.store.record_trades([fill("late", minute=-1, timestamp=MOMENT + timedelta(microseconds=5))])
@@ -48,7 +48,7 @@ def test_in_several_windows_it_is_one_file(rig: Rig, monkeypatch: pytest.MonkeyP
 
 
 def test_odd_texts_come_back(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query, "_MOST", 1)
+    monkeypatch.setattr(query, "_WINDOW_ROWS", 1)
     odd = ['a,"b"', "", "plain", "two\nlines", "'"]
     rig.store.record_trades([fill(f"o{at}", minute=at, strategy=text) for at, text in enumerate(odd)])
     text, _ = run("trades", "--format", "csv")

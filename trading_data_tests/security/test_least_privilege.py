@@ -128,7 +128,7 @@ def test_everybody_does_their_work(url: Callable[[str], str], tmp_path: Path, mo
 
     rig.close()
     _by_superuser(f"drop database {ROLES.prefix} with (force)")
-    assert "is back and equal" in _said(
+    assert "is restored and equal" in _said(
         "restore", "--latest", "--tier", "timescale", "--timescale-url", _admin(ROLES.prefix)
     )
     assert f"{ROLES.writer} may insert price_data" in _make_roles(tmp_path)

@@ -36,7 +36,7 @@ def test_all_comes_back_by_the_commands(quick: Rig) -> None:
     assert done.exit_code == 0, done.output
     (backup,) = backups(quick.settings.backup_uri)
     assert backup.manifest is not None
-    assert f"{backup.name} is whole" in run("backup", "--verify", backup.name).output
+    assert f"{backup.name} is undamaged" in run("backup", "--verify", backup.name).output
     assert "not drilled" in run("backup", "--list").output
     folder = Path(backup.uri) / backup.name
     for path in (folder, *folder.rglob("*")):
@@ -44,7 +44,7 @@ def test_all_comes_back_by_the_commands(quick: Rig) -> None:
     wipe(quick)
     back = run("restore", "--latest")
     assert back.exit_code == 0, back.output
-    assert "is back and equal" in back.output
+    assert "is restored and equal" in back.output
     assert picture(quick) == before
     assert faults(quick) == []
     accept_and_archive(quick)

@@ -65,7 +65,7 @@ def keys(said: str) -> list[str]:
 def test_nothing_is_wrong(rig: Rig, doctor: Doctor) -> None:
     code, said = doctor()
     assert code == 0
-    assert said.startswith("nothing is wrong; looked at:\n")
+    assert said.startswith("nothing is wrong; checked:\n")
     for fact in (
         "live tier: ",
         "archive tier: TimescaleDB",
@@ -83,7 +83,7 @@ def test_both_tiers_away(rig: Rig, doctor: Doctor) -> None:
     assert said.startswith("ERROR redis_away: the live tier at redis://127.0.0.1:1/0 does not answer")
     assert keys(said) == ["redis_away", "timescale_away"]
     assert "  run: trading-data services start\n" in said
-    assert "2 things are wrong, 2 of them errors" in said
+    assert "2 errors, 0 warnings; checked:" in said
 
 
 @pytest.mark.parametrize(("name", "key"), [("REDIS", "redis_away"), ("TIMESCALE", "timescale_away")])

@@ -48,7 +48,7 @@ def test_a_dry_run_says_of_every_chunk_why(rig: Rig, monkeypatch: pytest.MonkeyP
     assert lines[0].startswith(f"price_data  {ancient.date()}  0.")
     assert lines[5:] == [
         f"half-written file  {half}  goes: half-written since {TODAY - 2 * DAY:%Y-%m-%d %H:%M}Z",
-        "1 chunk would go, 4 stay",
+        "1 chunk would be dropped, 4 stay",
     ]
     assert half.exists()
     assert len(rows(rig, DATASETS["metrics"])) == 2
@@ -56,10 +56,10 @@ def test_a_dry_run_says_of_every_chunk_why(rig: Rig, monkeypatch: pytest.MonkeyP
     assert "dropped: 3,000 days old" in done[0]
     assert "1 row in " in done[0]
     assert done[0].endswith("kept: 1 bucket of metrics_1h")
-    assert done[-1] == "1 chunk went, 1 stays"
+    assert done[-1] == "1 chunk dropped, 1 stays"
     assert len(rows(rig, DATASETS["metrics"])) == 1
     assert half.exists()
-    assert "0 chunks went, 4 stay" in run("retention").output
+    assert "0 chunks dropped, 4 stay" in run("retention").output
     assert not half.exists()
     assert run("retention", "bars").exit_code == 2
 

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from websockets.exceptions import ConnectionClosed
 
-from trading_data.cli.up import command as up
+from trading_data.cli.up import up_command as up
 from trading_data.datasets import PRICE
 from trading_data.datasets.records import Bar
 from trading_data.errors import SettingError, VendorRefused
