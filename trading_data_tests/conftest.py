@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Servers:
-    """Started with the session's first use, stopped with its end."""
+    """Both tiers and Dagster's storage: started on first use, stopped at the end of the session."""
 
     def __init__(self) -> None:
         self.home = Path(tempfile.gettempdir()) / f"trading_data_tests_{os.getpid()}"
@@ -64,7 +64,7 @@ class Servers:
         return f"{live}; {archive_version(Archive(settings.require_timescale_url()))}"
 
     def _own_database(self, url: str) -> str:
-        """A database of this session's own on the given server: nothing that is there is touched."""
+        """A new database on the given server, so that existing data are not touched."""
         self.made_database = f"trading_data_test_{os.getpid()}"
         _run(url, f'create database "{self.made_database}"')
         return make_url(url).set(database=self.made_database).render_as_string(hide_password=False)
@@ -81,7 +81,7 @@ def _run(url: str, statement: str) -> None:
 def _refuse_unless_empty(url: str) -> None:
     with redis.Redis.from_url(url) as client:
         if client.dbsize():
-            pytest.exit(f"{REDIS_URL} names a server with keys in it, and the tests flush it: name an empty database")
+            pytest.exit(f"{REDIS_URL} names a server with keys in it, and the tests empty it: name an empty database")
 
 
 _KEY = pytest.StashKey[Servers]()
@@ -90,47 +90,48 @@ _VERSIONS = pytest.StashKey[str]()
 
 
 def _is_worker(config: pytest.Config) -> bool:
-    """Whether this is one of several processes that share the tests; each has servers of its own."""
+    """Whether this is one of several processes that share the tests, each with its own servers."""
     return hasattr(config, "workerinput")
 
 
 _LONG = (
-    "system/test_demo", "system/test_up", "system/test_remedies", "system/test_grpc", "crash/test_matrix", "crash/",
-    "backup/", "worlds/", "releases/", "services/", "archive/test_fills", "orchestration/", "history/", "alerts/", "aging/",
-    "test_adding_a_dataset", "cli/", "reader/", "bench/", "test_real_", "archive/test_losses", "archive/test_sources",
-    "archive/test_verify", "archive/test_quarantine", "archive/test_load", "archive/test_acceptance", "intake/test_drain",
-    "test_docs", "doctor/", "analytics/", "aggregates/", "feed/", "test_first_day", "datasets/test_rules",
-    "security/test_secrets", "sessions/test_calendar", "health/test_flow", "intake/test_snapshot", "intake/test_accounted",
-    "live/test_cluster", "archive/test_coverage", "archive/test_trim", "archive/test_known", "archive/test_odd_values",
+    "local/test_demo", "local/test_up", "local/test_remedies", "local/test_grpc", "crash/test_matrix", "crash/",
+    "operations/backup/", "worlds/", "releases/", "local/", "archive/test_fills", "orchestration/", "calendars/",
+    "sources/vendors/", "operations/alerts/", "operations/maintenance/", "test_adding_a_dataset", "cli/", "reader/", "bench/",
+    "test_real_", "archive/test_losses", "archive/test_sources", "archive/test_verify", "archive/test_quarantine",
+    "archive/test_load", "archive/test_acceptance", "intake/test_drain", "test_docs", "operations/doctor/", "analytics/",
+    "archive/aggregates/", "sources/feeds/", "test_first_day", "datasets/test_rules", "security/test_secrets",
+    "operations/health/test_flow", "intake/test_snapshot", "intake/test_accounted", "live/test_cluster",
+    "archive/test_coverage", "archive/test_trim", "archive/test_known", "archive/test_odd_values",
 )  # fmt: skip
-"""Files whose tests take long, the longest first: workers begin with these, so that what begins last is short."""
+"""Files and folders whose tests take long, the longest first: a worker that begins with them ends with short ones."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--quick`, for the inner loop."""
-    parser.addoption("--quick", action="store_true", help="leave out the tests that take long")
+    """Add `--quick`, for the inner loop."""
+    parser.addoption("--quick", action="store_true", help="skip the files whose tests take long")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In workers the longest files first; else the tests of the whole system last, and that of the demo after all others."""
+    """Order the tests: the longest files first in workers; else those of the embedded servers last, with the demo at the end."""
 
-    def length(item: pytest.Item) -> int:
-        places = [place for place, name in enumerate(_LONG) if f"trading_data_tests/{name}" in str(item.path)]
+    def place(item: pytest.Item) -> int:
+        places = [index for index, name in enumerate(_LONG) if f"trading_data_tests/{name}" in str(item.path)]
         return min(places, default=len(_LONG))
 
     if config.option.quick:
-        left_out = [item for item in items if length(item) < len(_LONG)]
-        items[:] = [item for item in items if length(item) == len(_LONG)]
-        config.hook.pytest_deselected(items=left_out)
+        skipped = [item for item in items if place(item) < len(_LONG)]
+        items[:] = [item for item in items if place(item) == len(_LONG)]
+        config.hook.pytest_deselected(items=skipped)
     if _is_worker(config):
-        items.sort(key=length)
+        items.sort(key=place)
     else:
-        items.sort(key=lambda item: ("/system/" in str(item.path)) + ("test_demo" in item.path.name))
+        items.sort(key=lambda item: ("/local/" in str(item.path)) + ("test_demo" in item.path.name))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin the demo now if it is among the tests: it takes minutes, most of which it waits."""
+    """Start the demo now if it is among the tests: it takes minutes, most of them waiting."""
     if session.config.option.collectonly or _is_worker(session.config):
         return
     if any(item.path.name == "test_demo.py" for item in session.items):
@@ -139,7 +140,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def demo(request: pytest.FixtureRequest) -> RunningDemo:
-    """The demo, begun with the session, or now."""
+    """The demo, started at the beginning of the session, or now."""
     stash = request.config.stash
     if _DEMO not in stash:
         stash[_DEMO] = RunningDemo()
@@ -147,25 +148,25 @@ def demo(request: pytest.FixtureRequest) -> RunningDemo:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Point the tests at servers; nothing is started yet."""
+    """Choose the servers; none is started yet."""
     config.stash[_KEY] = Servers()
     if _is_worker(config) and (os.environ.get(REDIS_URL) or os.environ.get(TIMESCALE_URL)):
-        pytest.exit("several processes cannot share the servers that URLs name: leave -n out")
+        pytest.exit("several processes cannot share the servers given by URL: leave out -n")
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Which servers the tests run against; where several processes share the tests, one of them says it at the end."""
+    """The servers' versions; with several processes only their number, and one of them reports its versions at the end."""
     if config.option.collectonly:
         return "servers: not started"
     processes = getattr(config.option, "numprocesses", None)
     if processes:
-        return f"servers: a set of them for each of {processes} processes"
+        return f"servers: one set for each of {processes} processes"
     return f"servers: {config.stash[_KEY].versions()}"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker hands over which servers it had."""
+    """A worker sends the versions of its servers."""
     servers = session.config.stash[_KEY]
     if _is_worker(session.config) and servers.settings is not None:
         session.config.workeroutput["servers"] = servers.versions()  # type: ignore[attr-defined]
@@ -173,20 +174,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """Keep what a worker has handed over."""
-    found = getattr(node, "workeroutput", {}).get("servers")
-    if found:
-        node.config.stash[_VERSIONS] = found
+    """Keep the versions that a worker has sent."""
+    versions = getattr(node, "workeroutput", {}).get("servers")
+    if versions:
+        node.config.stash[_VERSIONS] = versions
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Which servers the workers had."""
+    """Print the versions of the workers' servers."""
     if _VERSIONS in config.stash:
         terminalreporter.write_line(f"servers: {config.stash[_VERSIONS]}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop what was started."""
+    """Stop the demo and the servers."""
     demo = config.stash.get(_DEMO, None)
     if demo is not None:
         demo.end()
@@ -203,7 +204,7 @@ def servers(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture
 def rig(servers: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    """Both tiers, empty, with an intake of the test's own; the environment points at them."""
+    """Both tiers, empty, and a new intake; the environment names them."""
     settings = replace(
         servers, home=tmp_path, intake_uri=str(tmp_path / "intake"), backup_uri=str(tmp_path / "backups")
     )
@@ -215,16 +216,16 @@ def rig(servers: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         "TRADING_DATA_INTAKE_URI": settings.intake_uri,
     }.items():
         monkeypatch.setenv(name, str(value))
-    made = Rig(settings)
-    made.clean()
-    yield made
-    made.close()
+    rig = Rig(settings)
+    rig.clean()
+    yield rig
+    rig.close()
 
 
 @pytest.fixture
 def instance() -> Iterator["dg.DagsterInstance"]:
-    """Dagster's storage in memory: in files a run costs three times as much. On PostgreSQL it is in `system` and `security`."""
+    """A Dagster instance in memory: in files a run takes three times as long. Tests in `local` and `security` use PostgreSQL."""
     import dagster as dg
 
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
