@@ -1,6 +1,6 @@
-"""Measuring fairly: subject and reference in turn within the same minutes, medians and their spread.
+"""Fair measurement: subject and reference in turn within the same minutes, medians and their spread.
 
-Belongs here: stopwatch, order of the repetitions, statistics. Does not: what is measured.
+Belongs here: the stopwatch, the order of the repetitions, statistics, and the declaration of a bench. Does not: the benches.
 """
 
 import gc
@@ -15,12 +15,12 @@ import numpy as np
 from trading_data.bench.servers import BenchRig
 
 Work = Callable[[], float]
-"""Does a piece of work, with whatever it needs before that unmeasured, and returns the figure measured (seconds, mostly)."""
+"""Does a piece of work and returns its figure, mostly seconds; its preparation is not measured."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, quartiles and extremes of some repetitions."""
+    """Median, quartiles and extremes of several repetitions."""
 
     median: float
     low: float
@@ -31,7 +31,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Of at least one value, all finite."""
+        """The spread of at least one value; all must be finite."""
         if not values or not all(map(math.isfinite, values)):
             raise ValueError(f"a spread needs finite values, not {list(values)!r}")
         lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
@@ -44,40 +44,40 @@ class Spread:
 
 @dataclass(frozen=True)
 class Ratio:
-    """One figure by another: of the medians, with the spread over the repetitions, each of which has one of both."""
+    """The ratio of two medians, with the spread of the ratios of the repetitions."""
 
     value: float
     spread: Spread
 
     @classmethod
     def of(cls, over: Sequence[float], under: Sequence[float]) -> "Ratio":
-        """`over` by `under`; the same number of repetitions of both."""
+        """`over` by `under`; both have the same number of repetitions."""
         if len(over) != len(under):
             raise ValueError(f"{len(over)} repetitions of one and {len(under)} of the other")
         value = Spread.of(over).median / Spread.of(under).median
-        return cls(value, Spread.of([one / other for one, other in zip(over, under, strict=True)]))
+        return cls(value, Spread.of([a / b for a, b in zip(over, under, strict=True)]))
 
     @classmethod
     def alone(cls, value: float) -> "Ratio":
-        """A ratio that was measured once."""
+        """A ratio measured once."""
         return cls(value, Spread.of([value]))
 
 
 def alternate(repeat: int, works: Mapping[str, Work]) -> dict[str, list[float]]:
-    """Do every work `repeat` times, in turn, each second round in the opposite order; returns their figures."""
-    found: dict[str, list[float]] = {name: [] for name in works}
+    """Do every work `repeat` times, in turn, every second round in reverse order; returns their figures."""
+    figures: dict[str, list[float]] = {name: [] for name in works}
     names = list(works)
     for at in range(repeat):
         for name in names if at % 2 == 0 else reversed(names):
-            found[name].append(works[name]())
-    return found
+            figures[name].append(works[name]())
+    return figures
 
 
 def seconds(work: Callable[[], object]) -> float:
     """Wall-clock seconds of a piece of work.
 
-    The cyclic collector is left on, for subject and reference alike; what lies in memory when it begins is out of its sight,
-    so that neither pays for what the bench itself holds.
+    The cyclic garbage collector stays on for subject and reference alike. Objects that exist at the start are frozen, so that
+    neither pays for those of the bench itself.
     """
     gc.collect()
     gc.freeze()
@@ -90,7 +90,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def per_call(work: Callable[[], object], calls: int) -> float:
-    """Seconds of one of `calls` calls, after one that is not counted."""
+    """Seconds per call, over `calls` calls after one that does not count."""
     work()
 
     def several() -> None:
@@ -101,12 +101,12 @@ def per_call(work: Callable[[], object], calls: int) -> float:
 
 
 def spreads(figures: Mapping[str, Sequence[float]], unit: str = "seconds") -> dict[str, Any]:
-    """The spread of each list of figures, as plain values, by `{name}_{unit}`."""
+    """The spread of each list of figures, as plain values under `{name}_{unit}`."""
     return {f"{name}_{unit}": Spread.of(values).as_json() for name, values in figures.items()}
 
 
 def rates(rows: int, times: Sequence[float]) -> dict[str, float]:
-    """The spread of `rows` by each of these seconds."""
+    """The spread of `rows` divided by each of the times."""
     return Spread.of([rows / time for time in times]).as_json()
 
 
@@ -121,14 +121,14 @@ _SIGNS = {"at least": "≥", "above": ">", "at most": "≤"}
 
 @dataclass(frozen=True)
 class RatioTarget:
-    """What a ratio should be; `also` is a further condition in words, about figures that stand beside the ratio."""
+    """The target of a ratio; `also` is a further condition in words, about other figures of the bench."""
 
     how: Literal["at least", "above", "at most"]
     value: float
     also: str = ""
 
     def met_by(self, ratio: float) -> bool:
-        """Whether the ratio alone is what it should be."""
+        """Whether the ratio meets the target; ignores `also`."""
         if self.how == "at most":
             return ratio <= self.value
         return ratio > self.value if self.how == "above" else ratio >= self.value
@@ -140,7 +140,7 @@ class RatioTarget:
 
 @dataclass(frozen=True)
 class Promise:
-    """One ratio: its name, what is measured, the reference in words, and the target (None: it is only reported)."""
+    """One ratio: its name, subject and reference in words, and the target (None: only reported)."""
 
     name: str
     measures: str
@@ -150,20 +150,20 @@ class Promise:
 
 @dataclass(frozen=True)
 class BenchPlan:
-    """How much: `scale` times the sizes of the promises, `repeat` repetitions of each; `say` gets a line now and then."""
+    """How much to measure: `scale` times the promised sizes, `repeat` repetitions; `say` gets progress lines."""
 
     scale: float = 1.0
     repeat: int = 5
     say: Say = lambda _: None
 
     def size(self, full: int, least: int = 1) -> int:
-        """A number of things at this scale."""
+        """The number `full` at this scale."""
         return max(least, round(full * self.scale))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a promise: the ratio, figures beside it (names carry their units), and the target's further condition."""
+    """The result of a promise: the ratio, other figures (units in their names), and whether the further condition holds."""
 
     ratio: Ratio
     figures: Mapping[str, Any] = field(default_factory=dict)
@@ -172,9 +172,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Bench:
-    """One bench: `run` measures all its promises at once and returns an outcome for each, by the promise's name.
+    """One bench: `run` measures all its promises together and returns an outcome for each, by the promise's name.
 
-    `own_servers` says that it starts whatever it needs by itself and is given none.
+    With `own_servers` it starts its own servers, and gets no rig.
     """
 
     name: str

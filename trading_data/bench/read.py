@@ -1,19 +1,18 @@
-"""Bench `read`: three common questions, through `MarketData` and bare.
+"""Bench `read`: three common queries, through `MarketData` and bare.
 
-What is asked for has the size that the promise names from a fifth of the full scale on (five days, a year, 500 symbols), for
-what a question costs by itself weighs more in a smaller one; above that a scale changes how much lies beside it. The reference
-of a query is the same query over one open connection, made into a data frame as any user would: the reader's answer is one
-too, and before anything is measured both are compared, values and types. What the query costs as bare tuples, without a
-frame, is among the figures.
-
-Belongs here: the questions. Does not: the reader.
+From a fifth of the full scale on, a query has the size that the promise names (five days, a year, 500 symbols), because the fixed
+cost of a query weighs more in a smaller one; a larger scale only adds other rows. The reference is the same query over one open
+connection, made into a data frame. Both frames are compared, values and types, before anything is measured. The figures
+include the time of the query without a frame, as bare tuples.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from trading_data import Bar, LiveStore, MarketData
-from trading_data.bench.fixtures import archived
+from trading_data.bench.cycle import archived
 from trading_data.bench.measure import (
     Bench,
     BenchPlan,
@@ -33,12 +32,9 @@ from trading_data.live.connection import connect
 from trading_data.live.keys import KEYS
 from trading_data.times import DAY, day_start, now
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 _SYMBOLS = 500
 _YEAR = 252
-_OF_THE_YEAR = 10
+_YEAR_SYMBOLS = 10
 _CALLS = 20
 _RAW = """
     select symbol, timestamp, open, high, low, close, volume, source from price_data
@@ -50,14 +46,14 @@ _HOURS = """
 """
 
 
-def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
-    """One question after the other, each on a scene of its own."""
+def run_read(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
+    """Each query in turn, on its own rows."""
     reader = MarketData(rig.client, rig.archive, rig.intake, rig.earliest)
-    found = {}
-    for name, question in (("read-two-tiers", _two_tiers), ("read-year", _year), ("read-latest", _latest)):
+    outcomes = {}
+    for name, query in (("read-two-tiers", _two_tiers), ("read-year", _year), ("read-latest", _latest)):
         plan.say(f"{name}, {plan.repeat} times")
-        found[name] = question(rig, reader, plan)
-    return found
+        outcomes[name] = query(rig, reader, plan)
+    return outcomes
 
 
 def _two_tiers(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
@@ -66,10 +62,10 @@ def _two_tiers(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
     live = Bars(symbols, MINUTES_A_DAY)
     archived(rig, Bars(symbols, 4 * MINUTES_A_DAY, until=today - DAY))
     rig.journalled(live)
-    asked = ("S0001", today - DAY * 5, today)
-    frame = reader.prices(*asked)
+    arguments = ("S0001", today - DAY * 5, today)
+    frame = reader.prices(*arguments)
     _expect(len(frame), 5 * MINUTES_A_DAY)
-    outcome = _against_sql(rig, plan, lambda: reader.prices(*asked), _RAW, asked)
+    outcome = _against_sql(rig, plan, lambda: reader.prices(*arguments), _RAW, arguments)
     tiers = frame["tier"].value_counts().to_dict()
     return Outcome(outcome.ratio, {**outcome.figures, **{f"rows_{tier}": int(count) for tier, count in tiers.items()}})
 
@@ -77,11 +73,11 @@ def _two_tiers(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
 def _year(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
     today, days = day_start(now().date()), min(_YEAR, plan.size(5 * _YEAR, 2))
     rig.clean()
-    archived(rig, Bars(plan.size(_OF_THE_YEAR, 2), days * MINUTES_A_DAY))
-    asked = ("S0001", today - DAY * days, today)
-    rows = len(reader.prices(*asked, "1h"))
+    archived(rig, Bars(plan.size(_YEAR_SYMBOLS, 2), days * MINUTES_A_DAY))
+    arguments = ("S0001", today - DAY * days, today)
+    rows = len(reader.prices(*arguments, "1h"))
     _expect(rows, 7 * days)
-    outcome = _against_sql(rig, plan, lambda: reader.prices(*asked, "1h"), _HOURS, asked)
+    outcome = _against_sql(rig, plan, lambda: reader.prices(*arguments, "1h"), _HOURS, arguments)
     return Outcome(outcome.ratio, {**outcome.figures, "rows": rows})
 
 
@@ -107,42 +103,39 @@ def _latest(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
 
 
 def _against_sql(
-    rig: BenchRig, plan: BenchPlan, ask: Callable[[], "pd.DataFrame"], statement: str, values: tuple[object, ...]
+    rig: BenchRig, plan: BenchPlan, read: Callable[[], pd.DataFrame], statement: str, values: tuple[object, ...]
 ) -> Outcome:
-    import pandas as pd
-
     with rig.connection() as connection, connection.cursor() as cursor:
 
         def tuples() -> list[tuple[Any, ...]]:
             cursor.execute(statement, values)
             return cursor.fetchall()
 
-        def bare() -> "pd.DataFrame":
-            found = tuples()
-            return pd.DataFrame(found, columns=[column.name for column in cursor.description or ()])
+        def bare() -> pd.DataFrame:
+            return pd.DataFrame(tuples(), columns=[column.name for column in cursor.description or ()])
 
-        answer = ask()
+        answer = read()
         archived_rows = answer[answer["tier"] == "archive"].drop(columns="tier")
         pd.testing.assert_frame_equal(bare(), archived_rows)
         return _compared(
             plan,
-            lambda: per_call(ask, _CALLS),
+            lambda: per_call(read, _CALLS),
             lambda: per_call(bare, _CALLS),
             tuples=lambda: per_call(tuples, _CALLS),
         )
 
 
-def _compared(plan: BenchPlan, subject: Work, reference: Work, **beside: Work) -> Outcome:
-    times = alternate(plan.repeat, {"subject": subject, "reference": reference, **beside})
+def _compared(plan: BenchPlan, subject: Work, reference: Work, **more: Work) -> Outcome:
+    times = alternate(plan.repeat, {"subject": subject, "reference": reference, **more})
     return Outcome(Ratio.of(times["subject"], times["reference"]), spreads(times))
 
 
-def _expect(found: int, wanted: int) -> None:
-    if found != wanted:
-        raise ServerError(f"a bench read {found:,} rows where there are {wanted:,}: this is a bug")
+def _expect(rows: int, expected: int) -> None:
+    if rows != expected:
+        raise ServerError(f"a bench read {rows:,} rows instead of {expected:,}, which is a bug")
 
 
-BENCH = Bench(
+READ = Bench(
     "read",
     (
         Promise(
@@ -164,5 +157,5 @@ BENCH = Bench(
             RatioTarget("at most", 1.5),
         ),
     ),
-    run,
+    run_read,
 )

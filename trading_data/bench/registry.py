@@ -1,11 +1,16 @@
-"""All benches, in the order in which they run.
+"""All benches in the order in which they run, and the context in which their figures are to be read.
 
-Belongs here: the list, and running some of it. Does not: measuring, and showing what was found (`report`).
+Belongs here: the list, running benches, versions, machine and conditions. Does not: measuring, and showing results (`report`).
 """
 
+import os
+import platform
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
 from subprocess import SubprocessError
 from typing import Any
 
@@ -13,47 +18,29 @@ import psycopg2
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from trading_data.bench import (
-    archive,
-    backfill,
-    compress,
-    growth,
-    idle,
-    late_row,
-    live_latency,
-    memory,
-    parallel,
-    read,
-    reload,
-    startup,
-    write,
-)
-from trading_data.bench.machine import conditions, machine, versions
+from trading_data import __version__
+from trading_data.bench.archive import ARCHIVE, LIVE_LATENCY, PARALLEL
+from trading_data.bench.full_system import IDLE, STARTUP
+from trading_data.bench.growth import GROWTH, MEMORY
+from trading_data.bench.jobs import BACKFILL, COMPRESS
+from trading_data.bench.late_row import LATE_ROW, RELOAD
 from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise
+from trading_data.bench.read import READ
+from trading_data.bench.report import Entry
 from trading_data.bench.servers import BenchRig, serve
+from trading_data.bench.write import WRITE
 from trading_data.errors import BadInput, TradingDataError
+from trading_data.operations.status import archive_version, live_version
 from trading_data.settings import Settings
 from trading_data.times import now
 
-_MODULES = (
-    archive,
-    parallel,
-    live_latency,
-    reload,
-    late_row,
-    backfill,
-    read,
-    write,
-    memory,
-    compress,
-    startup,
-    idle,
-    growth,
-)
-BENCHES: dict[str, Bench] = {module.BENCH.name: module.BENCH for module in _MODULES}
-
-Entry = dict[str, Any]
-"""One promise as it goes into the JSON."""
+BENCHES: dict[str, Bench] = {
+    bench.name: bench
+    for bench in (
+        ARCHIVE, PARALLEL, LIVE_LATENCY, RELOAD, LATE_ROW, BACKFILL, READ, WRITE, MEMORY, COMPRESS, STARTUP, IDLE, GROWTH,
+    )
+}  # fmt: skip
+_LIBRARIES = ("dagster", "redis", "hiredis", "pyarrow", "pandas", "numpy", "psycopg2-binary", "pgpq")
 
 
 @dataclass(frozen=True)
@@ -66,10 +53,10 @@ class BenchResult:
 
 
 def chosen(names: Iterable[str]) -> list[Bench]:
-    """The benches of these names (a promise's name means its bench), in their order; all where there is none.
+    """The benches of these names, in the order in which they run; all if there are no names. A promise's name means its bench.
 
     Raises:
-        BadInput: there is none of a name.
+        BadInput: there is no bench of a name.
     """
     owner = {promise.name: bench.name for bench in BENCHES.values() for promise in bench.promises}
     wanted = set()
@@ -81,11 +68,11 @@ def chosen(names: Iterable[str]) -> list[Bench]:
 
 
 def run(benches: list[Bench], given: Settings, plan: BenchPlan) -> Iterator[BenchResult]:
-    """Run benches one after the other, on the same servers; one that fails does not keep the others from running.
+    """Run benches one after the other on the same servers; one that fails does not stop the others.
 
     Raises:
         Refused: the live tier that `given` names is not empty.
-        ServerError: the servers cannot be had.
+        ServerError: the servers do not answer or cannot be started.
     """
     with ExitStack() as stack:
         rig: BenchRig | None = None
@@ -99,20 +86,20 @@ def run(benches: list[Bench], given: Settings, plan: BenchPlan) -> Iterator[Benc
 
 
 def run_one(bench: Bench, rig: BenchRig | None, plan: BenchPlan) -> BenchResult:
-    """Run one bench; `rig` None for one with servers of its own."""
-    began, before = now(), conditions(plan, rig)
+    """Run one bench; `rig` is None for a bench with its own servers."""
+    began, before = now(), _conditions(plan, rig)
     try:
         outcomes = bench.run(rig, plan)  # type: ignore[arg-type]
-        known = versions(rig)
+        known = _versions(rig)
     except (TradingDataError, psycopg2.Error, RedisError, SQLAlchemyError, SubprocessError, OSError) as error:
         return BenchResult(bench, failed=" ".join(str(error).split()) or type(error).__name__)
-    surroundings = {
+    context = {
         "versions": known,
-        "machine": machine(),
+        "machine": _machine(),
         "conditions": {**before, "seconds": round((now() - began).total_seconds(), 1)},
         "at": began.isoformat(timespec="seconds"),
     }
-    return BenchResult(bench, [_entry(promise, outcomes[promise.name]) | surroundings for promise in bench.promises])
+    return BenchResult(bench, [_entry(promise, outcomes[promise.name]) | context for promise in bench.promises])
 
 
 def _entry(promise: Promise, outcome: Outcome) -> Entry:
@@ -126,3 +113,44 @@ def _entry(promise: Promise, outcome: Outcome) -> Entry:
         "reference": promise.reference,
         "figures": {"ratio": ratio.spread.as_json(), **outcome.figures},
     }
+
+
+def _versions(rig: BenchRig | None) -> dict[str, str]:
+    """The versions of this package, the servers, Python and the libraries that do the work."""
+    servers = {} if rig is None else {"live": live_version(rig.client), "archive": archive_version(rig.archive)}
+    return {
+        "trading_data": __version__,
+        **servers,
+        "python": sys.version.split()[0],
+        **{name: version(name) for name in _LIBRARIES},
+    }
+
+
+def _machine() -> dict[str, Any]:
+    """Cores, memory, processor and operating system."""
+    return {
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+
+
+def _conditions(plan: BenchPlan, rig: BenchRig | None) -> dict[str, Any]:
+    """Scale, repetitions, the machine's load beforehand, and for each tier whether it is embedded."""
+    embedded = ("live", "archive") if rig is None else rig.embedded
+    return {
+        "scale": plan.scale,
+        "repetitions": plan.repeat,
+        "load_before": round(os.getloadavg()[0], 2),
+        "servers": {tier: "embedded" if tier in embedded else "given by URL" for tier in ("live", "archive")},
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

@@ -1,6 +1,6 @@
-"""What benches found: a table with bars for people, JSON for programs.
+"""The results of benches: a table with bars for people, JSON for programs, and the page of the docs.
 
-Belongs here: showing and keeping. Does not: judging; the page of the docs is `page`.
+Belongs here: showing and saving. Does not: judging.
 """
 
 import json
@@ -20,12 +20,12 @@ _NEEDED = ("name", "ratio", "target", "met", "reference", "figures", "versions",
 
 
 def verdict(entry: Entry) -> str:
-    """`met`, `missed`, or `reported` where there is no target."""
+    """`met`, `missed`, or `reported` if there is no target."""
     return "reported" if entry["met"] is None else "met" if entry["met"] else "missed"
 
 
 def bar(entry: Entry, width: int = _WIDTH) -> str:
-    """The ratio as a bar whose target is a mark in its middle; a bar that runs out of room ends with an arrow."""
+    """The ratio as a bar with its target as a mark in the middle; a bar that does not fit ends with an arrow."""
     goal = goal_of(entry)
     full = 2 * (goal or 1.0)
     filled = round(width * min(entry["ratio"] / full, 1.0))
@@ -44,16 +44,16 @@ def goal_of(entry: Entry) -> float | None:
 
 def show(entries: Iterable[Entry], console: Console) -> None:
     """A table on a terminal, plain lines elsewhere."""
-    found = list(entries)
+    entries = list(entries)
     if not console.is_terminal:
-        for entry in found:
-            said = f"{entry['name']:<24}{entry['ratio']:>9.3g}  {entry['target'] or '-':<38}{verdict(entry):<10}"
-            console.print(f"{said}{bar(entry)}", markup=False, highlight=False, soft_wrap=True)
+        for entry in entries:
+            columns = f"{entry['name']:<24}{entry['ratio']:>9.3g}  {entry['target'] or '-':<38}{verdict(entry):<10}"
+            console.print(f"{columns}{bar(entry)}", markup=False, highlight=False, soft_wrap=True)
         return
-    table = Table(box=None, caption="┃ is the target; the quartiles are those of the repetitions")
+    table = Table(box=None, caption="┃ is the target; the quartiles are over the repetitions")
     for name in ("bench", "ratio", "quartiles", "target", "", "against"):
         table.add_column(name, justify="right" if name in ("ratio", "quartiles") else "left", overflow="fold")
-    for entry in found:
+    for entry in entries:
         spread = entry["figures"]["ratio"]
         style = {"met": "green", "missed": "red", "reported": ""}[verdict(entry)]
         table.add_row(
@@ -68,27 +68,29 @@ def show(entries: Iterable[Entry], console: Console) -> None:
 
 
 def save(entries: Sequence[Entry], file: Path) -> None:
-    """Write the JSON, aside and renamed, so that a run that is cut short leaves what it had."""
-    aside = file.with_name(f".{file.name}.tmp")
-    aside.write_text(json.dumps(list(entries), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(file)
+    """Write the JSON to a temporary file and rename it, so that an interrupted run leaves the last complete one."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    temporary.write_text(json.dumps(list(entries), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(file)
 
 
 def read(file: Path) -> list[Entry]:
     """The entries in a file that `save` wrote.
 
     Raises:
-        BadInput: it is none.
+        BadInput: it is not such a file.
     """
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        entries = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{file} is no report of `trading-data bench --json`: {error}") from error
-    if not isinstance(found, list) or not all(isinstance(one, dict) and set(_NEEDED) <= set(one) for one in found):
+        raise BadInput(f"{file} is not a report of `trading-data bench --json`: {error}") from error
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and set(_NEEDED) <= set(entry) for entry in entries
+    ):
         raise BadInput(
-            f"{file} is no report of `trading-data bench --json`: it has to be a list of {', '.join(_NEEDED)}"
+            f"{file} is not a report of `trading-data bench --json`, which is a list of objects with {', '.join(_NEEDED)}"
         )
-    return found
+    return entries
 
 
 _HEAD = """# Performance
@@ -102,7 +104,7 @@ What each bench measures, and against what, is in the last table.
 
 
 def page(reports: Sequence[Sequence[Entry]]) -> str:
-    """The page for some reports, side by side in the order given."""
+    """The page with these reports side by side, in the order given."""
     titles = [_title(entries) for entries in reports]
     by_name = [{entry["name"]: entry for entry in entries} for entries in reports]
     names = list(dict.fromkeys(entry["name"] for entries in reports for entry in entries))
@@ -114,12 +116,12 @@ def page(reports: Sequence[Sequence[Entry]]) -> str:
 
 
 def _title(entries: Sequence[Entry]) -> str:
-    """The servers of a report, as most of its entries name them."""
+    """The servers of a report, from its first entry that names them."""
     for entry in entries:
-        found = entry["versions"]
-        if "live" in found:
+        versions = entry["versions"]
+        if "live" in versions:
             kinds = set(entry["conditions"]["servers"].values())
-            return f"{'/'.join(sorted(kinds))}: {found['live']}, {found['archive']}"
+            return f"{'/'.join(sorted(kinds))}: {versions['live']}, {versions['archive']}"
     return "embedded servers of its own"
 
 
@@ -134,12 +136,12 @@ def _ratios(names: Sequence[str], titles: Sequence[str], by_name: Sequence[Mappi
 
 def _ratio(entry: Entry) -> str:
     spread = entry["figures"]["ratio"]
-    said = f"{entry['ratio']:.3g} ({spread['lower_quartile']:.3g}–{spread['upper_quartile']:.3g})"
-    return {"met": f"**{said}**", "missed": f"{said} missed", "reported": said}[verdict(entry)]
+    text = f"{entry['ratio']:.3g} ({spread['lower_quartile']:.3g}–{spread['upper_quartile']:.3g})"
+    return {"met": f"**{text}**", "missed": f"{text} missed", "reported": text}[verdict(entry)]
 
 
 def _surroundings(entries: Sequence[Entry]) -> str:
-    """When, on what, and how; once where all entries agree, else each that differs."""
+    """Time, machine, conditions and versions of a report."""
     first = entries[0]
     times = sorted(entry["at"] for entry in entries)
     machine = first["machine"]
@@ -153,10 +155,10 @@ def _surroundings(entries: Sequence[Entry]) -> str:
         f"- Machine: {machine['cores']} cores, {machine['memory_gb']} GB, {machine['processor']}, {machine['system']}.",
         f"- Conditions: {conditions}.",
     ]
-    known: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for entry in entries:
-        known |= entry["versions"]
-    lines.append(f"- Versions: {', '.join(f'{name} {value}' for name, value in known.items())}.")
+        versions |= entry["versions"]
+    lines.append(f"- Versions: {', '.join(f'{name} {value}' for name, value in versions.items())}.")
     return "\n".join(lines)
 
 
@@ -188,7 +190,7 @@ def _figure(value: Any) -> str:
     if isinstance(value, Mapping) and "median" in value:
         return f"{_number(value['median'])} ({_number(value['lower_quartile'])}–{_number(value['upper_quartile'])})"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_number(one)}" for name, one in value.items()) or "none"
+        return ", ".join(f"{name} {_number(part)}" for name, part in value.items()) or "none"
     return _number(value)
 
 

@@ -1,6 +1,6 @@
-"""The bars that benches work on: the same ones as journal entries, as records, and as an Arrow table.
+"""The bars of the benches: the same bars as journal entries, as records, and as an Arrow table.
 
-Belongs here: making them, and journalling them without a client library. Does not: measuring.
+Belongs here: generating them, and writing them into journals without a client library. Does not: measuring.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,9 +25,9 @@ SOURCE = "bench"
 
 @dataclass(frozen=True)
 class Bars:
-    """Minute bars of `symbols` symbols, `each` of them a symbol, over as many days of 390 minutes as that takes.
+    """Minute bars: `each` bars for each of `symbols` symbols, over as many days of 390 minutes as needed.
 
-    They end on the day before `until` (default: today). Prices walk at random in cents; the same `seed` gives the same bars.
+    They end on the day before `until` (default: today). Prices are a random walk in cents; the same `seed` gives the same bars.
     """
 
     symbols: int
@@ -37,7 +37,7 @@ class Bars:
 
     @property
     def count(self) -> int:
-        """How many bars."""
+        """The number of bars."""
         return self.symbols * self.each
 
     @cached_property
@@ -47,7 +47,7 @@ class Bars:
 
     @cached_property
     def days(self) -> list[datetime]:
-        """Midnight of each day, oldest first."""
+        """Midnight of each day, the oldest first."""
         number = -(-self.each // MINUTES_A_DAY)
         return [self.until - DAY * (number - at) for at in range(number)]
 
@@ -58,7 +58,7 @@ class Bars:
         return [self.days[at // MINUTES_A_DAY] + _OPENING + minute * (at % MINUTES_A_DAY) for at in range(self.each)]
 
     def table(self) -> pa.Table:
-        """The bars with the dataset's columns, symbol by symbol as an archiver reads them."""
+        """The bars with the dataset's columns, symbol by symbol, as an archiver reads them."""
         values = np.stack([self._minute(at) for at in range(self.each)])
         columns = {
             "symbol": pa.array(np.repeat(self.names, self.each)),
@@ -70,7 +70,7 @@ class Bars:
         return pa.table(columns).select(list(PRICE.names)).cast(codec.schema(PRICE))
 
     def entries(self, first_ms: int) -> Iterator[bytes]:
-        """Packed XADD commands, a minute of all symbols after the other; the n-th minute has the id `first_ms + n`."""
+        """Packed XADD commands, minute by minute for all symbols; the entry ids of the n-th minute are `first_ms + n`."""
         heads = [packed("XADD", PRICE.prefix + name)[len(b"*2\r\n") :] for name in self.names]
         head = b"*%d\r\n" % (3 + 2 * len(PRICE.fields))
         for at, moment in enumerate(self.moments):
@@ -86,34 +86,34 @@ class Bars:
 
     def records(self, count: int) -> list[dict[str, Any]]:
         """The first `count` bars in the order of time, as mappings that `LiveStore.record_prices` takes."""
-        found: list[dict[str, Any]] = []
+        records: list[dict[str, Any]] = []
         for at, moment in enumerate(self.moments):
             for name, values in zip(self.names, zip(*self._minute(at).tolist(), strict=True), strict=True):
-                found.append(dict(zip(PRICE.names, (name, moment, *values, SOURCE), strict=True)))
-                if len(found) == count:
-                    return found
-        return found
+                records.append(dict(zip(PRICE.names, (name, moment, *values, SOURCE), strict=True)))
+                if len(records) == count:
+                    return records
+        return records
 
     def _minute(self, at: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Open, high, low, close and volume of all symbols in one minute: five rows."""
-        chance = np.random.default_rng((self.seed, at))
-        cents = 5_000 + 37 * np.arange(self.symbols) + chance.integers(-200, 200, self.symbols)
-        steps = np.sort(chance.integers(-40, 41, (4, self.symbols)), axis=0)
-        low, one, other, high = (cents + steps) / 100
-        return np.stack([one, high, low, other, chance.integers(1, 100_000, self.symbols).astype(float)])
+        random = np.random.default_rng((self.seed, at))
+        cents = 5_000 + 37 * np.arange(self.symbols) + random.integers(-200, 200, self.symbols)
+        steps = np.sort(random.integers(-40, 41, (4, self.symbols)), axis=0)
+        low, opening, closing, high = (cents + steps) / 100
+        return np.stack([opening, high, low, closing, random.integers(1, 100_000, self.symbols).astype(float)])
 
 
 def journal(client: Client, bars: Bars, first_ms: int) -> None:
-    """Write the bars into the journals, as fast as that goes."""
+    """Write the bars into the journals, as fast as possible."""
     with wire(client) as line:
         for block in bars.entries(first_ms):
             line.send(block)
 
 
 def bars_of(entries: int, symbols: int = 500) -> Bars:
-    """About so many bars; of fewer symbols where there would be less than 20 of each."""
-    fewer = max(2, min(symbols, entries // 20))
-    return Bars(fewer, max(2, entries // fewer))
+    """About `entries` bars; of fewer than `symbols` symbols if each would have less than 20."""
+    used = max(2, min(symbols, entries // 20))
+    return Bars(used, max(2, entries // used))
 
 
 def _tail(entry_id: str, moment: datetime, values: Sequence[float]) -> bytes:

@@ -1,7 +1,7 @@
-"""The servers that benches run on, never a user's data: an own database beside the one that a URL names, an empty database of
-the live tier that is emptied again, or embedded servers in a temporary home.
+"""The servers of the benches, which never touch a user's data.
 
-Belongs here: starting, cleaning, stopping. Does not: measuring. The user's TRADING_DATA_HOME is not touched.
+On a server given by URL, the archive gets a temporary database, and the live tier must be an empty database, which is emptied
+again. Without URLs, embedded servers run in a temporary home. The user's TRADING_DATA_HOME is not touched.
 """
 
 import os
@@ -45,16 +45,16 @@ _CLEARED = """
 
 
 class BenchRig:
-    """Both tiers and an intake, all of them scratch: `clean` empties them."""
+    """Both tiers and an intake for benches only: `clean` empties them."""
 
     def __init__(self, settings: Settings, *, embedded: tuple[str, ...] = ()) -> None:
-        """`settings` has both URLs and a home of the bench's own; `embedded` names the tiers that no URL was given for."""
+        """`settings` has both URLs and a temporary home; `embedded` names the tiers without a given URL."""
         self.settings, self.embedded = settings, embedded
         self.earliest = day_start(settings.start)
 
     @cached_property
     def client(self) -> Client:
-        """The live tier, as the archiver connects."""
+        """The live tier, connected as by the archiver."""
         return connect_for_archiver(self.settings.require_redis_url())
 
     @cached_property
@@ -69,7 +69,7 @@ class BenchRig:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of programs that are to use these servers, and nothing else of this program's."""
+        """The environment for processes that use these servers."""
         settings = self.settings
         given = {
             REDIS_URL: settings.redis_url,
@@ -84,14 +84,14 @@ class BenchRig:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A plain connection to the archive, every statement committed by itself: what references use."""
+        """A plain connection to the archive in autocommit mode, for references."""
         url = self.settings.require_timescale_url()
-        opened = psycopg2.connect(_plain(url), **session_parameters(url))
-        opened.autocommit = True
+        connection = psycopg2.connect(_plain(url), **session_parameters(url))
+        connection.autocommit = True
         try:
-            yield opened
+            yield connection
         finally:
-            opened.close()
+            connection.close()
 
     def clean(self) -> None:
         """Empty both tiers and the intake."""
@@ -111,7 +111,7 @@ class BenchRig:
                 cursor.execute(SQL("truncate {}").format(Identifier(name)))
 
     def journalled(self, bars: Bars, first_ms: int = 1_700_000_000_000) -> None:
-        """Empty the live tier and write the bars into its journals; the same entries with the same ids every time."""
+        """Empty the live tier and write the bars into its journals, with the same entry ids every time."""
         with live_errors(self.client):
             self.client.flushdb()
         journal(self.client, bars, first_ms)
@@ -124,11 +124,11 @@ class BenchRig:
 
 @contextmanager
 def serve(given: Settings, say: Callable[[str], None] = lambda _: None) -> Iterator[BenchRig]:
-    """Servers for benches, where `given` names none in a temporary home; all that was made goes again.
+    """Provide servers for benches; those that `given` does not name are embedded. On exit everything created is removed.
 
     Raises:
-        Refused: the live tier's URL names a database with keys in it, or a cluster.
-        ServerError: a server is away or cannot be started.
+        Refused: the live tier's URL names a database that has keys, or a cluster.
+        ServerError: a server does not answer or cannot be started.
     """
     if given.redis_url:
         _refuse_unless_empty(given.redis_url)
@@ -152,7 +152,7 @@ def serve(given: Settings, say: Callable[[str], None] = lambda _: None) -> Itera
 
 @contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
-    """This program's environment with these values; afterwards as it was."""
+    """Set environment variables of this process; restore them on exit."""
     before = dict(os.environ)
     os.environ.update(values)
     try:
@@ -177,12 +177,12 @@ def _running(settings: Settings, say: Callable[[str], None]) -> Iterator[Setting
 
 
 _NOT_NEEDED = "postgresql+psycopg2://not-needed"
-"""No bench on these servers asks Dagster's storage, so none is started for it."""
+"""No bench on these servers uses Dagster's storage, so that none is started."""
 
 
 @contextmanager
 def _own_database(settings: Settings, given: Settings) -> Iterator[Settings]:
-    """A database of the bench's own on a server given by URL."""
+    """A temporary database on a server given by URL."""
     if not given.timescale_url:
         yield settings
         return
@@ -206,8 +206,8 @@ def _execute(url: str, command: Any) -> None:
             connection.close()
     except psycopg2.Error as error:
         raise ArchiveTierError(
-            f"the benches want a database of their own beside {without_password(url)}, and got: {str(error).strip()}. "
-            f"Name a server on which this account may create databases, or unset {TIMESCALE_URL}"
+            f"no temporary database could be created on the server of {without_password(url)}: {str(error).strip()}. "
+            f"Name a server where this account may create databases, or unset {TIMESCALE_URL}"
         ) from error
 
 
@@ -215,7 +215,9 @@ def _refuse_unless_empty(url: str) -> None:
     client = connect_for_archiver(url)
     try:
         if is_cluster(client):
-            raise Refused(f"{REDIS_URL} names a cluster, and benches send raw commands: name a single, empty server")
+            raise Refused(
+                f"{REDIS_URL} names a cluster, but benches send raw commands to one server: name a single, empty server"
+            )
         with live_errors(client):
             keys = client.dbsize()
         if keys:

@@ -1,8 +1,6 @@
-"""The live tier without a client library: packed commands on a socket, whose replies are counted and not looked into.
+"""The live tier without a client library: packed commands on a socket, whose replies are counted but not parsed.
 
-It is what no client can be faster than. The end of the replies is known by an ECHO behind the commands.
-
-Belongs here: sending, and waiting for the end. Does not: which commands.
+No client can be faster. An ECHO after the commands marks the end of the replies.
 """
 
 import socket
@@ -21,7 +19,7 @@ _BUFFER = 1 << 20
 
 
 def packed(*command: Any) -> bytes:
-    """A command as it goes over the wire."""
+    """A command in the form of the protocol."""
     return cast(bytes, hiredis.pack_command(command))
 
 
@@ -29,7 +27,7 @@ ECHO = packed("ECHO", _MARK)
 
 
 class Wire:
-    """A socket to the live tier, signed in."""
+    """An authenticated socket to the live tier."""
 
     def __init__(self, sock: socket.socket) -> None:
         """Use `wire`, which opens one."""
@@ -37,10 +35,10 @@ class Wire:
         self._buffer = bytearray(_BUFFER)
 
     def send(self, commands: bytes) -> int:
-        """Send packed commands (and an ECHO) and take in all replies; how many bytes of them.
+        """Send packed commands and an ECHO, and receive all replies; returns their size in bytes.
 
         Raises:
-            LiveTierError: a reply is an error, or the server went away.
+            LiveTierError: the first reply is an error, or the server closed the connection.
         """
         self._sock.sendall(commands + ECHO)
         total, tail = 0, b""
@@ -56,17 +54,17 @@ class Wire:
         return total - len(_END)
 
 
-def _refused(said: str) -> LiveTierError:
-    if said.startswith("-OOM"):
+def _refused(reply: str) -> LiveTierError:
+    if reply.startswith("-OOM"):
         return LiveTierFull(
-            "the live tier has not the memory that this bench wants: raise its maxmemory, or run it with a smaller --scale"
+            "the live tier has too little memory for this bench: raise its maxmemory, or use a smaller --scale"
         )
-    return LiveTierError(f"the live tier refused what a bench sent: {said}")
+    return LiveTierError(f"the live tier refused a command of the bench: {reply}")
 
 
 @contextmanager
 def wire(client: Client) -> Iterator[Wire]:
-    """A socket to the server of `client`, opened and signed in by the library and then used without it."""
+    """A socket to the server of `client`, opened and authenticated by the library, then used without it."""
     pool = client.connection_pool
     connection = cast(Any, pool).get_connection()
     try:
@@ -76,8 +74,8 @@ def wire(client: Client) -> Iterator[Wire]:
         pool.release(connection)
 
 
-class Listening:
-    """Stands in for a client and keeps what is asked of it through pipelines, packed: the very requests of the archiver."""
+class RecordingClient:
+    """Replaces a client and records the packed commands of its pipelines: the exact requests of the code under test."""
 
     def __init__(self, client: Client) -> None:
         """Pass everything on to `client`."""
@@ -85,18 +83,18 @@ class Listening:
         self.requests: list[bytes] = []
 
     def pipeline(self, transaction: bool) -> Any:
-        """A pipeline whose commands are kept when it is executed."""
+        """A pipeline whose commands are recorded when it is executed."""
         pipeline: Any = self._client.pipeline(transaction=transaction)
         execute = pipeline.execute
 
-        def listening(**options: Any) -> Any:
+        def recorded(**options: Any) -> Any:
             self.requests.append(b"".join(packed(*args) for args, _ in pipeline.command_stack))
             return execute(**options)
 
-        pipeline.execute = listening
+        pipeline.execute = recorded
         return pipeline
 
 
 def send_all(line: Wire, blocks: Iterable[bytes]) -> int:
-    """Send blocks of commands one after the other; bytes of all replies."""
+    """Send blocks of commands one after the other; returns the bytes of all replies."""
     return sum(line.send(block) for block in blocks)

@@ -1,8 +1,6 @@
-"""What benches let other processes do: `python -m trading_data.bench.worker {probe|load|archive}`, on the environment's servers.
+"""Worker processes of benches: `python -m trading_data.bench.worker {probe|load|archive}`, on the environment's servers.
 
-It says `ready` in a line of its own, goes on when it is sent a line, and ends with one line of JSON.
-
-Belongs here: the three programs. Does not: starting them (`children`).
+A worker prints the line `ready`, continues after a line on standard input, and ends with one line of JSON.
 """
 
 import json
@@ -27,41 +25,41 @@ from trading_data.settings import Settings
 from trading_data.times import day_start
 
 
-class Child:
-    """A program that is ready and waits for its line."""
+class Worker:
+    """A worker process that is ready, and waits for its line."""
 
     def __init__(self, process: "subprocess.Popen[str]", name: str) -> None:
-        """Use `child`, which starts one."""
+        """Use `worker`, which starts one."""
         self._process, self._name = process, name
 
-    def tell(self) -> Any:
-        """Send the line; returns what the program found once it has ended.
+    def finish(self) -> Any:
+        """Send the line and wait for the end; returns the result.
 
         Raises:
-            ServerError: it failed.
+            ServerError: the worker failed.
         """
-        said, failed = self._process.communicate("go on\n")
+        output, errors = self._process.communicate("go on\n")
         if self._process.returncode:
-            last = failed.strip().splitlines()[-1:] or ["no word"]
-            raise ServerError(f"the bench's own process `{self._name}` failed: {last[0]}")
-        return json.loads(said)
+            last = errors.strip().splitlines()[-1:] or ["no output"]
+            raise ServerError(f"the worker process `{self._name}` of the bench failed: {last[0]}")
+        return json.loads(output)
 
 
 @contextmanager
-def child(rig: BenchRig, name: str) -> Iterator[Child]:
-    """A program of `child`, on the rig's servers; ended on leaving.
+def worker(rig: BenchRig, name: str) -> Iterator[Worker]:
+    """Start a worker on the rig's servers; it is killed on exit if it still runs.
 
     Raises:
-        ServerError: it does not come up.
+        ServerError: it did not start.
     """
     command = [sys.executable, "-m", "trading_data.bench.worker", name]
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, env=rig.env, text=True, **pipes) as process:  # noqa: S603 - this package's own program
         try:
             if process.stdout is None or process.stdout.readline() != "ready\n":
-                Child(process, name).tell()
-                raise ServerError(f"the bench's own process `{name}` ended before it was ready")
-            yield Child(process, name)
+                Worker(process, name).finish()
+                raise ServerError(f"the worker process `{name}` of the bench ended before it was ready")
+            yield Worker(process, name)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -72,44 +70,44 @@ _POLL_SECONDS = 0.01
 
 
 def probe(settings: Settings) -> object:
-    """GETs one after the other, half a millisecond apart, until a line comes: the seconds that each took."""
+    """Send GETs, half a millisecond apart, until the line arrives; returns the seconds of each."""
     command = packed("GET", "bench:probe")
-    found = []
+    times = []
     with wire(connect_for_archiver(settings.require_redis_url())) as line:
         _ready()
-        while not _told():
+        while not _line_arrived():
             began = time.perf_counter()
             line.send(command)
-            found.append(time.perf_counter() - began)
+            times.append(time.perf_counter() - began)
             time.sleep(_PAUSE_SECONDS)
-    return found
+    return times
 
 
-def load_beside(settings: Settings) -> object:
-    """Load and trim what comes into the intake, until a line says that nothing more comes: what was loaded and trimmed."""
+def load_arrivals(settings: Settings) -> object:
+    """Load and trim batches as they arrive in the intake, until the line arrives; returns the numbers of entries."""
     client = connect_for_archiver(settings.require_redis_url())
     archive, intake, cycle = Archive(settings.require_timescale_url()), Intake(settings.intake_uri), Cycle()
     load(client, archive, intake, cycle)
     _ready()
     ended = False
     while not ended:
-        ended = _told()
+        ended = _line_arrived()
         if ended or intake.pending(PRICE.name):
             load(client, archive, intake, cycle)
         else:
             time.sleep(_POLL_SECONDS)
-    return {"inserted": sum(one.inserted for one in cycle.loaded), "trimmed": cycle.trimmed}
+    return {"inserted": sum(loaded.inserted for loaded in cycle.loaded), "trimmed": cycle.trimmed}
 
 
 def archive_all(settings: Settings) -> object:
-    """Archive what waits in the price journals: the peak resident size of this process in bytes, and what was inserted."""
+    """Archive the price journals; returns the peak resident size of this process in bytes and the numbers of entries."""
     client = connect_for_archiver(settings.require_redis_url())
     archive = Archive(settings.require_timescale_url())
     _ready()
     sys.stdin.readline()
     cycle = run_cycle(client, archive, Intake(settings.intake_uri), day_start(settings.start))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"inserted": sum(one.inserted for one in cycle.loaded), "trimmed": cycle.trimmed, "peak_bytes": peak}
+    return {"inserted": sum(loaded.inserted for loaded in cycle.loaded), "trimmed": cycle.trimmed, "peak_bytes": peak}
 
 
 def _ready() -> None:
@@ -117,11 +115,11 @@ def _ready() -> None:
     sys.stdout.flush()
 
 
-def _told() -> bool:
+def _line_arrived() -> bool:
     return bool(select.select([sys.stdin], [], [], 0)[0])
 
 
-PROGRAMS: dict[str, Callable[[Settings], object]] = {"probe": probe, "load": load_beside, "archive": archive_all}
+PROGRAMS: dict[str, Callable[[Settings], object]] = {"probe": probe, "load": load_arrivals, "archive": archive_all}
 
 if __name__ == "__main__":
     sys.stdout.write(json.dumps(PROGRAMS[sys.argv[1]](Settings.from_env())) + "\n")

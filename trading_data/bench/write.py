@@ -1,7 +1,4 @@
-"""Bench `write`: what a producer pays for `record_prices`.
-
-Belongs here: the library against its own commands, packed. Does not: archiving.
-"""
+"""Bench `write`: the cost of `record_prices` for a producer, against its own commands on a raw socket."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,22 +7,22 @@ from trading_data import Bar, LiveStore
 from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio, RatioTarget, alternate, rates, seconds
 from trading_data.bench.rows import Bars
 from trading_data.bench.servers import BenchRig
-from trading_data.bench.wire import Listening, send_all, wire
+from trading_data.bench.wire import RecordingClient, send_all, wire
 from trading_data.live.connection import connect, live_errors
 
 _BATCH = 500
 _BATCHES = 40
 
 
-def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
-    """The same commands, from records and packed before."""
+def run_write(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
+    """The same commands, from records and packed in advance."""
     batches = plan.size(_BATCHES, 2)
     records = [Bar(**record) for record in Bars(_BATCH, batches).records(_BATCH * batches)]
     blocks = [records[at : at + _BATCH] for at in range(0, len(records), _BATCH)]
     client = connect(rig.settings.require_redis_url())
-    listening: Any = Listening(client)
+    recording: Any = RecordingClient(client)
     rig.clean()
-    _record(LiveStore(listening), blocks)
+    _record(LiveStore(recording), blocks)
 
     def library() -> float:
         _empty(rig)
@@ -37,7 +34,7 @@ def run(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     def raw() -> float:
         _empty(rig)
         with wire(client) as line:
-            return seconds(lambda: send_all(line, listening.requests))
+            return seconds(lambda: send_all(line, recording.requests))
 
     plan.say(f"{len(records):,} bars in batches of {_BATCH}, {plan.repeat} times")
     times = alternate(plan.repeat, {"library": library, "raw": raw})
@@ -60,15 +57,15 @@ def _empty(rig: BenchRig) -> None:
         rig.client.flushdb()
 
 
-BENCH = Bench(
+WRITE = Bench(
     "write",
     (
         Promise(
             "write",
             "`record_prices` in batches of 500: journal entry, latest value, publication",
-            "the same commands, packed before, on a raw socket",
+            "the same commands, packed in advance, on a raw socket",
             RatioTarget("at least", 0.4),
         ),
     ),
-    run,
+    run_write,
 )

@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 
 from trading_data.bench.measure import BenchPlan
-from trading_data.bench.registry import Entry, chosen, run
-from trading_data.bench.report import page, read, save, show
+from trading_data.bench.registry import chosen, run
+from trading_data.bench.report import Entry, page, read, save, show
 from trading_data.errors import BadInput
 from trading_data.printable import counted
 from trading_data.settings import Settings

@@ -12,7 +12,7 @@ import pytest
 from trading_data.bench.cycle import LIMIT_TABLE, copy_into, encoded, fresh_table, raw_read, read_requests, run_cycle
 from trading_data.bench.rows import Bars, bars_of
 from trading_data.bench.servers import BenchRig, environment, serve
-from trading_data.bench.wire import Listening, packed, wire
+from trading_data.bench.wire import RecordingClient, packed, wire
 from trading_data.datasets import PRICE
 from trading_data.errors import LiveTierError, Refused, ServerError
 from trading_data.live.journal import find_journals
@@ -108,7 +108,7 @@ def test_an_error_on_the_wire_is_an_error(scratch: BenchRig) -> None:
 
 
 def test_listening_keeps_what_was_asked(scratch: BenchRig) -> None:
-    listening = Listening(scratch.client)
+    listening = RecordingClient(scratch.client)
     pipeline = listening.pipeline(transaction=False)
     pipeline.set("one", "1")
     pipeline.get("one")

@@ -18,7 +18,7 @@ def test_a_file_in_two_units_is_read_by_two_commands_in_any_order(rig: Rig, tmp_
     assert code == 0, said
     assert "nothing is imported yet: the times of all 2 rows are numbers whose unit" in said
     assert said.count("which accepts this one") == 2
-    assert "run these commands one after the other, each takes its own rows" in said
+    assert "run these commands one after the other, each imports its own rows" in said
     commands = re.findall(r"try `trading-data ([^`]+)`", said)
     assert [command.split()[-1] for command in commands] == ["s", "ms"]
     for command in reversed(commands):

@@ -330,7 +330,7 @@ def test_what_was_taken_before_the_damage_is_said(rig: Rig, tmp_path: Path) -> N
     file.write_text(f"{many}latency,1\n")
     code, said = run(["import", "metrics", str(file)])
     assert code == 1
-    found = re.search(r"Expected 4 columns, got 2: latency,1; the ([\d,]+) rows before it wait: correct it", said)
+    found = re.search(r"Expected 4 columns, got 2: latency,1; the ([\d,]+) rows before it wait: correct the file", said)
     assert found is not None
     assert 0 < int(found[1].replace(",", "")) < 200_000
     file.write_text(many)
