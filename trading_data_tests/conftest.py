@@ -22,7 +22,7 @@ from trading_data.live.connection import connect
 from trading_data.local.servers import Stack
 from trading_data.operations.status import archive_version, live_version
 from trading_data.settings import DAGSTER_URL, REDIS_URL, TIMESCALE_URL, Settings
-from trading_data_tests.local.beside import RunningDemo
+from trading_data_tests.local.demo_process import RunningDemo
 from trading_data_tests.rig import Rig
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from trading_data_tests.calendars.holes import Seller
+from trading_data_tests.calendars.missing_days import Seller
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from trading_data.cli.main import group
 from trading_data.datasets import PRICE
 from trading_data.intake.import_rows import take
 from trading_data.times import DAY, day_start, now
-from trading_data_tests.calendars.holes import FIRST, bars
+from trading_data_tests.calendars.missing_days import FIRST, bars
 from trading_data_tests.rig import EARLIEST, Rig, bar
 
 DAY_AFTER = date(FIRST.year, FIRST.month, FIRST.day + 1)

@@ -16,7 +16,7 @@ from trading_data.errors import VendorError, VendorRefused
 from trading_data.intake.import_rows import take
 from trading_data.sources.backfill import Filled, fill
 from trading_data.times import DAY
-from trading_data_tests.calendars.holes import FIRST, LAST, NYSE, SOURCE, Seller, bars, days
+from trading_data_tests.calendars.missing_days import FIRST, LAST, NYSE, SOURCE, Seller, bars, days
 from trading_data_tests.rig import EARLIEST, Rig
 
 WEEK = FIRST, LAST + 3 * DAY

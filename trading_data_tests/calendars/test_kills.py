@@ -11,7 +11,7 @@ from trading_data.datasets import PRICE
 from trading_data.intake.import_rows import take
 from trading_data.kill_points import POINTS, VARIABLE
 from trading_data.settings import Settings
-from trading_data_tests.calendars.holes import FIRST, Seller, bars, days
+from trading_data_tests.calendars.missing_days import FIRST, Seller, bars, days
 from trading_data_tests.calendars.test_fill import states
 from trading_data_tests.rig import EARLIEST, Rig
 from trading_data_tests.sources.vendors.alpaca_history import KEY, SECRET

@@ -22,7 +22,7 @@ from trading_data.orchestration.build import build_defs
 from trading_data.settings import CALENDAR, START
 from trading_data.sources.vendors.choose import VENDOR
 from trading_data.times import DAY, now
-from trading_data_tests.calendars.holes import Seller
+from trading_data_tests.calendars.missing_days import Seller
 from trading_data_tests.orchestration.ticks import checks, materializations, run_archive, schedule_tick, today
 from trading_data_tests.rig import Rig, bar
 from trading_data_tests.sources.vendors.alpaca_history import KEY, SECRET

@@ -28,7 +28,7 @@ from trading_data.orchestration.build import build_defs
 from trading_data.settings import Settings
 from trading_data.sources.vendors.choose import VENDOR
 from trading_data.times import DAY, day_start, now
-from trading_data_tests.calendars.holes import NYSE, WHOLE, Seller, bars
+from trading_data_tests.calendars.missing_days import NYSE, WHOLE, Seller, bars
 from trading_data_tests.orchestration.ticks import schedule_tick
 from trading_data_tests.rig import EARLIEST, Rig
 from trading_data_tests.sources.vendors.alpaca_history import KEY, SECRET, AlpacaHistory

@@ -23,7 +23,7 @@ from trading_data.settings import Settings
 from trading_data.sources.feeds import FeedCounts, SimulatedMarket, pump
 from trading_data.times import DAY, now
 from trading_data_tests.crash.cycle import CYCLE_POINTS, cycle
-from trading_data_tests.crash.story import trimmed_early, unbalanced
+from trading_data_tests.crash.workload import trimmed_early, unbalanced
 from trading_data_tests.rig import Rig
 
 

@@ -21,7 +21,7 @@ from trading_data.live.keys import lease
 from trading_data.local.servers import Stack
 from trading_data.settings import INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
 from trading_data_tests.crash.cycle import CYCLE_POINTS, cycle
-from trading_data_tests.crash.story import picture, trimmed_early, unbalanced, write
+from trading_data_tests.crash.workload import picture, trimmed_early, unbalanced, write
 from trading_data_tests.rig import Rig
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -30,7 +30,7 @@ from trading_data.orchestration.assets.snapshots import EMERGENCY_RATIO
 from trading_data.settings import Settings
 from trading_data.times import DAY
 from trading_data_tests.crash.outage import THE_DAY, Feed, Tiers, drained, last_in_order, leave, left_too_early
-from trading_data_tests.crash.story import trimmed_early, unbalanced
+from trading_data_tests.crash.workload import trimmed_early, unbalanced
 from trading_data_tests.orchestration.ticks import checks, failure, materializations, run_archive
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar
 

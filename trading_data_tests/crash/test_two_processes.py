@@ -19,8 +19,8 @@ import pytest
 from trading_data.datasets import DATASETS
 from trading_data_tests.crash.cycle import CYCLE_POINTS, STEPS
 from trading_data_tests.crash.model import MINUTES, SUBJECTS, VALUES, Model, Written
-from trading_data_tests.crash.story import trimmed_early
 from trading_data_tests.crash.worker import Order, Worker
+from trading_data_tests.crash.workload import trimmed_early
 from trading_data_tests.rig import Rig
 
 WALKS, LENGTH = (40, 60) if os.environ.get("TRADING_DATA_TEST_FULL") else (3, 30)

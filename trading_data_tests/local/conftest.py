@@ -1,4 +1,4 @@
-"""Homes and servers shared by the tests of the embedded servers: real processes, in folders that are removed again."""
+"""Homes and servers for the tests of the embedded servers: real processes, in temporary folders."""
 
 import shutil
 import tempfile
@@ -18,7 +18,7 @@ from trading_data.settings import Settings
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    # Not pytest's: as root it closes its folder to all others at every start, PostgreSQL's account included.
+    # Not pytest's folder: as root, pytest closes it to all other accounts, such as PostgreSQL's.
     folder = Path(tempfile.mkdtemp(prefix="trading_data-"))
     try:
         yield folder
@@ -35,8 +35,8 @@ def connect(url: str, **options: Any) -> psycopg2.extensions.connection:
     return connection
 
 
-def one(connection: psycopg2.extensions.connection, sql: str) -> Any:
-    """The first value of the first row, in a transaction of its own."""
+def first_value(connection: psycopg2.extensions.connection, sql: str) -> Any:
+    """The first value of the first row, in a new transaction."""
     with connection, connection.cursor() as cursor:
         cursor.execute(sql)
         row = cursor.fetchone()
@@ -52,7 +52,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def empty_database() -> Iterator[Path]:
-    """The folder of a stopped archive server with nothing in it: to copy, which is quicker than to make one."""
+    """The folder of a stopped, empty archive server; copying it is quicker than creating one."""
     with temporary_folder() as folder:
         server = Timescale(folder / "timescale")
         server.start()
@@ -62,7 +62,7 @@ def empty_database() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def archive(empty_database: Path) -> Iterator[str]:
-    """The URL of an archive server that allows a second of idleness in a transaction."""
+    """The URL of an archive server that ends transactions after one idle second."""
     with temporary_folder() as folder:
         server = Timescale(shutil.copytree(empty_database, folder / "timescale"), idle_in_transaction=1)
         server.start()

@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from trading_data.local.postgres import programs
-from trading_data_tests.local.conftest import connect, one
-from trading_data_tests.local.wire import FLUSH, SYNC, Wire, bind, execute, message, parse, query
+from trading_data_tests.local.conftest import connect, first_value
+from trading_data_tests.local.protocol_client import FLUSH, SYNC, Wire, bind, execute, message, parse, query
 
 CLIENTS = 8
 ROUNDS = 25
@@ -110,8 +110,8 @@ class _Clumsy:
         self.committed(amounts)
 
     def read(self) -> None:
-        assert one(self.connection, f"SELECT count(*) FROM deposits WHERE client = {self.number}") == self.rows
-        assert one(self.connection, "SELECT string_agg(repeat('x', 1000), '') FROM generate_series(1, 500)")
+        assert first_value(self.connection, f"SELECT count(*) FROM deposits WHERE client = {self.number}") == self.rows
+        assert first_value(self.connection, "SELECT string_agg(repeat('x', 1000), '') FROM generate_series(1, 500)")
 
     def autocommit(self) -> None:
         self.connection.autocommit = True
@@ -192,8 +192,8 @@ def test_the_greeting_is_that_of_a_server_in_utc(archive: str) -> None:
         "application_name": "tests",
     }  # fmt: skip
     assert {name: connection.get_parameter_status(name) for name in wanted} == wanted
-    assert one(connection, "SHOW work_mem") == "8MB"
-    assert one(connection, "SHOW timezone") == "UTC"
+    assert first_value(connection, "SHOW work_mem") == "8MB"
+    assert first_value(connection, "SHOW timezone") == "UTC"
     connection.close()
 
 
@@ -220,13 +220,13 @@ def test_a_transactions_own_characteristics_end_with_it(archive: str) -> None:
             cursor.execute("set work_mem = '9MB'")
             client.commit()
         client.close()
-        assert one(connect(archive), "show transaction_isolation") == "read committed"
+        assert first_value(connect(archive), "show transaction_isolation") == "read committed"
 
 
 def test_settings_and_temporary_tables_are_each_clients_own(archive: str) -> None:
     first, second = connect(archive), connect(archive)
     first.set_session(readonly=True, autocommit=True)
-    one(first, "SELECT set_config('search_path', 'pg_catalog', false)")
+    first_value(first, "SELECT set_config('search_path', 'pg_catalog', false)")
     second.autocommit = True
     with second.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE mine (a int)")
@@ -235,15 +235,15 @@ def test_settings_and_temporary_tables_are_each_clients_own(archive: str) -> Non
         (first, "pg_catalog", "UTC", "on"), (second, '"$user", public', "Europe/Berlin", "off"),
         (first, "pg_catalog", "UTC", "on"),
     ):  # fmt: skip
-        assert one(connection, "SHOW search_path") == path
-        assert one(connection, "SHOW timezone") == zone
-        assert one(connection, "SHOW transaction_read_only") == writable
+        assert first_value(connection, "SHOW search_path") == path
+        assert first_value(connection, "SHOW timezone") == zone
+        assert first_value(connection, "SHOW transaction_read_only") == writable
     second.close()
     first.set_session(readonly=False)
     first.cursor().execute("CREATE TEMP TABLE mine (a int)")
     first.cursor().execute("RESET ALL")
-    assert one(first, "SHOW enable_seqscan") == "on"
-    assert one(first, "SELECT count(*) FROM mine") == 0
+    assert first_value(first, "SHOW enable_seqscan") == "on"
+    assert first_value(first, "SELECT count(*) FROM mine") == 0
     first.close()
 
 
@@ -292,9 +292,9 @@ def test_what_only_looks_harmful_is_not_refused(archive: str) -> None:
     connection = connect(archive, client_encoding="utf-8")
     connection.set_client_encoding("UTF8")
     sql = """SELECT 'COPY a FROM STDIN', $x$;COPY b FROM STDIN$x$, 'index concurrently' -- ;COPY c FROM STDIN"""
-    assert one(connection, sql) == "COPY a FROM STDIN"
+    assert first_value(connection, sql) == "COPY a FROM STDIN"
     deep = "SELECT " + "+".join("1" * 3000)  # more than the stack of the engine's build allows
-    assert one(connection, deep) == 3000
+    assert first_value(connection, deep) == 3000
     with connection.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE people ON COMMIT DROP AS SELECT '' AS names")
         cursor.execute("UPDATE people SET names = 'LATIN1'")
@@ -316,11 +316,11 @@ def test_messages_that_end_where_the_engines_buffer_ends(archive: str, multiple:
 
 def test_a_client_idle_in_its_transaction_gives_way_only_to_one_that_waits(archive: str) -> None:
     idle, other = connect(archive), connect(archive)
-    one(other, "DROP TABLE IF EXISTS held; CREATE TABLE held (a int); SELECT 1")
+    first_value(other, "DROP TABLE IF EXISTS held; CREATE TABLE held (a int); SELECT 1")
     idle.cursor().execute("INSERT INTO held VALUES (1)")
     time.sleep(1.5)
     idle.cursor().execute("INSERT INTO held VALUES (2)")
-    assert one(other, "SELECT count(*) FROM held") == 0
+    assert first_value(other, "SELECT count(*) FROM held") == 0
     with pytest.raises(psycopg2.OperationalError):
         idle.cursor().execute("SELECT 1")
     assert idle.closed
@@ -329,10 +329,10 @@ def test_a_client_idle_in_its_transaction_gives_way_only_to_one_that_waits(archi
     slow.send(query("COPY held FROM STDIN"))
     assert slow.receive() == ("G", b"\0\0\0")
     slow.send(message("d", b"3\n"))
-    assert one(other, "SELECT count(*) FROM held") == 0
+    assert first_value(other, "SELECT count(*) FROM held") == 0
     slow.send(message("d", b"4\n"), message("c"))
     assert slow.kinds() == "CZ"
-    assert one(other, "SELECT sum(a) FROM held") == 7
+    assert first_value(other, "SELECT sum(a) FROM held") == 7
     other.close()
     slow.close()
 
@@ -340,7 +340,7 @@ def test_a_client_idle_in_its_transaction_gives_way_only_to_one_that_waits(archi
 def test_a_client_that_does_not_read_its_answer_gives_way(archive: str) -> None:
     deaf, other = Wire(archive), connect(archive)
     deaf.send(query("SELECT repeat('x', 100000) FROM generate_series(1, 2000)"))
-    assert one(other, "SELECT 1") == 1
+    assert first_value(other, "SELECT 1") == 1
     deaf.close()
     other.close()
 
@@ -388,7 +388,8 @@ def test_pgbench_with_prepared_statements(archive: str) -> None:
         assert "number of transactions actually processed: 80/80" in done.stdout, done.stderr
     connection = connect(archive)
     sums = [
-        one(connection, f"SELECT sum({c}balance) FROM pgbench_{t}s") for c, t in (("a", "account"), ("t", "teller"))
+        first_value(connection, f"SELECT sum({c}balance) FROM pgbench_{t}s")
+        for c, t in (("a", "account"), ("t", "teller"))
     ]
-    assert sums[0] == sums[1] == one(connection, "SELECT sum(delta) FROM pgbench_history")
+    assert sums[0] == sums[1] == first_value(connection, "SELECT sum(delta) FROM pgbench_history")
     connection.close()

@@ -7,7 +7,7 @@ import re
 from rich.console import Console
 
 from trading_data.cli.demo import Progress, progress_on
-from trading_data_tests.local.beside import RunningDemo
+from trading_data_tests.local.demo_process import RunningDemo
 
 
 def test_the_demo_loses_nothing(demo: RunningDemo) -> None:

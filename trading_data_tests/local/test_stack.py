@@ -16,7 +16,7 @@ from trading_data.local.record import Record, wait
 from trading_data.local.servers import Stack
 from trading_data.local.valkey import Valkey, declared
 from trading_data.settings import Settings
-from trading_data_tests.local.conftest import connect, one, settings_of
+from trading_data_tests.local.conftest import connect, first_value, settings_of
 
 LEAVE_RUNNING = """
 import os, sys
@@ -74,7 +74,7 @@ def test_what_is_committed_survives_a_kill_and_an_orderly_stop(stack: Stack, hom
     for url in (settings.timescale_url, settings.dagster_url):
         assert url is not None
         connection = connect(url)
-        assert one(connection, "SELECT array_agg(a) FROM kept") == [1]
+        assert first_value(connection, "SELECT array_agg(a) FROM kept") == [1]
         connection.close()
     for connection in open_transactions:
         connection.close()

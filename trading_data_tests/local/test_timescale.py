@@ -12,7 +12,7 @@ import pytest
 from trading_data.local.postgres import programs
 from trading_data.local.record import wait
 from trading_data.local.timescale import Timescale
-from trading_data_tests.local.conftest import connect, one
+from trading_data_tests.local.conftest import connect, first_value
 
 SCHEMA = """
 CREATE TABLE bars (symbol text, time timestamptz NOT NULL, close float8, PRIMARY KEY (symbol, time));
@@ -52,7 +52,7 @@ def run(server: Timescale, *statements: str) -> None:
 
 def value(server: Timescale, sql: str) -> object:
     with closing(connect(server.url() or "")) as connection:
-        return one(connection, sql)
+        return first_value(connection, sql)
 
 
 def test_compressed_and_aggregated_rows_survive_a_restart_and_a_dump(

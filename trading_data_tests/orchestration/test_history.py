@@ -10,7 +10,7 @@ from trading_data.datasets import PRICE
 from trading_data.intake.import_rows import take
 from trading_data.orchestration.build import build_defs
 from trading_data.sources.vendors.choose import VENDOR
-from trading_data_tests.calendars.holes import FIRST, LAST, SOURCE, Seller, bars, days
+from trading_data_tests.calendars.missing_days import FIRST, LAST, SOURCE, Seller, bars, days
 from trading_data_tests.orchestration.ticks import failure, materializations, schedule_tick, started_run
 from trading_data_tests.rig import EARLIEST, Rig
 from trading_data_tests.sources.vendors.alpaca_history import KEY, SECRET

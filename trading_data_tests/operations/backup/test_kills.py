@@ -25,7 +25,7 @@ NAMES = (REDIS_URL, TIMESCALE_URL, HOME, INTAKE_URI, BACKUP_URI)
 def test_killed_at_every_point(quick: Rig) -> None:
     fill_everything(quick, days=(0,), minutes=3)
     uri, whole = quick.settings.backup_uri, 0
-    command = [sys.executable, "-m", "trading_data_tests.operations.backup.taker"]
+    command = [sys.executable, "-m", "trading_data_tests.operations.backup.backup_process"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -26,7 +26,7 @@ from trading_data_tests.operations.maintenance.ages import (
     write_bars,
     write_measurements,
 )
-from trading_data_tests.operations.maintenance.night import night
+from trading_data_tests.operations.maintenance.nightly import night
 from trading_data_tests.rig import Rig
 
 NAMES = (REDIS_URL, TIMESCALE_URL, HOME, INTAKE_URI)
@@ -62,7 +62,7 @@ def undisturbed() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def nights() -> Iterator[subprocess.Popen[str]]:
     """The process whose forks are the nights."""
-    command = [sys.executable, "-m", "trading_data_tests.operations.maintenance.night"]
+    command = [sys.executable, "-m", "trading_data_tests.operations.maintenance.nightly"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
 

@@ -11,7 +11,7 @@ import pytest
 from trading_data.errors import SettingError
 from trading_data.orchestration.build import build_defs
 from trading_data.sources.vendors.choose import VENDOR, vendor_from_env
-from trading_data_tests.calendars.holes import FIRST
+from trading_data_tests.calendars.missing_days import FIRST
 from trading_data_tests.rig import Rig
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "adding_a_vendor.md"

@@ -1,4 +1,4 @@
-"""Nights in processes of their own: `python -m trading_data_tests.operations.maintenance.night`; compression, then retention.
+"""Nights in processes of their own: `python -m trading_data_tests.operations.maintenance.nightly`; compression, then retention.
 
 Each line on its standard input is the environment of one night, as JSON; the answer is the night's exit code. A night is a
 fork of a process that has loaded everything and opened nothing, for loading costs more than a night.

@@ -1,7 +1,4 @@
-"""The demo as a process beside the other tests: it takes minutes, most of which it waits.
-
-Belongs here: starting and ending it. Does not: what it has to show (`test_demo`).
-"""
+"""The demo as a process that runs during the other tests: it takes minutes, most of them waiting."""
 
 import os
 import shutil
@@ -16,7 +13,7 @@ _GIVEN = {REDIS_URL, TIMESCALE_URL, DAGSTER_URL, INTAKE_URI}
 
 
 class RunningDemo:
-    """`trading-data demo` on embedded servers in a home of its own."""
+    """`trading-data demo` on embedded servers in a temporary home."""
 
     def __init__(self) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="trading_data_demo_"))
@@ -24,12 +21,12 @@ class RunningDemo:
         env = {name: value for name, value in os.environ.items() if name not in _GIVEN} | {HOME: str(self.home)}
         program = "from trading_data.cli.main import main; main()"
         command = [sys.executable, "-c", program, "demo", "--json", str(self.report)]
-        with (self.home / "said").open("w") as said:
-            self.process = subprocess.Popen(command, env=env, stdout=said, stderr=subprocess.STDOUT)
+        with (self.home / "output").open("w") as output:
+            self.process = subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT)
 
     def wait(self) -> tuple[int, str]:
         """Exit code and output."""
-        return self.process.wait(600), (self.home / "said").read_text()
+        return self.process.wait(600), (self.home / "output").read_text()
 
     def end(self) -> None:
         """Stop it if it still runs, and remove its home."""

@@ -1,4 +1,4 @@
-"""A client that speaks the PostgreSQL protocol by hand, for what psycopg2 never sends and for leaving at any moment."""
+"""A client of the PostgreSQL protocol, for messages that psycopg2 never sends and for disconnecting at any moment."""
 
 import socket
 import struct
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 
 class Wire:
-    """One connection, started up."""
+    """One connection, after its start-up."""
 
     def __init__(self, url: str, **parameters: str) -> None:
         parts = urlsplit(url)
