@@ -21,14 +21,14 @@ RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM ${PYTHON}
 # hadolint ignore=DL3008 - what Debian has for the pinned base
-# What the PostgreSQL 18 programs are linked with; Debian's own libpq is older, so theirs comes along.
+# Libraries of the PostgreSQL 18 programs; Debian's libpq is older, so theirs is copied below.
 RUN apt-get update && apt-get install -y --no-install-recommends libpq5 liblz4-1 libzstd1 libreadline8 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 10001 trading \
     && install -d -m 700 -o trading -g trading /data /backups /app /app/storage
 COPY --from=postgres /client/libpq.so.5 /usr/local/lib/
 COPY --from=postgres /client/pg_dump /client/pg_restore /client/psql /usr/local/bin/
-# A backup of the live tier is counted in a server of its own, which must read what production's writes.
+# A backup of the live tier is checked in a scratch server, which must be able to read production's file.
 COPY --from=redis /usr/local/bin/redis-server /usr/local/bin/
 COPY --from=build /venv /venv
 RUN ldconfig && pg_dump --version && pg_restore --version && psql --version && redis-server --version
@@ -38,6 +38,6 @@ WORKDIR /app
 COPY --chown=trading:trading dagster.yaml workspace.yaml ./
 COPY --chown=trading:trading deploy deploy
 USER 10001:10001
-# Dagster takes its URL from the environment alone: this reads the secret's file, then becomes the command.
+# Dagster reads its URL from the environment only: this sets it from the secret's file, then runs the command.
 ENTRYPOINT ["python", "-m", "trading_data.local.entrypoint"]
 CMD ["trading-data", "--help"]

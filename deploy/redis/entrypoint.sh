@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the file of users from the secrets, each password as its SHA-256, then becomes the server.
-# The secrets are files: $SECRETS/redis_feed, redis_trader, redis_archiver, redis_backup.
+# Writes the file of users with the SHA-256 of each password, then starts the server in its place.
+# The passwords are in the files $SECRETS/redis_feed, redis_trader, redis_archiver, redis_backup.
 set -eu
 umask 077
 secrets=${SECRETS:-/run/secrets}
@@ -10,7 +10,7 @@ filled=$(cat "$template")
 for user in feed trader archiver backup; do
     password=$(cat "$secrets/redis_$user" 2>/dev/null || true)
     if [ -z "$password" ]; then
-        echo "the password of the Redis user $user is missing: put it into $secrets/redis_$user" >&2
+        echo "the password of the Redis user $user is missing: write it to $secrets/redis_$user" >&2
         exit 1
     fi
     hash=$(printf %s "$password" | sha256sum | cut -d ' ' -f 1)

@@ -1,4 +1,4 @@
-// A PostgreSQL server with one session: TimescaleDB in WebAssembly, and many clients that take turns at it.
+// A PostgreSQL server with one session: TimescaleDB in WebAssembly, which many clients use in turn.
 // Belongs here: the command line, start and stop. Does not: turns (`hub.mjs`), connections (`client.mjs`), the engine
 // (`engine.mjs`).
 import fs from 'node:fs';
@@ -14,10 +14,10 @@ const { values: options } = parseArgs({
     data: { type: 'string' },
     port: { type: 'string' },
     database: { type: 'string', default: 'trading' },
-    'idle-in-transaction': { type: 'string', default: '60' }, // seconds, while somebody waits
+    'idle-in-transaction': { type: 'string', default: '60' }, // seconds, while another client waits
     'checkpoint-seconds': { type: 'string', default: '60' },
     'checkpoint-megabytes': { type: 'string', default: '64' },
-    'make-only': { type: 'boolean', default: false }, // the data folder, and that is all
+    'make-only': { type: 'boolean', default: false }, // create the data folder, then exit
   },
 });
 

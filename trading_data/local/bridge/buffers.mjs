@@ -1,9 +1,9 @@
-// Bytes on their way: from a socket until a message is whole, and from messages until a request is.
-// Belongs here: joining and cutting. Does not: what the bytes mean.
+// Buffers: bytes from a socket until a message is complete, and messages until a request is complete.
+// Belongs here: joining and cutting. Does not: the meaning of the bytes.
 
 const BLOCK = 1024 * 1024;
 
-/** Bytes collected into memory of their own, so that it can be given to the engine's thread without copying again. */
+/** Collects bytes in newly allocated memory, which can be transferred to the engine's thread without another copy. */
 export class Blocks {
   #pending = [];
   #size = 0;
@@ -36,7 +36,7 @@ export class Blocks {
   }
 }
 
-/** What has arrived and is not cut yet. */
+/** Bytes that have arrived and are not yet cut into messages. */
 export class Inbox {
   #chunks = [];
   size = 0;
@@ -46,7 +46,7 @@ export class Inbox {
     this.size += chunk.length;
   }
 
-  /** The first `count` bytes (there are as many), which stay. */
+  /** The first `count` bytes, without removing them; there must be as many. */
   peek(count) {
     if (this.#chunks[0].length < count) this.#chunks = [Buffer.concat(this.#chunks)];
     return this.#chunks[0].subarray(0, count);

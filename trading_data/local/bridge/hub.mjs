@@ -1,9 +1,9 @@
-// Whose turn it is at the engine.
-// Belongs here: turns, time limits, checkpoints, the orderly end. Does not: cutting what clients say (`client.mjs`),
-// what the session remembers of each (`session.mjs`).
+// The turns of the clients at the engine.
+// Belongs here: turns, time limits, checkpoints, a clean stop. Does not: cutting messages (`client.mjs`), the state of each
+// client in the session (`session.mjs`).
 //
-// A client owns the session from its request until the engine is outside a transaction again; the others wait in the
-// order in which their requests were complete.
+// A client owns the session from its request until the engine is outside a transaction again. The others wait in the
+// order in which their requests were completed.
 import { message, query, withoutCopyInResponse } from './protocol.mjs';
 import { Session } from './session.mjs';
 
@@ -11,23 +11,23 @@ const STOPPING = 'terminating connection due to administrator command';
 
 export class Hub {
   database;
-  parameters; // what a server reports of itself when a client connects
+  parameters; // the server parameters reported to a new client
   #limits;
   #log;
   #engine;
   #session;
   #clients = new Set();
-  #waiting = []; // clients with something for the engine to do, in order
+  #waiting = []; // clients with work for the engine, in order
   #owner = null;
-  #status = 'I'; // of the owner's transaction; empty between two parts of an extended exchange
+  #status = 'I'; // transaction status of the owner; empty between two parts of an extended exchange
   #running = false;
   #closing = false;
-  #checkpointed = 0; // the engine's walBytes then
+  #checkpointed = 0; // the engine's walBytes at the last checkpoint
   #checkpointTimer = null;
   #checkpointDue = false;
   #idleTimer = null;
 
-  /** `limits` has `idleMs` (in a transaction, while somebody waits), `checkpointMs` and `checkpointBytes`. */
+  /** `limits` has `idleMs` (in a transaction, while another client waits), `checkpointMs` and `checkpointBytes`. */
   constructor(engine, database, limits, log) {
     this.database = database;
     this.#limits = limits;
@@ -65,7 +65,7 @@ export class Hub {
     void this.#turns();
   }
 
-  /** `client` is gone: its transaction, if it has one, is rolled back, and what it left in the session removed. */
+  /** `client` has disconnected: roll back its transaction, and remove its tables and statements from the session. */
   left(client) {
     if (!this.#clients.delete(client)) return;
     this.#waiting = this.#waiting.filter((other) => other !== client);
@@ -73,7 +73,7 @@ export class Hub {
     void this.#turns();
   }
 
-  /** End in order: the statement under way finishes, an open transaction is rolled back. */
+  /** Stop cleanly: the running statement finishes, an open transaction is rolled back. */
   close() {
     this.#closing = true;
     if (this.#engine.blocked) this.#owner.expel('57P01', STOPPING);
@@ -89,7 +89,7 @@ export class Hub {
         if (!client || !(client.request || client.gone)) break;
         await this.#serve(client);
       }
-      if (this.#closing) return this.#finish(); // and stay `running`: nobody gets a turn any more
+      if (this.#closing) return this.#finish(); // and stay `running`, so that no client gets a turn
       this.#running = false;
     }
     this.#watch();
@@ -133,7 +133,7 @@ export class Hub {
     if (client.sets) client.settings = await this.#session.settings();
     if (client.temporary || client.tables.size) await this.#noteTables(client);
     client.sets = client.temporary = false;
-    this.#owner = client.gone ? client : null; // what is left to do for one that has gone is done in `#serve`
+    this.#owner = client.gone ? client : null; // `#serve` cleans up after a client that has gone
     const written = this.#engine.walBytes - this.#checkpointed;
     if (written >= this.#limits.checkpointBytes) this.#checkpointDue = true;
     else if (written) this.#checkpointTimer ??= setTimeout(() => this.#due(), this.#limits.checkpointMs);
@@ -158,7 +158,7 @@ export class Hub {
     this.#checkpointed = this.#engine.walBytes;
   }
 
-  /** See that an owner ends that is idle in its transaction, or does not read its answer, while somebody waits. */
+  /** End an owner that is idle in a transaction, or does not read its reply, while another client waits. */
   #watch() {
     clearTimeout(this.#idleTimer);
     const owner = this.#owner;

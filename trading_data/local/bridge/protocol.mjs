@@ -1,6 +1,6 @@
-// The PostgreSQL wire protocol (version 3.0) as far as the bridge needs it: cutting a byte stream into messages,
-// building the few messages the bridge says itself, and knowing COPY … FROM STDIN when it sees one.
-// Belongs here: pure functions over bytes. Does not: sockets, the engine, who may speak when.
+// The PostgreSQL wire protocol (version 3.0) as far as the bridge needs it: reading fields of messages, building the few
+// messages that the bridge sends itself, and recognising COPY … FROM STDIN.
+// Belongs here: pure functions over bytes. Does not: sockets, the engine, turns.
 
 /** One message: type letter, length, body. */
 export function message(type, body = Buffer.alloc(0)) {
@@ -19,7 +19,7 @@ export function fatal(code, reason) {
   return message('E', Buffer.concat([text('SFATAL', 'VFATAL', `C${code}`, `M${reason}`), Buffer.alloc(1)]));
 }
 
-/** What a server says after a start-up packet it accepts. */
+/** The messages of a server after a start-up packet that it accepts. */
 export function greeting(parameters, processId) {
   const key = Buffer.alloc(8);
   key.writeInt32BE(processId);
@@ -31,7 +31,7 @@ export function greeting(parameters, processId) {
   ]);
 }
 
-/** The reply to a start-up packet that asks for a newer minor version or for protocol options: 3.0, none of them. */
+/** The reply to a start-up packet with a newer minor version or protocol options: version 3.0 and no options. */
 export function negotiation(names) {
   const head = Buffer.alloc(8);
   head.writeInt32BE(names.length, 4);
@@ -65,8 +65,8 @@ const COPY_IN = /(?:^|;)\s*copy\b[^;]*\bfrom\s+stdin\b[^;]*/gi;
 
 const SETTING = /(?:^|;)\s*(?:set\s+(?!local\b|transaction\b|constraints\b)|reset\b|discard\b)|\bset_config\s*\(/i;
 
-// What would kill or damage the engine; a statement that fails goes in its place, so that the client's transaction
-// takes notice as usual.
+// Statements that would kill or damage the engine. A failing statement replaces them, so that the client's transaction
+// fails as usual.
 const ENCODING = new RegExp(
   String.raw`(?:^|;)\s*set\s+(?:session\s+|local\s+)?(?:client_encoding|names)\b([^;]*)` +
     String.raw`|\bset_config\s*\(\s*'client_encoding'([^;]*)`,
@@ -84,8 +84,8 @@ export const refusal = (why) => `DO $$BEGIN RAISE EXCEPTION '${why}' USING ERRCO
 const NOTHING = { copy: false, binary: false, sets: false, temporary: false, refused: null };
 
 /**
- * What is special about a statement text: whether it is COPY … FROM STDIN and in binary, whether it may change
- * settings or make temporary tables, and why it is refused if it is.
+ * Properties of a statement: whether it is COPY … FROM STDIN and in binary, whether it may change settings or create
+ * temporary tables, and the reason if it is refused.
  */
 export function inspect(sql) {
   if (!/stdin|\bset\b|set_config|reset|discard|temp|concurrently/i.test(sql)) return NOTHING;
@@ -111,8 +111,8 @@ export function string(buffer, start) {
 }
 
 /**
- * Where an extended-protocol message names a prepared statement, as [start, end] of the name's bytes; null where it
- * has none. All clients share one session, so the bridge makes these names distinct.
+ * The name of a prepared statement in an extended-protocol message, as [start, end] of its bytes; null if there is none.
+ * All clients share one session, so the bridge makes these names unique.
  */
 export function statementName(type, whole) {
   let start = 5;
@@ -129,7 +129,7 @@ export function replaced(whole, start, end, words) {
   return message(String.fromCharCode(whole[0]), body);
 }
 
-/** A reply to COPY … FROM STDIN without the engine's own CopyInResponse, which the client has had already. */
+/** A reply to COPY … FROM STDIN without the engine's CopyInResponse, which the client has received already. */
 export function withoutCopyInResponse(reply) {
   const kept = [];
   for (let at = 0; at < reply.length; ) {

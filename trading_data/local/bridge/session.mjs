@@ -1,9 +1,8 @@
-// The one session of the engine, made to look like one per client: whose settings are in force, what a client leaves.
+// The single session of the engine, made to look like one per client: settings in force, and cleaning up after a client.
 // Belongs here: settings (SET), temporary tables, named statements. Does not: turns, sockets.
 import { message, query, text } from './protocol.mjs';
 
-// The build's own command line sets a few of these for its use in a browser; without a disk-backed planner or workers
-// the others only cost time.
+// The build's command line sets some of these for use in a browser; the others only cost time without workers.
 const BASE = {
   allow_system_table_mods: 'off',
   client_encoding: 'UTF8',
@@ -12,7 +11,7 @@ const BASE = {
   enable_seqscan: 'on',
   exit_on_error: 'off',
   jit: 'off',
-  log_min_messages: 'log', // clients are told of their errors, and the log is to stay small
+  log_min_messages: 'log', // clients get their errors, and the log stays small
   max_parallel_maintenance_workers: '0',
   max_parallel_workers_per_gather: '0',
   search_path: '"$user", public',
@@ -43,20 +42,20 @@ function parsed(reply) {
 
 export class Session {
   #run; // (blocks) → the engine's whole reply
-  #inForce = new Map(); // what is set beyond BASE
+  #inForce = new Map(); // settings that differ from BASE
 
   constructor(run) {
     this.#run = run;
   }
 
-  /** Run SQL of the bridge's own; rows of text. Throws what the server said if that was an error. */
+  /** Run SQL for the bridge; returns rows of text. Throws the server's error. */
   async sql(statement) {
     const { rows, error } = parsed(await this.#run([query(statement)]));
     if (error) throw new Error(error);
     return rows;
   }
 
-  /** Load the extension and put BASE in force; the server's version. */
+  /** Load the extension and apply BASE; returns the server's version. */
   async begin() {
     // A native server preloads it. Without this, a restarted engine silently reads no compressed rows.
     await this.sql("LOAD 'timescaledb'");
@@ -64,7 +63,7 @@ export class Session {
     return (await this.sql('SHOW server_version'))[0][0];
   }
 
-  /** Put `wanted` in force instead of what the last client had set. */
+  /** Replace the settings of the last client by `wanted`. */
   async enter(wanted) {
     for (const name of [...this.#inForce.keys()]) {
       if (wanted.has(name)) continue;
@@ -78,7 +77,7 @@ export class Session {
     }
   }
 
-  /** What is set beyond BASE now, after a client used SET; a changed role does not outlast its turn. */
+  /** The settings that differ from BASE after a client used SET; a changed role is reset after its turn. */
   async settings() {
     await this.sql('RESET SESSION AUTHORIZATION; RESET ROLE');
     // `timescaledb.restoring` is meant for other clients: `pg_restore` between pre_restore() and post_restore().
@@ -92,15 +91,15 @@ export class Session {
     return new Map(this.#inForce);
   }
 
-  /** The temporary tables there are. */
+  /** The existing temporary tables. */
   async temporaryTables() {
     const names = "SELECT 'pg_temp.' || quote_ident(relname) FROM pg_class";
     return (await this.sql(`${names} WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'`)).flat();
   }
 
-  /** Remove what a client that has gone has left behind. */
+  /** Remove the tables and statements of a client that has disconnected. */
   async forget(tables, statements) {
-    await this.enter(new Map()); // the one in force may be another client's "read only"
+    await this.enter(new Map()); // another client's settings may be in force, such as read only
     for (const table of tables) await this.sql(`DROP TABLE IF EXISTS ${table} CASCADE`);
     if (statements.length) {
       const closings = statements.map((name) => message('C', Buffer.concat([Buffer.from('S'), text(name)])));

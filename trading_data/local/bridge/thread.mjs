@@ -1,19 +1,19 @@
-// The engine's thread as the rest of the bridge sees it: one exchange after another.
-// Belongs here: starting `engine.mjs`, handing over requests, passing on replies. Does not: whose request it is.
+// The interface to the engine's thread: one exchange after another.
+// Belongs here: starting `engine.mjs`, passing requests and replies. Does not: turns.
 import path from 'node:path';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { Blocks } from './buffers.mjs';
 
-const UNREAD_LIMIT = 64 * 1024 * 1024; // bytes on their way to a client before the engine waits for it to read
+const UNREAD_LIMIT = 64 * 1024 * 1024; // unsent bytes of a reply after which the engine waits for the client to read
 
 export class EngineThread {
-  walBytes = 0; // written to the log since the start
+  walBytes = 0; // written to the write-ahead log since the start
   #worker;
   #die;
   #exchange = null;
 
-  /** Start a thread for `task`: `create`, done when this returns, or `serve`. `die(why)` is told of its death. */
+  /** Start a thread for `task`: `create` (finished on return) or `serve`. `die(why)` is called if it dies. */
   static async start(task, { modules, data, database }, die) {
     const folders = { modules: path.resolve(modules), data: path.resolve(data) };
     const worker = new Worker(new URL('./engine.mjs', import.meta.url), {
@@ -30,12 +30,12 @@ export class EngineThread {
     return engine;
   }
 
-  /** Whether the exchange under way waits for its client to read. */
+  /** Whether the current exchange waits for its client to read. */
   get blocked() {
     return this.#exchange !== null && Atomics.load(this.#exchange.unread, 0) > UNREAD_LIMIT;
   }
 
-  /** Hand over an exchange, whose reply goes to `deliver(piece, taken)`; the transaction's status after it. */
+  /** Run an exchange, with its reply to `deliver(piece, taken)`; returns the transaction status. */
   run(blocks, deliver) {
     const unread = new Int32Array(new SharedArrayBuffer(4));
     return new Promise((done) => {
@@ -44,7 +44,7 @@ export class EngineThread {
     });
   }
 
-  /** Hand over messages of the bridge's own; the whole reply. */
+  /** Run messages of the bridge; returns the complete reply. */
   async ask(messages) {
     const reply = [];
     const blocks = messages.reduce((all, bytes) => all.add(bytes), new Blocks()).finish();
