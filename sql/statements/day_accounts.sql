@@ -1,5 +1,5 @@
--- Day by day: rows that the table holds, rows that the ledger says were inserted, or moved there from other days (less those that
--- moved away, and that retention dropped), rows whose batch the ledger does not know.
+-- Per day: the rows in the table; the rows that the ledger counts as inserted or moved there from other days, less those that moved
+-- away or were dropped by retention; and the rows whose batch is not in the ledger.
 with held as (
     select (known.{time} at time zone 'UTC')::date as day, count(*) as number,
            count(*) filter (where batch.batch_id is null) as unknown,

@@ -1,4 +1,4 @@
--- Day by day: rows that the table holds, and rows that the coverage says.
+-- Per day: the rows in the table, and the rows that the coverage counts.
 with held as (
     select ({time} at time zone 'UTC')::date as day, count(*) as number from {table}
     where {time} >= %(start)s and {time} < %(end)s

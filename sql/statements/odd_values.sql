@@ -1,5 +1,5 @@
--- Bars that look wrong rather than are wrong, by kind: how many, the first of each, and their UTC days. The neighbour is the bar before it of
--- the same symbol; a ratio says something only of prices above zero.
+-- Bars that are legal but look wrong, by kind: their number, the first of each, and their UTC days. The neighbour is the previous bar
+-- of the symbol; a ratio is meaningful only for prices above zero.
 with seen as (
     select {subject} as subject, {time} as moment, open, high, low, close, volume, batch_id,
            lag(close) over (partition by {subject} order by {time}) as before

@@ -208,6 +208,17 @@ def test_the_last_fill_of_a_day_leaves_it(rig: Rig) -> None:
     }
 
 
+def test_a_moved_fill_is_corrected_where_it_was_moved_to(rig: Rig) -> None:
+    """Its order had no other fill on that day, so only the move can have recorded the day."""
+    by_journal(rig, of("a"), of("b", "o2", after=DAY))
+    settled(rig)
+    for days in (1, 2):
+        by_journal(rig, of("a", after=days * DAY))
+        settled(rig)
+    assert shown(rig) == facts([of("a", after=2 * DAY), of("b", "o2", after=DAY)])
+    assert rig.account(TRADE).replaced == 2
+
+
 def test_one_batch_says_two_days_of_an_execution(rig: Rig) -> None:
     by_journal(rig, of("a"), of("b", after=2 * DAY), of("a", after=DAY), of("a", after=2 * DAY, price=Decimal(3)))
     for _ in range(2):

@@ -125,7 +125,7 @@ def test_what_the_next_snapshot_will_note_is_told_and_cannot_be_acknowledged_yet
     assert (lost(rig).nowhere, lost(rig).missing) == ({JOURNAL: 2}, {})
     done = run(acknowledge_command(METRICS))
     assert done.exit_code == 1
-    assert done.output.startswith("there is nothing to acknowledge of metrics: 2 entries are nowhere")
+    assert done.output.startswith("there is nothing to acknowledge of metrics: 2 entries are lost")
     assert len(done.output.splitlines()) == 1
     assert rig.query("select count(*) from archive_acknowledged") == [(0,)]
     rig.archive_all(METRICS)
@@ -139,7 +139,7 @@ def test_the_command_by_which_the_next_run_notes_what_is_missing(rig: Rig, tmp_p
     record(rig, 1, 2, 3)
     rig.client.xtrim(JOURNAL, maxlen=1, approximate=False)
     ((said, command),) = faults(rig)
-    assert "2 entries are nowhere" in said
+    assert "2 entries are lost" in said
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "DAGSTER_HOME": str(tmp_path)}
     subprocess.run(command, shell=True, env=environment, check=True, capture_output=True)  # as it is printed
@@ -165,7 +165,7 @@ def test_an_entry_that_was_deleted_out_of_the_middle_is_missed_by_count(rig: Rig
     ids = rig.store.record_metrics([measurement(minute=minute) for minute in range(1, 6)])
     rig.client.xdel(JOURNAL, *ids[1:3])
     (one,) = [one.said for one in verify(rig.client, rig.archive, rig.intake) if not one.ok]
-    assert "2 entries are nowhere" in one
+    assert "2 entries are lost" in one
     rig.archive_all(METRICS)
     assert told(rig) == (2, {JOURNAL: 2})  # which of the two gaps held them is not known
 

@@ -132,11 +132,11 @@ def test_damage_in_the_tables(rig: Rig) -> None:
         ("price", None, "missing", "2 entries had been removed before they could be drained, from journal:price:B (2)"),
         ("price", None, "ranges", "the archived ranges count 9 entries, the ledger 12 offered by journals"),
         ("price", None, "books", "archive_revision has 0 rows, the ledger counts 2 replaced"),
-        ("price", late, "chunk", "the ledger says that 1 row was inserted, and price_data has no chunk"),
-        ("price", DAY, "rows", "price_data holds 1 row, the ledger says that 2 were inserted"),
-        ("price", DAY, "batches", "1 row is of batches that the ledger does not know, such as 1000000"),
-        ("price", late, "coverage", "price_data holds 0 rows, its coverage says 1"),
-        ("price", DAY, "coverage", "price_data holds 1 row, its coverage says 2"),
+        ("price", late, "chunk", "the ledger counts 1 inserted row, but price_data no longer has a chunk"),
+        ("price", DAY, "rows", "price_data holds 1 row, the ledger counts 2 inserted"),
+        ("price", DAY, "batches", "1 row belongs to batches that are not in the ledger, such as 1000000"),
+        ("price", late, "coverage", "price_data holds 0 rows, its coverage counts 1"),
+        ("price", DAY, "coverage", "price_data holds 1 row, its coverage counts 2"),
         ("trade", None, "books", "archive_quarantine has 0 rows, the ledger counts 3 quarantined"),
     ]
     found = [one for one in verify(rig.client, rig.archive, rig.intake) if not one.ok]
@@ -149,7 +149,7 @@ def test_damage_in_the_tables(rig: Rig) -> None:
     assert str(late) not in balance.said
     after = balance_after_load(rig.archive, PRICE, [DAY], [])
     assert not after.ok
-    assert "2026-11-20: price_data holds 1 row, its coverage says 2" in after.said
+    assert "2026-11-20: price_data holds 1 row, its coverage counts 2" in after.said
     assert accounts_balance(rig.archive, METRICS).ok
 
 
@@ -184,7 +184,7 @@ def test_entries_that_were_trimmed_before_they_were_drained(rig: Rig) -> None:
     rig.store.record_prices([bar("A", minute) for minute in range(1, 5)])
     rig.client.xtrim("journal:price:A", maxlen=1, approximate=False)
     found = the_fault(rig)
-    assert (found.what, "3 entries are nowhere, from journal:price:A (3)" in found.said) == ("journals", True)
+    assert (found.what, "3 entries are lost, from journal:price:A (3)" in found.said) == ("journals", True)
     rig.archive_all(PRICE)
     found = the_fault(rig)
     assert found.what == "gaps"
@@ -199,7 +199,11 @@ def test_a_journal_that_went_back(rig: Rig) -> None:
     rig.client.delete("journal:metrics")
     rig.entry_at("journal:metrics", "3000-0", measurement("m", 3))
     found = the_fault(rig)
-    assert (found.what, "1 journal went back or was made anew, such as journal:metrics" in found.said) == (
+    assert (
+        found.what,
+        "1 journal went back to an earlier state or was created again since last archived, such as journal:metrics"
+        in found.said,
+    ) == (
         "went back",
         True,
     )

@@ -1,1 +1,1 @@
-"""Proofs: the ledger adds up, tables hold what it says, and no entry is nowhere."""
+"""Audits: the ledger adds up, the tables agree with it, and no journal entry is lost."""

@@ -1,7 +1,7 @@
-"""Whether every entry that was ever added to a journal is accounted for: archived, waiting, still in its journal, or missing.
+"""Whether every entry ever added to a journal is accounted for: archived, waiting, still in its journal, or missing.
 
-Belongs here: this reckoning, for `verify`. Does not: what is lost, which is told elsewhere too (`losses`), the archive's own
-books (`accounts`), and draining (`intake.snapshot`).
+Belongs here: this reconciliation, for `run`. Does not: the search for losses, which others use too (`losses`), audits inside the
+archive (`ledger`).
 """
 
 from collections import Counter
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from trading_data.archive.database import Archive
-from trading_data.archive.verify.ledger import AuditResult, LedgerTotals, materialize, read_books
+from trading_data.archive.verify.ledger import AuditResult, LedgerTotals, materialize, read_totals
 from trading_data.archive.verify.losses import Known, Sides, archived_journals, heads, lost_of
 from trading_data.archive.verify.lost import Lost, acknowledge_command
 from trading_data.datasets.declaration import Dataset
@@ -23,17 +23,17 @@ from trading_data.times import now
 
 @dataclass(frozen=True)
 class JournalAccount:
-    """What can be told of the journals of a dataset; journals by their ledger names.
+    """The entries of a dataset's journals by where they are; journals by their ledger names.
 
     Attributes:
-        journals: how many there are.
+        journals: the number of journals.
         added: entries ever added to them.
-        archived, waiting: entries of journals that the ledger counts, and those in batches that wait.
+        archived, waiting: journal entries that the ledger counts, and those in waiting batches.
         undrained: entries in the journals that are neither.
-        lost: what is nowhere and not acknowledged.
-        other: journals that are not the ones which the ranges are about; the next snapshot reads them from the beginning.
+        lost: unacknowledged losses.
+        other: journals that are no longer those of the known ranges; the next snapshot reads them from the beginning.
         range_entries: entries that the archived ranges count.
-        books: the archive's books.
+        totals: the totals of the ledger.
     """
 
     journals: int
@@ -44,25 +44,25 @@ class JournalAccount:
     lost: Lost
     other: tuple[str, ...]
     range_entries: int
-    books: LedgerTotals
+    totals: LedgerTotals
 
     @property
     def missing(self) -> int:
-        """Entries that are nowhere, the acknowledged ones too, as far as their number is known."""
-        return max(self.lost.total + self.lost.nowhere.total(), self.books.missing)
+        """The number of lost entries, acknowledged ones included, as far as it is known."""
+        return max(self.lost.total + self.lost.nowhere.total(), self.totals.missing)
 
 
 def account_of_journals(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> JournalAccount:
-    """Account for every entry of the journals of a dataset: by ranges, so that its cost does not grow with history.
+    """Account for every entry of a dataset's journals, by ranges, so that the cost does not grow with history.
 
     Raises:
-        LiveTierError, ArchiveTierError: a tier is away.
-        IntakeError: the intake cannot be listed. A damaged batch counts as one that is not there.
+        LiveTierError, ArchiveTierError: a tier is unavailable.
+        IntakeError: the intake cannot be listed. A damaged batch counts as absent.
     """
     infos = inspect(client, find_journals(client, dataset))
     waiting = heads(intake, intake.pending(dataset.name))
     with archive.transaction(snapshot=True) as cursor:
-        books = read_books(cursor, dataset)
+        totals = read_totals(cursor, dataset)
         archived = archived_journals(cursor, dataset, waiting)
     sides = Sides(infos, waiting, archived)
     current = sides.current(client, list(sides.infos))
@@ -71,89 +71,96 @@ def account_of_journals(client: Client, archive: Archive, intake: Intake, datase
     return JournalAccount(
         journals=len(infos),
         added=sum(info.added for info in infos.values()),
-        archived=books.offered - books.replayed,
-        waiting=sum(one.count for content_hash, one in waiting.ranges if content_hash not in archived.loaded),
+        archived=totals.offered - totals.replayed,
+        waiting=sum(journal.count for content_hash, journal in waiting.ranges if content_hash not in archived.loaded),
         undrained=unread + tails.total() + _between(client, sides, current),
         lost=lost_of(client, sides, tails),
         other=tuple(
             name for name, info in sides.infos.items() if sides.known.get(name) and name not in current and info.length
         ),
-        range_entries=sum(one.count for range_ in archived.ranges.values() for one in range_),
-        books=books,
+        range_entries=sum(range_.count for ranges in archived.ranges.values() for range_ in ranges),
+        totals=totals,
     )
 
 
 def check_journals(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> list[AuditResult]:
-    """The same as findings."""
-    found = account_of_journals(client, archive, intake, dataset)
-    return [*_other(dataset, found), *_lost(dataset, found), *_range_entries(dataset, found), _total(dataset, found)]
+    """The same account as audit results; the last one has the totals."""
+    account = account_of_journals(client, archive, intake, dataset)
+    return [
+        *_other(dataset, account),
+        *_lost(dataset, account),
+        *_range_entries(dataset, account),
+        _total(dataset, account),
+    ]
 
 
 def _tails(client: Client, sides: Sides, current: Known) -> Counter[str]:
-    """Entries that each journal holds after its last range, counted one by one; 0 where it can hold none."""
-    found = Counter[str](dict.fromkeys(current, 0))
-    stretches = [
+    """The number of entries in each journal after its last range, counted one by one; 0 where none are possible."""
+    to_read = [
         ReadRange(sides.keys[name], ranges[-1].last, info.last, info.length)
         for name, ranges in current.items()
         if (info := sides.infos[name]).length and info.last > ranges[-1].last
     ]
-    return _count(client, sides, stretches, found)
+    tails = Counter(dict.fromkeys(current, 0))
+    tails.update(_count(client, sides, to_read))
+    return tails
 
 
 def _between(client: Client, sides: Sides, current: Known) -> int:
-    """Entries that the journals hold between their ranges."""
-    stretches = [
+    """The number of entries in the journals between their ranges."""
+    to_read = [
         ReadRange(sides.keys[name], after, upto, sides.infos[name].length)
         for name, ranges in current.items()
         for after, upto in [(BEGINNING, ranges[0].after), *gaps(ranges)]
         if after < upto and sides.infos[name].length
     ]
-    return _count(client, sides, stretches, Counter()).total()
+    return _count(client, sides, to_read).total()
 
 
-def _count(client: Client, sides: Sides, stretches: list[ReadRange], found: Counter[str]) -> Counter[str]:
+def _count(client: Client, sides: Sides, to_read: list[ReadRange]) -> Counter[str]:
+    """The number of entries in these ranges, by the journal's ledger name."""
     names: Mapping[str, str] = {key: name for name, key in sides.keys.items()}
-    for reading in read(client, stretches):
-        found[names[reading.journal]] += len(reading.entries)
-    return found
+    entries = Counter[str]()
+    for reading in read(client, to_read):
+        entries[names[reading.journal]] += len(reading.entries)
+    return entries
 
 
 def _lost(dataset: Dataset, account: JournalAccount) -> Iterator[AuditResult]:
-    """Entries that are nowhere: red until they come back, or somebody acknowledges them."""
-    later = materialize(f"{dataset.snapshot} {dataset.table}", now().date())
-    for what, said in account.lost.said():
-        command = later if what == "journals" else acknowledge_command(dataset)
-        yield AuditResult(dataset.name, None, False, what, said, command)
+    """Lost entries: faults until they come back or are acknowledged."""
+    archive_run = materialize(f"{dataset.snapshot} {dataset.table}", now().date())
+    for what, message in account.lost.said():
+        command = archive_run if what == "journals" else acknowledge_command(dataset)
+        yield AuditResult(dataset.name, None, False, what, message, command)
 
 
 def _other(dataset: Dataset, account: JournalAccount) -> Iterator[AuditResult]:
-    """Journals that went back or were made anew."""
+    """Journals that went back to an earlier state or were created again."""
     if account.other:
-        said = (
-            f"{counted(len(account.other), 'journal')} went back or {noun(len(account.other), 'was', 'were')} made anew, such as "
-            f"{account.other[0]}, since the archive last read there. The next snapshot reads from the beginning"
+        message = (
+            f"{counted(len(account.other), 'journal')} went back to an earlier state or {noun(len(account.other), 'was', 'were')} "
+            f"created again since last archived, such as {account.other[0]}. The next snapshot reads from the beginning"
         )
-        yield AuditResult(dataset.name, None, False, "went back", said, materialize(dataset.snapshot, now().date()))
+        yield AuditResult(dataset.name, None, False, "went back", message, materialize(dataset.snapshot, now().date()))
 
 
 def _range_entries(dataset: Dataset, account: JournalAccount) -> Iterator[AuditResult]:
-    """What the ranges count is what was offered, except for entries that were archived already."""
-    books = account.books
-    if not books.offered - books.replayed <= account.range_entries <= books.offered:
-        said = (
-            f"the archived ranges count {counted(account.range_entries, 'entry', 'entries')}, the ledger {books.offered:,} "
-            f"offered by journals, of "
-            f"which {books.replayed:,} had been archived before"
+    """The ranges count all offered entries, with or without those that had been archived before."""
+    totals = account.totals
+    if not totals.offered - totals.replayed <= account.range_entries <= totals.offered:
+        message = (
+            f"the archived ranges count {counted(account.range_entries, 'entry', 'entries')}, the ledger {totals.offered:,} "
+            f"offered by journals, of which {totals.replayed:,} had been archived before"
         )
-        yield AuditResult(dataset.name, None, False, "ranges", said, "trading-data backup --list")
+        yield AuditResult(dataset.name, None, False, "ranges", message, "trading-data backup --list")
 
 
 def _total(dataset: Dataset, account: JournalAccount) -> AuditResult:
-    said = (
+    message = (
         f"{counted(account.added, 'entry', 'entries')} added to {counted(account.journals, 'journal')}: {account.archived:,} "
         f"archived, {account.waiting:,} waiting, "
         f"{account.undrained:,} not drained, {account.missing:,} missing"
     )
     if account.added != account.archived + account.waiting + account.undrained + account.missing:
-        said += "; the sums differ, for a journal was emptied or made anew, or moves just now"
-    return AuditResult(dataset.name, None, True, "journals", said)
+        message += "; the sums differ, because a journal was emptied or created again, or is being written to"
+    return AuditResult(dataset.name, None, True, "journals", message)

@@ -1,14 +1,15 @@
-"""Whether the archive's own books balance: the ledger by batch and by day against rows, revisions and quarantine.
+"""Audits inside the archive: the ledger, by batch and by day, against rows, revisions, quarantine and coverage.
 
-Every statement sees one moment, so nothing that moves meanwhile is taken for a fault.
+Each statement reads one snapshot, so entries that move meanwhile are not mistaken for faults.
 
-Belongs here: what can be told from the database alone, in windows of days. Does not: journals (`journal_accounts`), the
-intake and aggregates (`verify`).
+Belongs here: checks that need the database alone, in windows of days. Does not: journals (`journals`), the intake and aggregates
+(`run`).
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 from trading_data.archive.database import Archive
 from trading_data.archive.sql import names_of, statement
@@ -24,10 +25,10 @@ _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 
 @dataclass(frozen=True)
 class AuditResult:
-    """One thing that was looked at: whether it is as it has to be, what was found, and the command that helps if not.
+    """The result of one check: whether it passed, a message, and the command to run if it did not.
 
-    `what` names the kind: ledger, books, days, coverage, rows, chunk, batches, journals, ranges, gaps, went back, missing, intake,
-    aggregates, keys.
+    `what` names the kind of check: ledger, books, days, coverage, rows, chunk, batches, journals, ranges, gaps, went back, missing,
+    intake, aggregates, keys.
     """
 
     dataset: str
@@ -40,7 +41,7 @@ class AuditResult:
 
 @dataclass(frozen=True)
 class LedgerTotals:
-    """What each book of a dataset says in all; the last three are of batches drained from journals."""
+    """Totals of a dataset's ledger, revisions and quarantine; the last three cover batches drained from journals only."""
 
     batches: int
     inserted: int
@@ -54,30 +55,30 @@ class LedgerTotals:
 
 
 def accounts_balance(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> AuditResult:
-    """Whether ledger, rows, revisions and quarantine agree, rows on `days` only (default: all); one finding for all of it."""
-    return _one(
+    """Whether ledger, rows, revisions and quarantine agree, as a single result; rows are checked on `days` only (default: all)."""
+    return _summary(
         dataset,
         [*check_ledger(archive, dataset), *check_books(archive, dataset), *check_days(archive, dataset, days)],
     )
 
 
 def balance_after_load(archive: Archive, dataset: Dataset, days: Iterable[date], batches: Iterable[int]) -> AuditResult:
-    """The same of what a run has just loaded: these batches and these days, at a cost that does not grow with history."""
+    """The same for what a run has just loaded, these batches and these days, at a cost that does not grow with history."""
     since = min(batches, default=None)
     ledger = [] if since is None else check_ledger(archive, dataset, since)
-    return _one(dataset, [*ledger, *check_coverage(archive, dataset, days)])
+    return _summary(dataset, [*ledger, *check_coverage(archive, dataset, days)])
 
 
-def _one(dataset: Dataset, found: list[AuditResult]) -> AuditResult:
-    faults = [one for one in found if not one.ok]
+def _summary(dataset: Dataset, results: list[AuditResult]) -> AuditResult:
+    faults = [result for result in results if not result.ok]
     if not faults:
-        return AuditResult(dataset.name, None, True, "accounts", "; ".join(one.said for one in found))
-    said = "; ".join(fault.said if fault.day is None else f"{fault.day}: {fault.said}" for fault in faults[:_MOST])
-    return AuditResult(dataset.name, None, False, "accounts", said, "trading-data verify")
+        return AuditResult(dataset.name, None, True, "accounts", "; ".join(result.said for result in results))
+    message = "; ".join(fault.said if fault.day is None else f"{fault.day}: {fault.said}" for fault in faults[:_MOST])
+    return AuditResult(dataset.name, None, False, "accounts", message, "trading-data verify")
 
 
 def check_ledger(archive: Archive, dataset: Dataset, since: int = 0) -> list[AuditResult]:
-    """Each batch from `since` on: offered = inserted + replaced + unchanged + quarantined + replayed, its days the same."""
+    """For each batch from `since` on: offered = inserted + replaced + unchanged + quarantined + replayed, in total and by day."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("ledger_faults"), {"dataset": dataset.name, "since": since, "most": _MOST})
         faults = cursor.fetchall()
@@ -88,26 +89,26 @@ def check_ledger(archive: Archive, dataset: Dataset, since: int = 0) -> list[Aud
             False,
             "ledger",
             f"batch {batch}: {offered} offered, {taken} accounted for; inserted, replaced, unchanged, quarantined are "
-            f"{counts}, its days give {by_day}",
+            f"{counts}, and {by_day} by its days",
             f"trading-data psql -c 'select * from archive_ledger where batch_id = {batch}'",
         )
         for batch, offered, taken, counts, by_day in faults
     ]
 
 
-def read_books(cursor: object, dataset: Dataset) -> LedgerTotals:
-    """The books of a dataset, of one moment."""
-    cursor.execute(statement("books"), {"dataset": dataset.name})  # type: ignore[attr-defined]
+def read_totals(cursor: object, dataset: Dataset) -> LedgerTotals:
+    """The totals of a dataset at one moment."""
+    cursor.execute(statement("ledger_totals"), {"dataset": dataset.name})  # type: ignore[attr-defined]
     return LedgerTotals(*map(int, cursor.fetchone() or ()))  # type: ignore[attr-defined]
 
 
 def check_books(archive: Archive, dataset: Dataset) -> list[AuditResult]:
-    """A revision for each replaced row, a quarantined entry for each that the ledger counts."""
+    """One revision for each replaced row, and as many quarantined entries as the ledger counts."""
     with archive.transaction(snapshot=True) as cursor:
-        books = read_books(cursor, dataset)
+        totals = read_totals(cursor, dataset)
     pairs = (
-        ("archive_revision", books.revisions, "replaced", books.replaced),
-        ("archive_quarantine", books.rejects, "quarantined", books.quarantined),
+        ("archive_revision", totals.revisions, "replaced", totals.replaced),
+        ("archive_quarantine", totals.rejects, "quarantined", totals.quarantined),
     )
     faults = [
         AuditResult(
@@ -115,33 +116,31 @@ def check_books(archive: Archive, dataset: Dataset) -> list[AuditResult]:
             None,
             False,
             "books",
-            f"{table} has {counted(there, 'row')}, the ledger counts {booked:,} {name}",
+            f"{table} has {counted(rows, 'row')}, the ledger counts {booked:,} {name}",
             "trading-data backup --list",
         )
-        for table, there, name, booked in pairs
-        if there != booked
+        for table, rows, name, booked in pairs
+        if rows != booked
     ]
-    said = (
-        f"{counted(books.batches, 'batch', 'batches')}, {books.replaced:,} replaced, {books.quarantined:,} quarantined"
-    )
-    return faults or [AuditResult(dataset.name, None, True, "books", said)]
+    message = f"{counted(totals.batches, 'batch', 'batches')}, {totals.replaced:,} replaced, {totals.quarantined:,} quarantined"
+    return faults or [AuditResult(dataset.name, None, True, "books", message)]
 
 
 def check_days(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> list[AuditResult]:
-    """Day by day: as many rows as the ledger says were inserted, and each from a batch that the ledger knows."""
+    """Per day: as many rows as the ledger counts as inserted, each from a batch in the ledger."""
     wanted = known_days(archive, dataset) if days is None else sorted(set(days))
     faults: list[AuditResult] = []
     rows = 0
     for window in _windows(wanted, max(_WINDOW_DAYS, dataset.chunk.days)):
-        chosen = set(window)
+        bounds = _bounds(dataset, window)
         with archive.transaction(snapshot=True) as cursor:
-            start, end = day_start(window[0]), day_start(window[-1]) + DAY
-            cursor.execute(statement("chunk_days"), {"table": dataset.table, "low": start, "high": end})
+            cursor.execute(
+                statement("chunk_days"), {"table": dataset.table, "low": bounds["start"], "high": bounds["end"]}
+            )
             chunks = {day for (day,) in cursor.fetchall()}
-            bounds = {"dataset": dataset.name, "start": start, "end": end, "first": window[0], "last": window[-1]}
             cursor.execute(statement("day_accounts", **names_of(dataset)), bounds)
             for day, held, inserted, unknown, batch in cursor.fetchall():
-                if day in chosen:
+                if day in window:
                     rows += held
                     faults += _day_faults(dataset, day, day in chunks, (held, int(inserted), unknown, batch))
     return faults or [
@@ -150,28 +149,21 @@ def check_days(archive: Archive, dataset: Dataset, days: Iterable[date] | None =
 
 
 def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> list[AuditResult]:
-    """Day by day: as many rows as the coverage says."""
+    """Per day: as many rows as the coverage counts."""
     if not dataset.has_coverage:
         return []
     wanted = known_days(archive, dataset) if days is None else sorted(set(days))
     faults: list[AuditResult] = []
     rows = 0
     for window in _windows(wanted):
-        bounds = {
-            "dataset": dataset.name,
-            "start": day_start(window[0]),
-            "end": day_start(window[-1]) + DAY,
-            "first": window[0],
-            "last": window[-1],
-        }
         with archive.transaction(snapshot=True) as cursor:
-            cursor.execute(statement("day_coverage", **names_of(dataset)), bounds)
-            found = [row for row in cursor.fetchall() if row[0] in set(window)]
-        rows += sum(held for _, held, _ in found)
-        for day, held, covered in found:
+            cursor.execute(statement("day_coverage", **names_of(dataset)), _bounds(dataset, window))
+            counts = [row for row in cursor.fetchall() if row[0] in window]
+        rows += sum(held for _, held, _ in counts)
+        for day, held, covered in counts:
             if held != covered:
-                said = f"{dataset.table} holds {counted(held, 'row')}, its coverage says {int(covered):,}"
-                faults.append(AuditResult(dataset.name, day, False, "coverage", said, "trading-data verify"))
+                message = f"{dataset.table} holds {counted(held, 'row')}, its coverage counts {int(covered):,}"
+                faults.append(AuditResult(dataset.name, day, False, "coverage", message, "trading-data verify"))
     return faults or [
         AuditResult(
             dataset.name, None, True, "coverage", f"{counted(rows, 'row')} on {counted(len(wanted), 'day')} covered"
@@ -180,27 +172,27 @@ def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | No
 
 
 def known_days(archive: Archive, dataset: Dataset) -> list[date]:
-    """The days of which the ledger or a chunk says that there are rows."""
+    """The days that have rows according to the ledger, or have a chunk."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("ledger_days"), {"dataset": dataset.name})
-        found = {day for (day,) in cursor.fetchall()}
-    return sorted(found | set(chunk_days(archive, dataset)))
+        booked = {day for (day,) in cursor.fetchall()}
+    return sorted(booked | set(chunk_days(archive, dataset)))
 
 
 def chunk_days(archive: Archive, dataset: Dataset) -> list[date]:
-    """The days that have a chunk."""
+    """The days with a chunk."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("chunk_days"), {"table": dataset.table, "low": _EVER[0], "high": _EVER[1]})
         return sorted(day for (day,) in cursor.fetchall())
 
 
 def days_with_chunks(archive: Archive) -> set[date]:
-    """The days of which any dataset has a chunk."""
+    """The days for which any dataset has a chunk."""
     return {day for dataset in DATASETS.values() for day in chunk_days(archive, dataset)}
 
 
 def materialize(asset: str, day: date) -> str:
-    """The command that runs one asset for one day."""
+    """The command that materializes an asset for one day."""
     return f"trading-data run {asset} --day {day}"
 
 
@@ -215,20 +207,26 @@ def _windows(days: list[date], most: int = _WINDOW_DAYS) -> Iterator[list[date]]
         yield window
 
 
+def _bounds(dataset: Dataset, window: list[date]) -> dict[str, Any]:
+    """A window of days as the statements' parameters."""
+    first, last = window[0], window[-1]
+    start, end = day_start(first), day_start(last) + DAY
+    return {"dataset": dataset.name, "start": start, "end": end, "first": first, "last": last}
+
+
 def _day_faults(
     dataset: Dataset, day: date, chunk: bool, counts: tuple[int, int, int, int | None]
 ) -> Iterator[AuditResult]:
     held, inserted, unknown, batch = counts
     if inserted and not chunk:
-        said = (
-            f"the ledger says that {counted(inserted, 'row was', 'rows were')} inserted, and {dataset.table} has no "
-            f"chunk of that day any more"
-        )
-        yield AuditResult(dataset.name, day, False, "chunk", said, "trading-data backup --list")
+        message = f"the ledger counts {counted(inserted, 'inserted row')}, but {dataset.table} no longer has a chunk of that day"
+        yield AuditResult(dataset.name, day, False, "chunk", message, "trading-data backup --list")
     elif held != inserted:
-        said = f"{dataset.table} holds {counted(held, 'row')}, the ledger says that {counted(inserted, 'was', 'were')} inserted"
-        yield AuditResult(dataset.name, day, False, "rows", said, "trading-data backup --list")
+        message = f"{dataset.table} holds {counted(held, 'row')}, the ledger counts {inserted:,} inserted"
+        yield AuditResult(dataset.name, day, False, "rows", message, "trading-data backup --list")
     if unknown:
-        said = f"{counted(unknown, 'row is', 'rows are')} of batches that the ledger does not know, such as {batch}"
-        help_ = f"trading-data psql -c 'select * from {dataset.table} where batch_id = {batch}'"
-        yield AuditResult(dataset.name, day, False, "batches", said, help_)
+        message = (
+            f"{counted(unknown, 'row belongs', 'rows belong')} to batches that are not in the ledger, such as {batch}"
+        )
+        command = f"trading-data psql -c 'select * from {dataset.table} where batch_id = {batch}'"
+        yield AuditResult(dataset.name, day, False, "batches", message, command)

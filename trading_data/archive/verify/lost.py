@@ -1,7 +1,4 @@
-"""What is lost: entries of journals that are nowhere, in numbers and in words, and the command that acknowledges them.
-
-Belongs here: this value and its words. Does not: finding what is lost (`losses`).
-"""
+"""Lost journal entries as a value: in numbers, in words, and with the command that acknowledges them. `losses` finds them."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,12 +10,12 @@ from trading_data.printable import counted, noun
 
 _NAMED = 5
 Note = tuple[str, str, int]
-"""What is acknowledged: journal, what, how many entries or up to which batch."""
+"""An acknowledgement: the journal, the name of the loss, and the number of entries or the last batch."""
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Entries of a journal, after one id up to another, that are nowhere."""
+    """Lost entries of a journal: after one id, up to and including another."""
 
     journal: str
     incarnation: int
@@ -27,20 +24,20 @@ class Gap:
 
     @property
     def name(self) -> str:
-        """What it is acknowledged by."""
+        """The name under which it is acknowledged."""
         return f"{self.incarnation}: after {self.after} up to {self.upto}"
 
 
 @dataclass(frozen=True)
 class Lost:
-    """What is nowhere and not acknowledged; journals by their names in the ledger.
+    """The unacknowledged losses of a dataset; journals by their names in the ledger.
 
     Attributes:
-        gaps: parts of journals between what is known.
-        missing: how many entries are lost of a journal, those in its gaps too; a gap may have no number.
-        nowhere: entries that were removed after the last range of a journal; the next snapshot notes them.
-        notes: what acknowledges gaps and missing entries.
-        total: missing entries, the acknowledged ones too, as far as it is known.
+        gaps: lost parts of journals, between known ranges.
+        missing: the number of lost entries by journal, those in gaps included; the number of a gap may be unknown.
+        nowhere: the number of entries removed after the last range of a journal; the next snapshot records them.
+        notes: the notes that acknowledge gaps and missing entries.
+        total: the number of missing entries, acknowledged ones included, as far as it is known.
     """
 
     gaps: tuple[Gap, ...] = ()
@@ -54,17 +51,17 @@ class Lost:
 
     @property
     def journals(self) -> set[str]:
-        """Which journals have lost something."""
+        """The journals that have lost entries."""
         return {*self.missing, *self.nowhere, *(gap.journal for gap in self.gaps)}
 
     @property
     def least(self) -> int:
-        """How many entries are lost at least: a gap stands for one or more."""
+        """The minimum number of lost entries: a gap of unknown size counts as one."""
         in_gaps = Counter(gap.journal for gap in self.gaps)
         return sum((self.missing | in_gaps).values()) + self.nowhere.total()
 
     def only(self, journals: set[str]) -> "Lost":
-        """What some journals have lost."""
+        """The losses of these journals alone."""
         return Lost(
             tuple(gap for gap in self.gaps if gap.journal in journals),
             Counter({name: number for name, number in self.missing.items() if name in journals}),
@@ -75,51 +72,54 @@ class Lost:
 
     @property
     def named(self) -> str:
-        """Gaps and missing entries by their journals."""
-        shown = [f"{gap.journal} after {gap.after} up to {gap.upto}" for gap in self.gaps[:_NAMED]]
+        """Gaps and missing entries, for people, by journal."""
         more = [f"{len(self.gaps) - _NAMED:,} more"] if len(self.gaps) > _NAMED else []
         numbers = (
             [f"{counted(self.missing.total(), 'entry', 'entries')}, from {_listed(self.missing)}"]
             if self.missing
             else []
         )
-        return "; ".join([*shown, *more, *numbers])
+        return "; ".join([*self._first_gaps, *more, *numbers])
+
+    @property
+    def _first_gaps(self) -> list[str]:
+        return [f"{gap.journal} after {gap.after} up to {gap.upto}" for gap in self.gaps[:_NAMED]]
 
     def said(self) -> Iterator[tuple[str, str]]:
-        """Each kind of loss in words: `gaps`, `missing` or `journals`, and what happened."""
+        """Each kind of loss (`gaps`, `missing` or `journals`) with a message that explains it."""
         with_gaps = {gap.journal for gap in self.gaps}
         if self.gaps:
             number = sum(self.missing[name] for name in with_gaps)
-            many = f" ({counted(number, 'entry', 'entries')})" if number else ""
-            shown = "; ".join(f"{gap.journal} after {gap.after} up to {gap.upto}" for gap in self.gaps[:_NAMED])
+            entries = f" ({counted(number, 'entry', 'entries')})" if number else ""
             more = f"; and {len(self.gaps) - _NAMED:,} more" if len(self.gaps) > _NAMED else ""
-            said = (
-                f"{counted(len(self.gaps), 'range')} of entries{many} {noun(len(self.gaps), 'is', 'are')} neither archived, "
+            message = (
+                f"{counted(len(self.gaps), 'range')} of entries{entries} {noun(len(self.gaps), 'is', 'are')} neither archived, "
                 "nor in a readable batch of the intake, nor in "
-                f"their journals: {shown}{more}. Either a batch was moved away: put it back into the intake, or restore it from a "
-                "backup. Or the archive was restored to an earlier state, or somebody trims or deletes journals"
+                f"their journals: {'; '.join(self._first_gaps)}{more}. If a batch was moved away, put it back into the intake or "
+                "restore it from a backup. Otherwise the archive was restored to an earlier state, or another program trims or "
+                "deletes journals"
             )
-            yield "gaps", said
+            yield "gaps", message
         if missing := Counter({name: number for name, number in self.missing.items() if name not in with_gaps}):
-            said = (
+            message = (
                 f"{counted(missing.total(), 'entry', 'entries')} had been removed before "
-                f"{noun(missing.total(), 'it', 'they')} could be drained, from {_listed(missing)}: somebody trims or deletes "
-                "journals"
+                f"{noun(missing.total(), 'it', 'they')} could be drained, from {_listed(missing)}: another program trims or "
+                "deletes journals"
             )
-            yield "missing", said
+            yield "missing", message
         if self.nowhere:
-            said = (
-                f"{counted(self.nowhere.total(), 'entry is', 'entries are')} nowhere, from {_listed(self.nowhere)}: removed "
-                "before being drained, or a batch was moved away. The next archive run notes what is missing"
+            message = (
+                f"{counted(self.nowhere.total(), 'entry is', 'entries are')} lost, from {_listed(self.nowhere)}: removed "
+                "before being drained, or a batch was moved away. The next archive run records what is missing"
             )
-            yield "journals", said
+            yield "journals", message
 
 
 def acknowledge_command(dataset: Dataset) -> str:
-    """The command that acknowledges what a dataset has lost."""
+    """The command that acknowledges the losses of a dataset."""
     return f"trading-data verify --acknowledge {dataset.plural} --reason 'looked into'"
 
 
 def _listed(journals: Counter[str]) -> str:
-    named = ", ".join(f"{name} ({number:,})" for name, number in journals.most_common(_NAMED))
-    return named + (f" and {len(journals) - _NAMED:,} more" if len(journals) > _NAMED else "")
+    largest = ", ".join(f"{name} ({number:,})" for name, number in journals.most_common(_NAMED))
+    return largest + (f" and {len(journals) - _NAMED:,} more" if len(journals) > _NAMED else "")

@@ -1,6 +1,6 @@
-"""Values that look wrong rather than are wrong: they are archived as they came, and told.
+"""Values that are legal but look wrong: they are archived unchanged, and reported.
 
-Belongs here: finding them in the archive, and saying so. Does not: values that are not legal (`datasets.rules`).
+Belongs here: finding them in the archive, and the report. Does not: illegal values (`datasets.rules`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,12 +14,12 @@ from trading_data.printable import counted
 from trading_data.times import DAY, day_start
 
 TIMES = 50
-"""A price so many times that of the bar before it looks like a wrong unit or a split that was not adjusted."""
+"""A price this many times that of the bar before looks like a wrong unit, or a split that was not adjusted."""
 
 
 @dataclass(frozen=True)
 class OddValues:
-    """Rows of one kind: how many, symbol and moment (UTC) of the first, and their UTC days."""
+    """Rows with one kind of odd value: their number, symbol and moment (UTC) of the first, and their UTC days."""
 
     kind: str
     rows: int
@@ -28,7 +28,7 @@ class OddValues:
     days: frozenset[date] = frozenset()
 
     def said(self) -> str:
-        """For people: the first of them, and how it is shown."""
+        """For people: their number, the first of them, and the command that shows it."""
         day = self.moment.date()
         return (
             f"{self.kind}: {counted(self.rows, 'row')}, the first {self.subject} at {self.moment:%Y-%m-%d %H:%M}Z "
@@ -39,10 +39,10 @@ class OddValues:
 def odd_values(
     archive: Archive, dataset: Dataset, days: Iterable[date], batches: Sequence[int] | None = None
 ) -> list[OddValues]:
-    """What looks wrong among a dataset's rows of some UTC days, by kind; of these `batches` alone where they are given."""
+    """The odd values among a dataset's rows of some UTC days, by kind; only those of `batches` if given."""
     if not dataset.odd_values:
         return []
-    odd_valueses: dict[str, OddValues] = {}
+    by_kind: dict[str, OddValues] = {}
     for first, last in _runs(days):
         values = {
             "start": day_start(first),
@@ -54,15 +54,13 @@ def odd_values(
             cursor.execute(statement("odd_values", **names_of(dataset)), values)
             rows = cursor.fetchall()
         for kind, count, moment, subject, odd_days in rows:
-            known = odd_valueses.get(kind, OddValues(kind, 0, subject, moment))
-            odd_valueses[kind] = OddValues(
-                kind, known.rows + count, known.subject, known.moment, known.days.union(odd_days)
-            )
-    return [odd_valueses[kind] for kind in sorted(odd_valueses)]
+            known = by_kind.get(kind, OddValues(kind, 0, subject, moment))
+            by_kind[kind] = OddValues(kind, known.rows + count, known.subject, known.moment, known.days.union(odd_days))
+    return [by_kind[kind] for kind in sorted(by_kind)]
 
 
 def _runs(days: Iterable[date]) -> Iterator[tuple[date, date]]:
-    """Days that follow one another, as their first and last: one statement for each."""
+    """Runs of consecutive days, as first and last day: one statement for each."""
     first = last = None
     for day in sorted(set(days)):
         if last is not None and first is not None and day - last > DAY:

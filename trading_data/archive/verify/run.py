@@ -1,9 +1,9 @@
-"""Do the accounts balance: ledger, archived ranges, tables, journals and intake, per dataset and day.
+"""The whole audit: ledger, archived ranges, tables, journals and intake, per dataset and day.
 
-It may run while archival is in flight: what is not right is looked at again, and is a finding only if it stays so.
+It may run during archival: a fault is reported only if a second look finds it again.
 
-Belongs here: the order of the looks, the waiting batches, and what `deep` adds. Does not: the archive's own books
-(`accounts`), the journals' (`journal_accounts`), printing.
+Belongs here: the order of the checks, those of waiting batches, and those of `deep`. Does not: checks inside the archive
+(`ledger`) and of the journals (`journals`), printing.
 """
 
 from collections.abc import Iterator
@@ -41,43 +41,42 @@ __all__ = ["AuditResult", "accounts_balance", "verify"]
 
 
 def verify(client: Client, archive: Archive, intake: Intake, *, deep: bool = False) -> list[AuditResult]:
-    """Look at every dataset; the findings that are not `ok` are faults that a second look confirmed.
+    """Check every dataset; results that are not `ok` are faults confirmed by a second look.
 
     Args:
         client: from `connect_for_archiver`.
         archive: the archive tier.
-        intake: where batches wait.
-        deep: also compare every aggregate with raw rows day by day, look for keys that are there twice, and read every
-            waiting batch in full.
+        intake: the waiting batches.
+        deep: also compare every aggregate with raw rows day by day, search for duplicate keys, and read every waiting batch
+            in full.
 
     Raises:
-        LiveTierError, ArchiveTierError: a tier is away.
-        SchemaError: the schema is not this release's.
+        LiveTierError, ArchiveTierError: a tier is unavailable.
+        SchemaError: the schema is not that of this release.
     """
     check_schema(archive)
-    findings = []
+    results = []
     for dataset in TABLES.values():
         if not dataset.journal and _never_used(archive, intake, dataset):
             continue
-        found = _look(client, archive, intake, dataset, deep)
-        if not all(one.ok for one in found):
-            seen = {(one.what, one.day) for one in found if not one.ok}
-            again = _look(client, archive, intake, dataset, deep)
-            found = [one for one in again if one.ok or (one.what, one.day) in seen]
-        findings += found
-    return findings
+        of_dataset = _check(client, archive, intake, dataset, deep)
+        if faults := {(result.what, result.day) for result in of_dataset if not result.ok}:
+            second_look = _check(client, archive, intake, dataset, deep)
+            of_dataset = [result for result in second_look if result.ok or (result.what, result.day) in faults]
+        results += of_dataset
+    return results
 
 
 def _never_used(archive: Archive, intake: Intake, dataset: Dataset) -> bool:
-    """Whether there is neither a batch nor a chunk of a dataset."""
+    """Whether a dataset has neither a batch nor a row."""
     return not intake.pending(dataset.name) and not known_days(archive, dataset)
 
 
-def _look(client: Client, archive: Archive, intake: Intake, dataset: Dataset, deep: bool) -> list[AuditResult]:
-    found = check_intake(intake, dataset, deep)
+def _check(client: Client, archive: Archive, intake: Intake, dataset: Dataset, deep: bool) -> list[AuditResult]:
+    results = check_intake(intake, dataset, deep)
     if dataset.journal:
-        found += check_journals(client, archive, intake, dataset)
-    found += [
+        results += check_journals(client, archive, intake, dataset)
+    results += [
         *check_ledger(archive, dataset),
         *check_books(archive, dataset),
         *check_days(archive, dataset),
@@ -85,89 +84,88 @@ def _look(client: Client, archive: Archive, intake: Intake, dataset: Dataset, de
     ]
     if deep:
         for day in chunk_days(archive, dataset) if dataset.aggregates else ():
-            found += _check_deep(archive, dataset, day)
-        found += _check_closed(archive, dataset)
-    return found
+            results += _check_day(archive, dataset, day)
+        results += _check_dropped_days(archive, dataset)
+    return results
 
 
 def check_intake(intake: Intake, dataset: Dataset, deep: bool) -> list[AuditResult]:
-    """Each waiting batch is readable and its hash right; with `deep` its rows are what the dataset declares."""
+    """Each waiting batch is readable and has the right hash; with `deep`, its rows also match the declaration of the dataset."""
     faults: list[AuditResult] = []
     files = intake.pending(dataset.name)
     for file in files:
         try:
-            said = _read_whole(intake, dataset, file) if deep else _read_head(intake, dataset, file)
+            fault = _fault_in_rows(intake, dataset, file) if deep else _fault_in_head(intake, dataset, file)
         except IntakeError as error:
-            said = str(error)
-        if said:
-            faults.append(AuditResult(dataset.name, None, False, "intake", said, intake.set_aside_command(file)))
+            fault = str(error)
+        if fault:
+            faults.append(AuditResult(dataset.name, None, False, "intake", fault, intake.set_aside_command(file)))
     return faults or [
         AuditResult(dataset.name, None, True, "intake", counted(len(files), "batch waits", "batches wait"))
     ]
 
 
-def _read_head(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
-    found = intake.head(file)
-    if found is None or found.dataset == dataset.name:
+def _fault_in_head(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
+    head = intake.head(file)
+    if head is None or head.dataset == dataset.name:
         return ""
-    return f"{file.path} is a batch of {found.dataset}, and lies among those of {dataset.name}"
+    return f"{file.path} is a batch of {head.dataset}, but is stored among those of {dataset.name}"
 
 
-def _read_whole(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
-    found = intake.read(file)
-    if found is None:
+def _fault_in_rows(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
+    batch = intake.read(file)
+    if batch is None:
         return ""  # it was loaded meanwhile
-    wanted = batches.schema(dataset)
-    if found.dataset != dataset.name or not found.table.schema.equals(wanted):
+    table = batch.table
+    if batch.dataset != dataset.name or not table.schema.equals(batches.schema(dataset)):
         return (
-            f"{file.path} does not hold what {dataset.name} declares: {found.dataset} with {found.table.schema.names}"
+            f"{file.path} does not have the columns of {dataset.name}: it is {batch.dataset} with {table.schema.names}"
         )
-    good = found.table.filter(pc.is_null(found.table["_kind"]))
+    good = table.filter(pc.is_null(table["_kind"]))
     empty = [name for name in dataset.names if good[name].null_count]
     if empty:
         return f"{file.path} has good rows without {', '.join(empty)}"
-    declared = sum(journal.count for journal in found.journals)
-    if declared != found.table.num_rows:
-        return f"{file.path} has {counted(found.table.num_rows, 'entry', 'entries')} and says that it has {declared:,}"
+    declared = sum(journal.count for journal in batch.journals)
+    if declared != table.num_rows:
+        return f"{file.path} has {counted(table.num_rows, 'entry', 'entries')}, but its head counts {declared:,}"
     return ""
 
 
-def _check_deep(archive: Archive, dataset: Dataset, day: date) -> Iterator[AuditResult]:
-    """One day: each aggregate equals raw where no refresh waits, and no row is there twice."""
+def _check_day(archive: Archive, dataset: Dataset, day: date) -> Iterator[AuditResult]:
+    """One day: each aggregate equals the raw rows unless a refresh is pending, and no key occurs twice."""
     bounds = {"start": day_start(day), "end": day_start(day) + DAY}
     for aggregate in dataset.aggregates:
-        if _waits(archive, dataset, aggregate, day):
+        if _is_refresh_pending(archive, dataset, aggregate, day):
             continue
         lines = differences(archive, dataset, aggregate, bounds["start"], bounds["end"])
-        if lines and not _waits(archive, dataset, aggregate, day):
-            said = f"{aggregate.name} differs from raw rows in {counted(len(lines), 'bucket')}, such as: {lines[0]}"
-            yield AuditResult(dataset.name, day, False, "aggregates", said, materialize(aggregate.name, day))
+        if lines and not _is_refresh_pending(archive, dataset, aggregate, day):
+            message = (
+                f"{aggregate.name} differs from the raw rows in {counted(len(lines), 'bucket')}, such as: {lines[0]}"
+            )
+            yield AuditResult(dataset.name, day, False, "aggregates", message, materialize(aggregate.name, day))
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("keys_twice", **names_of(dataset)), bounds)
-        twice = (cursor.fetchone() or (0,))[0]
-    if twice:
+        (repeated,) = cursor.fetchone() or (0,)
+    if repeated:
         names = ", ".join(dataset.named_by)
-        said = (
-            f"{counted(twice, 'key')} of {dataset.table} ({names}) {noun(twice, 'is', 'are')} there more than once: its "
-            f"primary key is gone or broken"
+        message = (
+            f"{counted(repeated, 'key')} of {dataset.table} ({names}) {noun(repeated, 'occurs', 'occur')} more than once: its "
+            f"primary key is missing or corrupt"
         )
-        yield AuditResult(
-            dataset.name, day, False, "keys", said, f"trading-data psql --owner -c 'reindex table {dataset.table}'"
-        )
+        command = f"trading-data psql --owner -c 'reindex table {dataset.table}'"
+        yield AuditResult(dataset.name, day, False, "keys", message, command)
 
 
-def _check_closed(archive: Archive, dataset: Dataset) -> Iterator[AuditResult]:
-    """Days that retention dropped: their aggregates are what they were then."""
+def _check_dropped_days(archive: Archive, dataset: Dataset) -> Iterator[AuditResult]:
+    """Days that retention dropped: their aggregates are unchanged since."""
     for day, name in changed_since_closed(archive, dataset):
-        said = (
-            f"{name} is not what it was when retention dropped the rows of that day: somebody refreshed or changed it"
-        )
-        yield AuditResult(dataset.name, day, False, "aggregates", said, "trading-data backup --list")
+        message = f"{name} has changed since retention dropped the rows of that day: it was refreshed or edited"
+        yield AuditResult(dataset.name, day, False, "aggregates", message, "trading-data backup --list")
 
 
-def _waits(archive: Archive, dataset: Dataset, aggregate: Aggregate, day: date) -> bool:
-    """Whether a load has left a refresh of this day behind, of this aggregate or one that it is built on."""
-    names = [one.name for one in dataset.aggregates[: dataset.aggregates.index(aggregate) + 1]]
+def _is_refresh_pending(archive: Archive, dataset: Dataset, aggregate: Aggregate, day: date) -> bool:
+    """Whether this aggregate, or one below it, is yet to be refreshed for this day."""
+    names = [level.name for level in dataset.aggregates[: dataset.aggregates.index(aggregate) + 1]]
     values = {"aggregates": names, "start": day_start(day), "end": day_start(day) + DAY}
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("stale_ranges"), values)

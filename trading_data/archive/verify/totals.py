@@ -1,7 +1,4 @@
-"""The account of a dataset in one row of numbers that can be added up.
-
-Belongs here: the numbers, for people who look. Does not: whether they are as they have to be (`verify`).
-"""
+"""The account of a dataset as one row of numbers that add up. Whether they are right is a question for `run`."""
 
 from dataclasses import dataclass
 
@@ -19,12 +16,12 @@ class Totals:
     """Entries of a dataset. `offered` = `inserted` + `replaced` + `unchanged` + `quarantined` + `replayed`.
 
     Attributes:
-        offered: entries in all batches that were loaded, from journals, files, vendors and quarantine.
-        inserted, replaced, unchanged, quarantined: what became of them.
+        offered: entries of all loaded batches, from journals, files, vendors and quarantine.
+        inserted, replaced, unchanged, quarantined: the same entries by outcome.
         replayed: entries that had been archived before.
-        missing: entries that are nowhere, the acknowledged ones too, as far as their number is known; not among `offered`.
-        in_journals: entries that wait to be drained.
-        in_intake: entries that wait to be loaded, without those of batches that cannot be read.
+        missing: lost entries, acknowledged ones included, as far as their number is known; not part of `offered`.
+        in_journals: entries waiting to be drained.
+        in_intake: entries waiting to be loaded, except those of unreadable batches.
     """
 
     offered: int
@@ -39,25 +36,25 @@ class Totals:
 
 
 def totals(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> Totals:
-    """Count every entry of a dataset. One that moves meanwhile is counted twice rather than not.
+    """Count every entry of a dataset. An entry that moves meanwhile is counted twice, never missed.
 
     Raises:
-        LiveTierError, ArchiveTierError: a tier is away.
+        LiveTierError, ArchiveTierError: a tier is unavailable.
         IntakeError: the intake cannot be listed.
     """
     journals = account_of_journals(client, archive, intake, dataset) if dataset.journal else None
     waiting = heads(intake, intake.pending(dataset.name))
     with archive.transaction(snapshot=True) as cursor:
         loaded = archived_journals(cursor, dataset, waiting).loaded
-    found = account(archive, dataset)
+    booked = account(archive, dataset)
     return Totals(
-        found.offered,
-        found.inserted,
-        found.replaced,
-        found.unchanged,
-        found.quarantined,
-        found.replayed,
-        found.missing if journals is None else journals.missing,
+        booked.offered,
+        booked.inserted,
+        booked.replaced,
+        booked.unchanged,
+        booked.quarantined,
+        booked.replayed,
+        booked.missing if journals is None else journals.missing,
         0 if journals is None else journals.undrained,
         sum(journal.count for name, head in waiting.heads.items() if name not in loaded for journal in head.journals),
     )

@@ -1,4 +1,4 @@
--- What each book of a dataset says in all; one statement, so that all of them are of one moment.
+-- Totals of a dataset's ledger, revisions and quarantine; one statement, so that all of them are of one moment.
 select count(*), coalesce(sum(inserted), 0), coalesce(sum(replaced), 0), coalesce(sum(quarantined), 0),
        (select count(*) from archive_revision where dataset = %(dataset)s),
        (select count(*) from archive_quarantine where dataset = %(dataset)s),
