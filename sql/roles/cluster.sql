@@ -1,4 +1,4 @@
--- Run by a superuser in the archive's database: who may connect, and the rights that no owner of tables can give.
+-- Run by a superuser in the database of the archive: who may connect, and rights that a table owner cannot grant.
 revoke all on database {database} from public;
 grant connect, temporary on database {database} to {owner}, {writer};
 grant connect on database {database} to {reader};
@@ -6,8 +6,8 @@ alter schema public owner to {owner};
 revoke create on schema public from public;
 grant usage on schema public to {writer}, {reader};
 
--- TimescaleDB lets nobody refresh an aggregate but members of the role that owns it. So the aggregates belong to a role of
--- their own, which the writer inherits from and cannot become; the raw rows and the books stay with the owner.
+-- In TimescaleDB only members of the owning role may refresh an aggregate. So the aggregates belong to a role of their own. The
+-- writer inherits its rights but cannot switch to it; the raw rows and the bookkeeping tables stay with the owner.
 grant usage on schema public to {aggregates};
 grant {aggregates} to {owner};
 grant {aggregates} to {writer} with inherit true, set false;

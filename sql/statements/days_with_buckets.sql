@@ -1,3 +1,3 @@
--- Those of the days of which an aggregate holds a bucket.
+-- Those of the days for which an aggregate has a bucket.
 select day from unnest(%(days)s::date[]) as day
 where exists (select from {view} where bucket >= day::timestamp at time zone 'UTC' and bucket < (day + 1)::timestamp at time zone 'UTC')

@@ -1,5 +1,5 @@
--- The buckets in which an aggregate is not to the last bit what the raw rows give now: the key, whether the aggregate holds the
--- bucket and whether the raw rows give it, what the one has, what the other gives.
+-- The buckets in which an aggregate differs from the raw rows in any bit: the key, whether the aggregate has the bucket, whether the
+-- raw rows give it, and the values of both.
 with held as (select {columns} from {view} where bucket >= %(start)s and bucket < %(end)s),
 given as (
     select {group_by}, time_bucket(%(width)s, {time}) as bucket, {measures}

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from trading_data.archive.aggregates.compare import fingerprints_of_aggregates
 from trading_data.archive.database import Archive
-from trading_data.archive.schema.migrate import fingerprints_of_aggregates
 from trading_data.archive.sql import statement
 from trading_data.archive.versions import DAY_US, Mask, microseconds
 from trading_data.datasets.declaration import Dataset

@@ -258,7 +258,7 @@ def test_chunks_and_aggregates_are_found_by_name_and_by_time(rig: Rig, own_url: 
 def test_a_database_of_another_encoding_is_refused_and_the_command_makes_a_right_one(rig: Rig, encoding: str) -> None:
     name = f"{NAME}_other"
     with database(name, _create(name, encoding)) as url:
-        with pytest.raises(WrongEncoding, match=rf"stores text as {encoding}, and the archive needs UTF8") as raised:
+        with pytest.raises(WrongEncoding, match=rf"stores text as {encoding}, but the archive needs UTF8") as raised:
             migrate(Archive(url))
         error = raised.value
         assert f"`{error.command}`" in str(error)

@@ -237,7 +237,7 @@ def test_a_right_of_an_earlier_release_is_taken_back(archive: Place) -> None:
     make_roles(archive.admin_url(), ROLES, PASSWORDS, DAGSTERS)
     assert grant(Archive(archive.admin_url()), ROLES) == [
         f"{ROLES.writer} may execute {MOVE}",
-        f"{ROLES.writer} may delete no more from trade_data",
+        f"{ROLES.writer} may no longer delete from trade_data",
     ]
     test_a_fill_is_moved_by_the_owner_s_function(archive)
     test_again_it_changes_nothing(archive)

@@ -1,4 +1,3 @@
-"""The continuous aggregates: refreshing exactly what changed, finest first, and comparing them with the raw rows.
-
-Belongs here: `refresh`, `compare`, `compute` (an aggregate in Python, for rows not in the archive yet). Does not: loading.
+"""The continuous aggregates: `refresh` exactly what changed, `compare` with the raw rows, and `compute` the same in Python for rows
+that are not in the archive yet.
 """

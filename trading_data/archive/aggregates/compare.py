@@ -1,7 +1,4 @@
-"""Whether an aggregate equals what the raw rows give: the proof behind every refresh.
-
-Belongs here: the comparison over a range, in the database. Does not: refreshing.
-"""
+"""Comparisons in the database over a range: aggregates with the raw rows, and rows with their earlier state by fingerprint."""
 
 import math
 from datetime import datetime
@@ -12,7 +9,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL, Composable, Identifier
 
 from trading_data.archive.database import Archive
-from trading_data.archive.sql import identifiers, statement
+from trading_data.archive.sql import identifiers, names_of, statement
 from trading_data.datasets.declaration import Aggregate, Dataset, Measure
 
 _FORMS = {
@@ -27,11 +24,11 @@ _FORMS = {
     "vwap": "sum({of} * {by}) / sum({by})",
 }
 _RELATIVE = 1e-9
-"""Sums of doubles depend on the order of adding; an aggregate of an aggregate adds in another one."""
+"""Sums of doubles depend on the order of addition, which differs in an aggregate of an aggregate."""
 
 
 def differences(archive: Archive, dataset: Dataset, aggregate: Aggregate, start: datetime, end: datetime) -> list[str]:
-    """Compare over whole buckets in [start, end); returns one line a difference, none when all is equal."""
+    """Compare the whole buckets in [start, end) with the raw rows; returns a line for each difference."""
     with archive.transaction(snapshot=True) as cursor:
         return differences_seen(cursor, dataset, aggregate, start, end)
 
@@ -39,7 +36,7 @@ def differences(archive: Archive, dataset: Dataset, aggregate: Aggregate, start:
 def differences_seen(
     cursor: Cursor, dataset: Dataset, aggregate: Aggregate, start: datetime, end: datetime
 ) -> list[str]:
-    """As `differences`, within the transaction of a cursor, whose statements should all see one moment."""
+    """As `differences`, in the transaction of a cursor, which should be a snapshot."""
     keys = (*aggregate.group_by, "bucket")
     names: dict[str, Composable] = {
         "keys": identifiers(keys),
@@ -56,11 +53,34 @@ def differences_seen(
     lines = []
     for row in cursor.fetchall():
         key, (is_held, is_given), values = row[: len(keys)], row[len(keys) : len(keys) + 2], row[len(keys) + 2 :]
-        mine = values[: len(aggregate.measures)] if is_held else None
+        held = values[: len(aggregate.measures)] if is_held else None
         raw = values[len(aggregate.measures) :] if is_given else None
-        if mine is None or raw is None or not all(map(_same, mine, raw)):
-            lines.append(f"{aggregate.name} {' '.join(map(str, key))}: has {mine}, raw rows give {raw}")
+        if held is None or raw is None or not all(map(_is_equal, held, raw)):
+            lines.append(f"{aggregate.name} {' '.join(map(str, key))}: has {held}, raw rows give {raw}")
     return lines
+
+
+def fingerprint_of_rows(cursor: Cursor, dataset: Dataset, start: datetime, end: datetime) -> tuple[int, str]:
+    """The number of rows in a range, and a hash as text that changes with any value."""
+    names = {**names_of(dataset), "relation": Identifier(dataset.table)}
+    cursor.execute(statement("fingerprint", **names), {"start": start, "end": end})
+    return cursor.fetchone() or (0, "")
+
+
+def fingerprints_of_aggregates(
+    cursor: Cursor, dataset: Dataset, start: datetime, end: datetime
+) -> dict[str, tuple[int, str]]:
+    """By aggregate: the number of buckets that begin in a range, and a hash as text that changes with any value."""
+    fingerprints = {}
+    for aggregate in dataset.aggregates:
+        names = {
+            "relation": Identifier(aggregate.name),
+            "columns": identifiers(aggregate.columns),
+            "time": Identifier("bucket"),
+        }
+        cursor.execute(statement("fingerprint", **names), {"start": start, "end": end})
+        fingerprints[aggregate.name] = cursor.fetchone() or (0, "")
+    return fingerprints
 
 
 def _expression(dataset: Dataset, measure: Measure) -> Composable:
@@ -70,7 +90,7 @@ def _expression(dataset: Dataset, measure: Measure) -> Composable:
     return SQL(_FORMS[measure.how] + " as {name}").format(**names, name=Identifier(measure.name))
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, Decimal) or isinstance(other, Decimal):
-        return bool(one == other)
-    return one == other or math.isclose(one, other, rel_tol=_RELATIVE, abs_tol=1e-12)
+def _is_equal(held: Any, raw: Any) -> bool:
+    if isinstance(held, Decimal) or isinstance(raw, Decimal):
+        return bool(held == raw)
+    return held == raw or math.isclose(held, raw, rel_tol=_RELATIVE, abs_tol=1e-12)

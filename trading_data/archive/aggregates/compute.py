@@ -1,9 +1,7 @@
-"""An aggregate in Python: for rows that are not in the archive yet, the same result as the continuous aggregate.
+"""Aggregates computed in Python, for rows that are not in the archive yet, with the result of the continuous aggregate.
 
-Exact numbers come out to the last digit as PostgreSQL's numeric would have them; sums of doubles may differ in it, since
-they depend on the order of adding.
-
-Belongs here: the arithmetic, by declaration. Does not: which rows.
+Exact numbers equal those of PostgreSQL's numeric to the last digit. Sums of doubles may differ in it, because they depend on the
+order of addition.
 """
 
 from collections.abc import Callable
@@ -16,9 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _EXACT = Context(prec=400, rounding=ROUND_HALF_UP)
-"""Room for the sum of as many products of two 38-digit numbers as fit into memory, and for a quotient of two such sums."""
+"""Precise enough for a sum of products of 38-digit numbers, as many as fit into memory, and for a quotient of two such sums."""
 _NUMERIC_DIGITS = 16
-"""Significant digits that PostgreSQL gives a quotient at least, reckoned in groups of four digits."""
+"""The minimum of significant digits of a quotient in PostgreSQL, counted in groups of four digits."""
 
 
 def compute(dataset: Dataset, aggregate: Aggregate, rows: "pd.DataFrame") -> "pd.DataFrame":
@@ -35,29 +33,29 @@ def compute(dataset: Dataset, aggregate: Aggregate, rows: "pd.DataFrame") -> "pd
     keys = [*aggregate.group_by, "bucket"]
     groups = frame.groupby(keys, sort=True, observed=True)
     with localcontext(_EXACT):
-        out = pd.DataFrame({measure.name: _measure(frame, keys, groups, measure) for measure in aggregate.measures})
-    return out.reset_index()[list(aggregate.columns)]
+        buckets = pd.DataFrame({measure.name: _measure(frame, keys, groups, measure) for measure in aggregate.measures})
+    return buckets.reset_index()[list(aggregate.columns)]
 
 
 def ratio(numerator: Decimal, denominator: Decimal) -> Decimal:
-    """The quotient of two exact numbers with the digits behind the point that PostgreSQL's numeric gives it."""
+    """The quotient of two exact numbers, with as many decimal places as PostgreSQL's numeric gives it."""
     weight, first = _leading_group(numerator)
     other_weight, other_first = _leading_group(denominator)
     groups = weight - other_weight - (first <= other_first)
-    digits = max(_NUMERIC_DIGITS - 4 * groups, _behind_point(numerator), _behind_point(denominator), 0)
+    digits = max(_NUMERIC_DIGITS - 4 * groups, _decimal_places(numerator), _decimal_places(denominator), 0)
     with localcontext(_EXACT):
         return (numerator / denominator).quantize(Decimal(1).scaleb(-digits))
 
 
 def _leading_group(number: Decimal) -> tuple[int, int]:
-    """The first group of four digits that is not zero, as numeric keeps them: its place from the point, and its value."""
+    """The first non-zero group of four digits in numeric's representation: its position from the decimal point, and its value."""
     if not number:
         return 0, 0
     weight = number.adjusted() // 4
     return weight, int(abs(number).scaleb(-4 * weight))
 
 
-def _behind_point(number: Decimal) -> int:
+def _decimal_places(number: Decimal) -> int:
     exponent = number.as_tuple().exponent
     return -exponent if isinstance(exponent, int) else 0
 
@@ -73,12 +71,12 @@ def _measure(frame: "pd.DataFrame", keys: list[str], groups: Any, measure: Measu
             return total
         weights = groups[measure.by].agg(_total)
         if total.dtype != object:
-            made: pd.Series = total / weights
-            return made
+            quotients: pd.Series = total / weights
+            return quotients
         return pd.Series([ratio(*pair) for pair in zip(total, weights, strict=True)], index=total.index, dtype=object)
     simple: dict[str, str | Callable[..., Any]] = {"mean": "mean", "count": "count", "sum": _total}
-    found: pd.Series = groups[measure.of].agg(simple.get(measure.how, measure.how))
-    return found
+    measured: pd.Series = groups[measure.of].agg(simple.get(measure.how, measure.how))
+    return measured
 
 
 def _total(values: "pd.Series") -> Any:

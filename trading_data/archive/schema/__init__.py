@@ -1,1 +1,1 @@
-"""The schema of the archive: migrations, roles, and drift between what is declared and what is there."""
+"""The schema of the archive: migrations, roles, and drift between declarations and database."""

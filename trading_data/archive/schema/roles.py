@@ -1,12 +1,10 @@
-"""Who may do what in the archive: an owner of the tables, a writer for the archiver, a reader, and Dagster apart from all.
+"""The database roles and their rights: an owner, a writer for the archiver, a reader, and a separate role for Dagster.
 
-    {prefix}_owner       owns tables and books: migrations, compression, retention
-    {prefix}_aggregates  owns the aggregates, cannot log in; the writer inherits from it so that it may refresh them
-    {prefix}_writer      drains, loads, refreshes, reads: adds rows and corrects them, removes none
-    {prefix}_reader      reads, in read-only transactions
-    {prefix}_dagster     owns Dagster's own database, and cannot connect to the archive
-
-Belongs here: the roles, and which of them may change which table. Does not: passwords' origin (`settings`), the schema.
+{prefix}_owner       owns all tables: migrations, compression, retention
+{prefix}_aggregates  owns the aggregates, cannot log in; the writer inherits its right to refresh them
+{prefix}_writer      drains, loads, refreshes, reads: adds and corrects rows, deletes none
+{prefix}_reader      reads, in read-only transactions
+{prefix}_dagster     owns Dagster's own database, cannot connect to the archive
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,16 +41,16 @@ BOOKS: Mapping[str, tuple[str, ...]] = {
     "archive_dropped": (),
     "archive_migration": (),
 }
-"""What the writer may do to each book besides reading it. A table that is named nowhere can be read, and that is all."""
+"""The writer's rights to each bookkeeping table, besides reading it. Undeclared tables can only be read."""
 LOGINS = ("owner", "writer", "reader", "dagster")
-"""The roles that log in, each with a password of its own."""
+"""The roles that can log in, each with its own password."""
 _ROWS = ("insert", "update")
 _EXTENSIONS = ("timescaledb", "pg_stat_statements")
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The names of the roles: all begin with one prefix, so that several archives can share a server."""
+    """The names of the roles. All begin with one prefix, so that several archives can share a server."""
 
     prefix: str = "trading"
 
@@ -83,26 +81,26 @@ class Roles:
 
     @property
     def identifiers(self) -> dict[str, Identifier]:
-        """All of them, quoted, by what they are for."""
+        """All names, quoted, by purpose."""
         return {
             name: Identifier(getattr(self, name)) for name in ("owner", "aggregates", "writer", "reader", "dagster")
         }
 
 
 def make_roles(admin_url: str, roles: Roles, passwords: Mapping[str, str], dagster_database: str | None = None) -> None:
-    """Make the roles and databases that are missing, and give the roles these passwords. Again, it changes nothing else.
+    """Create missing roles and databases, and set these passwords. Repeating it changes nothing else.
 
-    What is in the archive already and belongs to others, as after a restore, is handed over.
+    Objects of the archive that belong to other roles, as after a restore, change to the right owner.
 
     Args:
-        admin_url: a superuser's URL, with the archive's database in it, which is made if it is missing.
+        admin_url: a superuser's URL with the database of the archive, which is created if it is missing.
         roles: their names.
-        passwords: by `owner`, `writer`, `reader`, `dagster`; sent as SCRAM verifiers, so that no log of the server has them.
-        dagster_database: the name of Dagster's own database on this server, or None if that is elsewhere.
+        passwords: by `owner`, `writer`, `reader`, `dagster`; sent as SCRAM verifiers, so that no server log contains them.
+        dagster_database: the name of Dagster's own database on this server, or None if it is elsewhere.
 
     Raises:
         SettingError: a password is missing or empty.
-        ArchiveTierError: the server is away or refuses; the message has no password in it.
+        ArchiveTierError: the server is unavailable or refuses; the message contains no password.
     """
     missing = [name for name in LOGINS if not passwords.get(name)]
     if missing:
@@ -124,14 +122,15 @@ def make_roles(admin_url: str, roles: Roles, passwords: Mapping[str, str], dagst
 
 
 def grant(archive: Archive, roles: Roles) -> list[str]:
-    """Give the roles their rights on every table there is now; returns what was missing, in words.
+    """Grant the roles their rights on all present tables; returns a line for each change.
 
-    By a superuser: handing an aggregate over takes rights in TimescaleDB's own schema, which no role here should have.
+    It needs a superuser: changing the owner of an aggregate takes rights in TimescaleDB's own schema, which no role here
+    should have.
 
     Raises:
-        ArchiveTierError: the archive is away, a role is missing, or the URL is not a superuser's.
+        ArchiveTierError: the archive is unavailable, a role is missing, or the URL is not a superuser's.
     """
-    done = []
+    changes = []
     with archive.transaction() as cursor:
         cursor.execute(script("roles/defaults", **roles.identifiers))
         cursor.execute(statement("own_tables"))
@@ -142,55 +141,60 @@ def grant(archive: Archive, roles: Roles) -> list[str]:
         for name, role, right in cursor.fetchall():
             command = SQL("grant {} on {} to {}").format(SQL(right), Identifier(name), Identifier(role))
             cursor.execute(command)
-            done.append(f"{role} may {right} {name}")
+            changes.append(f"{role} may {right} {name}")
         cursor.execute(SQL("grant usage on sequence archive_batch to {}").format(Identifier(roles.writer)))
         for dataset in DATASETS.values():
             for aggregate in dataset.aggregates:
                 if owners.get(aggregate.name, roles.aggregates) != roles.aggregates:
                     change = SQL("alter materialized view {} owner to {}")
                     cursor.execute(change.format(Identifier(aggregate.name), Identifier(roles.aggregates)))
-                    done.append(f"{roles.aggregates} owns {aggregate.name}")
-        done += _grant_moves(cursor, roles, owners)
-    return done
+                    changes.append(f"{roles.aggregates} owns {aggregate.name}")
+        changes += _grant_moves(cursor, roles, owners)
+    return changes
 
 
 def _wanted(roles: Roles, names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Table, role and right: everything is read by all; what is declared is written by the writer."""
-    changed = {**BOOKS, **{one.table: _ROWS for one in TABLES.values()}}
+    """Triples of table, role and right: writer and reader may read all tables, the writer may write declared ones."""
+    writable = {**BOOKS, **{dataset.table: _ROWS for dataset in TABLES.values()}}
     for name in names:
         yield from ((name, role, "select") for role in (roles.writer, roles.reader))
-        yield from ((name, roles.writer, right) for right in changed.get(name, ()))
+        yield from ((name, roles.writer, right) for right in writable.get(name, ()))
     yield from ((dataset.table, roles.aggregates, "select") for dataset in DATASETS.values() if dataset.table in names)
 
 
 def _grant_moves(cursor: Cursor, roles: Roles, tables: Mapping[str, str]) -> Iterator[str]:
-    """Where rows have an identity, the writer may call the function that puts one elsewhere, and has no right to delete."""
-    for one in TABLES.values():
-        if one.identity is None or one.table not in tables:
+    """Where rows have an identity, the writer may call the function that moves rows, instead of a right to delete them."""
+    for dataset in TABLES.values():
+        if dataset.identity is None or dataset.table not in tables:
             continue
-        move = f"{_move(one)}(jsonb)"
+        move = f"{_move_function(dataset)}(jsonb)"
         cursor.execute(
             "select has_function_privilege(%(role)s, %(move)s, 'execute'), has_table_privilege(%(role)s, %(table)s, 'delete')",
-            {"role": roles.writer, "move": move, "table": one.table},
+            {"role": roles.writer, "move": move, "table": dataset.table},
         )
         may_move, may_delete = cursor.fetchone() or (True, False)
-        names = {"move": Identifier(_move(one)), "table": Identifier(one.table), "writer": Identifier(roles.writer)}
+        names = {
+            "move": Identifier(_move_function(dataset)),
+            "table": Identifier(dataset.table),
+            "writer": Identifier(roles.writer),
+        }
         if not may_move:
             cursor.execute(SQL("grant execute on function {move}(jsonb) to {writer}").format(**names))
             yield f"{roles.writer} may execute {move}"
         if may_delete:
             cursor.execute(SQL("revoke delete on {table} from {writer}").format(**names))
-            yield f"{roles.writer} may delete no more from {one.table}"
+            yield f"{roles.writer} may no longer delete from {dataset.table}"
 
 
 def _hand_over(cursor: Cursor, roles: Roles) -> None:
+    """Change the owner of objects that belong to other roles."""
     aggregates = {aggregate.name for dataset in DATASETS.values() for aggregate in dataset.aggregates}
     cursor.execute(statement("owned_by_others"), {"roles": [roles.owner, roles.aggregates]})
     for (name,) in cursor.fetchall():
         kind, owner = ("materialized view", roles.aggregates) if name in aggregates else ("table", roles.owner)
         command = SQL("alter {} {} owner to {}")
         cursor.execute(command.format(SQL(kind), Identifier(name), Identifier(owner)))
-    for name in (_move(table) for table in TABLES.values() if table.identity is not None):
+    for name in (_move_function(dataset) for dataset in TABLES.values() if dataset.identity is not None):
         cursor.execute(
             "select pg_get_userbyid(proowner) from pg_proc where oid = to_regprocedure(%s)", (f"{name}(jsonb)",)
         )
@@ -199,8 +203,8 @@ def _hand_over(cursor: Cursor, roles: Roles) -> None:
             cursor.execute(command.format(Identifier(name), Identifier(roles.owner)))
 
 
-def _move(dataset: Dataset) -> str:
-    """The function that puts rows of a dataset elsewhere."""
+def _move_function(dataset: Dataset) -> str:
+    """The function that moves rows of a dataset to another moment."""
     return f"move_{dataset.table}"
 
 
@@ -233,5 +237,5 @@ def _cursor(url: str, database: str) -> Iterator[Any]:
     except psycopg2.Error as error:
         reason = str(error).strip().partition("\n")[0]
         raise ArchiveTierError(
-            f"roles could not be made at {without_password(url)} ({reason}): use a superuser's URL and try again"
+            f"roles could not be created at {without_password(url)} ({reason}): use a superuser's URL and try again"
         ) from None

@@ -6,9 +6,9 @@ Belongs here: comparing a chunk with the newest backup of this very database. Do
 
 from functools import cache
 
+from trading_data.archive.aggregates.compare import fingerprint_of_rows
 from trading_data.archive.chunks import Chunk
 from trading_data.archive.database import Archive
-from trading_data.archive.schema.migrate import fingerprint_of_rows
 from trading_data.datasets.declaration import Dataset
 from trading_data.operations.backup import tables
 from trading_data.operations.backup.manifest import Backup, complete_backups

@@ -12,8 +12,8 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import Identifier
 
+from trading_data.archive.aggregates.compare import fingerprint_of_rows
 from trading_data.archive.database import Archive
-from trading_data.archive.schema.migrate import fingerprint_of_rows
 from trading_data.archive.sql import identifiers, statement
 from trading_data.datasets import TABLES
 from trading_data.datasets.declaration import Aggregate

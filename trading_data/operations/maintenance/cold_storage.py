@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+from trading_data.archive.aggregates.compare import fingerprint_of_rows
 from trading_data.archive.chunks import Chunk
 from trading_data.archive.database import Archive
-from trading_data.archive.schema.migrate import fingerprint_of_rows
 from trading_data.archive.sql import names_of, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset

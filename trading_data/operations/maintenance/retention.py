@@ -18,10 +18,10 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL, Identifier
 
+from trading_data.archive.aggregates.compare import fingerprint_of_rows, fingerprints_of_aggregates
 from trading_data.archive.chunks import Chunk, chunks, drop
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import lock_loads
-from trading_data.archive.schema.migrate import fingerprint_of_rows, fingerprints_of_aggregates
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import ArchiveTierError, Refused

@@ -49,12 +49,12 @@ CHANGES = (
     (
         "alter table price_data set (timescaledb.segmentby = 'source')",
         "alter table price_data set (timescaledb.segmentby = 'symbol')",
-        "price_data is compressed by segments of source in the order of ",
+        "price_data is compressed with segments by source, ordered by ",
     ),
     (
         "alter table metrics_data set (timescaledb.orderby = '\"timestamp\" desc')",
         "alter table metrics_data set (timescaledb.orderby = '\"timestamp\"')",
-        "metrics_data is compressed by segments of metric_name in the order of ",
+        "metrics_data is compressed with segments by metric_name, ordered by ",
     ),
     (
         "select set_chunk_time_interval('trade_data', interval '7 days')",
@@ -64,7 +64,7 @@ CHANGES = (
     (
         "alter materialized view price_1h set (timescaledb.materialized_only = false)",
         "alter materialized view price_1h set (timescaledb.materialized_only = true)",
-        "price_1h adds raw rows to what is materialized",
+        "price_1h adds raw rows to its materialized buckets",
     ),
     (
         "alter table trade_data set (timescaledb.enable_columnstore = false)",
