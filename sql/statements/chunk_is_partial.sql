@@ -1,2 +1,2 @@
--- Whether a compressed chunk has rows that were written after it was compressed: only they lie in the table itself.
+-- Whether a compressed chunk has rows written after its compression: only these lie in the table itself.
 select exists (select from only {chunk})

@@ -1,4 +1,4 @@
--- Each chunk of a hypertable, with its size before and after compression and what it takes on disk now.
+-- The chunks of a hypertable, with their sizes before and after compression and on disk now.
 select c.chunk_schema || '.' || c.chunk_name, (c.range_start at time zone 'UTC')::date, c.is_compressed,
        coalesce(s.before_compression_total_bytes, d.total_bytes), coalesce(s.after_compression_total_bytes, d.total_bytes),
        c.range_start, c.range_end, d.total_bytes

@@ -1,6 +1,7 @@
-"""What the archive holds per subject and day, kept in the transaction of the rows: `archive_coverage`.
+"""The coverage of the archive, per subject and day: `archive_coverage`, written in the transaction of the rows.
 
-Belongs here: counting and marking what a batch brought. Does not: what should be there (`gaps`), and rows (`write`).
+Belongs here: counting the rows of a batch, and marking their minutes. Does not: the rows that should be there
+(`trading_data.calendars`).
 """
 
 from collections.abc import Iterator
@@ -24,13 +25,13 @@ _EPOCH_DAY, _EPOCH = date(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def note(cursor: Cursor, dataset: Dataset, rows: pa.Table, positions: Indices) -> None:
-    """Add to the coverage what was inserted: the rows at `positions`, of which there is at least one."""
+    """Add the inserted rows to the coverage: those at `positions`, at least one."""
     if not dataset.has_coverage:
         return
     chosen = rows.select([dataset.about, dataset.key[1]]).take(pa.array(positions))
-    found = encoded(chosen[dataset.about])
-    subjects, times = found.dictionary.to_pylist(), microseconds(dataset, chosen)
-    pairs = times // DAY_US * len(subjects) + found.indices.to_numpy()
+    codes = encoded(chosen[dataset.about])
+    subjects, times = codes.dictionary.to_pylist(), microseconds(dataset, chosen)
+    pairs = times // DAY_US * len(subjects) + codes.indices.to_numpy()
     order = np.argsort(pairs, kind="stable")
     pairs, times = pairs[order], times[order]
     starts = np.flatnonzero(np.diff(pairs, prepend=pairs[0] - 1))
@@ -49,7 +50,7 @@ def note(cursor: Cursor, dataset: Dataset, rows: pa.Table, positions: Indices) -
 
 
 def count_again(cursor: Cursor, dataset: Dataset, days: list[date]) -> None:
-    """Count days from their rows: where a correction may have moved rows from one subject to another."""
+    """Recount days from their rows, where a correction may have moved rows between subjects."""
     for day in days:
         values = {"dataset": dataset.name, "day": day, "start": day_start(day), "end": day_start(day) + DAY}
         cursor.execute(statement("forget_coverage"), values)
@@ -57,13 +58,13 @@ def count_again(cursor: Cursor, dataset: Dataset, days: list[date]) -> None:
 
 
 def _minutes(times: Indices, counts: Indices) -> Iterator[str]:
-    """Of each pair of subject and day, `counts` rows one after the other, the minutes that have one: 1,440 bits in hexadecimal."""
+    """For each pair of subject and day (`counts` consecutive rows), its minutes with a row: 1,440 bits in hexadecimal."""
     minute = times % DAY_US // _MINUTE_US
     stops = np.cumsum(counts)
     for first in range(0, len(counts), _PAIRS_A_BLOCK):
-        here = counts[first : first + _PAIRS_A_BLOCK]
-        start, stop = stops[first] - counts[first], stops[first + len(here) - 1]
-        grid = np.zeros((len(here), MINUTES), dtype=np.uint8)
-        grid[np.repeat(np.arange(len(here)), here), minute[start:stop]] = 1
+        block = counts[first : first + _PAIRS_A_BLOCK]
+        start, stop = stops[first] - counts[first], stops[first + len(block) - 1]
+        grid = np.zeros((len(block), MINUTES), dtype=np.uint8)
+        grid[np.repeat(np.arange(len(block)), block), minute[start:stop]] = 1
         for bits in np.packbits(grid, axis=1):
             yield bits.tobytes().hex()

@@ -1,4 +1,4 @@
--- What the chunks of some days weigh: a chunk that is compressed before and after it, another one now.
+-- Sizes of the chunks of some days: before and after compression of compressed chunks, else the present size.
 select (c.range_start at time zone 'UTC')::date, c.is_compressed,
        coalesce(s.before_compression_total_bytes, pg_total_relation_size(format('%%I.%%I', c.chunk_schema, c.chunk_name)::regclass)),
        coalesce(s.after_compression_total_bytes, 0)
