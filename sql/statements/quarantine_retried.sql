@@ -1,4 +1,4 @@
--- The quarantined entries that these batches, which retried them, were made of.
+-- The quarantined entries in these batches, which retried them.
 select batch.batch_id, known.journal, known.entry_id, known.payload::text
 from archive_ledger as batch
 cross join lateral jsonb_to_recordset(batch.journals) as entry (journal text, first text)

@@ -1,5 +1,5 @@
--- Every version of the rows of a range, of one subject or of all (null): replaced ones in the order of their replacement,
--- and the row itself, which has neither a successor nor a number. From low to high its row may be kept.
+-- All versions of the rows of a range, of one subject or of all (null): replaced ones with the number of their replacement, and the
+-- present row, which has neither a successor nor a number. Present rows are searched from low to high.
 select {columns}, known.batch_id, null::bigint as replaced_by, null::timestamptz as replaced_at, null::bigint as number
 from {table} as known
 where known.{time} >= %(low)s and known.{time} < %(high)s and {said} >= %(start)s and {said} < %(end)s

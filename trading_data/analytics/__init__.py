@@ -1,8 +1,8 @@
-"""What is made of archived and live rows for people who trade: performance, backtest input, an account for auditors.
+"""Reports from archived and live rows, for traders and auditors: performance, backtest input, compliance, provenance.
 
-Belongs here: `performance` (sums over fills) on `fifo` (which fill closes which) and `exact` (numbers), `backtest` (bars
-lined up without look-ahead), `compliance` and `provenance` (where rows came from) on `books`. Does not: indicators, risk
-ratios, tax, backtesters; known libraries have them.
+Belongs here: `performance` (sums over fills) with `fifo` (which fill closes which) and `exact` (numbers), `backtest` (bars
+aligned without look-ahead), `compliance` and `provenance` (where rows came from) with `origins`. Does not: indicators, risk
+ratios, tax, backtesters, for which there are libraries.
 """
 
 from trading_data.analytics.backtest import backtest_input

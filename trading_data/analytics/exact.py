@@ -1,7 +1,7 @@
-"""Exact numbers: arithmetic that never rounds unnoticed, and the two places where a quotient has to be rounded.
+"""Exact arithmetic that never rounds silently, and the two functions in which a quotient has to be rounded.
 
-Sums and products of the dataset's numbers (38 digits, 18 of them behind the point) fit into the context used here; one that
-did not would be an error, not a rounded number. Belongs here: contexts, checks, division. Does not: what is added to what.
+Sums and products of the dataset's numbers (38 digits, 18 of them decimal places) fit into the context used here; one that did not
+would raise an error instead of being rounded.
 """
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
@@ -10,47 +10,49 @@ from trading_data.datasets.rules import DIGITS, SCALE
 from trading_data.errors import BadInput
 
 EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
-"""For sums, differences and products: what cannot be had exactly is an error."""
+"""For sums, differences and products: an inexact result is an error."""
 ZERO = Decimal(0)
 
 _ROUNDING = Context(prec=400, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
 _STEP = Decimal(1).scaleb(-SCALE)
 
 
-def number(value: object, what: str) -> Decimal:
-    """`value` as an exact number of the dataset's range.
+def exact_number(value: object, name: str) -> Decimal:
+    """`value` as an exact number in the range of the dataset; `name` is for messages.
 
     Raises:
-        BadInput: it is none: a float, not finite, or of too many digits.
+        BadInput: it is a float, not finite, or has too many digits.
     """
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise BadInput(f"{what} must be an exact number (decimal.Decimal), not {value!r:.60}")
+        raise BadInput(f"{name} must be an exact number (decimal.Decimal), not {value!r:.60}")
     decimal = Decimal(value)
     if not decimal.is_finite():
-        raise BadInput(f"{what} is {value}, not a finite number")
-    if decimal and (decimal.adjusted() >= DIGITS - SCALE or _behind(decimal) > SCALE):
-        raise BadInput(f"{what} {value!s:.60} has more than {DIGITS - SCALE} digits before or {SCALE} behind the point")
+        raise BadInput(f"{name} is {value}, not a finite number")
+    if decimal and (decimal.adjusted() >= DIGITS - SCALE or _decimal_places(decimal) > SCALE):
+        raise BadInput(
+            f"{name} {value!s:.60} has more than {DIGITS - SCALE} digits before or {SCALE} after the decimal point"
+        )
     return decimal
 
 
-def divided(dividend: Decimal, divisor: Decimal) -> Decimal:
-    """The quotient, rounded half to even at 18 places behind the point."""
+def quotient(dividend: Decimal, divisor: Decimal) -> Decimal:
+    """The quotient, rounded half to even to 18 decimal places."""
     return _ROUNDING.quantize(_ROUNDING.divide(dividend, divisor), _STEP)
 
 
 def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
-    """What of `amount` falls to `part` of `whole`, rounded as `divided`."""
-    return divided(EXACT.multiply(amount, part), whole)
+    """The share of `amount` that belongs to `part` of `whole`, rounded as by `quotient`."""
+    return quotient(EXACT.multiply(amount, part), whole)
 
 
-def tidy(value: Decimal) -> Decimal:
-    """The same number without superfluous zeros, exponent or negative zero."""
-    found = EXACT.normalize(value)
-    if not found:
+def plain(value: Decimal) -> Decimal:
+    """The same number without trailing zeros, exponent or negative zero."""
+    normalized = EXACT.normalize(value)
+    if not normalized:
         return ZERO
-    return found if int(found.as_tuple().exponent) <= 0 else EXACT.quantize(found, Decimal(1))
+    return normalized if int(normalized.as_tuple().exponent) <= 0 else EXACT.quantize(normalized, Decimal(1))
 
 
-def _behind(value: Decimal) -> int:
+def _decimal_places(value: Decimal) -> int:
     exponent = int(value.as_tuple().exponent)
     return -exponent if exponent >= -SCALE else -int(_ROUNDING.normalize(value).as_tuple().exponent)

@@ -1,13 +1,13 @@
 """First in, first out: which fill closes which.
 
-The rule is that of lot accounting where nobody names lots: what is sold is charged against the earliest lots bought (for
-instance U.S. Treasury Regulation § 1.1012-1(c)(1)); for short positions the same with sides exchanged: what is bought covers
-the earliest units sold. Each strategy has a position of its own in each symbol, flat before its first fill. Fills are taken in
-the order of (timestamp, order_id, execution_id). A fill of the other side closes lots from the front of the queue; what is
-left of it after the last lot opens a position the other way.
+This is the rule of lot accounting without lot identification: sales are charged against the earliest lots bought (for instance
+U.S. Treasury Regulation § 1.1012-1(c)(1)). For short positions the sides are exchanged: purchases cover the earliest units sold.
+Each strategy has its own position in each symbol, flat before its first fill. Fills are processed in the order of (timestamp,
+order_id, execution_id). A fill on the opposite side closes lots from the front of the queue; the remainder after the last lot
+opens a position in the other direction.
 
-A fill's commission is apportioned to its parts by quantity, each part rounded at 18 places behind the point and the last one
-taking what remains, so that the parts add up to the commission exactly.
+A fill's commission is divided among its parts by quantity. Each part is rounded to 18 decimal places and the last one takes the
+remainder, so that the parts add up to the commission exactly.
 
 Belongs here: the matching. Does not: sums over it (`performance`), tax rules of any country (wash sales, holding periods).
 """
@@ -20,7 +20,7 @@ from decimal import Decimal, localcontext
 
 import pandas as pd
 
-from trading_data.analytics.exact import EXACT, ZERO, number, share
+from trading_data.analytics.exact import EXACT, ZERO, exact_number, share
 from trading_data.errors import BadInput
 
 COLUMNS = ("timestamp", "order_id", "execution_id", "symbol", "side", "quantity", "price", "commission", "strategy")
@@ -29,7 +29,7 @@ _SIGNS = {"buy": 1, "sell": -1}
 
 @dataclass
 class Lot:
-    """A fill, or what is left of one: `quantity` units at `price`, with their part of the commission."""
+    """A fill or its remainder: `quantity` units at `price`, with their part of the commission."""
 
     order_id: str
     execution_id: str
@@ -40,7 +40,7 @@ class Lot:
     commission: Decimal
 
     def take(self, quantity: Decimal) -> "Lot":
-        """Cut off a part of it."""
+        """Split off a part."""
         part = replace(self, quantity=quantity, commission=share(self.commission, quantity, self.quantity))
         self.quantity -= part.quantity
         self.commission -= part.commission
@@ -49,7 +49,7 @@ class Lot:
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """A part of one fill that closed a part of another, of equal quantity."""
+    """A part of one fill that closed a part of another, with equal quantities."""
 
     entry: Lot
     exit: Lot
@@ -61,20 +61,20 @@ class RoundTrip:
 
     @property
     def commission(self) -> Decimal:
-        """Of both parts."""
+        """The commission of both parts."""
         return self.entry.commission + self.exit.commission
 
 
 @dataclass
 class FifoPosition:
-    """All of one strategy in one symbol: its fills as they came, round trips in the order of closing, lots still open."""
+    """The position of one strategy in one symbol: fills as they came, round trips in the order of closing, and open lots."""
 
     fills: list[Lot] = field(default_factory=list)
     trips: list[RoundTrip] = field(default_factory=list)
     lots: deque[Lot] = field(default_factory=deque)
 
     def add(self, fill: Lot) -> None:
-        """Take the next fill."""
+        """Add the next fill."""
         self.fills.append(replace(fill))
         while fill.quantity and self.lots and self.lots[0].sign != fill.sign:
             quantity = min(fill.quantity, self.lots[0].quantity)
@@ -89,13 +89,13 @@ def match(fills: pd.DataFrame) -> dict[tuple[str, str], FifoPosition]:
     """Positions by (strategy, symbol), in that order.
 
     Raises:
-        BadInput: a column is missing, a value is not what a fill has, or a fill is there twice.
+        BadInput: a column is missing, a value is invalid for a fill, or a fill occurs twice.
     """
-    fifo_positions: dict[tuple[str, str], FifoPosition] = {}
+    positions: dict[tuple[str, str], FifoPosition] = {}
     with localcontext(EXACT):
         for strategy, symbol, fill in _checked(fills):
-            fifo_positions.setdefault((strategy, symbol), FifoPosition()).add(fill)
-    return dict(sorted(fifo_positions.items()))
+            positions.setdefault((strategy, symbol), FifoPosition()).add(fill)
+    return dict(sorted(positions.items()))
 
 
 def _checked(fills: pd.DataFrame) -> Iterator[tuple[str, str, Lot]]:
@@ -107,12 +107,12 @@ def _checked(fills: pd.DataFrame) -> Iterator[tuple[str, str, Lot]]:
     if not isinstance(fills["timestamp"].dtype, pd.DatetimeTZDtype) and len(fills):
         raise BadInput(f"timestamp must be datetime64 with a zone, not {fills['timestamp'].dtype}")
     if fills[list(COLUMNS)].isna().to_numpy().any():
-        raise BadInput("a fill has a missing value: complete it or leave the fill out")
+        raise BadInput("a fill has a missing value: complete the fill or leave it out")
     names = ["timestamp", "order_id", "execution_id"]
     if fills.duplicated(names).any():
-        twice = fills.loc[fills.duplicated(names), names].iloc[0].tolist()
+        repeated = fills.loc[fills.duplicated(names), names].iloc[0].tolist()
         raise BadInput(
-            f"the fill {', '.join(map(str, twice))} is there twice, and would be counted twice: leave one out"
+            f"the fill {', '.join(map(str, repeated))} occurs twice and would be counted twice: leave one out"
         )
     ordered = fills.sort_values(names)
     for moment, order, execution, symbol, side, quantity, price, commission, strategy in zip(
@@ -125,12 +125,12 @@ def _checked(fills: pd.DataFrame) -> Iterator[tuple[str, str, Lot]]:
             execution,
             moment,
             _SIGNS[side],
-            number(quantity, f"quantity of {order} {execution}"),
-            number(price, f"price of {order} {execution}"),
-            number(commission, f"commission of {order} {execution}"),
+            exact_number(quantity, f"quantity of {order} {execution}"),
+            exact_number(price, f"price of {order} {execution}"),
+            exact_number(commission, f"commission of {order} {execution}"),
         )
         if lot.quantity <= ZERO:
             raise BadInput(
-                f"quantity of {order} {execution} is {quantity}: it must be above 0, and `side` has the direction"
+                f"quantity of {order} {execution} is {quantity}: it must be above 0, the direction is in `side`"
             )
         yield strategy, symbol, lot

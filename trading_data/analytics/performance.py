@@ -1,4 +1,4 @@
-"""What trading has brought: profit, exposure and win rate of each strategy and symbol, from fills alone.
+"""Profit, exposure and win rate of each strategy and symbol, from fills alone.
 
 Belongs here: sums over matched fills. Does not: the matching and its rule (`fifo`); ratios over equity curves, for which
 there are libraries.
@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from trading_data.analytics.exact import EXACT, ZERO, divided, number, tidy
+from trading_data.analytics.exact import EXACT, ZERO, exact_number, plain, quotient
 from trading_data.analytics.fifo import FifoPosition, match
 from trading_data.analytics.frames import AMOUNT, COUNT, TEXT, TIME, frame
 
@@ -34,34 +34,34 @@ _ROUND_TRIPS = {
 def performance(fills: pd.DataFrame, marks: Mapping[str, Decimal] | None = None) -> pd.DataFrame:
     """Realised and unrealised profit, exposure and win rate of each strategy and symbol, by FIFO matching of its fills.
 
-    The matching and its source are described in `trading_data.analytics.fifo`. A position is taken to be flat before the
-    first fill given, so give all of them. The order of the rows does not matter. Which of two fills with one timestamp
-    comes first is settled by their ids; it may move profit between the closed and the open part, never change their sum:
+    The matching and its source are described in `trading_data.analytics.fifo`. A position counts as flat before the first
+    fill given, so pass all fills. The order of the rows does not matter. Fills with equal timestamps are ordered by their ids;
+    this may move profit between the closed and the open part, but never changes their sum:
     gross_profit + unrealised_profit - commission = money from sales - money for purchases - commission + open_quantity * mark.
 
     Args:
         fills: as `MarketData.trades` returns them, or any frame with the columns `timestamp` (with a zone), `order_id`,
             `execution_id`, `symbol`, `side` (buy, sell), `quantity`, `price`, `commission` (`Decimal`), `strategy`. All
             amounts of a symbol are in one currency.
-        marks: symbol to the price at which its open part is valued. Symbols without one are shown at cost.
+        marks: symbol to the price at which its open part is valued. Symbols without a price are valued at cost.
 
     Returns:
         One row a strategy and symbol, in that order; amounts are `decimal.Decimal` in the symbol's currency, exact:
         `fills` (int64), `bought`, `sold` (units);
-        `gross_profit`, `closed_commission`, `net_profit`: of the closed part, the last being the first without the second;
+        `gross_profit`, `closed_commission`, `net_profit` (gross_profit - closed_commission): of the closed part;
         `commission`: of all fills, the open part's included;
-        `open_quantity` (units, negative when short), `cost_basis` (open units times their price, commissions apart; negative
-        when short), `average_price` (rounded at 18 places; None when flat);
+        `open_quantity` (units, negative when short), `cost_basis` (open units times their price, without commissions; negative
+        when short), `average_price` (rounded to 18 decimal places; None when flat);
         `mark` (None when none is given), `exposure` (open_quantity * mark, or cost_basis without a mark),
         `unrealised_profit` (open_quantity * mark - cost_basis, before commissions; None without a mark unless flat);
-        `round_trips`, `winners`, `losers` (int64): rows of `round_trips`, and those whose net profit is above and below 0;
-        `win_rate` (winners of round_trips, rounded at 18 places; None without any), `largest_win`, `largest_loss` (net
-        profit of one round trip; None where there is no winner or loser).
+        `round_trips`, `winners`, `losers` (int64): rows of `round_trips`, and those with a net profit above and below 0;
+        `win_rate` (winners / round_trips, rounded to 18 decimal places; None without round trips), `largest_win`,
+        `largest_loss` (net profit of one round trip; None without winners or losers).
 
     Raises:
-        BadInput: a column is missing, a value is not what a fill has, a number is a float, a fill is there twice.
+        BadInput: a column is missing, a value is invalid for a fill, a number is a float, a fill occurs twice.
     """
-    prices = {symbol: number(mark, f"mark of {symbol}") for symbol, mark in (marks or {}).items()}
+    prices = {symbol: exact_number(mark, f"mark of {symbol}") for symbol, mark in (marks or {}).items()}
     with localcontext(EXACT):
         rows = [
             [strategy, symbol, *_sums(position, prices.get(symbol))]
@@ -88,9 +88,9 @@ def round_trips(fills: pd.DataFrame) -> pd.DataFrame:
     with localcontext(EXACT):
         rows = [
             [
-                *(strategy, symbol, "long" if trip.entry.sign > 0 else "short", tidy(trip.entry.quantity)),
-                *(trip.entry.timestamp, trip.exit.timestamp, tidy(trip.entry.price), tidy(trip.exit.price)),
-                *map(tidy, (trip.gross, trip.commission, trip.gross - trip.commission)),
+                *(strategy, symbol, "long" if trip.entry.sign > 0 else "short", plain(trip.entry.quantity)),
+                *(trip.entry.timestamp, trip.exit.timestamp, plain(trip.entry.price), plain(trip.exit.price)),
+                *map(plain, (trip.gross, trip.commission, trip.gross - trip.commission)),
                 *(trip.entry.order_id, trip.entry.execution_id, trip.exit.order_id, trip.exit.execution_id),
             ]
             for (strategy, symbol), position in match(fills).items()
@@ -109,16 +109,16 @@ def _sums(position: FifoPosition, mark: Decimal | None) -> list[Any]:
     value = cost if mark is None else quantity * mark
     return [
         len(position.fills),
-        *(tidy(sum((fill.quantity for fill in position.fills if fill.sign == sign), ZERO)) for sign in (1, -1)),
-        *map(tidy, (gross, closed_commission, gross - closed_commission)),
-        tidy(sum((fill.commission for fill in position.fills), ZERO)),
-        *map(tidy, (quantity, cost)),
-        tidy(divided(cost, quantity)) if quantity else None,
-        None if mark is None else tidy(mark),
-        tidy(value),
-        None if mark is None and quantity else tidy(value - cost),
+        *(plain(sum((fill.quantity for fill in position.fills if fill.sign == sign), ZERO)) for sign in (1, -1)),
+        *map(plain, (gross, closed_commission, gross - closed_commission)),
+        plain(sum((fill.commission for fill in position.fills), ZERO)),
+        *map(plain, (quantity, cost)),
+        plain(quotient(cost, quantity)) if quantity else None,
+        None if mark is None else plain(mark),
+        plain(value),
+        None if mark is None and quantity else plain(value - cost),
         *map(len, (nets, wins, losses)),
-        tidy(divided(Decimal(len(wins)), Decimal(len(nets)))) if nets else None,
-        tidy(max(wins)) if wins else None,
-        tidy(min(losses)) if losses else None,
+        plain(quotient(Decimal(len(wins)), Decimal(len(nets)))) if nets else None,
+        plain(max(wins)) if wins else None,
+        plain(min(losses)) if losses else None,
     ]

@@ -1,7 +1,7 @@
-"""Where one row came from: its batch, the run, and the entry of the journal, for each version that it ever had.
+"""The origin of one row: the batch, the run and the journal entry of each of its versions.
 
-Belongs here: the story of one row. Does not: the books (`books`), looking into a journal (`in_journal`), and whole periods
-(`compliance`).
+Belongs here: the history of a single row. Does not: the lookup of origins (`origins`), the search in a journal
+(`journal_search`), whole periods (`compliance`).
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.analytics.books import LedgerBatches, RowVersion, key_of, row_versions
-from trading_data.analytics.in_journal import find_entry
+from trading_data.analytics.journal_search import find_entry
+from trading_data.analytics.origins import LedgerBatches, RowVersion, key_of, row_versions
 from trading_data.archive.database import Archive
 from trading_data.archive.subjects import SubjectDays
 from trading_data.datasets import dataset_named
@@ -32,20 +32,19 @@ class Version:
 
     Attributes:
         values: column to value; exact numbers are `Decimal`.
-        batch_id: the batch that brought it.
-        origin: journal, latest, file, vendor or quarantine (a rejected entry that was sent again).
-        snapshot_run, load_run: the runs that drained and loaded the batch; for files what was imported, see `import`.
-        drained_at, archived_at: when.
+        batch_id: the batch that contained it.
+        origin: journal, latest, file, vendor or quarantine (a rejected entry that was retried).
+        snapshot_run, load_run: the runs that drained and loaded the batch; for files the import, see `import`.
+        drained_at, archived_at: the times of both.
         content_hash: of the batch's content.
-        journal: the journal, the file, or the key of the latest value, as the ledger writes it.
-        first_entry, last_entry: the entries of it that the batch holds, from and up to and with; None if not known.
-        entries: how many those are.
-        entry_id: the entry that the version came from, where that is known: the batch has only one, or the journal still
-            holds it.
-        replaced_by, replaced_at: the batch that replaced it and when; None for the row as it is. An older batch, or its own,
-            is that of the better source's row that outranked this version from the first.
+        journal: the journal, the file, or the key of the latest value, as in the ledger.
+        first_entry, last_entry: the first and the last of its entries in the batch, both inclusive; None if unknown.
+        entries: the number of these entries.
+        entry_id: the entry of this version, if known: the batch has only one, or the journal still holds it.
+        replaced_by, replaced_at: the batch that replaced it, and the time; None for the present version. If it is an older batch,
+            or the version's own, a row of a source with higher priority took precedence from the start.
 
-    Of a batch that the ledger does not know (`verify` reports it) all but `values` and `batch_id` are None.
+    If the batch is not in the ledger (`verify` reports it), everything except `values` and `batch_id` is None.
     """
 
     values: Mapping[str, Any]
@@ -76,7 +75,7 @@ class Provenance:
 
     @property
     def current(self) -> Version | None:
-        """The row as it is; None if only replaced versions are left of it, its chunk having been dropped."""
+        """The present version; None if only replaced versions are left, because the chunk was dropped."""
         return self.versions[-1] if self.versions[-1].replaced_by is None else None
 
 
@@ -89,38 +88,39 @@ def provenance(
     identity: str | None = None,
     client: Client | None = None,
 ) -> Provenance:
-    """The batch, the run and the journal's entry that a row of the archive came from, and those of the versions before it.
+    """The batch, the run and the journal entry that a row of the archive came from, for each of its versions.
 
     Args:
         archive: the archive tier.
-        dataset: or its name.
+        dataset: the dataset or its name.
         subject: the symbol of a bar, the order of a fill, the name of a metric.
-        timestamp: of the row, or of an earlier version of it; aware, or text with a zone.
-        identity: the execution id of a fill, where the order has several at that moment.
-        client: from `connect_for_archiver`. With it the entry is looked for in its journal, between the first and the last
-            of the batch, as long as it has not been trimmed. If older ones of these have been, it is the oldest one left
-            that says what the row says.
+        timestamp: of the row, or of an earlier version; aware, or text with a zone.
+        identity: the execution id of a fill, needed if the order has several at that moment.
+        client: from `connect_for_archiver`. If given, the entry is searched in its journal, between the first and the last entry
+            of the batch, unless it has been trimmed. If only older entries were trimmed, the result is the oldest remaining entry
+            with the values of the row.
 
     Raises:
         BadInput: the archive has no such row, or several.
-        ArchiveTierError, LiveTierError: a tier is away.
+        ArchiveTierError, LiveTierError: a tier is unavailable.
     """
-    of = dataset_named(dataset) if isinstance(dataset, str) else dataset
+    declared = dataset_named(dataset) if isinstance(dataset, str) else dataset
     moment = utc(timestamp, "timestamp")
     with archive.transaction(snapshot=True) as cursor:
-        versions = _versions(cursor, of, subject, moment, identity)
-        books = LedgerBatches(cursor, of, (version.batch_id for version in versions))
+        versions = _versions(cursor, declared, subject, moment, identity)
+        batches = LedgerBatches(cursor, declared, (version.batch_id for version in versions))
     if not versions:
         raise BadInput(
-            f"the archive has no row ({subject}, {moment.isoformat()}) of {of.title}: it is on its way there, waits in "
-            "quarantine (`trading-data quarantine list`), or never was"
+            f"the archive has no row ({subject}, {moment.isoformat()}) of {declared.title}: it is not archived yet, is in "
+            "quarantine (`trading-data quarantine list`), or was never accepted"
         )
-    found = []
-    for at, version in enumerate(versions):
-        batch, source = books.batch(version.batch_id), books.source(version.batch_id, key_of(of, version.values))
+    traced = []
+    for index, version in enumerate(versions):
+        batch = batches.batch(version.batch_id)
+        source = batches.source(version.batch_id, key_of(declared, version.values))
         if client is not None and source.entry_id is None and batch is not None and batch.origin == "journal":
-            source = replace(source, entry_id=find_entry(client, of, source, versions, at))
-        found.append(
+            source = replace(source, entry_id=find_entry(client, declared, source, versions, index))
+        traced.append(
             Version(
                 values=version.values,
                 batch_id=version.batch_id,
@@ -130,29 +130,30 @@ def provenance(
                 replaced_at=version.replaced_at,
             )
         )
-    return Provenance(of.name, subject, moment, tuple(found))
+    return Provenance(declared.name, subject, moment, tuple(traced))
 
 
 def _versions(
     cursor: Cursor, dataset: Dataset, subject: str, moment: datetime, identity: str | None
 ) -> list[RowVersion]:
-    """The versions of the one row of which one says this moment; none if there is no such row."""
+    """The versions of the row that has, or once had, this moment; empty if there is none."""
     start, end = moment, moment + _MICROSECOND
     if dataset.identity is None:
-        found = row_versions(cursor, dataset, start, end, subject)
-    else:  # a version may say any moment
+        by_key = row_versions(cursor, dataset, start, end, subject)
+    else:  # a version may have any moment
         spans = SubjectDays(cursor, dataset, [subject]).spans
         kept = (min([start, *(low for low, _ in spans)]), max([end, *(high + _MICROSECOND for _, high in spans)]))
-        found = row_versions(cursor, dataset, *_EVER, subject, kept)
+        by_key = row_versions(cursor, dataset, *_EVER, subject, kept)
     time = dataset.key[1]
-    there = {
+    matching = {
         key: versions
-        for key, versions in found.items()
+        for key, versions in by_key.items()
         if any(version.values[time] == moment for version in versions) and (identity is None or key[1] == identity)
     }
-    if len(there) > 1:
-        names = ", ".join(str(name) for _, name in there)
+    if len(matching) > 1:
+        names = ", ".join(str(name) for _, name in matching)
         raise BadInput(
-            f"the archive has {len(there)} {dataset.title} of {subject} at {moment.isoformat()}: say which as identity, of {names}"
+            f"the archive has {len(matching)} {dataset.title} of {subject} at {moment.isoformat()}: choose one by "
+            f"identity, of {names}"
         )
-    return next(iter(there.values()), [])
+    return next(iter(matching.values()), [])

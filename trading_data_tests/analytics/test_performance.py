@@ -175,9 +175,9 @@ def test_no_fills_give_the_same_columns() -> None:
         ({"quantity": 1.5}, r"quantity of o0 e must be an exact number \(decimal.Decimal\), not 1.5"),
         ({"price": D("Infinity")}, "not a finite number"),
         ({"price": D("NaN")}, "missing value"),
-        ({"commission": D("1e-19")}, "18 behind the point"),
+        ({"commission": D("1e-19")}, "18 after the decimal point"),
         ({"quantity": D(0)}, "must be above 0"),
-        ({"quantity": D(-1)}, "`side` has the direction"),
+        ({"quantity": D(-1)}, "the direction is in `side`"),
         ({"side": "short"}, "neither buy nor sell"),
         ({"strategy": None}, "missing value"),
         ({"timestamp": pd.Timestamp("2026-11-20")}, "with a zone"),
@@ -193,7 +193,7 @@ def test_a_frame_that_is_none_and_a_mark_that_is_none() -> None:
     fills = traded("buy 1 at 1 for 0")
     with pytest.raises(BadInput, match="no column strategy"):
         performance(fills.drop(columns="strategy"))
-    with pytest.raises(BadInput, match="is there twice"):
+    with pytest.raises(BadInput, match="occurs twice"):
         performance(pd.concat([fills, fills]))
     with pytest.raises(BadInput, match="mark of AAPL must be an exact number"):
         performance(fills, {"AAPL": 1.5})  # type: ignore[dict-item]
