@@ -1,4 +1,4 @@
-"""Backtest input: lined up, and never ahead of its time."""
+"""Backtest input: aligned, and without look-ahead."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,27 +38,27 @@ def test_a_bar_is_in_the_row_of_its_end(rig: Rig) -> None:
     rig.store.record_prices([bar("A", 0, close=10.0), bar("A", 2, close=11.0), bar("B", 1, close=9.5)])
     rig.archive_all(PRICE)
     rig.store.record_prices([bar("B", 2, close=12.0)])
-    found = backtest_input(rig.reader, ["B", "A", "C"], MOMENT, HOUR)
-    assert found.index.tolist() == [MOMENT + minute * MINUTE for minute in (1, 2, 3)]
-    assert (found.index.name, str(found.index.dtype)) == ("known", "datetime64[us, UTC]")
-    assert list(map(tuple, found.columns)) == [(field, symbol) for field in FIELDS for symbol in "ABC"]
-    assert found.columns.names == ["field", "symbol"]
-    assert set(found.dtypes) == {np.dtype("float64")}
-    assert column(found, "close", "A") == [10.0, None, 11.0]
-    assert column(found, "close", "B") == [None, 9.5, 12.0]
-    assert column(found, "volume", "C") == [None, None, None]
-    assert column(found, "high", "A") == [12.0, None, 12.0]
+    bars = backtest_input(rig.reader, ["B", "A", "C"], MOMENT, HOUR)
+    assert bars.index.tolist() == [MOMENT + minute * MINUTE for minute in (1, 2, 3)]
+    assert (bars.index.name, str(bars.index.dtype)) == ("known", "datetime64[us, UTC]")
+    assert list(map(tuple, bars.columns)) == [(field, symbol) for field in FIELDS for symbol in "ABC"]
+    assert bars.columns.names == ["field", "symbol"]
+    assert set(bars.dtypes) == {np.dtype("float64")}
+    assert column(bars, "close", "A") == [10.0, None, 11.0]
+    assert column(bars, "close", "B") == [None, 9.5, 12.0]
+    assert column(bars, "volume", "C") == [None, None, None]
+    assert column(bars, "high", "A") == [12.0, None, 12.0]
 
 
 def test_a_close_is_carried_forward_and_never_back(rig: Rig) -> None:
     rig.store.record_prices([bar("A", 1, close=10.0), bar("A", 4, close=11.0)])
     rig.store.record_prices([bar("B", minute) for minute in range(6)])
-    found = backtest_input(rig.reader, ["A", "B", "C"], MOMENT, HOUR, fill="close")
-    assert column(found, "close", "A") == [None, 10.0, 10.0, 10.0, 11.0, 11.0]
-    assert column(found, "volume", "A") == [None, 100.0, 0.0, 0.0, 100.0, 0.0]
+    bars = backtest_input(rig.reader, ["A", "B", "C"], MOMENT, HOUR, fill="close")
+    assert column(bars, "close", "A") == [None, 10.0, 10.0, 10.0, 11.0, 11.0]
+    assert column(bars, "volume", "A") == [None, 100.0, 0.0, 0.0, 100.0, 0.0]
     for field in ("open", "high", "low"):
-        assert [value is None for value in column(found, field, "A")] == [True, False, True, True, False, True]
-    assert column(found, "volume", "C") == column(found, "close", "C") == [None] * 6
+        assert [value is None for value in column(bars, field, "A")] == [True, False, True, True, False, True]
+    assert column(bars, "volume", "C") == column(bars, "close", "C") == [None] * 6
 
 
 @pytest.mark.parametrize(("interval", "width"), [("5m", 5), ("1h", 60), ("1d", 1440)])
@@ -67,8 +67,8 @@ def test_wider_bars_are_known_when_they_are_complete(rig: Rig, interval: str, wi
     rig.archive_all(PRICE)
     start = MOMENT.replace(hour=0)
     complete = MOMENT.replace(hour=0) + timedelta(days=1) if width == 1440 else MOMENT + width * MINUTE
-    found = backtest_input(rig.reader, "A", start, complete, interval)
-    assert found.index.tolist() == [complete]
+    bars = backtest_input(rig.reader, "A", start, complete, interval)
+    assert bars.index.tolist() == [complete]
     assert backtest_input(rig.reader, "A", start, complete - MINUTE / 60, interval).empty
 
 
@@ -85,13 +85,13 @@ def test_with_a_calendar_the_rows_are_the_sessions(rig: Rig) -> None:
     times = [FRIDAY_CLOSE - 2 * MINUTE, FRIDAY_CLOSE, MONDAY_OPEN - MINUTE, MONDAY_OPEN + MINUTE]
     rig.store.record_prices([bar("A", timestamp=time, close=10.0 + at / 2) for at, time in enumerate(times)])
     options: dict[str, Any] = {"calendar": NEW_YORK, "fill": "close"}
-    found = backtest_input(rig.reader, "A", FRIDAY_CLOSE - 3 * MINUTE, MONDAY_OPEN + 3 * MINUTE, **options)
-    assert found.index.tolist() == [
+    bars = backtest_input(rig.reader, "A", FRIDAY_CLOSE - 3 * MINUTE, MONDAY_OPEN + 3 * MINUTE, **options)
+    assert bars.index.tolist() == [
         *(FRIDAY_CLOSE + minute * MINUTE for minute in (-2, -1, 0)),
         *(MONDAY_OPEN + minute * MINUTE for minute in (1, 2, 3)),
     ]
-    assert column(found, "close", "A") == [None, 10.0, 10.0, 10.0, 11.5, 11.5]
-    assert str(found.index.dtype) == "datetime64[us, UTC]"
+    assert column(bars, "close", "A") == [None, 10.0, 10.0, 10.0, 11.5, 11.5]
+    assert str(bars.index.dtype) == "datetime64[us, UTC]"
     hours = backtest_input(rig.reader, "A", FRIDAY_CLOSE.replace(hour=0), FRIDAY_CLOSE, "1h", calendar=NEW_YORK)
     assert [moment.hour for moment in hours.index] == [15, 16, 17, 18, 19, 20, 21]
     days = backtest_input(rig.reader, "A", "2026-11-13", "2026-11-18", "1d", calendar=NEW_YORK)
@@ -102,8 +102,8 @@ def test_with_a_calendar_the_rows_are_the_sessions(rig: Rig) -> None:
 
 def test_nothing_at_all(rig: Rig) -> None:
     for symbols, width in ((None, 0), ("A", 5), (["A", "B"], 10), ([], 0)):
-        found = backtest_input(rig.reader, symbols, MOMENT, HOUR, fill="close")
-        assert (found.shape, str(found.index.dtype)) == ((0, width), "datetime64[us, UTC]")
+        bars = backtest_input(rig.reader, symbols, MOMENT, HOUR, fill="close")
+        assert (bars.shape, str(bars.index.dtype)) == ((0, width), "datetime64[us, UTC]")
 
 
 def test_a_bar_beside_the_grid_is_not_passed_over(rig: Rig) -> None:
@@ -141,11 +141,11 @@ def test_a_correction_that_was_archived_later_does_not_show(rig: Rig) -> None:
 
 
 def test_rows_end_with_what_can_be_known_at_as_of(rig: Rig) -> None:
-    """A bar whose end lies after `as_of` was not complete then, and neither is a row of the grid after it."""
-    found = backtest_input(
+    """A bar that ends after `as_of` was incomplete then; the grid has no row after it either."""
+    bars = backtest_input(
         rig.reader, "A", MOMENT, HOUR, calendar=NEW_YORK, as_of=MOMENT + timedelta(minutes=3, seconds=30)
     )
-    assert found.index.tolist() == [MOMENT + minute * MINUTE for minute in (1, 2, 3)]
+    assert bars.index.tolist() == [MOMENT + minute * MINUTE for minute in (1, 2, 3)]
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -23,7 +23,7 @@ CLOSED = ["round_trips", "winners", "losers", "win_rate", "largest_win", "larges
 
 
 def frame(*fills: Fill) -> pd.DataFrame:
-    rows = [{name: getattr(one, name) for name in TRADE.names} for one in fills]
+    rows = [{name: getattr(fill, name) for name in TRADE.names} for fill in fills]
     return pd.DataFrame(rows, columns=list(TRADE.names)).astype({"timestamp": "datetime64[us, UTC]"})
 
 
@@ -37,7 +37,7 @@ def traded(*orders: str, **values: Any) -> pd.DataFrame:
     return frame(*fills)
 
 
-def one(fills: pd.DataFrame, marks: dict[str, Decimal] | None = None) -> dict[str, Any]:
+def only_row(fills: pd.DataFrame, marks: dict[str, Decimal] | None = None) -> dict[str, Any]:
     (row,) = performance(fills, marks).to_dict("records")
     return {str(name): value for name, value in row.items()}
 
@@ -48,7 +48,7 @@ def picked(row: dict[str, Any], names: list[str]) -> list[Any]:
 
 def test_lots_are_closed_in_the_order_of_buying() -> None:
     """12 of 15 sold at 120: 10 bought at 100 and 2 at 110. Commission: 1 + 2/5 of 1 + 1.2."""
-    row = one(traded("buy 10 at 100 for 1", "buy 5 at 110 for 1", "sell 12 at 120 for 1.2"), {"AAPL": D("125.5")})
+    row = only_row(traded("buy 10 at 100 for 1", "buy 5 at 110 for 1", "sell 12 at 120 for 1.2"), {"AAPL": D("125.5")})
     assert picked(row, ["strategy", "symbol", "fills", "bought", "sold"]) == ["momentum", "AAPL", 3, D(15), D(12)]
     assert picked(row, AMOUNTS) == [D(220), D("2.6"), D("217.4"), D("3.2")]
     assert picked(row, OPEN) == [D(3), D(330), D(110), D("125.5"), D("376.5"), D("46.5")]
@@ -72,49 +72,49 @@ def test_round_trips_of_partial_fills() -> None:
 
 def test_a_short_position() -> None:
     """Sold at 50, covered 4 at 45 and 6 at 52: 20 - 12 = 8."""
-    row = one(traded("sell 10 at 50 for 0", "buy 4 at 45 for 0", "buy 6 at 52 for 0"))
+    row = only_row(traded("sell 10 at 50 for 0", "buy 4 at 45 for 0", "buy 6 at 52 for 0"))
     assert picked(row, AMOUNTS) == [D(8), D(0), D(8), D(0)]
     assert picked(row, CLOSED) == [2, 1, 1, D("0.5"), D(20), D(-12)]
     assert picked(row, OPEN) == [D(0), D(0), None, None, D(0), D(0)]
 
 
 def test_a_flip_through_zero() -> None:
-    """Long 5 at 10, 8 sold at 12 of which 3 open a short, 3 covered at 11: 10 + 3. The sale's 1.6 falls 1.0 and 0.6."""
+    """Long 5 at 10, 8 sold at 12 of which 3 open a short, 3 covered at 11: 10 + 3. The commission of 1.6 is divided into 1.0 and 0.6."""
     fills = traded("buy 5 at 10 for 0.5", "sell 8 at 12 for 1.6", "buy 3 at 11 for 0.3")
-    row = one(fills)
+    row = only_row(fills)
     assert picked(row, AMOUNTS) == [D(13), D("2.4"), D("10.6"), D("2.4")]
     assert round_trips(fills)["direction"].tolist() == ["long", "short"]
     assert round_trips(fills)["commission"].tolist() == [D("1.5"), D("0.9")]
-    still = one(fills.iloc[:2], {"AAPL": D(13)})
+    still = only_row(fills.iloc[:2], {"AAPL": D(13)})
     assert picked(still, OPEN) == [D(-3), D(-36), D(12), D(13), D(-39), D(-3)]
     assert picked(still, AMOUNTS) == [D(10), D("1.5"), D("8.5"), D("2.1")]
 
 
 def test_a_commission_that_does_not_divide_is_apportioned_to_the_last_digit() -> None:
-    """1 by three: twice 0.333333333333333333, and what remains with the last part."""
+    """1 divided by three: twice 0.333333333333333333, and the remainder with the last part."""
     fills = traded("buy 3 at 10 for 1", "sell 1 at 11 for 0", "sell 1 at 11 for 0", "sell 1 at 11 for 0")
     assert round_trips(fills)["commission"].tolist() == [
         D("0.333333333333333333"),
         D("0.333333333333333334"),
         D("0.333333333333333333"),
     ]
-    assert one(fills)["closed_commission"] == D(1)
-    assert one(fills.iloc[:2])["commission"] == D(1)
+    assert only_row(fills)["closed_commission"] == D(1)
+    assert only_row(fills.iloc[:2])["commission"] == D(1)
 
 
 def test_without_a_mark_exposure_is_at_cost_and_nothing_unrealised_is_claimed() -> None:
-    row = one(traded("buy 3 at 10 for 1", "buy 4 at 11 for 1"), {"MSFT": D(5)})
+    row = only_row(traded("buy 3 at 10 for 1", "buy 4 at 11 for 1"), {"MSFT": D(5)})
     assert picked(row, OPEN) == [D(7), D(74), D("10.571428571428571429"), None, D(74), None]
     assert picked(row, CLOSED) == [0, 0, 0, None, None, None]
 
 
 def test_a_round_trip_that_only_pays_commission_is_lost_and_one_at_nothing_is_neither() -> None:
-    row = one(traded("buy 1 at 10 for 0.5", "sell 1 at 10 for 0", "buy 1 at 10 for 0", "sell 1 at 10 for 0"))
+    row = only_row(traded("buy 1 at 10 for 0.5", "sell 1 at 10 for 0", "buy 1 at 10 for 0", "sell 1 at 10 for 0"))
     assert picked(row, CLOSED) == [2, 0, 1, D(0), None, D("-0.5")]
 
 
 def test_a_rebate_is_a_negative_commission() -> None:
-    assert picked(one(traded("buy 2 at 10 for -0.1", "sell 2 at 10 for -0.1")), AMOUNTS) == [
+    assert picked(only_row(traded("buy 2 at 10 for -0.1", "sell 2 at 10 for -0.1")), AMOUNTS) == [
         D(0),
         D("-0.2"),
         D("0.2"),
@@ -130,8 +130,8 @@ def test_strategies_and_symbols_do_not_mix() -> None:
             traded("sell 1 at 11 for 0", strategy="b", symbol="MSFT").assign(order_id="third"),
         ]
     )
-    found = performance(fills)
-    assert found[["strategy", "symbol", "open_quantity"]].values.tolist() == [
+    result = performance(fills)
+    assert result[["strategy", "symbol", "open_quantity"]].values.tolist() == [
         ["a", "AAPL", D(-1)],
         ["b", "AAPL", D(1)],
         ["b", "MSFT", D(-1)],
@@ -148,24 +148,24 @@ def test_equal_times_are_taken_in_the_order_of_their_ids() -> None:
 
 
 def atoms(value: Decimal, places: int) -> int:
-    """The number in units of its last place, worked out on its text."""
-    whole, _, behind = format(value, "f").partition(".")
-    return int(whole + behind.ljust(places, "0"))
+    """The number in units of its last place, computed from its text."""
+    before, _, behind = format(value, "f").partition(".")
+    return int(before + behind.ljust(places, "0"))
 
 
 def test_numbers_of_every_digit_stay_exact() -> None:
     big, small = D("99999999999999999999.999999999999999999"), D("0.000000000000000001")
-    row = one(traded(f"buy {big} at {big} for {small}", f"sell {small} at {small} for 0"), {"AAPL": big})
+    row = only_row(traded(f"buy {big} at {big} for {small}", f"sell {small} at {small} for 0"), {"AAPL": big})
     most = 10**38 - 1
     assert atoms(row["gross_profit"], 36) == 1 - most
     assert atoms(row["cost_basis"], 36) == atoms(row["exposure"], 36) == (most - 1) * most
 
 
 def test_no_fills_give_the_same_columns() -> None:
-    none, some = frame(), traded("buy 1 at 1 for 0", "sell 1 at 2 for 0")
+    empty, filled = frame(), traded("buy 1 at 1 for 0", "sell 1 at 2 for 0")
     for made in (performance, round_trips):
-        assert made(none).empty
-        assert made(none).dtypes.to_dict() == made(some).dtypes.to_dict()
+        assert made(empty).empty
+        assert made(empty).dtypes.to_dict() == made(filled).dtypes.to_dict()
     assert performance(pd.DataFrame(columns=list(TRADE.names))).empty
 
 
@@ -183,13 +183,13 @@ def test_no_fills_give_the_same_columns() -> None:
         ({"timestamp": pd.Timestamp("2026-11-20")}, "with a zone"),
     ],
 )
-def test_a_fill_that_is_none_is_refused(changed: dict[str, Any], said: str) -> None:
+def test_an_invalid_fill_is_refused(changed: dict[str, Any], message: str) -> None:
     fills = traded("buy 1 at 1 for 0").drop(columns=list(changed)).assign(**changed)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         performance(fills)
 
 
-def test_a_frame_that_is_none_and_a_mark_that_is_none() -> None:
+def test_an_invalid_frame_and_an_invalid_mark() -> None:
     fills = traded("buy 1 at 1 for 0")
     with pytest.raises(BadInput, match="no column strategy"):
         performance(fills.drop(columns="strategy"))
@@ -234,14 +234,14 @@ def test_profit_is_the_money_that_moved(given_orders: list[Any], mark: Decimal, 
         for at, (minute, of, side, quantity, price, commission) in enumerate(given_orders)
     ]
     rows = frame(*fills)
-    found, trips = performance(rows, {"AAPL": mark}), round_trips(rows)
-    assert found["strategy"].tolist() == sorted({one.strategy for one in fills})
-    for row in found.to_dict("records"):
-        mine = [one for one in fills if one.strategy == row["strategy"]]
+    result, trips = performance(rows, {"AAPL": mark}), round_trips(rows)
+    assert result["strategy"].tolist() == sorted({fill.strategy for fill in fills})
+    for row in result.to_dict("records"):
+        mine = [fill for fill in fills if fill.strategy == row["strategy"]]
         signs = {"buy": 1, "sell": -1}
-        quantity = sum((signs[one.side] * one.quantity for one in mine), D(0))
-        cash = sum((-signs[one.side] * one.quantity * one.price for one in mine), D(0))
-        commission = sum((one.commission for one in mine), D(0))
+        quantity = sum((signs[fill.side] * fill.quantity for fill in mine), D(0))
+        cash = sum((-signs[fill.side] * fill.quantity * fill.price for fill in mine), D(0))
+        commission = sum((fill.commission for fill in mine), D(0))
         assert row["bought"] - row["sold"] == row["open_quantity"] == quantity
         assert row["exposure"] == quantity * mark
         assert row["commission"] == commission
@@ -255,13 +255,13 @@ def test_profit_is_the_money_that_moved(given_orders: list[Any], mark: Decimal, 
         assert row["winners"] + row["losers"] <= row["round_trips"] == len(of_strategy)
         assert row["bought"] + row["sold"] == 2 * sum(of_strategy["quantity"], D(0)) + abs(quantity)
     shuffled = rows.sample(frac=1, random_state=random.randrange(1000)) if len(rows) else rows
-    pd.testing.assert_frame_equal(performance(shuffled, {"AAPL": mark}), found)
+    pd.testing.assert_frame_equal(performance(shuffled, {"AAPL": mark}), result)
     renamed = rows.assign(order_id=[f"o{9 - at:02}" for at in range(len(rows))])
     other = performance(renamed, {"AAPL": mark})
     totals = ["open_quantity", "exposure", "commission", "bought", "sold"]
-    assert other[totals].to_dict("records") == found[totals].to_dict("records")
+    assert other[totals].to_dict("records") == result[totals].to_dict("records")
     assert (other["gross_profit"] + other["unrealised_profit"]).tolist() == (
-        found["gross_profit"] + found["unrealised_profit"]
+        result["gross_profit"] + result["unrealised_profit"]
     ).tolist()
 
 
@@ -269,5 +269,5 @@ def test_fills_as_the_reader_returns_them(rig: Rig) -> None:
     rig.store.record_trades([fill("o1", quantity=D(2), price=D(10)), fill("o2", minute=1, quantity=D(2), side="sell")])
     rig.archive_all(TRADE)
     rig.store.record_trades([fill("o3", minute=2, quantity=D("0.5"), price=D("12.34"))])
-    found = performance(rig.reader.trades("AAPL", MOMENT, MOMENT + timedelta(hours=1)))
-    assert found[["gross_profit", "commission", "cost_basis"]].values.tolist() == [[D("2.5"), D("1.5"), D("6.17")]]
+    result = performance(rig.reader.trades("AAPL", MOMENT, MOMENT + timedelta(hours=1)))
+    assert result[["gross_profit", "commission", "cost_basis"]].values.tolist() == [[D("2.5"), D("1.5"), D("6.17")]]

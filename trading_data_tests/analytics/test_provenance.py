@@ -1,4 +1,4 @@
-"""An auditor asks where a row came from and gets the batch, the run and the journal's entry."""
+"""The origin of a row is its batch, its run and its journal entry."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -46,17 +46,27 @@ def test_a_batch_of_one_entry_is_enough(rig: Rig) -> None:
     batch_id = archive(rig, TRADE)
     (entry,) = entries(rig, "journal:trade")
     rig.client.flushdb()
-    found = ask(rig, TRADE, "o1", live=False)
-    assert (found.dataset, found.subject, found.timestamp) == ("trade", "o1", MOMENT)
-    one = found.current
-    assert one is not None
-    assert found.versions == (one,)
-    assert (one.batch_id, one.origin, one.snapshot_run, one.load_run) == (batch_id, "journal", "drain", "test")
-    assert (one.journal, one.first_entry, one.last_entry, one.entries) == ("journal:trade", entry, entry, 1)
-    assert (one.entry_id, one.replaced_by, one.replaced_at) == (entry, None, None)
-    assert one.values["price"] == Decimal("11.25")
+    history = ask(rig, TRADE, "o1", live=False)
+    assert (history.dataset, history.subject, history.timestamp) == ("trade", "o1", MOMENT)
+    version = history.current
+    assert version is not None
+    assert history.versions == (version,)
+    assert (version.batch_id, version.origin, version.snapshot_run, version.load_run) == (
+        batch_id,
+        "journal",
+        "drain",
+        "test",
+    )
+    assert (version.journal, version.first_entry, version.last_entry, version.entries) == (
+        "journal:trade",
+        entry,
+        entry,
+        1,
+    )
+    assert (version.entry_id, version.replaced_by, version.replaced_at) == (entry, None, None)
+    assert version.values["price"] == Decimal("11.25")
     ledger = rig.query("select content_hash, drained_at, archived_at from archive_ledger")[0]
-    assert (one.content_hash, one.drained_at, one.archived_at) == ledger
+    assert (version.content_hash, version.drained_at, version.archived_at) == ledger
 
 
 def test_of_many_entries_the_range_and_with_a_client_the_entry(rig: Rig) -> None:
@@ -68,9 +78,9 @@ def test_of_many_entries_the_range_and_with_a_client_the_entry(rig: Rig) -> None
     assert without is not None
     assert (without.journal, without.first_entry, without.last_entry) == (PRICES, ids[0], ids[-1])
     assert (without.entries, without.entry_id) == (3, None)
-    assert [one.entry_id for one in ask(rig, PRICE, "A", 1).versions] == [ids[1]]
+    assert [version.entry_id for version in ask(rig, PRICE, "A", 1).versions] == [ids[1]]
     rig.trim(PRICE)
-    assert [one.entry_id for one in ask(rig, PRICE, "A", 1).versions] == [None]
+    assert [version.entry_id for version in ask(rig, PRICE, "A", 1).versions] == [None]
 
 
 def test_each_version_has_its_own_batch_and_entry(rig: Rig) -> None:
@@ -82,30 +92,36 @@ def test_each_version_has_its_own_batch_and_entry(rig: Rig) -> None:
     rig.store.record_prices([bar("A", close=9.25)])
     third = archive(rig, PRICE)
     ids = entries(rig, PRICES)
-    found = ask(rig, PRICE, "A")
-    told = [(one.values["close"], one.batch_id, one.entry_id, one.replaced_by) for one in found.versions]
-    assert told == [
+    history = ask(rig, PRICE, "A")
+    versions = [
+        (version.values["close"], version.batch_id, version.entry_id, version.replaced_by)
+        for version in history.versions
+    ]
+    assert versions == [
         (10.0, first, ids[0], second),
         (11.0, second, ids[3], second),
         (10.0, second, ids[5], second),
         (9.5, second, ids[6], third),
         (9.25, third, ids[7], None),
     ]
-    assert found.current is not None
-    assert found.current.values["close"] == 9.25
-    assert all(one.replaced_at is not None for one in found.versions[:-1])
+    assert history.current is not None
+    assert history.current.values["close"] == 9.25
+    assert all(version.replaced_at is not None for version in history.versions[:-1])
 
 
 def test_a_version_that_a_better_source_outranked(rig: Rig) -> None:
-    """Each source says its bar twice in one batch; then the lesser one says another, which never becomes the row."""
+    """Each source sends its bar twice in one batch; then the lower-priority one sends another, which never becomes the row."""
     best, lesser = bar("A", close=10.0, source="alpaca:sip"), bar("A", close=10.5, source="alpaca:iex")
     rig.store.record_prices([best, lesser, best, lesser, bar("A", 1)])
     first = archive(rig, PRICE)
     rig.store.record_prices([bar("A", close=11.0, source="alpaca:iex"), bar("A", 2)])
     second = archive(rig, PRICE)
     ids = entries(rig, PRICES)
-    found = ask(rig, PRICE, "A")
-    assert [(one.values["close"], one.batch_id, one.entry_id, one.replaced_by) for one in found.versions] == [
+    history = ask(rig, PRICE, "A")
+    assert [
+        (version.values["close"], version.batch_id, version.entry_id, version.replaced_by)
+        for version in history.versions
+    ] == [
         (10.5, first, ids[1], first),
         (11.0, second, ids[5], first),
         (10.0, first, ids[0], None),
@@ -118,8 +134,8 @@ def test_rejected_entries_are_not_taken_for_a_version(rig: Rig) -> None:
     rig.store.record_trades([fill("o1", "e1", price=Decimal(9))])
     archive(rig, TRADE)
     ids = entries(rig, "journal:trade")
-    found = ask(rig, TRADE, "o1")
-    assert [(one.values["price"], one.entry_id) for one in found.versions] == [
+    history = ask(rig, TRADE, "o1")
+    assert [(version.values["price"], version.entry_id) for version in history.versions] == [
         (Decimal("11.25"), ids[0]),
         (Decimal(9), ids[4]),
     ]
@@ -131,9 +147,9 @@ def test_a_journal_made_anew_is_not_believed(rig: Rig) -> None:
     first, last = entries(rig, "journal:metrics")
     rig.client.delete("journal:metrics")
     rig.entry_at("journal:metrics", first, measurement("m", 0, 99.0))
-    found = ask(rig, METRICS, "m").current
-    assert found is not None
-    assert (found.first_entry, found.last_entry, found.entry_id) == (first, last, None)
+    version = ask(rig, METRICS, "m").current
+    assert version is not None
+    assert (version.first_entry, version.last_entry, version.entry_id) == (first, last, None)
 
 
 def table(dataset: Dataset, *rows: Any) -> pa.Table:
@@ -144,10 +160,10 @@ def test_a_row_of_a_file_leads_to_the_file_and_its_rows(rig: Rig) -> None:
     tables = (table(METRICS, *(measurement("m", start + at) for at in range(2))) for start in (0, 2))
     list(take(rig.intake, METRICS, "measured.csv", tables, origin="file", earliest=EARLIEST, run_id="import"))
     rig.load(METRICS)
-    found = ask(rig, METRICS, "m", 3).current
-    assert found is not None
-    assert (found.origin, found.snapshot_run, found.journal) == ("file", "import", "measured.csv")
-    assert (found.first_entry, found.last_entry, found.entries, found.entry_id) == ("row 3", "row 4", 2, None)
+    version = ask(rig, METRICS, "m", 3).current
+    assert version is not None
+    assert (version.origin, version.snapshot_run, version.journal) == ("file", "import", "measured.csv")
+    assert (version.first_entry, version.last_entry, version.entries, version.entry_id) == ("row 3", "row 4", 2, None)
 
 
 def test_a_latest_value_leads_to_its_key(rig: Rig) -> None:
@@ -157,35 +173,37 @@ def test_a_latest_value_leads_to_its_key(rig: Rig) -> None:
         rig.client.hset(f"stocks:price:{symbol}", mapping=mapping)
     sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
     rig.load(PRICE)
-    found = ask(rig, PRICE, "é").current
-    assert found is not None
-    assert (found.origin, found.journal, found.entries) == ("latest", ledger_name("stocks:price:é"), 1)
+    version = ask(rig, PRICE, "é").current
+    assert version is not None
+    assert (version.origin, version.journal, version.entries) == ("latest", ledger_name("stocks:price:é"), 1)
 
 
 def test_a_retried_entry_leads_to_the_one_that_was_rejected(rig: Rig) -> None:
-    """Three were sent again in one batch, of which one was given another name, which its rejected form does not have."""
+    """Three entries were retried in one batch, one of them under a new name that its rejected form does not have."""
     ids = [
         rig.entry("journal:metrics", {"metric_name": name, "timestamp": MOMENT.isoformat(), "value": "bad", "unit": ""})
         for name in ("a", "b", "c")
     ]
     archive(rig, METRICS)
-    waiting = [one.quarantine_id for one in listing(rig.archive, METRICS, None, 10)]
+    waiting = [entry.quarantine_id for entry in listing(rig.archive, METRICS, None, 10)]
     retry(rig.archive, rig.intake, ids=waiting, earliest=EARLIEST, edits={"value": "2.5"})
     rig.load(METRICS)
-    found = ask(rig, METRICS, "b").current
-    assert found is not None
-    assert (found.origin, found.journal, found.entry_id) == ("quarantine", "journal:metrics", ids[1])
-    assert "value=2.5" in str(found.snapshot_run)
+    version = ask(rig, METRICS, "b").current
+    assert version is not None
+    assert (version.origin, version.journal, version.entry_id) == ("quarantine", "journal:metrics", ids[1])
+    assert "value=2.5" in str(version.snapshot_run)
     more = [
         rig.entry("journal:metrics", {"metric_name": "", "timestamp": MOMENT.isoformat(), "value": "1", "unit": unit})
         for unit in ("s", "ms")
     ]
     archive(rig, METRICS)
-    waiting = [one.quarantine_id for one in listing(rig.archive, METRICS, None, 10)]
+    waiting = [entry.quarantine_id for entry in listing(rig.archive, METRICS, None, 10)]
     retry(rig.archive, rig.intake, ids=waiting, earliest=EARLIEST, edits={"metric_name": "d"})
     rig.load(METRICS)
     renamed = ask(rig, METRICS, "d")
-    assert [(one.journal, one.entries, one.entry_id) for one in renamed.versions] == [("journal:metrics", 2, None)] * 2
+    assert [(version.journal, version.entries, version.entry_id) for version in renamed.versions] == [
+        ("journal:metrics", 2, None)
+    ] * 2
     assert len(more) == 2
 
 
@@ -199,9 +217,9 @@ def test_no_such_row_and_an_unknown_batch(rig: Rig) -> None:
     rig.store.record_trades([fill("o1")])
     archive(rig, TRADE)
     rig.query("delete from archive_ledger returning 1")
-    one = provenance(rig.archive, "trades", "o1", MOMENT).current
-    assert one is not None
-    assert (one.values["order_id"], one.origin, one.journal, one.entry_id) == ("o1", None, None, None)
+    version = provenance(rig.archive, "trades", "o1", MOMENT).current
+    assert version is not None
+    assert (version.values["order_id"], version.origin, version.journal, version.entry_id) == ("o1", None, None, None)
 
 
 def cut(accepted: list[float], lengths: list[int]) -> Iterator[list[float]]:
@@ -216,18 +234,18 @@ def cut(accepted: list[float], lengths: list[int]) -> Iterator[list[float]]:
     st.lists(st.integers(1, 5), min_size=1, max_size=3),
 )
 def test_every_version_is_what_its_entry_says(rig: Rig, accepted: list[float], lengths: list[int]) -> None:
-    """However entries were cut into batches: an entry that is named says what the version says, and the row's is right."""
+    """However entries are divided into batches, a named entry has the values of its version, and that of the row is right."""
     rig.clean()
     taken = [part for part in cut(accepted, lengths) if part]
     for part in taken:
         rig.store.record_prices([bar("A", close=close) for close in part])
         archive(rig, PRICE)
-    said = dict(zip(entries(rig, PRICES), [close for part in taken for close in part], strict=True))
-    found = ask(rig, PRICE, "A")
-    for one in found.versions:
-        assert one.entry_id is not None
-        assert said[one.entry_id] == one.values["close"]
-    assert found.current is not None
-    values, ids = list(said.values()), list(said)
+    closes = dict(zip(entries(rig, PRICES), [close for part in taken for close in part], strict=True))
+    history = ask(rig, PRICE, "A")
+    for version in history.versions:
+        assert version.entry_id is not None
+        assert closes[version.entry_id] == version.values["close"]
+    assert history.current is not None
+    values, ids = list(closes.values()), list(closes)
     begins = max((at for at in range(1, len(values)) if values[at] != values[at - 1]), default=0)
-    assert found.current.entry_id == ids[begins]
+    assert history.current.entry_id == ids[begins]

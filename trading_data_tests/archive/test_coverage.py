@@ -1,4 +1,4 @@
-"""The coverage is what the tables hold, whatever came in whatever order."""
+"""The coverage agrees with the tables, whatever was loaded in whatever order."""
 
 from datetime import timedelta
 from typing import Any

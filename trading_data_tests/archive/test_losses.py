@@ -1,4 +1,4 @@
-"""What is lost is found by ranges and counts, told once with its number, and told until it is back or acknowledged."""
+"""Losses are found from ranges and counts, reported once with their number, until they are back or acknowledged."""
 
 import os
 import shlex
@@ -31,19 +31,19 @@ def lost(rig: Rig, dataset: Dataset = METRICS) -> Lost:
     return confirmed_lost(rig.client, rig.archive, rig.intake, dataset)
 
 
-def told(rig: Rig, dataset: Dataset = METRICS) -> tuple[int, dict[str, int]]:
-    """How many gaps there are, and how many entries are missing of each journal."""
-    found = lost(rig, dataset)
-    assert not found.nowhere
-    return len(found.gaps), dict(found.missing)
+def gaps_and_missing(rig: Rig, dataset: Dataset = METRICS) -> tuple[int, dict[str, int]]:
+    """The number of gaps, and the number of missing entries by journal."""
+    losses = lost(rig, dataset)
+    assert not losses.nowhere
+    return len(losses.gaps), dict(losses.missing)
 
 
 def faults(rig: Rig) -> list[tuple[str, str]]:
-    return [(one.said, one.command) for one in verify(rig.client, rig.archive, rig.intake) if not one.ok]
+    return [(result.said, result.command) for result in verify(rig.client, rig.archive, rig.intake) if not result.ok]
 
 
 def run(command: str) -> Result:
-    """A command of ours as it is printed."""
+    """Run a command as it is printed."""
     program, *words = shlex.split(command)
     assert program == "trading-data"
     return CliRunner().invoke(group, words)
@@ -54,7 +54,7 @@ def record(rig: Rig, *minutes: int) -> None:
 
 
 def trimmed_by_somebody(rig: Rig, *minutes: int) -> None:
-    """Entries of these minutes, of which the last one is left when they are drained and archived."""
+    """Record entries of these minutes, of which only the last remains when they are drained and archived."""
     record(rig, *minutes)
     rig.client.xtrim(JOURNAL, maxlen=1, approximate=False)
     rig.archive_all(METRICS)
@@ -74,10 +74,10 @@ def emergency(rig: Rig) -> tuple[Path, Path]:
 
 
 def spoil(path: Path) -> bytes:
-    """Flip a byte; the bytes as they were."""
-    whole = path.read_bytes()
-    path.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
-    return whole
+    """Flip a byte; returns the original bytes."""
+    original = path.read_bytes()
+    path.write_bytes(original[:200] + bytes([original[200] ^ 1]) + original[201:])
+    return original
 
 
 def test_a_look_reads_no_entry_while_nothing_is_lost(rig: Rig) -> None:
@@ -90,7 +90,7 @@ def test_a_look_reads_no_entry_while_nothing_is_lost(rig: Rig) -> None:
     rig.store.record_prices([bar(symbol, 4) for symbol in "ABC"])
     client.config_resetstat()
     assert not look_for_lost(rig.client, rig.archive, rig.intake, PRICE)
-    calls = {name: found["calls"] for name, found in client.info("commandstats").items()}
+    calls = {name: stats["calls"] for name, stats in client.info("commandstats").items()}
     assert calls["cmdstat_xinfo|stream"] == 5
     assert "cmdstat_xrange" not in calls
 
@@ -101,9 +101,9 @@ def test_entries_that_somebody_trimmed_are_told_once_with_their_number_until_ack
     trimmed_by_somebody(rig, 1, 2, 3, 4)
     for _ in range(2):
         assert (lost(rig).missing, lost(rig).least) == ({JOURNAL: 3}, 3)
-        ((said, command),) = faults(rig)
-        assert "3 entries" in said
-        assert JOURNAL in said
+        ((message, command),) = faults(rig)
+        assert "3 entries" in message
+        assert JOURNAL in message
         record(rig, 5)
         rig.archive_all(METRICS)
     done = run(command)
@@ -138,8 +138,8 @@ def test_the_command_by_which_the_next_run_notes_what_is_missing(rig: Rig, tmp_p
     rig.archive_all(METRICS)
     record(rig, 1, 2, 3)
     rig.client.xtrim(JOURNAL, maxlen=1, approximate=False)
-    ((said, command),) = faults(rig)
-    assert "2 entries are lost" in said
+    ((message, command),) = faults(rig)
+    assert "2 entries are lost" in message
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "DAGSTER_HOME": str(tmp_path)}
     subprocess.run(command, shell=True, env=environment, check=True, capture_output=True)  # as it is printed
@@ -164,14 +164,14 @@ def test_an_entry_that_was_deleted_out_of_the_middle_is_missed_by_count(rig: Rig
     rig.archive_all(METRICS)
     ids = rig.store.record_metrics([measurement(minute=minute) for minute in range(1, 6)])
     rig.client.xdel(JOURNAL, *ids[1:3])
-    (one,) = [one.said for one in verify(rig.client, rig.archive, rig.intake) if not one.ok]
-    assert "2 entries are lost" in one
+    ((message, _),) = faults(rig)
+    assert "2 entries are lost" in message
     rig.archive_all(METRICS)
-    assert told(rig) == (2, {JOURNAL: 2})  # which of the two gaps held them is not known
+    assert gaps_and_missing(rig) == (2, {JOURNAL: 2})  # which of the two gaps held them is not known
 
 
 def test_a_batch_that_waits_and_overlaps_what_is_archived_hides_no_gap(rig: Rig, tmp_path: Path) -> None:
-    """Its entries are counted twice until it is loaded; that must not make up for one that is nowhere."""
+    """Its entries are counted twice until it is loaded; that must not hide a lost one."""
     for second in (1, 2):
         rig.entry_at(JOURNAL, f"{second}000-0", measurement(minute=second))
         if second == 1:
@@ -188,7 +188,7 @@ def test_a_batch_that_waits_and_overlaps_what_is_archived_hides_no_gap(rig: Rig,
     shutil.move(away, drained.file.path)
     assert lost(rig).gaps != ()
     rig.load(METRICS)
-    assert told(rig) == (1, {JOURNAL: 1})
+    assert gaps_and_missing(rig) == (1, {JOURNAL: 1})
     assert rig.query("select count(*) from metrics_data") == [(6,)]
 
 
@@ -215,7 +215,7 @@ def test_what_was_acknowledged_of_a_batch_that_came_back_hides_no_later_loss(rig
     here, _ = emergency(rig)
     away = Path(shutil.move(here, tmp_path / "away"))
     rig.archive_all(METRICS)
-    assert told(rig) == (1, {JOURNAL: 2})
+    assert gaps_and_missing(rig) == (1, {JOURNAL: 2})
     ((_, command),) = faults(rig)
     assert run(command).exit_code == 0
     assert faults(rig) == []
@@ -237,7 +237,7 @@ def test_one_gap_is_acknowledged_and_another_is_not(rig: Rig) -> None:
 
 
 def test_a_journal_that_lost_entries_before_the_archive_ever_saw_it(rig: Rig) -> None:
-    """The archive was made anew, or restored to a moment before this journal: what is trimmed is nowhere."""
+    """The archive was created again, or restored to a moment before this journal: trimmed entries are lost."""
     record(rig, 0, 1, 2, 3)
     rig.client.xtrim(JOURNAL, maxlen=1, approximate=False)
     assert lost(rig).missing == {JOURNAL: 3}
@@ -265,7 +265,7 @@ def test_a_journal_of_several_incarnations_tells_what_its_batches_noted(rig: Rig
 
 @pytest.mark.parametrize("by_somebody", [False, True])
 def test_the_beginning_of_another_incarnation(rig: Rig, by_somebody: bool) -> None:
-    """What is trimmed there is lost only as far as no older incarnation had it."""
+    """Trimmed entries count as lost only if no older incarnation had them."""
     for second in (1, 2, 3):
         rig.entry_at(JOURNAL, f"{second}000-0", measurement(minute=second))
     rig.archive_all(METRICS)
@@ -277,7 +277,7 @@ def test_the_beginning_of_another_incarnation(rig: Rig, by_somebody: bool) -> No
     rig.archive_all(METRICS)
     rig.store.record_metrics([measurement(minute=9)])
     rig.archive_all(METRICS)
-    gaps = [f"{one.after} {one.upto}" for one in lost(rig).gaps]
+    gaps = [f"{gap.after} {gap.upto}" for gap in lost(rig).gaps]
     assert gaps == ([f"3000-0 {4999}-{2**64 - 1}"] if by_somebody else [])
     assert lost(rig).least == len(gaps)
     if by_somebody:
@@ -314,8 +314,8 @@ def test_nothing_is_told_while_entries_move(rig: Rig) -> None:
     def look() -> None:
         other = Rig(rig.settings)
         while not stop.is_set():
-            if found := confirmed_lost(other.client, other.archive, other.intake, PRICE):
-                wrong.append(found)
+            if losses := confirmed_lost(other.client, other.archive, other.intake, PRICE):
+                wrong.append(losses)
         other.close()
 
     thread = threading.Thread(target=look)
@@ -337,34 +337,34 @@ def test_the_command_for_a_damaged_batch_loses_nothing_that_its_journal_still_ho
     rig.snapshot(METRICS)
     path = Path(rig.intake.pending("metrics")[0].path)
     spoil(path)
-    ((said, command),) = faults(rig)
-    assert f"Without one, run `{command}`" in said
+    ((message, command),) = faults(rig)
+    assert f"Without one, run `{command}`" in message
     assert not lost(rig)
     subprocess.run(command, shell=True, check=True)  # as it is printed
-    assert [one.name for one in path.parent.joinpath("damaged").iterdir()] == [path.name]
+    assert [entry.name for entry in path.parent.joinpath("damaged").iterdir()] == [path.name]
     rig.archive_all(METRICS)
     assert faults(rig) == []
     assert rig.query("select count(*) from metrics_data") == [(3,)]
 
 
 def test_the_command_for_a_damaged_batch_whose_journal_is_trimmed(rig: Rig) -> None:
-    """Verify tells which range is nowhere, until the batch is back."""
+    """`verify` reports the lost range until the batch is back."""
     path, _ = emergency(rig)
-    whole = spoil(path)
+    original = spoil(path)
     with pytest.raises(IntakeError, match="is damaged"):
         acknowledge(rig.client, rig.archive, rig.intake, METRICS, "looked into")
     assert run(acknowledge_command(METRICS)).exit_code == 1
-    found = faults(rig)
-    (command,) = {command for _, command in found if command.startswith("mkdir")}
+    results = faults(rig)
+    (command,) = {command for _, command in results if command.startswith("mkdir")}
     subprocess.run(command, shell=True, check=True)  # as it is printed
     for _ in range(2):
         rig.archive_all(METRICS)
-        ((said, _),) = faults(rig)
-        assert said.startswith(
+        ((message, _),) = faults(rig)
+        assert message.startswith(
             "1 range of entries (2 entries) is neither archived, nor in a readable batch of the intake"
         )
-        assert f"{JOURNAL} after " in said
-    path.write_bytes(whole)  # repaired, and put back
+        assert f"{JOURNAL} after " in message
+    path.write_bytes(original)  # repaired, and put back
     rig.archive_all(METRICS)
     assert faults(rig) == []
     assert rig.query("select count(*) from metrics_data") == [(5,)]

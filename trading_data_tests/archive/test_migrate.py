@@ -1,4 +1,4 @@
-"""The schema: once, in order, never changed behind one's back; and declared = actual."""
+"""Migrations are applied once, in order, and never after a change; the tables are as declared."""
 
 from pathlib import Path
 from shutil import copytree
@@ -78,9 +78,9 @@ def test_tables_and_views_are_as_declared(rig: Rig) -> None:
             (dataset.segment_by, dataset.order_by)
         ]
         for aggregate in dataset.aggregates:
-            found = rig.query(
+            columns = rig.query(
                 """select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped
                    order by attnum""",
                 aggregate.name,
             )
-            assert {name for (name,) in found} == set(aggregate.columns)
+            assert {name for (name,) in columns} == set(aggregate.columns)

@@ -1,4 +1,4 @@
-"""What looks wrong rather than is wrong is archived as it came, and told; prices below zero are facts."""
+"""Legal values that look wrong are archived unchanged and reported; prices below zero are facts."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -44,12 +44,12 @@ def test_what_looks_wrong_is_archived_and_told(rig: Rig, changed: dict[str, Any]
     rig.store.record_prices([bar("A"), bar("A", 1, **changed), bar("B"), bar("B", 1)])
     loaded = rig.archive_all(PRICE)
     assert rig.query("select count(*) from price_data") == [(4,)]
-    (found,) = odd_values(rig.archive, PRICE, DAYS, [one.batch_id for one in loaded])
-    assert (found.kind, found.rows, found.subject, found.moment) == (kind, 1, "A", MOMENT + timedelta(minutes=1))
-    assert "`trading-data query prices A --start 2026-11-20 --end 2026-11-21`" in found.said()
+    (odd,) = odd_values(rig.archive, PRICE, DAYS, [batch.batch_id for batch in loaded])
+    assert (odd.kind, odd.rows, odd.subject, odd.moment) == (kind, 1, "A", MOMENT + timedelta(minutes=1))
+    assert "`trading-data query prices A --start 2026-11-20 --end 2026-11-21`" in odd.said()
     assert odd_values(rig.archive, PRICE, DAYS, [-1]) == odd_values(rig.archive, METRICS, DAYS) == []
     far = [*DAYS, MOMENT.date() - timedelta(days=9)]
-    assert odd_values(rig.archive, PRICE, far) == [found]
+    assert odd_values(rig.archive, PRICE, far) == [odd]
 
 
 def test_an_entry_in_quarantine_with_prices_below_zero_is_retried(rig: Rig) -> None:

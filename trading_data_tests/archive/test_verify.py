@@ -1,4 +1,4 @@
-"""Each kind of damage is found and named, and a healthy system gives no finding at any stage of an archival."""
+"""Each kind of damage is detected and named, and a healthy system has no fault at any stage of an archival."""
 
 import json
 import threading
@@ -17,14 +17,14 @@ DAY = MOMENT.date()
 
 
 def faults(rig: Rig, deep: bool = False) -> list[tuple[str, date | None, str]]:
-    found = verify(rig.client, rig.archive, rig.intake, deep=deep)
-    return [(one.dataset, one.day, one.what) for one in found if not one.ok]
+    results = verify(rig.client, rig.archive, rig.intake, deep=deep)
+    return [(result.dataset, result.day, result.what) for result in results if not result.ok]
 
 
 def the_fault(rig: Rig, deep: bool = False) -> AuditResult:
-    (found,) = [one for one in verify(rig.client, rig.archive, rig.intake, deep=deep) if not one.ok]
-    assert found.command
-    return found
+    (fault,) = [result for result in verify(rig.client, rig.archive, rig.intake, deep=deep) if not result.ok]
+    assert fault.command
+    return fault
 
 
 def filled(rig: Rig) -> None:
@@ -60,12 +60,12 @@ def test_nothing_is_found_at_any_stage_of_an_archival(rig: Rig) -> None:
             rig.refresh(dataset)
         assert faults(rig, deep=True) == []
     assert all(accounts_balance(rig.archive, dataset).ok for dataset in DATASETS.values())
-    (said,) = [
-        one.said
-        for one in verify(rig.client, rig.archive, rig.intake)
-        if (one.dataset, one.what) == ("price", "journals")
+    (message,) = [
+        result.said
+        for result in verify(rig.client, rig.archive, rig.intake)
+        if (result.dataset, result.what) == ("price", "journals")
     ]
-    assert said == "14 entries added to 3 journals: 14 archived, 0 waiting, 0 not drained, 0 missing"
+    assert message == "14 entries added to 3 journals: 14 archived, 0 waiting, 0 not drained, 0 missing"
 
 
 def test_what_a_killed_run_leaves_is_no_fault(rig: Rig) -> None:
@@ -90,9 +90,9 @@ def test_a_journal_that_was_emptied_proves_nothing(rig: Rig) -> None:
     rig.archive_all(PRICE)
     rig.client.flushdb()
     for _ in range(2):
-        found = [one for one in verify(rig.client, rig.archive, rig.intake) if one.what == "journals"]
-        assert "the sums differ" in found[0].said
-        assert all(one.ok for one in found)
+        results = [result for result in verify(rig.client, rig.archive, rig.intake) if result.what == "journals"]
+        assert "the sums differ" in results[0].said
+        assert all(result.ok for result in results)
         rig.store.record_prices([bar("A", 7), bar("A", 6)])
         rig.archive_all(PRICE)
     assert faults(rig) == []
@@ -139,10 +139,10 @@ def test_damage_in_the_tables(rig: Rig) -> None:
         ("price", DAY, "coverage", "price_data holds 1 row, its coverage counts 2"),
         ("trade", None, "books", "archive_quarantine has 0 rows, the ledger counts 3 quarantined"),
     ]
-    found = [one for one in verify(rig.client, rig.archive, rig.intake) if not one.ok]
-    assert [(one.dataset, one.day, one.what) for one in found] == [one[:3] for one in expected]
-    assert [said for one, (*_, said) in zip(found, expected, strict=True) if said not in one.said] == []
-    assert all(one.command for one in found)
+    faulty = [result for result in verify(rig.client, rig.archive, rig.intake) if not result.ok]
+    assert [(fault.dataset, fault.day, fault.what) for fault in faulty] == [fault[:3] for fault in expected]
+    assert [text for fault, (*_, text) in zip(faulty, expected, strict=True) if text not in fault.said] == []
+    assert all(fault.command for fault in faulty)
     balance = accounts_balance(rig.archive, PRICE, [DAY])
     assert not balance.ok
     assert "2026-11-20: price_data holds 1 row" in balance.said
@@ -173,9 +173,9 @@ def test_a_flipped_byte_in_a_waiting_batch(rig: Rig) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
-    found = the_fault(rig)
-    assert (found.dataset, found.what) == ("metrics", "intake")
-    assert path.name in found.said
+    fault = the_fault(rig)
+    assert (fault.dataset, fault.what) == ("metrics", "intake")
+    assert path.name in fault.said
 
 
 def test_entries_that_were_trimmed_before_they_were_drained(rig: Rig) -> None:
@@ -183,13 +183,13 @@ def test_entries_that_were_trimmed_before_they_were_drained(rig: Rig) -> None:
     rig.archive_all(PRICE)
     rig.store.record_prices([bar("A", minute) for minute in range(1, 5)])
     rig.client.xtrim("journal:price:A", maxlen=1, approximate=False)
-    found = the_fault(rig)
-    assert (found.what, "3 entries are lost, from journal:price:A (3)" in found.said) == ("journals", True)
+    fault = the_fault(rig)
+    assert (fault.what, "3 entries are lost, from journal:price:A (3)" in fault.said) == ("journals", True)
     rig.archive_all(PRICE)
-    found = the_fault(rig)
-    assert found.what == "gaps"
-    assert found.said.startswith("1 range of entries (3 entries) is neither archived, nor in")
-    assert "their journals: journal:price:A after " in found.said
+    fault = the_fault(rig)
+    assert fault.what == "gaps"
+    assert fault.said.startswith("1 range of entries (3 entries) is neither archived, nor in")
+    assert "their journals: journal:price:A after " in fault.said
 
 
 def test_a_journal_that_went_back(rig: Rig) -> None:
@@ -198,11 +198,11 @@ def test_a_journal_that_went_back(rig: Rig) -> None:
     rig.archive_all(METRICS)
     rig.client.delete("journal:metrics")
     rig.entry_at("journal:metrics", "3000-0", measurement("m", 3))
-    found = the_fault(rig)
+    fault = the_fault(rig)
     assert (
-        found.what,
+        fault.what,
         "1 journal went back to an earlier state or was created again since last archived, such as journal:metrics"
-        in found.said,
+        in fault.said,
     ) == (
         "went back",
         True,
@@ -215,9 +215,9 @@ def test_deep_finds_an_aggregate_that_differs_from_raw(rig: Rig) -> None:
     filled(rig)
     rig.query("update price_data set high = 99 where symbol = 'B' returning 1")
     assert faults(rig) == []
-    found = [one for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok]
-    assert {(one.day, one.what) for one in found} == {(DAY, "aggregates")}
-    assert [one.said.partition(" ")[0] for one in found] == [aggregate.name for aggregate in PRICE.aggregates]
+    faulty = [fault for fault in verify(rig.client, rig.archive, rig.intake, deep=True) if not fault.ok]
+    assert {(fault.day, fault.what) for fault in faulty} == {(DAY, "aggregates")}
+    assert [fault.said.partition(" ")[0] for fault in faulty] == [aggregate.name for aggregate in PRICE.aggregates]
 
 
 def test_deep_reads_waiting_batches_in_full(rig: Rig) -> None:
@@ -226,8 +226,8 @@ def test_deep_reads_waiting_batches_in_full(rig: Rig) -> None:
     other = Path(drained.file.path.replace("/trade/", "/metrics/"))
     other.parent.mkdir()
     other.write_bytes(Path(drained.file.path).read_bytes())
-    found = the_fault(rig, deep=True)
-    assert (found.dataset, found.what) == ("metrics", "intake")
+    fault = the_fault(rig, deep=True)
+    assert (fault.dataset, fault.what) == ("metrics", "intake")
 
 
 def test_the_command(rig: Rig) -> None:
@@ -240,8 +240,8 @@ def test_the_command(rig: Rig) -> None:
     assert lines[0].split()[:6] == ["offered", "inserted", "replaced", "unchanged", "quarantined", "replayed"]
     assert lines[0].split()[6:] == ["missing", "in", "journals", "in", "intake"]
     for name, line in zip(DATASETS, lines[1:4], strict=True):
-        said, offered, *counts, _missing, journals, batches = line.split()
-        assert (said, int(offered), journals, batches) == (name, sum(map(int, counts)), "0", "0")
+        dataset, offered, *counts, _missing, journals, batches = line.split()
+        assert (dataset, int(offered), journals, batches) == (name, sum(map(int, counts)), "0", "0")
     rig.query("delete from metrics_data where timestamp = %s returning 1", MOMENT)
     done = CliRunner().invoke(group, ["verify"])
     assert done.exit_code == 1
@@ -262,6 +262,6 @@ def test_what_waits_is_in_the_account_with_its_place(rig: Rig) -> None:
     price = accounts["price"]
     assert (price["offered"], price["inserted"], price["in_journals"], price["in_intake"]) == (2, 2, 1, 3)
     assert set(accounts) == set(DATASETS)
-    said = CliRunner().invoke(group, ["verify"]).output
-    assert "price balances: 1 batch waits;" in said
-    assert "6 entries added to 3 journals: 2 archived, 3 waiting, 1 not drained, 0 missing" in said
+    output = CliRunner().invoke(group, ["verify"]).output
+    assert "price balances: 1 batch waits;" in output
+    assert "6 entries added to 3 journals: 2 archived, 3 waiting, 1 not drained, 0 missing" in output

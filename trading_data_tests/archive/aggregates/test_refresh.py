@@ -1,4 +1,4 @@
-"""Aggregates equal raw rows after a refresh, late and corrected rows included; invariant 6 of DESIGN.md."""
+"""Aggregates equal raw rows after a refresh, late and corrected rows included; invariant 6 of docs/invariants.md."""
 
 from datetime import datetime, timedelta
 
@@ -129,7 +129,7 @@ def test_a_bucket_that_only_one_side_has_is_a_difference(rig: Rig) -> None:
 
 
 def test_a_load_in_the_middle_of_a_refresh_stays_asked_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is loaded when the finer aggregate is done and the coarser one is not begun is in neither of them."""
+    """Rows loaded after the refresh of the finer aggregate and before that of the coarser one are in neither."""
     loads = iter([[bar("B", 30)], [bar("C", 30)]])
 
     def call(cursor: Cursor, aggregate: Aggregate, low: datetime, high: datetime) -> None:
