@@ -14,7 +14,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from trading_data.analytics.journal_search import find_entry
 from trading_data.analytics.origins import LedgerBatches, RowVersion, key_of, row_versions
 from trading_data.archive.database import Archive
-from trading_data.archive.subjects import SubjectDays
+from trading_data.archive.places import SubjectDays
 from trading_data.datasets import dataset_named
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput

@@ -13,14 +13,13 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of
-from trading_data.archive.entry_hash import entry_hashes
 from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_whole, may_lie_between
 from trading_data.archive.plan import HeldRow, KnownRows
 from trading_data.archive.quarantine.rejects import from_row, ledger_name
 from trading_data.archive.said_again import SaidAgain
 from trading_data.archive.sql import statement
 from trading_data.archive.stage import Stage
-from trading_data.archive.versions import DAY_US, Indices, Mask, microseconds
+from trading_data.archive.versions import DAY_US, Indices, Mask, entry_hashes, microseconds
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
 from trading_data.live.journal import EntryId

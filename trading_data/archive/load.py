@@ -23,10 +23,9 @@ from trading_data.archive.plan import Count, Plan, plan, positions, said_again
 from trading_data.archive.quarantine.rejects import Reject, from_batch, from_row, keep, ledger_name
 from trading_data.archive.quarantine.retry import Retries
 from trading_data.archive.said_again import keep_said_again
-from trading_data.archive.sources import SourceBooks
 from trading_data.archive.stage import Stage
 from trading_data.archive.versions import DAY_US, Mask, microseconds, net_by_day, per_day
-from trading_data.archive.write_books import LoadInput, write_books
+from trading_data.archive.write_books import LoadInput, SourceBooks, write_books
 from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch

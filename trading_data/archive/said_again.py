@@ -17,9 +17,8 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import moment_of
-from trading_data.archive.entry_hash import WideHashes, mixed, numbers
 from trading_data.archive.sql import statement
-from trading_data.archive.versions import DAY_US, Indices, microseconds
+from trading_data.archive.versions import DAY_US, Indices, WideHashes, microseconds, mixed, numbers
 from trading_data.datasets.declaration import Dataset
 
 _CODEC = "zstd"

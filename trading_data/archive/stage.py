@@ -15,8 +15,8 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from trading_data.archive.copy import copy_rows
+from trading_data.archive.places import SubjectDays, pairs_of
 from trading_data.archive.sql import REPORTED, identifiers, names_of, said, same_row, statement
-from trading_data.archive.subjects import SubjectDays, pairs_of
 from trading_data.archive.versions import Indices, Mask, encoded, microseconds
 from trading_data.datasets.declaration import Dataset
 from trading_data.times import floor

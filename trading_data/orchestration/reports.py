@@ -4,7 +4,7 @@ An event costs one to four kilobytes in Dagster's storage for ever. So what says
 a verdict as *Not Evaluated* from the asset's next materialization on: a run that the clock started materializes the day that goes
 on once an hour too, and observes it in between; and a run that Dagster's page shows tells every verdict if it materializes.
 
-Belongs here: when something is told. Does not: whether a day was handled (`archive.handled`), and figures (`metadata`).
+Belongs here: when something is told. Does not: whether a day was handled (`archive.closed`), and figures (`metadata`).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -12,9 +12,9 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL, Composable, Identifier
 
 from trading_data.archive.acceptance import RowOrigin
+from trading_data.archive.places import SubjectDays
 from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.sql import name_in_revision, names_of, said, same_row, statement
-from trading_data.archive.subjects import SubjectDays
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.reader.columns import columns_out, copied, listed, out, schema_of, time_column

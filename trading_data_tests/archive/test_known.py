@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from trading_data.archive.entry_hash import entry_hashes
 from trading_data.archive.known import inside_ranges
 from trading_data.archive.ledger import ArchivedRange
 from trading_data.archive.load import load
+from trading_data.archive.versions import entry_hashes
 from trading_data.archive.write_books import range_changes
 from trading_data.datasets import METRICS, PRICE
 from trading_data.intake.batch import Batch, JournalRange, schema

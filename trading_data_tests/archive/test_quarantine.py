@@ -18,9 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_data.archive.ledger import Loaded
-from trading_data.archive.quarantine.queries import Retried, discard, listing, retry, show
+from trading_data.archive.quarantine.queries import Edits, Retried, discard, listing, retry, show
 from trading_data.archive.quarantine.rejects import journal_name, ledger_name
-from trading_data.archive.quarantine.resend import Edits
 from trading_data.cli.main import group
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
