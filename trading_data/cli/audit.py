@@ -17,8 +17,7 @@ import pandas as pd
 from trading_data.archive.chunks import Disagreement, disagreements
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import quarantine_waiting
-from trading_data.archive.quarantine.queries import discard, listing, retry, show
-from trading_data.archive.quarantine.queries import Quarantined
+from trading_data.archive.quarantine.queries import Quarantined, discard, listing, retry, show
 from trading_data.archive.verify.losses import acknowledge
 from trading_data.archive.verify.run import AuditResult, verify
 from trading_data.archive.verify.totals import Totals, totals

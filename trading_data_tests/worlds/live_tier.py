@@ -145,7 +145,8 @@ class _Server:
 
     def execute_command(self, command: str, *arguments: Any) -> None:
         """XINFO STREAM, XRANGE, and the script that looks at the anchor and cuts; replies are as they come over the wire."""
-        self._replies.append({"XINFO": self._xinfo, "XRANGE": self._xrange, "EVAL": self._cut}[command](*arguments))
+        answers: dict[str, Any] = {"XINFO": self._xinfo, "XRANGE": self._xrange, "EVAL": self._cut}
+        self._replies.append(answers[command](*arguments))
 
     def _xinfo(self, _: str, name: bytes) -> list[Any]:
         journal = self._journals[int(name)] or EMPTY
