@@ -178,7 +178,7 @@ CORRECTED = {
         corrected=ISO,
     ),
     "a line before the names": Case(f"# bars\n{ISO}", ("take away what is before it",), corrected=ISO),
-    "empty": Case("", ("KDR.csv cannot be read, it is damaged, empty",), corrected=ISO),
+    "empty": Case("", ("KDR.csv cannot be read: it is damaged, empty",), corrected=ISO),
     "a header alone": Case(f"{HEADER}\n", ("no row of .*KDR.csv was good: it holds no row",), corrected=ISO),
     "UTF-16": Case(ISO.encode("utf-16"), ("is UTF-16: save it as UTF-8",), corrected=ISO),
     "a short row": Case(f"{ISO}KDR,1\n", (r"Row #4: Expected 8 columns, got 2",), corrected=ISO),
@@ -189,7 +189,10 @@ CORRECTED = {
         re.sub(r"(?m)$(?=\n)", ",1", ISO).replace("source,1", "source,open"), ("more than once: 'open'",), corrected=ISO
     ),
     "nested": Case(
-        parquet(open=[[1.0], [2.0]]), (r"one value a column, not open \(list<",), file="KDR.parquet", corrected=parquet()
+        parquet(open=[[1.0], [2.0]]),
+        (r"a column of bars holds one value a row, not open \(list<",),
+        file="KDR.parquet",
+        corrected=parquet(),
     ),
     "an aggregate": Case(
         ISO.replace("timestamp", "bucket").replace(",source", ",tier"), ("holds an aggregate.*--interval raw",), corrected=ISO

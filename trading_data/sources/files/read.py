@@ -1,7 +1,7 @@
 """CSV and Parquet files as tables of one dataset, block by block: what `import` and the replay feed read.
 
-Belongs here: opening and reading. Does not: which column is which (`file_form`), how a value is written (`file_values`),
-whether values are good (`datasets.codec`) and where the rows go.
+Belongs here: opening and reading. Does not: mapping columns (`form`), converting values (`values`), judging them
+(`datasets.codec`), and where the rows go.
 """
 
 import codecs
@@ -9,10 +9,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import IO, Any
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -25,58 +27,63 @@ from trading_data.sources.files.values import text_column, typed_column
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _ROWS = 100_000
-"""Rows of a table, at most (a few more only if the rows of a CSV file are next to empty)."""
+"""Most rows of a table (a few more only if the rows of a CSV file are almost empty)."""
 _BLOCK_BYTES = 1 << 20
-"""Bytes of CSV parsed at a time; a single row must fit into it. Arrow reads many of these ahead, so they are small."""
+"""Bytes of CSV parsed at a time; a single row must fit. Blocks are small because Arrow reads many of them ahead."""
 _HEAD_BYTES = 64 << 10
-"""Bytes of CSV parsed to know its columns."""
+"""Bytes of CSV parsed to learn its columns."""
+_DATABENTO_TIME, _DATABENTO_TYPE = "ts_event", "rtype"
+_DATABENTO_PRICES = ["open", "high", "low", "close"]
+_DATABENTO_LEAST = 10**8
+"""Integer prices from here on are Databento's even where the file has no `rtype`: this is a price of 0.1."""
 
 
 def check_columns(dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED) -> None:
-    """See that the file at `uri` can be read and has the dataset's columns, all and no others; read no more than that.
+    """Check that the file at `uri` can be read and has all columns of the dataset and no others; reads only its head.
 
-    `form` says how the file writes what the dataset wants; the columns that an export adds to rows are passed over.
+    `form` maps the file's columns to the dataset's; the columns that an export adds to rows are ignored.
 
     Raises:
-        BadInput: there is no such file, it is damaged or empty, its suffix is not known, or columns are nested or of another type.
-        WrongColumns: columns are missing, unknown or doubled; the message names the file and the columns.
+        BadInput: the file is missing, damaged or empty, its suffix is unknown, columns are nested or of another type, or
+            prices are Databento's integers of 1e-9.
+        WrongColumns: columns are missing, unknown or duplicated; the message names the file and the columns.
     """
     with _readable(uri):
         _layout(dataset, uri, form)
 
 
 def read_table(dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED) -> Iterator[pa.Table]:
-    """The rows of a file in its own order, as tables of up to 100,000 rows with the dataset's columns in order.
+    """The rows of a file in file order, as tables of up to 100,000 rows with the dataset's columns in order.
 
-    `uri` is a local path or any fsspec URI; its suffix (`.csv`, `.csv.gz`, `.parquet`) says what it is. A table of a
-    file without rows is never handed out. Nothing is judged here, so that `datasets.codec.check` can give a reason for
-    each bad row: values of a CSV file are text as written (binary where a block is not UTF-8), an empty field is the
-    empty text. Columns of a Parquet file keep their types, but times are µs UTC where that loses nothing, else text
-    (as are times without a zone, days and plain numbers in a time column); decimals are text in plain decimal.
+    `uri` is a local path or any fsspec URI; its suffix (`.csv`, `.csv.gz`, `.parquet`) decides the format. A file without
+    rows yields no table. Values are not judged here, so that `datasets.codec.check` can give a reason for each bad row:
+    values of a CSV file are text as written (binary where a block is not UTF-8), and an empty field is the empty text.
+    Columns of a Parquet file keep their types, but times are µs UTC where that loses nothing, else text (as are times
+    without a zone, days and plain numbers in a time column); decimals are text in plain decimal.
 
     Raises:
-        BadInput: as `check_columns`; for damage behind the first block after the blocks before it.
+        BadInput: as `check_columns`; damage behind the first block is raised after the blocks before it.
     """
     with _readable(uri):
-        found = _layout(dataset, uri, form)
-        used = list(dict.fromkeys(name for names in found.values() for name in names))
+        parts = _layout(dataset, uri, form)
+        used = list(dict.fromkeys(name for names in parts.values() for name in names))
         with _open(uri) as file:
             if _is_parquet(uri):
                 parquet = pq.ParquetFile(file, page_checksum_verification=True)
                 for batch in parquet.iter_batches(_ROWS, columns=used):
                     if batch.num_rows:
-                        yield _table(dataset, form, uri, found, [batch])
+                        yield _table(dataset, form, uri, parts, [batch])
             else:
                 with _csv(form, file, _BLOCK_BYTES, used) as reader:
                     for batches in _groups(reader):
-                        yield _table(dataset, form, uri, found, batches)
+                        yield _table(dataset, form, uri, parts, batches)
 
 
 class Rows:
-    """The rows of a file, to go through more than once: kept in memory up to a limit, else read again each time."""
+    """The rows of a file, for several passes: kept in memory up to a limit, else read again for each pass."""
 
     def __init__(self, dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED, *, most: int = 0) -> None:
-        """Nothing is read yet; `most` are the rows that are kept."""
+        """Reads nothing yet; a file of up to `most` rows is kept in memory."""
         self.dataset, self.uri, self.form, self._most = dataset, uri, form, most
         self._kept: list[pa.Table] | None = None
 
@@ -102,17 +109,19 @@ def _is_parquet(uri: str) -> bool:
 
 @contextmanager
 def _readable(uri: str) -> Iterator[None]:
-    """Raise BadInput, naming the file, for whatever says that it cannot be read."""
+    """Turn every error of reading into a BadInput that names the file."""
     shown = without_password(uri)
     try:
         yield
     except FileNotFoundError:
         raise BadInput(f"there is no file {shown}") from None
     except ImportError as error:
-        raise BadInput(f"{shown} cannot be opened: {error}; `pip install` what it names") from error
+        raise BadInput(f"{shown} cannot be opened: {error}; `pip install` the package it names") from error
     except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
-        # ValueError: a text that is not UTF-8 in the header, and fsspec's word for a protocol that it does not know.
-        raise BadInput(f"{shown} cannot be read, it is damaged, empty or not what its name says: {error}") from error
+        # ValueError: a header that is not UTF-8, and fsspec's error for an unknown protocol.
+        raise BadInput(
+            f"{shown} cannot be read: it is damaged, empty, or in another format than its name says: {error}"
+        ) from error
 
 
 def _open(uri: str) -> IO[bytes]:
@@ -123,47 +132,81 @@ def _open(uri: str) -> IO[bytes]:
 
 
 def _layout(dataset: Dataset, uri: str, form: FileForm) -> dict[str, tuple[str, ...]]:
-    """The file's columns for each of the dataset."""
+    """The file's columns for each column of the dataset."""
     shown = without_password(uri)
     with _open(uri) as file:
-        if _is_parquet(uri):
-            schema = pq.ParquetFile(file).schema_arrow
-            found = layout(dataset, form, schema.names, shown)
-            nested = [
-                f"{name} ({schema.field(name).type})"
-                for names in found.values()
-                for name in names
-                if pa.types.is_nested(schema.field(name).type)
-            ]
-            if nested:
-                raise BadInput(f"{shown}: {dataset.title} have one value a column, not {', '.join(nested)}")
-            wrong = [
-                reason.text
-                for name, (one, *others) in found.items()
-                if not others and (reason := type_fault(dataset.column[name], schema.field(one).type))
-            ]
-            if wrong:
-                raise BadInput(f"{shown}: {'; '.join(wrong)}")
-            return found
-        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            raise BadInput(f"{shown} is UTF-16: save it as UTF-8, such as with `iconv -f UTF-16 -t UTF-8`")
-        file.seek(0)
-        first = file.readline(_HEAD_BYTES).decode("utf-8-sig", "replace").strip()
-        if first and form.delimiter not in first:
-            layout(dataset, replace(form, header=()), [first], shown)  # refused, but for a file of a single column
-        file.seek(0)
-        with _csv(form, file, _HEAD_BYTES) as reader:
-            return layout(dataset, form, reader.schema.names, shown)
+        return (_parquet_layout if _is_parquet(uri) else _csv_layout)(dataset, file, form, shown)
+
+
+def _parquet_layout(dataset: Dataset, file: IO[bytes], form: FileForm, shown: str) -> dict[str, tuple[str, ...]]:
+    parquet = pq.ParquetFile(file)
+    schema = parquet.schema_arrow
+    if _is_databento(schema):
+        for batch in parquet.iter_batches(_ROWS, columns=_DATABENTO_PRICES):
+            _refuse_fixed_point(schema, batch, shown)
+            break
+    parts = layout(dataset, form, schema.names, shown)
+    nested = [
+        f"{name} ({schema.field(name).type})"
+        for names in parts.values()
+        for name in names
+        if pa.types.is_nested(schema.field(name).type)
+    ]
+    if nested:
+        raise BadInput(f"{shown}: a column of {dataset.title} holds one value a row, not {', '.join(nested)}")
+    wrong = [
+        reason.text
+        for column, names in parts.items()
+        if len(names) == 1 and (reason := type_fault(dataset.column[column], schema.field(names[0]).type))
+    ]
+    if wrong:
+        raise BadInput(f"{shown}: {'; '.join(wrong)}")
+    return parts
+
+
+def _csv_layout(dataset: Dataset, file: IO[bytes], form: FileForm, shown: str) -> dict[str, tuple[str, ...]]:
+    if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise BadInput(f"{shown} is UTF-16: save it as UTF-8, such as with `iconv -f UTF-16 -t UTF-8`")
+    file.seek(0)
+    first = file.readline(_HEAD_BYTES).decode("utf-8-sig", "replace").strip()
+    if first and form.delimiter not in first:
+        layout(dataset, replace(form, header=()), [first], shown)  # raises, unless the file has a single column
+    file.seek(0)
+    with _csv(form, file, _HEAD_BYTES) as reader:
+        if _is_databento(reader.schema):
+            _refuse_fixed_point(reader.schema, reader.read_next_batch(), shown)
+        return layout(dataset, form, reader.schema.names, shown)
+
+
+def _is_databento(schema: pa.Schema) -> bool:
+    """Whether columns are named as Databento names bars, and the prices are integers."""
+    if any(schema.names.count(name) != 1 for name in (_DATABENTO_TIME, *_DATABENTO_PRICES)):
+        return False
+    return all(pa.types.is_integer(schema.field(name).type) for name in _DATABENTO_PRICES)
+
+
+def _refuse_fixed_point(schema: pa.Schema, head: pa.RecordBatch, shown: str) -> None:
+    """Raise BadInput where the integer prices of a file's first rows are Databento's, in units of 1e-9."""
+    prices = [pc.min(head.column(name)).as_py() for name in _DATABENTO_PRICES]
+    if None in prices or not (_DATABENTO_TYPE in schema.names or min(prices) >= _DATABENTO_LEAST):
+        return
+    price = Decimal(prices[0]).scaleb(-9).normalize()
+    raise BadInput(
+        f"{shown} has Databento's raw prices, integers in units of 1e-9 ({prices[0]} for {price:f}), "
+        "which would be taken a billion times too large. Write the file with decimal prices by Databento's library: "
+        '`store.to_csv(path, pretty_px=True)` or `store.to_parquet(path, price_type="float")`; a batch download has the option '
+        "`pretty_px`"
+    )
 
 
 def _csv(form: FileForm, file: IO[bytes], block: int, used: list[str] | None = None) -> Any:
-    """A reader of all columns of a CSV file, or of the `used` ones."""
+    """A reader of the `used` columns of a CSV file as binary; of all columns, with inferred types, where None are named."""
     return pacsv.open_csv(
         file,
-        # With threads an error would not say which row it is about.
+        # With threads an error would not name its row.
         read_options=pacsv.ReadOptions(block_size=block, use_threads=False, column_names=list(form.header) or None),
         parse_options=pacsv.ParseOptions(newlines_in_values=True, delimiter=form.delimiter),
-        # Binary, not text: one row that is not UTF-8 would make the whole block unreadable.
+        # Binary, not text: one row that is not UTF-8 would make its whole block unreadable.
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(used or (), pa.binary()), include_columns=used, strings_can_be_null=False
         ),
@@ -171,28 +214,29 @@ def _csv(form: FileForm, file: IO[bytes], block: int, used: list[str] | None = N
 
 
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
-    """As many batches together as make no more than `_ROWS` rows."""
-    held: list[pa.RecordBatch] = []
+    """Consecutive batches, as many together as fit into `_ROWS` rows."""
+    group: list[pa.RecordBatch] = []
     for batch in batches:
-        if held and sum(one.num_rows for one in held) + batch.num_rows > _ROWS:
-            yield held
-            held = []
+        if group and sum(other.num_rows for other in group) + batch.num_rows > _ROWS:
+            yield group
+            group = []
         if batch.num_rows:
-            held.append(batch)
-    if held:
-        yield held
+            group.append(batch)
+    if group:
+        yield group
 
 
 def _table(
-    dataset: Dataset, form: FileForm, uri: str, found: Mapping[str, tuple[str, ...]], batches: list[pa.RecordBatch]
+    dataset: Dataset, form: FileForm, uri: str, parts: Mapping[str, tuple[str, ...]], batches: list[pa.RecordBatch]
 ) -> pa.Table:
-    whole = pa.Table.from_batches(batches)
+    """Batches of the file as one table with the dataset's columns."""
+    raw = pa.Table.from_batches(batches)
     convert = typed_column if _is_parquet(uri) else text_column
     columns = [
-        convert(form, dataset.column[name], [whole[part].combine_chunks() for part in parts])
-        if parts
-        else pa.repeat(form.values[name].replace(STEM, stem(uri)), len(whole))
-        for name, parts in found.items()
+        convert(form, dataset.column[column], [raw[name].combine_chunks() for name in names])
+        if names
+        else pa.repeat(form.values[column].replace(STEM, stem(uri)), len(raw))
+        for column, names in parts.items()
     ]
     return pa.Table.from_arrays(columns, names=list(dataset.names))
 

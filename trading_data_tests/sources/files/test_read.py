@@ -18,6 +18,7 @@ from trading_data.datasets import PRICE, TRADE
 from trading_data.datasets.codec import Checked, check
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
+from trading_data.sources.files.form import FileForm
 from trading_data.sources.files.read import check_columns, read_table
 
 HEADER = "symbol,timestamp,open,high,low,close,volume,source\n"
@@ -255,6 +256,15 @@ def test_a_cut_parquet_file_is_named(tmp_path: Path) -> None:
 def test_a_ragged_row_is_named_by_its_number(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="Row #2002"):
         list(read_table(PRICE, csv(tmp_path, DAMAGED["ragged.csv"])))
+
+
+@pytest.mark.parametrize("kind", ["bars.csv", "bars.parquet"])
+def test_a_column_set_by_the_caller_is_the_same_in_every_row(kind: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame([row(), row()]).drop(columns=["symbol", "source"])
+    WRITERS[kind](frame, str(tmp_path / kind))
+    form = FileForm(values={"symbol": "{stem}", "source": "test"})
+    (table,) = read_table(PRICE, str(tmp_path / kind), form)
+    assert table["symbol"].to_pylist() == ["bars", "bars"]
 
 
 def test_a_file_without_rows_is_no_rows(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Tests of files as a source of rows."""
