@@ -1,21 +1,22 @@
-"""Every error this package raises on purpose. Each message says what was wrong and what to do next.
+"""Every error this package raises on purpose. Each message has the fault and the next step.
 
     TradingDataError
     ├── SettingError          an environment variable or option has a value of the wrong form
-    ├── ServerError           a server cannot be reached, or is not what it has to be
+    ├── ServerError           a server cannot be reached, or is of the wrong kind
     │   ├── LiveTierError     … Redis or Valkey
     │   │   ├── LiveTierFull      it refused a write because its memory limit is reached
     │   │   └── WrongContent      a key holds another type than its own, or a value that cannot be read
     │   └── ArchiveTierError  … TimescaleDB
-    ├── VendorError           a market-data vendor answered something that cannot be understood
-    │   ├── VendorUnavailable     it did not answer, or not in time, however often it was asked: ask again later
-    │   └── VendorRefused         it will not: a bad key, no right to these data, a symbol that it does not know
+    ├── VendorError           a market-data vendor sent an answer that cannot be understood
+    │   ├── VendorUnavailable     no answer in time after all retries: try again later
+    │   └── VendorRefused         it refused: a bad key, no right to these data, an unknown symbol
     ├── SchemaError           the database's schema is not the one this release needs
     │   └── WrongEncoding         the database does not store text as UTF-8
     ├── IntakeError           a file in the intake is damaged or cannot be written
-    ├── BadInput              what the caller handed over cannot be taken; nothing of it was
-    │   └── BadTime               … for it holds a time that is none
-    └── Refused               a destructive step whose safety could not be proven
+    ├── BadInput              the caller's data cannot be accepted; none of it was
+    │   └── BadTime               … because a value is not a moment
+    ├── BackupError           a backup failed, or a restored one differs
+    └── Refused               a step whose safety could not be proven; nothing was done
 
 Belongs here: the classes and one sentence each. Does not: where they are raised.
 """
@@ -32,9 +33,9 @@ class SettingError(TradingDataError):
 
 
 class ServerError(TradingDataError):
-    """A server cannot be reached, died, or is not what it has to be.
+    """A server cannot be reached, died, or is of the wrong kind.
 
-    `command` is what to run where the server answered, and refused; empty where nothing answered.
+    `command` is the command to run next if the server answered and refused; empty if it did not answer.
     """
 
     command = ""
@@ -45,25 +46,25 @@ class LiveTierError(ServerError):
 
 
 class LiveTierFull(LiveTierError):
-    """The live tier's memory limit is reached, so it refused a write: archive, or raise the limit, then retry.
+    """The live tier reached its memory limit and refused a write: archive, or raise the limit, then retry.
 
-    `refused` has the positions, in what the caller handed over, of the records that were not taken.
+    `refused` has the positions of the refused records in the caller's list.
     """
 
     def __init__(self, message: str, refused: Sequence[int] = ()) -> None:
-        """Say why, and which records were not taken."""
+        """`refused` as above; empty if it is not known which."""
         super().__init__(message)
         self.refused = tuple(refused)
 
 
 class WrongContent(LiveTierError):
-    """A key of the live tier holds another type than its own, or a value with a field missing or malformed.
+    """A key of the live tier holds another type than its own, or a value with a missing or malformed field.
 
-    `key` is the key's name. Some other program wrote it: correct that, and set the value again or delete the key.
+    `key` is the key's name. Another program wrote it: correct that program, then set the value again or delete the key.
     """
 
     def __init__(self, key: str, message: str) -> None:
-        """Say which key, what is wrong with it and what to do."""
+        """`key` as above."""
         super().__init__(message)
         self.key = key
 
@@ -73,37 +74,37 @@ class ArchiveTierError(ServerError):
 
 
 class VendorError(TradingDataError):
-    """A market-data vendor answered something that cannot be understood; asking again would not help."""
+    """A market-data vendor sent an answer that cannot be understood; a retry would not help."""
 
 
 class VendorUnavailable(VendorError):
-    """A vendor did not answer, or not in time, however often it was asked: nothing is wrong here, ask again later."""
+    """A vendor did not answer in time after all retries. Nothing is wrong here; try again later."""
 
 
 class VendorRefused(VendorError):
-    """A vendor will not give what was asked for, however often it is asked: the message says what to correct.
+    """A vendor refused a request for good; the message has what to correct.
 
-    `symbols` are those that it does not know; empty where the refusal is not about symbols. Ask for the others alone.
+    `symbols` are the symbols it does not know, to leave out of the next request; empty if the refusal is not about symbols.
     """
 
     def __init__(self, message: str, symbols: Sequence[str] = ()) -> None:
-        """Say why, and for which symbols."""
+        """`symbols` as above."""
         super().__init__(message)
         self.symbols = tuple(symbols)
 
 
 class SchemaError(TradingDataError):
-    """The database's schema is missing, older, newer, or was changed after it was applied."""
+    """The database's schema is missing, older or newer than this release, or was changed after it was applied."""
 
 
 class WrongEncoding(SchemaError):
-    """The database does not store text as UTF-8, and no setting can change that: the archive needs another database.
+    """The database does not store text as UTF-8, which no setting can change: the archive needs another database.
 
-    `command` makes one.
+    `command` creates one.
     """
 
     def __init__(self, message: str, command: str) -> None:
-        """Say what is wrong, and the command that makes a right database."""
+        """`command` as above."""
         super().__init__(message)
         self.command = command
 
@@ -113,21 +114,21 @@ class IntakeError(TradingDataError):
 
 
 class BadInput(TradingDataError):
-    """The caller's data cannot be taken; none of it was."""
+    """The caller's data cannot be accepted; none of it was."""
 
 
 class BadTime(BadInput):
-    """A value that is no moment. `kind` groups: missing field, epoch, not a time, no zone, too fine, out of range."""
+    """A value that is not a moment. `kind` is one of: missing field, epoch, not a time, no zone, too fine, out of range."""
 
     def __init__(self, kind: str, message: str) -> None:
-        """Say what is wrong and how to write it."""
+        """`kind` as above."""
         super().__init__(message)
         self.kind = kind
 
 
 class BackupError(TradingDataError):
-    """A backup could not be taken or kept, or did not come back as it was; the message says what to do."""
+    """A backup could not be made or kept, or differs after it was restored; the message has the next step."""
 
 
 class Refused(TradingDataError):
-    """A destructive step was asked for whose safety could not be proven; nothing was done."""
+    """A step whose safety could not be proven was requested; nothing was done."""

@@ -1,7 +1,7 @@
-"""The first day partition of a home that nobody named one for: kept in a file of the home, and moved back by older data.
+"""The first day partition of a home without `TRADING_DATA_START`: kept in a file of the home, and moved back by older data.
 
-Only what Dagster shows begins there. Rows are accepted from `TRADING_DATA_START` on, and what is green is remembered by day, so
-moving the first day back loses nothing.
+It only limits the partitions that Dagster shows. Rows are accepted from `TRADING_DATA_START` on, and Dagster keeps its results
+by day, so moving the first day back loses nothing.
 
 Belongs here: the file. Does not: partitions (`orchestration.partitions`).
 """
@@ -15,7 +15,7 @@ _NAME = "first_day"
 
 
 def first_day(home: Path) -> date | None:
-    """The day that the home's file names; None if it has none, or not a day."""
+    """The day in the home's file; None if the file is missing or does not hold a day."""
     try:
         return date.fromisoformat((home / _NAME).read_text(encoding="ascii").strip())
     except (OSError, ValueError):
@@ -23,7 +23,7 @@ def first_day(home: Path) -> date | None:
 
 
 def settle(home: Path, held: Iterable[date], today: date) -> date:
-    """Name the first day of a home: the oldest of `held` and of what the file names, or today if there is nothing."""
+    """Set the first day of a home to the oldest of `held` and the day in the file, or to `today` if there is neither."""
     known = first_day(home)
     day = min([*held, *([] if known is None else [known])], default=today)
     if day != known:
@@ -32,7 +32,7 @@ def settle(home: Path, held: Iterable[date], today: date) -> date:
 
 
 def move_back(home: Path, day: date) -> bool:
-    """Begin at `day` from now on if the home's file names a later one; whether it did."""
+    """Set the first day to `day` if the home's file has a later one; returns whether it was moved."""
     known = first_day(home)
     if known is None or day >= known:
         return False

@@ -1,32 +1,27 @@
-"""Text that came from anybody, made fit for a terminal, a log or a web page.
-
-Numbers of things, with the noun that goes with the number, and lengths of time.
+"""Text for people: untrusted text made safe for a terminal, a log or a web page; counts with their noun; durations.
 
 Belongs here: `printable`, `counted`, `span`. Does not: tables and formats.
 """
 
 
 def printable(text: str) -> str:
-    """`text` with control characters, and bytes that were not UTF-8, shown escaped."""
+    """`text` with control characters, and bytes that were not UTF-8, escaped."""
     known = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in known)
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in known)
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number of things, `1 row` or `2,000 rows`: `one` are the words for one of them, `many` for another number.
-
-    Without `many` it is `one` with an s.
-    """
-    return f"{number:,} {noun(number, one, many)}"
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """A count with its noun, `1 row` or `2,000 rows`; without `plural` it is `singular` with an s."""
+    return f"{number:,} {noun(number, singular, plural)}"
 
 
-def noun(number: float, one: str, many: str = "") -> str:
-    """The same without the number."""
-    return one if number == 1 else many or f"{one}s"
+def noun(number: float, singular: str, plural: str = "") -> str:
+    """The noun for a count, as `counted` has it."""
+    return singular if number == 1 else plural or f"{singular}s"
 
 
 def span(seconds: float) -> str:
-    """A length of time in its two largest fitting words: `42 min`, `3 h 5 min`, `2 d 4 h`."""
+    """A duration in its two largest units: `42 min`, `3 h 5 min`, `2 d 4 h`."""
     if seconds < 0:
         return f"-{span(-seconds)}"
     if 0 < seconds < 0.1:

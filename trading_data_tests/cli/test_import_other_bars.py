@@ -101,7 +101,7 @@ def test_hours_among_minutes_have_no_place(rule: str, rig: Rig, tmp_path: Path) 
     each = minutes("A", days=3)
     code, said = run(["import", "prices", written(tmp_path, each, wide(each, rule))])
     assert code == 0, said
-    assert "there is no place for others" in said
+    assert "it has no place for other bars" in said
     rig.load(PRICE)
     assert days(rig) == [6000.0] * 3
     code, said = run(advised(said))

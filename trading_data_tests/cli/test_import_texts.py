@@ -174,10 +174,10 @@ ADVISED = {
 CORRECTED = {
     "no volume": Case(
         "\n".join(",".join(line.split(",")[:6] + line.split(",")[7:]) for line in ISO.splitlines()),
-        ("missing: 'volume'.*Say what the file calls it: `--column volume=NAME`",),
+        ("missing: 'volume'.*Name the file's own column: `--column volume=NAME`",),
         corrected=ISO,
     ),
-    "a line before the names": Case(f"# bars\n{ISO}", ("take away what is before it",), corrected=ISO),
+    "a line before the names": Case(f"# bars\n{ISO}", ("remove the lines before it",), corrected=ISO),
     "empty": Case("", ("KDR.csv cannot be read: it is damaged, empty",), corrected=ISO),
     "a header alone": Case(f"{HEADER}\n", ("no row of .*KDR.csv was good: it holds no row",), corrected=ISO),
     "UTF-16": Case(ISO.encode("utf-16"), ("is UTF-16: save it as UTF-8",), corrected=ISO),

@@ -1,7 +1,7 @@
-"""The bars of a file, each as what it is: a minute, a wider bar, a tick.
+"""The kind of each bar of a file: a minute, a wider bar, a tick.
 
-Belongs here: gathering symbols, stamps and prices of a whole file for the rules. Does not: the rules (`datasets.widths`,
-`datasets.mixed`, `datasets.stamps`), and what is done about other bars (`bar_files`).
+Belongs here: gathering symbols, timestamps and prices of a whole file for the rules. Does not: the rules (`datasets.widths`,
+`datasets.mixed`, `datasets.stamps`), and messages about other bars (`bars`).
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -26,18 +26,18 @@ _TIME = pa.timestamp("us", "UTC")
 _NUMBERS = ("high", "low", "volume")
 _SHORT = 1 << 16
 _PIECE = 1_000_000
-"""Rows that are judged together, so that memory has a bound; a wide bar further away from its minutes is not seen."""
+"""Rows that are judged together, which bounds memory; a wide bar more rows away from its minutes is not recognised."""
 
 
 @dataclass(frozen=True)
 class BarsOfFile:
-    """What each row of a file is, by position.
+    """The kind of each row of a file, by position.
 
     Attributes:
         names: the symbols.
-        symbols: for each row its symbol's position in `names`; -1 for a row that is no bar by the rules.
-        kinds: for each row 0 for a minute, a wider bar's minutes, or a `Stamp` that is no minute's, below 0.
-        several_a_day: the symbols that have more bars than days.
+        symbols: each row's position in `names`; -1 for a row that is no bar by the rules.
+        kinds: each row's width in minutes if it is wider than one, 0 for a minute, or the negative of its `Stamp`.
+        several_a_day: the symbols with more bars than days.
     """
 
     names: list[str]
@@ -47,38 +47,39 @@ class BarsOfFile:
 
     @classmethod
     def of(cls, tables: Iterable[pa.Table]) -> "BarsOfFile":
-        """Those of the tables of a file, by `read_table`."""
+        """Classify the rows of a file's tables, as `read_table` yields them."""
         known: dict[str, int] = {}
         widths = BarWidths()
         symbols, kinds = [np.zeros(0, np.int32)], [np.zeros(0, np.int16)]
         for piece in _pieces(tables):
             blocks = [_block(table, known) for table in piece]
-            whole = [np.concatenate(columns) for columns in zip(*blocks, strict=True)]
-            symbols.append(whole[0].astype(np.int32))
-            kinds.append(_kinds(list(known), widths, *whole).astype(np.int16))
+            columns = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+            symbols.append(columns[0].astype(np.int32))
+            kinds.append(_kinds(list(known), widths, *columns).astype(np.int16))
         of_rows, kind = np.concatenate(symbols), np.concatenate(kinds)
         for name, width in widths.found().items():
             kind[of_rows == known[name]] = width // timedelta(minutes=1)
         return cls(list(known), of_rows, kind, frozenset(widths.several_a_day()))
 
     def of_symbols(self, names: Collection[str]) -> Mask:
-        """Which rows are of some symbols."""
+        """Which rows are bars of the symbols in `names`."""
         return np.isin(self.symbols, [at for at, name in enumerate(self.names) if name in names])
 
     def names_of(self, rows: Numbers) -> list[str]:
-        """The symbols of some rows, in order."""
+        """The symbols of `rows`, each once, in order."""
         return [self.names[at] for at in dict.fromkeys(self.symbols[rows].tolist())]
 
     def has(self, kind: int) -> bool:
-        """Whether there is a bar of a kind."""
+        """Whether a bar is of this kind."""
         return bool(np.any(self.kinds[self.symbols >= 0] == kind))
 
 
 def _pieces(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
+    """Consecutive tables of at least `_PIECE` rows together; the last piece may be smaller."""
     piece: list[pa.Table] = []
     for table in tables:
         piece.append(table)
-        if sum(one.num_rows for one in piece) >= _PIECE:
+        if sum(part.num_rows for part in piece) >= _PIECE:
             yield piece
             piece = []
     if piece:
@@ -86,7 +87,7 @@ def _pieces(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
 
 
 def _kinds(names: list[str], widths: BarWidths, symbols: Numbers, times: Numbers, *numbers: Doubles) -> Numbers:
-    """What the rows of a piece are, apart from what `widths`, to which they are added, knows of the file."""
+    """The kinds of a piece's rows by themselves; adds the rows to `widths`, which judges the whole file."""
     kinds = np.zeros(len(symbols), dtype=np.int64)
     good = np.flatnonzero(symbols >= 0)
     if not len(good):
@@ -101,14 +102,14 @@ def _kinds(names: list[str], widths: BarWidths, symbols: Numbers, times: Numbers
 
 
 def _order(symbols: Numbers, times: Numbers) -> Numbers:
-    """The order by symbol and minute; files are mostly in one of the two already."""
+    """The order by symbol and minute; most files are in order of one of the two."""
     if np.all(times[1:] >= times[:-1]) and symbols.max() < _SHORT:
-        return np.argsort(symbols.astype(np.uint16), kind="stable")  # by radix, which is fast
+        return np.argsort(symbols.astype(np.uint16), kind="stable")  # a radix sort, which is fast
     return np.argsort((symbols << 32) + times // 60_000_000, kind="stable")
 
 
 def _block(table: pa.Table, known: dict[str, int]) -> tuple[Numbers | Doubles, ...]:
-    """Symbols by `known`, -1 where a row is no bar, times in µs, highest and lowest prices, and volumes."""
+    """Symbols by their number in `known` (-1 where a row is no bar), times in µs, highest and lowest prices, and volumes."""
     columns = _columns(table)
     named = columns["symbol"].dictionary_encode()
     numbers = [known.setdefault(name, len(known)) for name in named.dictionary.to_pylist()]
@@ -124,14 +125,14 @@ def _block(table: pa.Table, known: dict[str, int]) -> tuple[Numbers | Doubles, .
 
 
 def _columns(table: pa.Table) -> dict[str, pa.Array]:
-    """Symbols, times (those without a zone taken as UTC) and numbers."""
+    """Symbols, times (UTC where they have no zone) and numbers."""
     columns = {name: table[name].combine_chunks() for name in ("symbol", "timestamp", *_NUMBERS)}
     try:
         return {name: _cast(name, values) for name, values in columns.items()}
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         values = {name: table[name].combine_chunks() for name in PRICE.names}
-        good = check(PRICE, values, now(), _EARLIEST).table
-        return {name: good[name].combine_chunks() for name in columns}
+        checked = check(PRICE, values, now(), _EARLIEST).table  # null where a value is bad
+        return {name: checked[name].combine_chunks() for name in columns}
 
 
 def _cast(name: str, values: pa.Array) -> pa.Array:

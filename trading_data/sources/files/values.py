@@ -1,8 +1,8 @@
-"""Values of files as `datasets.codec` takes them: texts as written, times in UTC, numbers in plain decimal.
+"""Converts values of files for `datasets.codec`: texts as written, times in UTC, numbers in plain decimal.
 
-Nothing is judged here: what cannot be converted stays as it is written, so that the codec gives the reason with the value.
+Values are not judged here: what cannot be converted stays as written, so that the codec's reason shows the original value.
 
-Belongs here: one column of a file to one of the dataset. Does not: opening files, and finding columns (`file_form`).
+Belongs here: from a file's columns to one of the dataset. Does not: opening files (`read`), and matching columns (`form`).
 """
 
 import re
@@ -31,7 +31,7 @@ _GROUPED, _COMMA = (
     re.compile(r"[+-]?\d+,\d+|[+-]?\d{1,3}(\.\d{3})+(,\d+)?"),
 )
 _SPACED = re.compile("[+-]?\\d{1,3}(['\u2019\u00a0\u202f ])\\d{3}(?:\\1\\d{3})*(\\.\\d*)?")
-"""Thousands as Swiss and French write them."""
+"""Thousands as written in Switzerland and France."""
 _FORMATS = (
     *("%d.%m.%Y %H:%M:%S.%f", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y"),
     *("%Y%m%d %H%M%S", "%Y%m%d %H:%M:%S", "%Y%m%d %H:%M", "%Y.%m.%d %H:%M:%S", "%Y.%m.%d %H:%M", "%Y/%m/%d %H:%M:%S"),
@@ -40,7 +40,7 @@ _FORMATS = (
     *("%m/%d/%Y %I:%M:%S %p", "%Y-%m-%d %H:%M:%S %z", "%Y-%m-%d %I:%M:%S %p"),
     *("%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S.%f UTC", "%d/%m/%y %H:%M:%S", "%d/%m/%y %H:%M", "%m/%d/%y %H:%M"),
 )
-"""How files write times that are no ISO 8601; where day and month can be either, the first form stands for both."""
+"""Formats of times other than ISO 8601, to propose; where day and month can be swapped, the first that fits is proposed."""
 
 
 def text_column(form: FileForm, column: Column, parts: Sequence[pa.Array]) -> pa.Array:
@@ -67,15 +67,15 @@ def typed_column(form: FileForm, column: Column, parts: Sequence[pa.Array]) -> p
 
 
 def option_for(kind: str, value: object, form: FileForm) -> list[str]:
-    """The option of `trading-data import` that reads a value which was rejected; none where none is known."""
+    """The option of `trading-data import` that would read a rejected value; empty where no option would."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else plain(value)
     if kind in _TIME_KINDS and (unit := _unit_of(text)) not in (None, form.epoch):
         return ["--epoch", str(unit)]
     if kind == "no zone" and form.zone is None:
         return ["--zone", "UTC"]
     if kind == "not a time" and form.time_format is None:
-        found = next((format_ for format_ in _FORMATS if _parsed(text, format_) is not None), None)
-        return [] if found is None else ["--time-format", found]
+        fitting = next((format_ for format_ in _FORMATS if _parsed(text, format_) is not None), None)
+        return [] if fitting is None else ["--time-format", fitting]
     if kind == "not a number" and form.decimal == "." and not form.thousands:
         if _GROUPED.fullmatch(text):
             return ["--thousands", ","]
@@ -87,7 +87,7 @@ def option_for(kind: str, value: object, form: FileForm) -> list[str]:
 
 
 def _unit_of(text: str) -> str | None:
-    """The unit in which a number is a moment of the years 1973 to 2199: of two units, never both."""
+    """The unit in which a number is a moment of the years 1973 to 2199; at most one unit fits."""
     if not _COUNT.fullmatch(text):
         return None
     count = Decimal(text)
@@ -104,7 +104,7 @@ def _text(values: pa.Array) -> pa.Array:
 
 
 def _joined(parts: Sequence[pa.Array]) -> pa.Array:
-    """Several columns as one, with a blank between."""
+    """Several columns as one, joined by a blank."""
     if len(parts) == 1:
         return parts[0]
     kind = pa.binary() if any(pa.types.is_binary(part.type) for part in parts) else pa.string()
@@ -134,7 +134,7 @@ def _moments(form: FileForm, values: pa.Array) -> pa.Array:
     if pa.types.is_binary(kind):
         values = _text(values)
     elif not pa.types.is_string(kind) and not pa.types.is_timestamp(kind):
-        # A day has no zone, and a number does not say what it counts: as text the codec rejects both, with the value.
+        # A day has no zone, and a number has no unit: as text the codec rejects both, and its reason shows the value.
         values = pa.array([None if value is None else plain(value) for value in values.to_pylist()], pa.string())
     if pa.types.is_string(values.type) and form.time_format is not None:
         values = _each(values, lambda text: _as_text(_parsed(text, form.time_format or "")))
@@ -148,7 +148,7 @@ def _moments(form: FileForm, values: pa.Array) -> pa.Array:
 
 
 def _starts(values: pa.Array) -> pa.Array:
-    """Ends of minutes as their starts; texts that are no time with a zone stay."""
+    """Starts of minutes from their ends; texts that are no time with a zone stay."""
     try:
         moments = values if pa.types.is_timestamp(values.type) else values.cast(pa.timestamp("us", "UTC"))
     except pa.ArrowInvalid:
@@ -165,7 +165,7 @@ def _start(text: str) -> str | None:
 
 
 def _counts(values: pa.Array, unit: str) -> pa.Array:
-    """Numbers since 1970 as times; texts that are no number, and numbers that make sense in another unit alone, stay."""
+    """Numbers since 1970 as times; texts that are no number, and numbers that only fit another unit, stay."""
     if unit == EXCEL:
         return _each(values, _of_spreadsheet)
     try:
@@ -185,19 +185,19 @@ def _moment(text: str, unit: str) -> str | None:
         return None
     seconds, rest = divmod(int(nanoseconds), 10**9)
     try:
-        whole = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        second = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     except OverflowError:
         return None
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
+    return f"{second:%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
 
 
 def _of_spreadsheet(text: str) -> str | None:
-    found = spreadsheet_time(Decimal(text)) if _COUNT.fullmatch(text) else None
-    return None if found is None else found.isoformat()
+    time = spreadsheet_time(Decimal(text)) if _COUNT.fullmatch(text) else None
+    return None if time is None else time.isoformat()
 
 
 def _in_zone(values: pa.Array, zone: str) -> pa.Array:
-    """Times without a zone as those of a zone; one that the clock showed twice or never gets the zone's name, and is rejected."""
+    """Times without a zone as those of `zone`; a time that its clocks show twice or never gets the zone's name, and is rejected."""
     if pa.types.is_timestamp(values.type) and values.type.tz is not None:
         return values
     try:
@@ -236,16 +236,16 @@ def _utc(values: pa.Array) -> pa.Array:
 
 
 def _each(values: pa.Array, convert: Callable[[str], str | None]) -> pa.Array:
-    """Every text converted, each of equal ones once; one that cannot be stays."""
+    """Every text converted, equal texts once; a text that cannot be converted stays."""
     coded = values.dictionary_encode()
     texts = coded.dictionary.to_pylist()
-    made = [text if (new := convert(text)) is None else new for text in texts]
-    return pa.array(made, pa.string()).take(coded.indices)
+    converted = [text if (new := convert(text)) is None else new for text in texts]
+    return pa.array(converted, pa.string()).take(coded.indices)
 
 
 def _parsed(text: str, form: str) -> datetime | None:
     try:
-        return datetime.strptime(text, form)  # noqa: DTZ007 - the zone comes from the option --zone
+        return datetime.strptime(text, form)  # noqa: DTZ007 - the option --zone names the zone
     except ValueError:
         return None
 

@@ -56,7 +56,7 @@ def test_bare_days_are_daily_bars(tmp_path: Path) -> None:
 
 def test_hourly_bars_have_no_place(tmp_path: Path) -> None:
     file = file_of(tmp_path, pd.date_range("2026-03-02T14:30Z", periods=20, freq="h"))
-    with pytest.raises(BadInput, match=r"1-hour bars of A.*there is no place for others.*import prices .* --minutes"):
+    with pytest.raises(BadInput, match=r"1-hour bars of A.*it has no place for other bars.*import prices .* --minutes"):
         check_minutes(file)
     with pytest.raises(BadInput, match="stamped 2026-03-02 14:30:00"):
         days_of(file)
