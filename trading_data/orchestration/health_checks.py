@@ -18,8 +18,8 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import freshness
 from trading_data.operations.health.rules import OF_FRESHNESS, THRESHOLDS
-from trading_data.operations.health.sentences import as_text, condition, label, sentence
-from trading_data.operations.health.thresholds import ERROR, Finding, Threshold, judge
+from trading_data.operations.health.sentences import as_text, label, sentence
+from trading_data.operations.health.thresholds import ERROR, Finding, Threshold, condition, judge
 from trading_data.orchestration.metadata import bars
 from trading_data.printable import span
 

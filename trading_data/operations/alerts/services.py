@@ -16,12 +16,11 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from trading_data import __version__
 from trading_data.errors import SettingError
+from trading_data.operations.alerts.destinations import Email, Webhook
 from trading_data.operations.alerts.message import Message
 
 if TYPE_CHECKING:
     from apprise import AppriseAsset, NotifyBase
-
-    from trading_data.operations.alerts.settings import Email, Webhook
 
 TIMEOUT = 5.0
 """Seconds for connecting and for each reply."""
@@ -38,7 +37,7 @@ _TRIED = re.compile(r"Attempt \d+/\d+ ")
 """What says that something failed, and not why."""
 
 
-def webhook(settings: "Webhook", message: Message, timeout: float = TIMEOUT) -> "NotifyBase":
+def webhook(settings: Webhook, message: Message, timeout: float = TIMEOUT) -> "NotifyBase":
     """Our JSON, whole and alone, to be posted.
 
     Raises:
@@ -69,7 +68,7 @@ def webhook(settings: "Webhook", message: Message, timeout: float = TIMEOUT) -> 
     return service
 
 
-def mail(settings: "Email", to: str, timeout: float = TIMEOUT) -> "NotifyBase":
+def mail(settings: Email, to: str, timeout: float = TIMEOUT) -> "NotifyBase":
     """A plain text message to one address, so that one that is refused holds up no other.
 
     Raises:

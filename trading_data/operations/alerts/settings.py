@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from trading_data.errors import SettingError
+from trading_data.operations.alerts.destinations import Email, Secret, Webhook
+from trading_data.operations.alerts.services import named
 from trading_data.operations.health.thresholds import WARN, Finding
 
 WEBHOOK = "TRADING_DATA_ALERT_WEBHOOK"
@@ -28,68 +30,6 @@ _EMAIL_FORM = (
     "smtp://user@host:587?from=alerts@example.com&to=me@example.com (smtps:// for TLS from the first byte; several "
     "`to` by commas)"
 )
-
-
-@dataclass(frozen=True)
-class Secret:
-    """A text that is never shown, or the file that holds it, which is read when it is used so that it may be changed."""
-
-    text: str = field(default="", repr=False)
-    file: Path | None = None
-
-    def read(self) -> str:
-        """The text, empty if there is none.
-
-        Raises:
-            SettingError: the file cannot be read.
-        """
-        if self.file is None:
-            return self.text
-        try:
-            return self.file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingError(f"the secret in {self.file} cannot be read: {error}") from error
-
-    def __bool__(self) -> bool:
-        """Whether there is one."""
-        return bool(self.text or self.file)
-
-
-@dataclass(frozen=True)
-class Webhook:
-    """Where alerts are posted as JSON. The URL may itself be a secret: show `shown`."""
-
-    url: str = field(repr=False)
-    token: Secret
-
-    @property
-    def shown(self) -> str:
-        """Scheme and host only."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
-
-    @property
-    def path(self) -> str:
-        """What follows the host."""
-        return self.url.partition("://")[2].partition("/")[2]
-
-
-@dataclass(frozen=True)
-class Email:
-    """The server that takes mail, and from whom to whom. `encryption` is `starttls`, `tls`, or `none`."""
-
-    host: str
-    port: int
-    user: str
-    password: Secret
-    sender: str
-    to: tuple[str, ...]
-    encryption: str
-
-    @property
-    def shown(self) -> str:
-        """Host and port."""
-        return f"{'smtps' if self.encryption == 'tls' else 'smtp'}://{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -178,8 +118,6 @@ def _urls(env: Mapping[str, str]) -> tuple[str, ...]:
     """URLs of services, between which are blanks, line breaks or commas; checked one by one."""
     urls = tuple(part for part in _BETWEEN_URLS.split(_secret(env, URL).read().strip()) if part)
     if urls:
-        from trading_data.operations.alerts.services import named  # only whoever uses it waits for it
-
         for number, url in enumerate(urls, 1):
             try:
                 named(url)

@@ -3,17 +3,10 @@
 Belongs here: formatting. Does not: the words themselves (`declared`).
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from trading_data.operations.health.meanings import FIGURES
 from trading_data.operations.health.metric import Metric
 from trading_data.printable import noun, span
 
-if TYPE_CHECKING:
-    from trading_data.operations.health.thresholds import Threshold
-
-_SEVERITY = {"warn": "a warning", "error": "an error"}
 _UNKNOWN = (("1 where ", "whether "), ("0 where ", "whether "), ("1 while ", "whether "))
 
 
@@ -22,7 +15,7 @@ def sentence(figure: Metric) -> str:
     meaning = FIGURES[figure.name]
     if figure.value is None:
         of = f"{figure.of}: " if figure.of else ""
-        return f"{of}{_about(figure.name)} is not known ({figure.not_offered})"
+        return f"{of}{counted_by(figure.name)} is not known ({figure.not_offered})"
     return formatted(meaning.zero if meaning.zero and not figure.value else meaning.says, figure)
 
 
@@ -36,14 +29,6 @@ def formatted(words: str, figure: Metric, limit: float | None = None) -> str:
         many=_ByNumber(figure.value or 0.0),
     )
     return " ".join(said.split())
-
-
-def condition(thresholds: Sequence["Threshold"]) -> str:
-    """When a check with these thresholds is red, in one sentence for its page."""
-    by_figure: dict[str, list[Threshold]] = {}
-    for threshold in thresholds:
-        by_figure.setdefault(threshold.figure, []).append(threshold)
-    return f"Red when {'; or '.join(_crossed(name, of_figure) for name, of_figure in by_figure.items())}."
 
 
 def label(metric: str) -> str:
@@ -67,26 +52,7 @@ def as_text(value: float | None, unit: str) -> str:
     return f"{number} {unit}".removesuffix(" count").strip()
 
 
-def _crossed(name: str, thresholds: Sequence["Threshold"]) -> str:
-    meaning = FIGURES[name]
-    first = thresholds[0]
-    if meaning.help.startswith(("1 w", "0 w")) or (meaning.zero and first.below == 1):
-        return sentence(Metric(name, 0.0 if first.below is not None else 1.0, meaning.unit))
-    said = [
-        f"{word} {as_text(limit, meaning.unit)} ({_SEVERITY[threshold.severity]})"
-        for threshold in thresholds
-        for word, limit in _limits(threshold)
-    ]
-    return f"{_about(name)} is {' or '.join(said)}"
-
-
-def _limits(threshold: "Threshold") -> list[tuple[str, float]]:
-    return [
-        (word, limit) for word, limit in (("above", threshold.above), ("below", threshold.below)) if limit is not None
-    ]
-
-
-def _about(name: str) -> str:
+def counted_by(name: str) -> str:
     """What a figure counts, to go on a sentence with."""
     text = FIGURES[name].help
     for beginning, word in _UNKNOWN:

@@ -6,11 +6,13 @@ Belongs here: the forms of thresholds and findings, and judging. Does not: the d
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from trading_data.operations.health.meanings import FIGURES
 from trading_data.operations.health.metric import Figures, Metric
-from trading_data.operations.health.sentences import formatted
+from trading_data.operations.health.sentences import as_text, counted_by, formatted, sentence
 
 WARN = "warn"
 ERROR = "error"
+_SEVERITY = {WARN: "a warning", ERROR: "an error"}
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,33 @@ def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
             hurts_in=None if threshold.hurts_in is None else threshold.hurts_in(figure, figures),
             harm=threshold.harm,
         )
+
+
+def condition(thresholds: Sequence[Threshold]) -> str:
+    """When a check with these thresholds is red, in one sentence for its page."""
+    by_figure: dict[str, list[Threshold]] = {}
+    for threshold in thresholds:
+        by_figure.setdefault(threshold.figure, []).append(threshold)
+    return f"Red when {'; or '.join(_crossed(name, of_figure) for name, of_figure in by_figure.items())}."
+
+
+def _crossed(name: str, thresholds: Sequence[Threshold]) -> str:
+    meaning = FIGURES[name]
+    first = thresholds[0]
+    if meaning.help.startswith(("1 w", "0 w")) or (meaning.zero and first.below == 1):
+        return sentence(Metric(name, 0.0 if first.below is not None else 1.0, meaning.unit))
+    said = [
+        f"{word} {as_text(limit, meaning.unit)} ({_SEVERITY[threshold.severity]})"
+        for threshold in thresholds
+        for word, limit in _limits(threshold)
+    ]
+    return f"{counted_by(name)} is {' or '.join(said)}"
+
+
+def _limits(threshold: Threshold) -> list[tuple[str, float]]:
+    return [
+        (word, limit) for word, limit in (("above", threshold.above), ("below", threshold.below)) if limit is not None
+    ]
 
 
 ARCHIVE = REFRESH = "trading-data archive"
