@@ -13,14 +13,15 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from trading_data.errors import SettingError, TradingDataError
-from trading_data.operations.alerts.channels import LogChannel, channels
+from trading_data.errors import TradingDataError
+from trading_data.operations.alerts.channels import channels
 from trading_data.operations.alerts.notify import Book, NotifyResult, Watched, blind, tell, watch
 from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.operations.health.thresholds import ERROR, Finding
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.orchestration.run_findings import (
+    ended_failures,
     failed_runs,
     job_names,
     large_storage,
@@ -35,7 +36,6 @@ LOOK_EVERY = 50.0
 BACKUPS_EVERY = 600.0
 """Seconds between two looks at the backups: their manifests are long, and their limits are hours."""
 LOOK = "look"
-_DEFAULT_EVERY = 1800.0
 
 
 @dg.sensor(
@@ -59,7 +59,7 @@ def alert_sensor(
     watched = _look(live, archive, intake)
     looked_at_backups = remembered.get("backups", 0.0)
     backups_due = not 0 <= now - looked_at_backups < BACKUPS_EVERY
-    found = [*_of_dagster(context.instance, checks, now, remembered.get("failures_since")), *watched.findings]
+    found = [*_of_dagster(context.instance, checks, now), *watched.findings]
     of_backups, backups_seen = _of_backups(now) if backups_due else ([], False)
     found += of_backups
     if backups_due:
@@ -70,9 +70,7 @@ def alert_sensor(
         return watched.unknown(key) or (of_unseen and all(of_backup.key != key for of_backup in of_backups))
 
     done = _tell(context, found, now, unknown)
-    # While a channel does not deliver, a failure that a later success has hidden is kept for it.
-    since = remembered.get("failures_since", now) if done.failed else now
-    cursor = json.dumps({"looked": now, "failures_since": since, "backups": looked_at_backups})
+    cursor = json.dumps({"looked": now, "backups": looked_at_backups})
     return dg.SensorResult(skip_reason=_said(done), cursor=cursor)
 
 
@@ -98,13 +96,10 @@ def _of_backups(now: float) -> tuple[list[Finding], bool]:
     return found, all(one.key != UNKNOWN for one in found)
 
 
-def _of_dagster(
-    instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], now: float, since: float | None
-) -> list[Finding]:
+def _of_dagster(instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], now: float) -> list[Finding]:
     moment = datetime.fromtimestamp(now, UTC)
-    failed_since = None if since is None else datetime.fromtimestamp(since, UTC)
     return [
-        *failed_runs(instance, job_names(), moment, failed_since),
+        *failed_runs(instance, job_names(), moment),
         *red_checks(instance, checks),
         *stuck_runs(instance, moment),
         *switched(instance),
@@ -115,15 +110,19 @@ def _of_dagster(
 def _tell(
     context: dg.SensorEvaluationContext, found: list[Finding], now: float, unknown: Callable[[str], bool]
 ) -> NotifyResult:
-    """One round; settings of a wrong form leave the log, and are a finding."""
-    try:
-        settings = AlertSettings.from_env()
-        ways, every = channels(settings, context.log), settings.every
-    except SettingError as error:
-        ways, every = [LogChannel(context.log)], _DEFAULT_EVERY
-        found = [*found, wrong_settings(error)]
-    memory = StorageMemory(context.instance.daemon_cursor_storage)
-    return tell(memory, ways, found, now, every, unknown, context.log)
+    """One round; a setting of a wrong form is a finding, and the channels that it does not concern are used."""
+    settings = AlertSettings.from_env()
+    moment = datetime.fromtimestamp(now, UTC)
+    return tell(
+        StorageMemory(context.instance.daemon_cursor_storage),
+        channels(settings, context.log),
+        [*found, *wrong_settings(settings)],
+        now,
+        settings.every,
+        unknown,
+        context.log,
+        lambda since: ended_failures(context.instance, job_names(), moment, datetime.fromtimestamp(since, UTC)),
+    )
 
 
 def _standing(book: Book) -> str:

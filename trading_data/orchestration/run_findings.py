@@ -46,10 +46,9 @@ def failed_runs(
     instance: dg.DagsterInstance,
     jobs: Iterable[str],
     now: datetime,
-    since: datetime | None = None,
     of_partitions: Sequence[str] = OF_PARTITIONS,
 ) -> list[Finding]:
-    """A finding for each job whose newest ended run failed, or of which any run failed after `since`.
+    """A finding for each job whose newest ended run failed.
 
     A failed run of a job in `of_partitions` counts until what it was to materialize is right, or until the run is deleted.
 
@@ -58,20 +57,36 @@ def failed_runs(
     found = []
     for job in jobs:
         ended = [record for record in _records(instance, job, _ENDED, _PAGE) if not _retried(record.dagster_run)]
-        failed = ended[:1] if ended and _failed(ended[0]) else []
-        newer: list[dg.RunRecord] = []
-        if since is not None:
-            seen = _records(instance, job, [dg.DagsterRunStatus.FAILURE], _PAGE, updated_after=since)
-            newer = [one for one in seen if not _retried(one.dagster_run)]
-            failed += newer
+        failed = ended[0] if ended and _failed(ended[0]) else None
         if job in of_partitions:  # another run's success says nothing of these days
             recent = _records(instance, job, [dg.DagsterRunStatus.FAILURE], None, created_after=now - RUNS_KEPT_FOR)
             stands = (one for one in recent if not _retried(one.dagster_run) and _stands(instance, one, now))
-            standing = next(stands, None)
-            failed = [standing] if standing else [one for one in newer if now - one.create_timestamp < ASSET_RUNS_FOR]
+            failed = next(stands, None)
         if failed:
-            found.append(_run_failure(instance, failed[0].dagster_run))
+            found.append(_run_failure(instance, failed.dagster_run))
     return found
+
+
+def ended_failures(
+    instance: dg.DagsterInstance,
+    jobs: Iterable[str],
+    now: datetime,
+    since: datetime,
+    of_partitions: Sequence[str] = OF_PARTITIONS,
+) -> list[Finding]:
+    """A finding for each job of which a run failed after `since` and which `failed_runs` does not count as failed any more."""
+    findings = []
+    for job in jobs:
+        records = _records(instance, job, [dg.DagsterRunStatus.FAILURE], _PAGE, updated_after=since)
+        failed = [
+            record.dagster_run
+            for record in records
+            if not _retried(record.dagster_run)
+            and (job not in of_partitions or now - record.create_timestamp < ASSET_RUNS_FOR)
+        ]
+        if failed and not failed_runs(instance, [job], now, of_partitions):
+            findings.append(_run_failure(instance, failed[0]))
+    return findings
 
 
 def red_checks(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Where alerts go: a webhook, a mail server, and the secrets that they want."""
+"""Where alerts go: a webhook, a mail server, and their secrets."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +9,13 @@ from trading_data.errors import SettingError
 
 @dataclass(frozen=True)
 class Secret:
-    """A text that is never shown, or the file that holds it, which is read when it is used so that it may be changed."""
+    """A text that is never shown, or the file that holds it; the file is read on each use, so it may be changed."""
 
     text: str = field(default="", repr=False)
     file: Path | None = None
 
     def read(self) -> str:
-        """The text, empty if there is none.
+        """The text, empty if unset.
 
         Raises:
             SettingError: the file cannot be read.
@@ -28,7 +28,7 @@ class Secret:
             raise SettingError(f"the secret in {self.file} cannot be read: {error}") from error
 
     def __bool__(self) -> bool:
-        """Whether there is one."""
+        """Whether it is set."""
         return bool(self.text or self.file)
 
 
@@ -53,7 +53,7 @@ class Webhook:
 
 @dataclass(frozen=True)
 class Email:
-    """The server that takes mail, and from whom to whom. `encryption` is `starttls`, `tls`, or `none`."""
+    """A mail server, the sender and the addresses. `encryption` is `starttls`, `tls`, or `none`."""
 
     host: str
     port: int

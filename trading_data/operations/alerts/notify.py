@@ -1,11 +1,12 @@
-"""One round of telling: load what was told, send to each channel what is due to it, remember what arrived.
+"""One round of notifications: load the state, send to each channel what is due to it, save what was delivered.
 
-Each channel has a state of its own, so that one that fails neither stops the others nor makes them repeat. What did not
-arrive stays due. It is remembered after it was sent: who is killed in between tells it again, rather than never.
+Each channel has a state of its own, so that one that fails neither stops the others nor makes them repeat. An alert that was not
+delivered stays due. The state is saved after sending: a process killed in between sends the alert again, rather than never.
 
-Belongs here: the round, and what is remembered of it. Does not: Dagster, and where findings come from.
+Belongs here: the round, and its state. Does not: Dagster, and where findings come from.
 """
 
+import functools
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,7 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.operations.alerts.channels import Channel, NotDelivered
 from trading_data.operations.alerts.message import Message
-from trading_data.operations.alerts.state import NotifierState, step
+from trading_data.operations.alerts.state import ChannelState, restored, step
 from trading_data.operations.alerts.store import StateStore
 from trading_data.operations.health.collect import Measured, findings, measure_all
 from trading_data.operations.health.rules import AWAYS, THRESHOLDS
@@ -34,19 +35,19 @@ class Watched:
 
 
 def watch(client: Client, archive: Archive, intake: Intake, now: datetime) -> Watched:
-    """One look; a tier that is away is a finding."""
+    """Measure and judge both tiers; an unavailable tier is a finding."""
     measured = measure_all(client, archive, intake, now)
     return Watched(findings(measured), lambda key: unjudged(key, measured))
 
 
 def blind(finding: Finding) -> Watched:
-    """No look was possible, and why: all that a look says is unknown, also whether a tier is still away."""
-    away = {away.key for away in AWAYS}
+    """Nothing could be measured, for the reason in `finding`: every key of a threshold or of an unavailable tier is unknown."""
+    away = {unavailable.key for unavailable in AWAYS}
     return Watched([finding], lambda key: key in away or _threshold(key) is not None)
 
 
 def unjudged(key: str, measured: Measured) -> bool:
-    """Whether the figure behind a threshold's key is missing: while a tier is away, or at any time where the threshold says so."""
+    """Whether the figure behind a threshold's key is missing while a tier is away, or at any time if the threshold `stays`."""
     threshold = _threshold(key)
     if threshold is None or not (measured.away or threshold.stays):
         return False
@@ -56,8 +57,8 @@ def unjudged(key: str, measured: Measured) -> bool:
 
 def _threshold(key: str) -> Threshold | None:
     """The threshold that makes findings of this key: `redis_memory` makes `redis_memory` and `redis_memory.anything`."""
-    found = [threshold for threshold in THRESHOLDS if key == threshold.key or key.startswith(f"{threshold.key}.")]
-    return max(found, key=lambda one: len(one.key), default=None)
+    matching = [threshold for threshold in THRESHOLDS if key == threshold.key or key.startswith(f"{threshold.key}.")]
+    return max(matching, key=lambda threshold: len(threshold.key), default=None)
 
 
 UNDELIVERED = "alerts_undelivered"
@@ -66,55 +67,81 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DeliveryFailure:
-    """A channel that does not deliver: since when (seconds since 1970), how often it was tried, what was said last."""
+    """A channel that does not deliver: since when (seconds since 1970), after how many tries, and the last error."""
 
     since: float
     tries: int
-    said: str
+    message: str
 
 
 @dataclass(frozen=True)
 class Book:
-    """What is remembered: each channel's state, and the trouble of those that have any."""
+    """The state of all channels, by their names, and the failures of those that do not deliver.
 
-    states: dict[str, NotifierState] = field(default_factory=dict)
-    troubles: dict[str, DeliveryFailure] = field(default_factory=dict)
+    `complete` has the moment (seconds since 1970) up to which a channel got all that was due to it.
+    """
+
+    states: dict[str, ChannelState] = field(default_factory=dict)
+    failures: dict[str, DeliveryFailure] = field(default_factory=dict)
+    complete: dict[str, float] = field(default_factory=dict)
 
     def dump(self) -> str:
         """As JSON."""
         states = {name: state.dump() for name, state in self.states.items()}
-        return json.dumps(
-            {"states": states, "troubles": {name: asdict(trouble) for name, trouble in self.troubles.items()}}
-        )
+        failures = {name: asdict(failure) for name, failure in self.failures.items()}
+        return json.dumps({"states": states, "failures": failures, "complete": self.complete})
 
     @classmethod
     def load(cls, text: str) -> "Book":
-        """From JSON; a text that cannot be read is as good as none, and is said in the log: all is told anew."""
+        """From JSON of this or an earlier release; an unreadable text is logged and counts as empty: all alerts are sent anew."""
         if not text:
             return cls()
         try:
-            found: dict[str, Any] = json.loads(text)
-            states = {name: NotifierState.load(one) for name, one in found["states"].items()}
-            return cls(states, {name: DeliveryFailure(**one) for name, one in found["troubles"].items()})
+            saved: dict[str, Any] = json.loads(text)
+            failures = saved["failures"] if "failures" in saved else saved["troubles"]
+            return cls(
+                {name: ChannelState.load(state) for name, state in saved["states"].items()},
+                {name: restored(DeliveryFailure, failure) for name, failure in failures.items()},
+                {name: float(moment) for name, moment in saved.get("complete", {}).items()},
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            _log.warning("what was told of alerts cannot be read (%s): everything is told anew", error)
+            _log.warning("the saved state of alerts is unreadable (%s): all alerts are sent anew", error)
             return cls()
 
     def standing(self) -> list[str]:
-        """The keys of what is known to be wrong and not known to be over, the most harmful first."""
-        known = [one.finding for state in self.states.values() for one in state.known.values() if one.ended is None]
-        return list(dict.fromkeys(one.key for one in in_order(known)))
+        """The keys of the alerts that have not ended, the most harmful first."""
+        lasting = [
+            known.finding for state in self.states.values() for known in state.known.values() if known.ended is None
+        ]
+        return list(dict.fromkeys(finding.key for finding in in_order(lasting)))
 
-    def state_of(self, channel: str) -> NotifierState:
-        """The state of a channel; one that was never used knows since when everything is, and was told nothing."""
+    def state_of(self, channel: str) -> ChannelState:
+        """The state of a channel; a new one knows since when each alert lasts, and was notified of none."""
         if channel in self.states:
             return self.states[channel]
-        return next((state.untold() for state in self.states.values()), NotifierState())
+        return next((state.unnotified() for state in self.states.values()), ChannelState())
+
+    def after(self, channel: str, state: ChannelState, failure: DeliveryFailure | None, now: float) -> "Book":
+        """This state after a channel's part of a round, which delivered all that was due or failed."""
+        failures = {name: before for name, before in self.failures.items() if name != channel}
+        if failure is not None:
+            failures[channel] = failure
+        complete = now if failure is None else min(self.complete.get(channel, now), now)
+        return Book({**self.states, channel: state}, failures, {**self.complete, channel: complete})
+
+    def of_channels(self, names: Iterable[str]) -> "Book":
+        """This state without channels that are no longer used."""
+        used = set(names)
+        return Book(
+            {name: state for name, state in self.states.items() if name in used},
+            {name: failure for name, failure in self.failures.items() if name in used},
+            {name: moment for name, moment in self.complete.items() if name in used},
+        )
 
 
 @dataclass(frozen=True)
 class NotifyResult:
-    """What one round did: alerts delivered and not delivered, by channel, and the book afterwards."""
+    """What one round did: number of alerts delivered, or the error, by channel; and the state afterwards."""
 
     delivered: dict[str, int]
     failed: dict[str, str]
@@ -129,62 +156,61 @@ def tell(
     every: float,
     unknown: Callable[[str], bool] = lambda _: False,
     log: logging.Logger = _log,
+    ended: Callable[[float], Iterable[Finding]] = lambda _: [],
 ) -> NotifyResult:
-    """Tell every channel what is due to it.
+    """Notify every channel of what is due to it.
 
     Args:
-        memory: what was told.
-        channels: the ways to use; one that is no longer used is forgotten.
-        findings: what is wrong now; that a channel did not deliver in the last round is added here.
+        memory: where the state is kept.
+        channels: the channels to use; the state of any other is dropped.
+        findings: what is wrong now; channels that failed in the last round are added here.
         now: seconds since 1970.
-        every: seconds between two tellings of one trouble.
+        every: seconds between two notifications of one key.
         unknown: whether a key could not be judged now (see `state.step`).
-        log: where it is said that a channel does not deliver.
+        log: for channels that do not deliver.
+        ended: findings that began after a moment (seconds since 1970) and are over: a channel that has not heard of them since
+            then gets them once as new, and in the next round as cleared.
     """
     book = Book.load(memory.load())
     names = [channel.name for channel in channels]
-    book = Book(book.states, {name: trouble for name, trouble in book.troubles.items() if name in names})
-    wrong = [*findings, *undelivered(book)]
+    wrong = [*findings, *undelivered(book.of_channels(names))]
+    ended_since = functools.cache(lambda moment: list(ended(moment)))
     delivered, failed = {}, {}
     for channel in channels:
-        found = step(book.state_of(channel.name), wrong, now, every, unknown)
-        after, trouble = found.delivered, None
-        if found.due:
+        missed = ended_since(min(book.complete.get(channel.name, now), now))
+        planned = step(book.state_of(channel.name), [*wrong, *missed], now, every, unknown)
+        state, failure = planned.delivered, None
+        if planned.due:
             try:
-                channel.send(Message(found.due, now))
-                delivered[channel.name] = len(found.due)
+                channel.send(Message(planned.due, now))
+                delivered[channel.name] = len(planned.due)
             except NotDelivered as error:
-                trouble = _trouble(book.troubles.get(channel.name), now, str(error))
-                after, failed[channel.name] = found.undelivered, trouble.said
-                log.warning("%d alerts stay due, tried again the next minute: %s", len(found.due), trouble.said)
-        book = _with(book, channel.name, after, trouble)
+                failure = _failure(book.failures.get(channel.name), now, str(error))
+                state, failed[channel.name] = planned.undelivered, failure.message
+                log.warning("%d alerts stay due, tried again the next minute: %s", len(planned.due), failure.message)
+        book = book.after(channel.name, state, failure, now)
         memory.save(book.dump())
-    book = replace(book, states={name: state for name, state in book.states.items() if name in names})
+    book = book.of_channels(names)
     memory.save(book.dump())
     return NotifyResult(delivered, failed, book)
 
 
 def undelivered(book: Book) -> list[Finding]:
-    """The findings that a channel does not deliver."""
+    """A finding for each channel that does not deliver."""
     return [
         Finding(
             key=f"{UNDELIVERED}.{name}",
             severity=WARN,
-            message=f"alerts do not arrive by {name}, tried {trouble.tries} times: {trouble.said}",
+            message=f"alerts do not arrive by {name}, tried {failure.tries} times: {failure.message}",
             command="trading-data doctor",
             of=name,
             harm=450,
         )
-        for name, trouble in book.troubles.items()
+        for name, failure in book.failures.items()
     ]
 
 
-def _trouble(before: DeliveryFailure | None, now: float, said: str) -> DeliveryFailure:
-    return DeliveryFailure(now, 1, said) if before is None else DeliveryFailure(before.since, before.tries + 1, said)
-
-
-def _with(book: Book, name: str, state: NotifierState, trouble: DeliveryFailure | None) -> Book:
-    troubles = {other: trouble for other, trouble in book.troubles.items() if other != name}
-    if trouble is not None:
-        troubles[name] = trouble
-    return Book({**book.states, name: state}, troubles)
+def _failure(before: DeliveryFailure | None, now: float, message: str) -> DeliveryFailure:
+    return (
+        DeliveryFailure(now, 1, message) if before is None else replace(before, tries=before.tries + 1, message=message)
+    )

@@ -1,14 +1,14 @@
-"""What a channel was told, and what it is to be told now. Pure: the moment, the findings and the old state are arguments.
+"""What a channel was notified of, and what is due to it now. Pure: the moment, the findings and the old state are arguments.
 
-A finding is told when it begins, again after `every` while it stays, at once when what was told as a warning is an error
-now, and once more when it is over. One that comes and goes is told no more often than one that stays.
+A finding is due when it begins, again after `every` while it lasts, at once when a warning has become an error, and once
+more when it is over. A finding that comes and goes is due no more often than one that stays.
 
-Belongs here: the state, one step of it, its form as text. Does not: words (`message`) and delivery (`channels`).
+Belongs here: the state of a channel, one step of it, its form as text. Does not: words (`message`) and delivery (`channels`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from trading_data.operations.health.thresholds import ERROR, WARN, Finding, in_order
 
@@ -16,30 +16,33 @@ NEW = "new"
 STILL = "still"
 WORSE = "worse"
 CLEARED = "cleared"
+T = TypeVar("T")
+_FORMER_NAMES = {"told_at": "notified_at", "told_severity": "notified_severity", "said": "message"}
+"""Names of fields in a state that was saved before they were renamed, and today's."""
 
 
 @dataclass(frozen=True)
 class AlertState:
-    """What is known of one key. Moments are seconds since 1970.
+    """What a channel knows of one key. Moments are seconds since 1970.
 
-    `finding` is the newest seen. `ended` is None while it fires. `open` says whether it was told and not yet cleared;
-    `told_at`, `told_severity` are of the last telling, `times` counts those since it began.
+    `finding` is the newest one. `ended` is None while it lasts. `open` says whether the channel was notified of it and not yet of
+    its end; `notified_at` and `notified_severity` are of the last notification, `times` counts them since it began.
     """
 
     finding: Finding
     since: float
     ended: float | None = None
     open: bool = False
-    told_at: float | None = None
-    told_severity: str = WARN
+    notified_at: float | None = None
+    notified_severity: str = WARN
     times: int = 0
 
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing to tell: `status` is new, still, worse or cleared; `until` is when it was over, None before that.
+    """One thing to notify of: `status` is new, still, worse or cleared; `until` is when it was over, None before that.
 
-    `times` counts this telling too.
+    `times` counts this notification too.
     """
 
     status: str
@@ -50,24 +53,37 @@ class Alert:
 
 
 @dataclass(frozen=True)
-class NotifierState:
-    """What is known, by finding key."""
+class ChannelState:
+    """What a channel knows, by finding key."""
 
     known: Mapping[str, AlertState] = field(default_factory=dict)
 
     def dump(self) -> dict[str, Any]:
         """As plain values."""
-        return {key: asdict(one) for key, one in self.known.items()}
+        return {key: asdict(alert_state) for key, alert_state in self.known.items()}
 
     @classmethod
-    def load(cls, found: Mapping[str, Any]) -> "NotifierState":
-        """From plain values; fields that another release wrote and this one does not know are left out."""
-        return cls({key: _known(values) for key, values in found.items()})
+    def load(cls, saved: Mapping[str, Any]) -> "ChannelState":
+        """From plain values, as this or another release dumped them."""
+        return cls(
+            {
+                key: restored(AlertState, {**values, "finding": restored(Finding, values["finding"])})
+                for key, values in saved.items()
+            }
+        )
 
-    def untold(self) -> "NotifierState":
-        """The same trouble as a channel sees it that was never told anything."""
-        firing = {key: one for key, one in self.known.items() if one.ended is None}
-        return NotifierState({key: AlertState(one.finding, one.since) for key, one in firing.items()})
+    def unnotified(self) -> "ChannelState":
+        """The same findings as a channel knows them that was notified of none."""
+        return ChannelState(
+            {key: AlertState(known.finding, known.since) for key, known in self.known.items() if known.ended is None}
+        )
+
+
+def restored(cls: type[T], values: Mapping[str, Any]) -> T:
+    """An instance of a dataclass from what this or another release saved: fields that this one does not have are left out."""
+    names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    renamed = {_FORMER_NAMES.get(name, name): value for name, value in values.items()}
+    return cls(**{name: value for name, value in renamed.items() if name in names})
 
 
 @dataclass(frozen=True)
@@ -75,85 +91,92 @@ class NotifyStep:
     """What is due now, and the state afterwards: `delivered` if that reached the channel, else `undelivered`."""
 
     due: tuple[Alert, ...]
-    delivered: NotifierState
-    undelivered: NotifierState
+    delivered: ChannelState
+    undelivered: ChannelState
 
 
 def step(
-    state: NotifierState,
+    state: ChannelState,
     findings: Iterable[Finding],
     now: float,
     every: float,
     unknown: Callable[[str], bool] = lambda _: False,
 ) -> NotifyStep:
-    """What one channel is to be told.
+    """What is due to one channel.
 
     Args:
-        state: as left by the last step.
+        state: as the last step left it.
         findings: what is wrong now; of several with one key the most harmful counts.
         now: seconds since 1970.
-        every: seconds between two tellings of one key.
-        unknown: whether a key could not be judged now; what fires and cannot be judged is neither over nor repeated.
+        every: seconds between two notifications of one key.
+        unknown: whether a key could not be judged now; an alert that lasts and cannot be judged is neither over nor repeated.
     """
-    seen = _observed(state, {one.key: one for one in reversed(in_order(findings))}, now, unknown)
-    due, after = [], dict(seen)
-    for key, one in seen.items():
-        status = _status(one, now, every, judged=not (one.ended is None and unknown(key)))
-        if status is None:
-            continue
+    observed = _observed(state, {finding.key: finding for finding in reversed(in_order(findings))}, now, unknown)
+    due, after = [], dict(observed)
+    for key, alert_state in observed.items():
+        finding, since = alert_state.finding, alert_state.since
+        status = _status(alert_state, now, every, judged=not (alert_state.ended is None and unknown(key)))
         if status == CLEARED:
-            due.append(Alert(CLEARED, one.finding, one.since, one.ended, one.times))
-            after[key] = replace(one, open=False, times=0)
-        else:
-            after[key] = replace(one, open=True, told_at=now, told_severity=one.finding.severity, times=one.times + 1)
-            due.append(Alert(status, one.finding, one.since, None, one.times + 1))
-    return NotifyStep(_in_order(due), NotifierState(_kept(after, now, every)), NotifierState(_kept(seen, now, every)))
+            due.append(Alert(CLEARED, finding, since, alert_state.ended, alert_state.times))
+            after[key] = replace(alert_state, open=False, times=0)
+        elif status is not None:
+            times = alert_state.times + 1
+            due.append(Alert(status, finding, since, None, times))
+            after[key] = replace(
+                alert_state, open=True, notified_at=now, notified_severity=finding.severity, times=times
+            )
+    return NotifyStep(_in_order(due), _remembered(after, now, every), _remembered(observed, now, every))
 
 
 def _observed(
-    state: NotifierState, findings: Mapping[str, Finding], now: float, unknown: Callable[[str], bool]
+    state: ChannelState, findings: Mapping[str, Finding], now: float, unknown: Callable[[str], bool]
 ) -> dict[str, AlertState]:
-    """What is known once the present findings were seen; a clock that was set back makes no moment lie ahead."""
-    found = {key: _not_ahead(one, now) for key, one in state.known.items()}
-    for key, one in found.items():
-        if key not in findings and one.ended is None and not unknown(key):
-            found[key] = replace(one, ended=now)
+    """What is known after the present findings; if the clock was set back, no moment lies in the future."""
+    observed = {key: _not_ahead(alert_state, now) for key, alert_state in state.known.items()}
+    for key, alert_state in observed.items():
+        if key not in findings and alert_state.ended is None and not unknown(key):
+            observed[key] = replace(alert_state, ended=now)
     for key, finding in findings.items():
-        before = found.get(key)
+        before = observed.get(key)
         if before is None:
-            found[key] = AlertState(finding, now)
+            observed[key] = AlertState(finding, now)
         elif before.ended is None or before.open:
-            found[key] = replace(before, finding=finding, ended=None)
+            observed[key] = replace(before, finding=finding, ended=None)
         else:
-            found[key] = replace(before, finding=finding, since=now, ended=None, times=0)
-    return found
+            observed[key] = replace(before, finding=finding, since=now, ended=None, times=0)
+    return observed
 
 
 def _status(alert_state: AlertState, now: float, every: float, *, judged: bool) -> str | None:
+    notified_at = alert_state.notified_at
     if alert_state.ended is not None:
         return CLEARED if alert_state.open else None
     if not judged:
         return None
-    if alert_state.told_at is not None and alert_state.told_severity == WARN and alert_state.finding.severity == ERROR:
+    if notified_at is not None and alert_state.notified_severity == WARN and alert_state.finding.severity == ERROR:
         return WORSE if alert_state.open else NEW
-    if alert_state.told_at is not None and now - alert_state.told_at < every:
+    if notified_at is not None and now - notified_at < every:
         return None
     return STILL if alert_state.open else NEW
 
 
-def _kept(known: Mapping[str, AlertState], now: float, every: float) -> dict[str, AlertState]:
-    """What is over is remembered while it could come back too soon, or while its end is still to be told."""
-    return {
-        key: one
-        for key, one in known.items()
-        if one.ended is None or one.open or (one.told_at is not None and now - one.told_at < every)
-    }
+def _remembered(known: Mapping[str, AlertState], now: float, every: float) -> ChannelState:
+    """An ended alert is remembered until its end was delivered and it may be new again."""
+    return ChannelState(
+        {
+            key: alert_state
+            for key, alert_state in known.items()
+            if alert_state.ended is None
+            or alert_state.open
+            or (alert_state.notified_at is not None and now - alert_state.notified_at < every)
+        }
+    )
 
 
 def _in_order(due: Iterable[Alert]) -> tuple[Alert, ...]:
-    alerts = {one.finding.key: one for one in due}
-    ordered = [alerts[one.key] for one in in_order(alert.finding for alert in alerts.values())]
-    return tuple(sorted(ordered, key=lambda one: one.status == CLEARED))
+    alerts = {alert.finding.key: alert for alert in due}
+    ordered = [alerts[finding.key] for finding in in_order(alert.finding for alert in alerts.values())]
+    return tuple(sorted(ordered, key=lambda alert: alert.status == CLEARED))
 
 
 def _not_ahead(alert_state: AlertState, now: float) -> AlertState:
@@ -161,13 +184,5 @@ def _not_ahead(alert_state: AlertState, now: float) -> AlertState:
         alert_state,
         since=min(alert_state.since, now),
         ended=None if alert_state.ended is None else min(alert_state.ended, now),
-        told_at=None if alert_state.told_at is None else min(alert_state.told_at, now),
+        notified_at=None if alert_state.notified_at is None else min(alert_state.notified_at, now),
     )
-
-
-def _known(values: Mapping[str, Any]) -> AlertState:
-    names = {field.name for field in fields(AlertState)}
-    given = {name: value for name, value in values.items() if name in names}
-    of_finding = {field.name for field in fields(Finding)}
-    finding = Finding(**{name: value for name, value in given.pop("finding").items() if name in of_finding})
-    return AlertState(finding, **given)

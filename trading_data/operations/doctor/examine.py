@@ -159,12 +159,9 @@ def _intake(uri: str, intake: Intake | None) -> Part:
 
 
 def _alerts() -> Part:
-    try:
-        settings = AlertSettings.from_env()
-    except SettingError as error:
-        return [wrong_settings(error)], []
+    settings = AlertSettings.from_env()
     ways = [f"the webhook {settings.webhook.shown}"] if settings.webhook else []
     ways += [f"mail by {settings.email.shown}"] if settings.email else []
     ways += [url.partition("://")[0] for url in settings.urls]
     said = " and ".join(["the log", *ways])
-    return [], [f"alerts go to {said}, repeated every {settings.every / 60:.0f} min"]
+    return wrong_settings(settings), [f"alerts go to {said}, repeated every {settings.every / 60:.0f} min"]

@@ -92,10 +92,21 @@ class Hook:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self._handler = Handler
+        self.start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
-        threading.Thread(target=lambda: self.server.serve_forever(poll_interval=0.02), daemon=True).start()
+
+    def start(self, port: int = 0) -> None:
+        """Listen; after `stop`, at the port that it had."""
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> int:
+        """Refuse connections from now on; the port that it had."""
+        self.server.shutdown()
+        self.server.server_close()
+        return int(self.server.server_address[1])
 
     def told(self) -> list[tuple[str, str]]:
         """(status, key) of all that arrived."""
@@ -109,8 +120,7 @@ def hook(*answers: int, wait: float = 0.0) -> Iterator[Hook]:
     try:
         yield made
     finally:
-        made.server.shutdown()
-        made.server.server_close()
+        made.stop()
 
 
 class Post:

@@ -1,12 +1,12 @@
 """What the environment says about alerts."""
 
-import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from trading_data.errors import SettingError
-from trading_data.operations.alerts.settings import AlertSettings
+from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
 
 HOOK, MAIL, EVERY = "TRADING_DATA_ALERT_WEBHOOK", "TRADING_DATA_ALERT_EMAIL", "TRADING_DATA_ALERT_EVERY"
 URL = "TRADING_DATA_ALERT_URL"
@@ -57,7 +57,7 @@ def test_ports_and_encryption() -> None:
         ({HOOK: "http://h/x", TOKEN: "hunter2"}, "use https://"),
         ({HOOK: "https://h/x", TOKEN: "hunter2", f"{TOKEN}_FILE": "/x"}, f"{TOKEN} and {TOKEN}_FILE are both set"),
         ({MAIL: "smtp://h?to=c@d"}, f"{MAIL} must look like smtp://"),
-        ({MAIL: "smtp://h?from=a@b&to=c@d&cc=e@f"}, "it does not know cc"),
+        ({MAIL: "smtp://h?from=a@b&to=c@d&cc=e@f"}, "it has no option cc"),
         ({MAIL: "smtp://me:hunter2@h?from=a@b&to=c@d"}, "must have no password in it"),
         ({MAIL: "smtp://h?from=a@b&to=nobody"}, "'nobody' is no address"),
         ({MAIL: "smtp://me@h?from=a@b&to=c@d&tls=no"}, "leave that out"),
@@ -70,10 +70,29 @@ def test_ports_and_encryption() -> None:
         ({EVERY: "1.5"}, f"{EVERY} must be whole minutes"),
     ],
 )
-def test_wrong_forms(env: dict[str, str], said: str) -> None:
-    with pytest.raises(SettingError, match=re.escape(said)) as raised:
-        AlertSettings.from_env(env)
-    assert "hunter2" not in str(raised.value)
+def test_an_invalid_variable_is_an_error_and_ignored(env: dict[str, str], said: str) -> None:
+    settings = AlertSettings.from_env(env)
+    (line,) = settings.errors
+    assert said in line
+    assert "hunter2" not in line
+    assert (settings.webhook, settings.email, settings.every) == (None, None, 1800.0)
+    (finding,) = wrong_settings(settings)
+    assert (finding.key, finding.message) == ("alert_settings", f"invalid settings of alerts are ignored: {line}")
+
+
+def test_an_invalid_variable_leaves_the_others(tmp_path: Path) -> None:
+    valid = {HOOK: "https://h/x", MAIL: "smtp://h?from=a@b&to=c@d", URL: "json://h/x", EVERY: "5"}
+    for name, invalid in {HOOK: "ftp://h/x", MAIL: "smtp://h", URL: "nothing://h", EVERY: "0"}.items():
+        settings = AlertSettings.from_env({**valid, name: invalid})
+        expected = AlertSettings.from_env({key: value for key, value in valid.items() if key != name})
+        assert settings.errors != ()
+        assert expected == replace(settings, errors=())
+    assert AlertSettings.from_env({URL: "json://h/x nothing://h slack://x json://h/y"}).urls == (
+        "json://h/x",
+        "json://h/y",
+    )
+    (line,) = AlertSettings.from_env({**valid, URL: "", f"{URL}_FILE": str(tmp_path / "none")}).errors
+    assert line.startswith(f"{URL}: the secret in ")
 
 
 def test_a_secret_that_cannot_be_read_is_said_when_it_is_used(tmp_path: Path) -> None:

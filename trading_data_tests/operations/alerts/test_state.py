@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_data.operations.alerts.state import CLEARED, NEW, STILL, WORSE, Alert, NotifierState, step
+from trading_data.operations.alerts.state import CLEARED, NEW, STILL, WORSE, Alert, ChannelState, step
 from trading_data.operations.health.thresholds import ERROR, WARN, Finding
 from trading_data_tests.operations.alerts.receivers import error, finding
 
@@ -16,7 +16,7 @@ class Story:
     """Steps one after the other, all delivered unless said otherwise, through JSON each time."""
 
     def __init__(self) -> None:
-        self.state = NotifierState()
+        self.state = ChannelState()
 
     def at(self, minute: float, *findings: Finding, delivered: bool = True, unknown: str = "") -> list[tuple[str, str]]:
         return [
@@ -27,7 +27,7 @@ class Story:
     def alerts(self, minute: float, *findings: Finding, delivered: bool = True, unknown: str = "") -> tuple[Alert, ...]:
         done = step(self.state, findings, minute * 60, EVERY, lambda key: key == unknown)
         after = done.delivered if delivered else done.undelivered
-        self.state = NotifierState.load(json.loads(json.dumps(after.dump())))
+        self.state = ChannelState.load(json.loads(json.dumps(after.dump())))
         assert self.state == after
         return done.due
 
@@ -43,7 +43,7 @@ def test_told_repeated_and_cleared_once() -> None:
     assert (over.status, over.since, over.until, over.times) == (CLEARED, 0.0, 42 * 60.0, 2)
     assert story.at(43) == []
     assert story.at(90) == []
-    assert story.state == NotifierState()
+    assert story.state == ChannelState()
 
 
 def test_a_message_holds_all_that_is_due_the_worst_first_and_what_is_over_last() -> None:
@@ -114,7 +114,7 @@ def test_a_channel_that_is_new_is_told_since_when() -> None:
     story = Story()
     story.at(0, finding("a"), finding("b"))
     story.at(1, finding("a"))
-    (told,) = step(story.state.untold(), [finding("a")], 120.0, EVERY).due
+    (told,) = step(story.state.unnotified(), [finding("a")], 120.0, EVERY).due
     assert (told.status, told.since, told.times) == (NEW, 0.0, 1)
 
 
@@ -130,7 +130,7 @@ ROUND = st.tuples(
 @given(st.lists(ROUND, max_size=60))
 def test_whatever_happens(rounds: list[tuple[int, dict[str, str], bool, set[str]]]) -> None:
     """Never told twice within N but for the worse, each end told once, no end told of what was not, and JSON is enough."""
-    state, now = NotifierState(), 0.0
+    state, now = ChannelState(), 0.0
     told_at: dict[str, tuple[float, str]] = {}
     open_keys: set[str] = set()
     for minutes, severities, delivered, unknown in rounds:
@@ -139,7 +139,7 @@ def test_whatever_happens(rounds: list[tuple[int, dict[str, str], bool, set[str]
         judged = unknown - severities.keys()
         done = step(state, found, now, EVERY, judged.__contains__)
         after = done.delivered if delivered else done.undelivered
-        state = NotifierState.load(json.loads(json.dumps(after.dump())))
+        state = ChannelState.load(json.loads(json.dumps(after.dump())))
         assert state == after
         assert len({one.finding.key for one in done.due}) == len(done.due)
         expected = {key for key in open_keys if key not in severities and key not in judged}

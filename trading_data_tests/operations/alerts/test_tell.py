@@ -1,5 +1,6 @@
 """One round of telling: who fails stops nobody, what did not arrive is tried again, and it is remembered."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from trading_data.operations.alerts.channels import Channel
 from trading_data.operations.alerts.notify import Book, tell, undelivered
 from trading_data.operations.alerts.store import FileMemory, StateStore, StorageMemory
 from trading_data.operations.health.thresholds import Finding
-from trading_data_tests.operations.alerts.receivers import Kept, finding
+from trading_data_tests.operations.alerts.receivers import Kept, error, finding
 
 EVERY = 1800.0
 
@@ -55,7 +56,7 @@ def test_a_channel_that_is_no_longer_used_is_forgotten() -> None:
     rounds(memory, [one, other], 0, finding())
     rounds(memory, [one], 1, finding())
     book = Book.load(memory.text)
-    assert (set(book.states), book.troubles) == ({"webhook"}, {})
+    assert (set(book.states), book.failures) == ({"webhook"}, {})
     assert one.said() == [("new", "redis_memory")]
 
 
@@ -73,6 +74,65 @@ def test_what_another_release_wrote_is_read() -> None:
     kept.text = kept.text.replace('"times": 1', '"times": 1, "mood": "bad"').replace('"harm": 0', '"harm": 0, "hue": 3')
     rounds(kept, [kept], 1, finding())
     assert kept.said() == [("new", "redis_memory")]
+
+
+def test_what_was_saved_before_fields_were_renamed_is_read() -> None:
+    """Nothing is sent anew, and a failure of delivery is not over."""
+    of_finding = {
+        "key": "redis_memory",
+        "severity": "error",
+        "message": "full",
+        "command": "x",
+        "of": "",
+        "harm": 900,
+        "hurts_in": 60.0,
+    }
+    known = {
+        "finding": of_finding,
+        "since": 0.0,
+        "ended": None,
+        "open": True,
+        "told_at": 0.0,
+        "told_severity": "error",
+        "times": 1,
+    }
+    undelivered_to = {"finding": {**of_finding, "key": "alerts_undelivered.webhook", "of": "webhook"}}
+    of_failure = {**known, **undelivered_to}
+    states = {"log": {"redis_memory": known, "alerts_undelivered.webhook": of_failure}, "webhook": {}}
+    memory, log, webhook = Kept(), Kept(), Kept()
+    log.name = "log"
+    memory.text = json.dumps({"states": states, "troubles": {"webhook": {"since": 0.0, "tries": 3, "said": "refused"}}})
+    book = Book.load(memory.text)
+    assert book.failures["webhook"].message == "refused"
+    restored = book.states["log"].known["redis_memory"]
+    assert (restored.finding.harm, restored.finding.hurts_in, restored.notified_at) == (900, 60.0, 0.0)
+    rounds(memory, [log, webhook], 1, error())
+    assert log.said() == []
+    rounds(memory, [log, webhook], 31, error())
+    assert ("still", "redis_memory") in log.said()
+
+
+def test_a_finding_that_began_and_ended_is_sent_once_to_each_channel_that_missed_it() -> None:
+    """One channel is away from minute 1 to 40; the failure of minute 2 was over at once."""
+    memory, here, away = Kept(), Kept(), Kept()
+    here.name = "log"
+
+    def minute(at: float) -> None:
+        def ended(since: float) -> list[Finding]:
+            return [error("run")] if since < 2 * 60 <= at * 60 else []
+
+        tell(memory, [here, away], [], at * 60, EVERY, ended=ended)
+
+    minute(0)
+    away.fails = "nobody there"
+    for at in (1, 2, 3, 4, 35, 40):
+        minute(at)
+    assert [status for status, key in here.said() if key == "run"] == ["new", "cleared"]
+    away.fails = ""
+    for at in (41, 42, 43, 80):
+        minute(at)
+    assert [status for status, key in here.said() if key == "run"] == ["new", "cleared"]
+    assert [status for status, key in away.said() if key == "run"] == ["new", "cleared"]
 
 
 def test_memory_in_a_file_is_its_owners_only_and_whole(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from trading_data.operations.alerts.message import Message
-from trading_data.operations.alerts.state import CLEARED, NEW, NotifierState, step
+from trading_data.operations.alerts.state import CLEARED, NEW, ChannelState, step
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.rules import BACKUPS, THRESHOLDS
 from trading_data.operations.health.thresholds import Threshold, judge
@@ -24,7 +24,7 @@ def test_crossed_and_left(at: int) -> None:
         assert threshold.below is not None
         beyond, within = threshold.below - 1, threshold.below
     found = judge([threshold], figures(threshold, beyond))
-    first = step(NotifierState(), found, 0.0, 1800.0)
+    first = step(ChannelState(), found, 0.0, 1800.0)
     (told,) = first.due
     assert told.status == NEW
     said = Message(first.due, 0.0).as_text()
