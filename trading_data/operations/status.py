@@ -77,13 +77,13 @@ class Status:
                 "policy_drift": list(self.policy_drift),
             },
             "datasets": {
-                one.dataset: {
-                    **{name: value for name, value in vars(one).items() if name not in ("dataset", "account")},
-                    **{name: value for name, value in vars(one.account).items() if name != "newest"},
-                    "accepted": one.account.accepted,
-                    "newest": None if one.account.newest is None else one.account.newest.isoformat(),
+                status.dataset: {
+                    **{name: value for name, value in vars(status).items() if name not in ("dataset", "account")},
+                    **{name: value for name, value in vars(status.account).items() if name != "newest"},
+                    "accepted": status.account.accepted,
+                    "newest": None if status.account.newest is None else status.account.newest.isoformat(),
                 }
-                for one in self.datasets
+                for status in self.datasets
             },
         }
 
@@ -140,8 +140,8 @@ def _dataset(client: Client, archive: Archive, intake: Intake, dataset: Dataset)
     infos = inspect(client, find_journals(client, dataset))
     archived = archived_ranges(archive, dataset, list(infos))
     current = accounted.of_this_incarnation(client, archived, infos)
-    behind = [name for name, info in infos.items() if name not in current or current[name][-1].last < info.last]
-    found = chunks(archive, dataset)
+    not_archived = [name for name, info in infos.items() if name not in current or current[name][-1].last < info.last]
+    all_chunks = chunks(archive, dataset)
     files = intake.pending(dataset.name)
     batches = heads(intake, files)
     known = accounted.with_waiting(archived, batches.heads.values())
@@ -151,13 +151,13 @@ def _dataset(client: Client, archive: Archive, intake: Intake, dataset: Dataset)
         len(infos),
         sum(info.length for info in infos.values()),
         waiting,
-        waiting + batches.entries if behind else 0,
+        waiting + batches.entries if not_archived else 0,
         len(files),
         sum(count for count, _ in quarantine_waiting(archive, dataset).values()),
         account(archive, dataset),
-        len(found),
-        sum(chunk.compressed for chunk in found),
-        ratio(found),
+        len(all_chunks),
+        sum(chunk.compressed for chunk in all_chunks),
+        ratio(all_chunks),
         batches.damaged,
     )
 

@@ -67,7 +67,7 @@ def test_severities_follow_the_threshold(rig: Rig, instance: dg.DagsterInstance)
     rig.entry_at("journal:metrics", f"{then}-0", measurement())
     (lag,) = (one for one in run_health(instance).get_asset_check_evaluations() if one.check_name == "lag")
     assert (lag.passed, lag.severity, lag.blocking) == (False, dg.AssetCheckSeverity.ERROR, False)
-    assert "waits for more than 2 h (now 2 h 30 min)" in str(lag.description)
+    assert "has waited for more than 2 h (now 2 h 30 min)" in str(lag.description)
     assert lag.metadata["flow.journal.oldest.metrics"].value == pytest.approx(9000, abs=60)
 
 

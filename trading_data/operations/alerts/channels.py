@@ -54,8 +54,8 @@ class LogChannel:
     def send(self, message: Message) -> None:
         """A record an alert, at the level of its severity."""
         for alert in message.alerts:
-            errors = alert.finding.severity == ERROR
-            level = logging.INFO if alert.status == CLEARED else logging.ERROR if errors else logging.WARNING
+            is_error = alert.finding.severity == ERROR
+            level = logging.INFO if alert.status == CLEARED else logging.ERROR if is_error else logging.WARNING
             self._logger.log(level, "alert: %s", paragraph(alert))
 
 
@@ -71,11 +71,11 @@ class ServiceChannel:
     def send(self, message: Message) -> None:
         """Hand it over; what fails is tried once more."""
         try:
-            why = services.deliver(self.make(message), message, self.secrets())
+            reason = services.deliver(self.make(message), message, self.secrets())
         except SettingError as error:
-            why = f"is set wrongly: {error}"
-        if why is not None:
-            raise NotDelivered(f"{self.shown} {why}")
+            reason = f"is set wrongly: {error}"
+        if reason is not None:
+            raise NotDelivered(f"{self.shown} {reason}")
 
 
 def webhook_channel(settings: Webhook, timeout: float = services.TIMEOUT) -> ServiceChannel:
@@ -99,7 +99,7 @@ def email_channels(settings: Email, timeout: float = services.TIMEOUT) -> list[S
             lambda: [settings.password.read()],
         )
 
-    return [to(one, f"email.{one}" if number else "email") for number, one in enumerate(settings.to)]
+    return [to(address, f"email.{address}" if number else "email") for number, address in enumerate(settings.to)]
 
 
 def service_channel(url: str) -> ServiceChannel:
@@ -113,9 +113,9 @@ def service_channel(url: str) -> ServiceChannel:
 
 def channels(settings: AlertSettings, logger: logging.Logger) -> list[Channel]:
     """All channels that are set, the log among them."""
-    found: list[Channel] = [LogChannel(logger)]
+    used: list[Channel] = [LogChannel(logger)]
     if settings.webhook is not None:
-        found.append(webhook_channel(settings.webhook))
+        used.append(webhook_channel(settings.webhook))
     if settings.email is not None:
-        found += email_channels(settings.email)
-    return [*found, *map(service_channel, settings.urls)]
+        used += email_channels(settings.email)
+    return [*used, *map(service_channel, settings.urls)]

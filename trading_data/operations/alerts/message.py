@@ -42,11 +42,11 @@ class Message:
     def subject(self) -> str:
         """One line: how much there is, and the worst of it."""
         firing = [alert for alert in self.alerts if alert.status != CLEARED]
-        over = len(self.alerts) - len(firing)
-        said = [f"{len(firing)} wrong"] if firing else []
-        said += [f"{over} over"] if over else []
-        first = _clean(self.alerts[0].finding.message)
-        return f"trading_data: {', '.join(said)}: {first if len(first) <= 120 else first[:119] + '…'}"
+        ended = len(self.alerts) - len(firing)
+        counts = [f"{len(firing)} wrong"] if firing else []
+        counts += [f"{ended} over"] if ended else []
+        worst = _clean(self.alerts[0].finding.message)
+        return f"trading_data: {', '.join(counts)}: {worst if len(worst) <= 120 else worst[:119] + '…'}"
 
     @property
     def kind(self) -> str:
@@ -78,15 +78,15 @@ def paragraph(alert: Alert) -> str:
     if alert.status == CLEARED and alert.until is not None:
         lasted = span(alert.until - alert.since)
         return "\n  ".join([*lines, f"from {_minute(alert.since)} to {_minute(alert.until)}, {lasted}"])
-    told = f", told {alert.times} times" if alert.times > 1 else ""
-    lines.append(f"since {_minute(alert.since)}{told}")
+    times = f", told {alert.times} times" if alert.times > 1 else ""
+    lines.append(f"since {_minute(alert.since)}{times}")
     return "\n  ".join([*lines, *figures(finding), f"run: {_clean(finding.command)}"])
 
 
 def figures(finding: Finding) -> list[str]:
     """The lines with value and limit, and with how long until it hurts, where they are known."""
     lines = []
-    value, limit, hurts_in = (_finite(one) for one in (finding.value, finding.limit, finding.hurts_in))
+    value, limit, hurts_in = (_finite(number) for number in (finding.value, finding.limit, finding.hurts_in))
     if value is not None:
         against = "" if limit is None else f", limit {as_text(limit, finding.unit)}"
         lines.append(f"value {as_text(value, finding.unit)}{against}")
@@ -105,7 +105,7 @@ def dataset_of(finding: Finding) -> str:
 def hide_secrets(text: str) -> str:
     """`text` without the passwords of URLs and of `password=…` and its like."""
     text = _URL.sub(_without_password, text)
-    return _WORD.sub(lambda found: f"{found[1]}***", text)
+    return _WORD.sub(lambda match: f"{match[1]}***", text)
 
 
 def _clean(text: str) -> str:
@@ -140,11 +140,11 @@ def finding_dataset(finding: Finding) -> str | None:
     return named if named in DATASETS else None
 
 
-def _without_password(found: re.Match[str]) -> str:
+def _without_password(match: re.Match[str]) -> str:
     try:
-        return without_password(found[0])
+        return without_password(match[0])
     except ValueError:  # no URL after all
-        return f"{found[0].partition('://')[0]}://***"
+        return f"{match[0].partition('://')[0]}://***"
 
 
 def _finite(value: float | None) -> float | None:

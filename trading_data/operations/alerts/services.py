@@ -103,13 +103,13 @@ def named(url: str) -> "NotifyBase":
     Raises:
         SettingError: it names none; the text shows nothing of the URL but its scheme.
     """
-    with quiet() as said:
+    with quiet() as log_lines:
         from apprise import Apprise, OverflowMode
 
         service = Apprise.instantiate(url, asset=_asset())
     if service is None:
         scheme = url.partition("://")[0] if "://" in url else "no scheme"
-        raise SettingError(f"{scheme}://… is not taken: {reason(said, secrets_of(url)) or 'it names no service'}")
+        raise SettingError(f"{scheme}://… is not taken: {reason(log_lines, secrets_of(url)) or 'it names no service'}")
     if not re.search(r"[?&]overflow=", url):
         service.overflow_mode = OverflowMode.SPLIT
     service.request_rate_per_sec = min(service.request_rate_per_sec, _BETWEEN_PIECES)
@@ -118,9 +118,9 @@ def named(url: str) -> "NotifyBase":
 
 def secrets_of(url: str) -> set[str]:
     """All parts of a service's URL but its scheme: in one a token stands where another has its host, or a topic."""
-    found = {part for text in (url, unquote(url)) for part in re.split(r"[/?&=:@,;#\s]+", text)}
+    parts = {part for text in (url, unquote(url)) for part in re.split(r"[/?&=:@,;#\s]+", text)}
     scheme, mark, _ = url.partition("://")
-    return found - {scheme if mark else ""}
+    return parts - {scheme if mark else ""}
 
 
 def deliver(service: "NotifyBase", message: Message, secrets: Iterable[str]) -> str | None:
@@ -128,27 +128,27 @@ def deliver(service: "NotifyBase", message: Message, secrets: Iterable[str]) -> 
     from apprise import Apprise, AppriseResultStatus, NotifyFormat
 
     _trust(service)
-    with quiet() as said:
-        done = Apprise([service], asset=service.asset).notify(
+    with quiet() as log_lines:
+        result = Apprise([service], asset=service.asset).notify(
             body=message.as_text(), title=message.subject, body_format=NotifyFormat.TEXT, notify_type=message.kind
         )
-    if done:
+    if result:
         return None
-    if done.status == AppriseResultStatus.TIMEOUT:
+    if result.status == AppriseResultStatus.TIMEOUT:
         return f"did not take it within {_TOGETHER:g} s"
-    return f"did not take it: {reason(said, secrets) or 'it gives no reason'}"
+    return f"did not take it: {reason(log_lines, secrets) or 'it gives no reason'}"
 
 
-def reason(said: Iterable[str], secrets: Iterable[str]) -> str:
+def reason(log_lines: Iterable[str], secrets: Iterable[str]) -> str:
     """What apprise logged of a failure, each line once, without secrets."""
-    text = " ".join(dict.fromkeys(" ".join(line.split()) for line in said))
-    for one in sorted({*secrets, *map(quote, secrets)}, key=len, reverse=True):
-        if len(one) >= _SHORTEST_SECRET:
-            text = text.replace(one, "***")
+    text = " ".join(dict.fromkeys(" ".join(line.split()) for line in log_lines))
+    for secret in sorted({*secrets, *map(quote, secrets)}, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "***")
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
 
 
-class _Heard(logging.Handler):
+class _FailureLog(logging.Handler):
     """Keeps what tells of a failure: warnings, and the error of a connection."""
 
     def __init__(self) -> None:
@@ -167,20 +167,20 @@ class _Heard(logging.Handler):
 @contextmanager
 def quiet() -> Iterator[list[str]]:
     """Nothing that apprise logs reaches any log; yields what it says of failures."""
-    heard, loggers = _Heard(), [logging.getLogger(name) for name in _LOGGERS]
+    handler, loggers = _FailureLog(), [logging.getLogger(name) for name in _LOGGERS]
     before = [(logger.propagate, logger.level) for logger in loggers]
     for logger in loggers:
         logger.propagate = False
-    loggers[0].addHandler(heard)
+    loggers[0].addHandler(handler)
     loggers[0].setLevel(logging.DEBUG)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", "'imghdr' is deprecated", DeprecationWarning
             )  # while its plugins are loaded
-            yield heard.lines
+            yield handler.lines
     finally:
-        loggers[0].removeHandler(heard)
+        loggers[0].removeHandler(handler)
         for logger, (propagate, level) in zip(loggers, before, strict=True):
             logger.propagate = propagate
             logger.setLevel(level)
@@ -206,6 +206,6 @@ def _trust(service: "NotifyBase") -> None:
         return
     for path in filter(None, (paths.cafile, paths.capath)):
         if Path(path).is_file() or any(os.scandir(path)):
-            found: Any = path
-            service.verify_certificate = found
+            certificates: Any = path
+            service.verify_certificate = certificates
             return

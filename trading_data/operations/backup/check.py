@@ -19,7 +19,7 @@ from trading_data.operations.backup.streams import fetch, identities_for
 from trading_data.operations.backup.target import BackupFolder
 from trading_data.printable import counted
 
-_TOLD_OTHERWISE = "Name another target, or say --into-non-empty, which deletes what is there"
+_HOW_TO_OVERWRITE = "Name another target, or say --into-non-empty, which deletes what is there"
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,16 @@ def check_archive(manifest: Manifest, url: str, *, into_non_empty: bool) -> Room
     """
     exists, archive = True, Archive(url)
     try:
-        found, identity, full = _looked(archive)
+        versions, identity, full = _look_at(archive)
     except ArchiveTierError as error:
         if "does not exist" not in str(error):
             raise
         exists, (identity, full) = False, ("", [])
         archive.close()
         archive = Archive(parts_of(url).set(database="postgres").render_as_string(hide_password=False))
-        found, _, _ = _looked(archive)
+        versions, _, _ = _look_at(archive)
     try:
-        _check_versions(manifest, found, exists, archive)
+        _check_versions(manifest, versions, exists, archive)
     finally:
         archive.close()
     if full and identity != manifest.database:
@@ -104,9 +104,9 @@ def check_archive(manifest: Manifest, url: str, *, into_non_empty: bool) -> Room
         )
     if full and not into_non_empty:
         raise Refused(
-            f"the database at {archive.address} is not empty ({', '.join(full[:3])} hold rows). {_TOLD_OTHERWISE}"
+            f"the database at {archive.address} is not empty ({', '.join(full[:3])} hold rows). {_HOW_TO_OVERWRITE}"
         )
-    return Room(exists, found)
+    return Room(exists, versions)
 
 
 def check_live(client: Client, *, into_non_empty: bool) -> None:
@@ -114,7 +114,7 @@ def check_live(client: Client, *, into_non_empty: bool) -> None:
     with live_errors(client):
         count = int(client.dbsize())
     if count and not into_non_empty:
-        raise Refused(f"the live tier at {address(client)} is not empty ({counted(count, 'key')}). {_TOLD_OTHERWISE}")
+        raise Refused(f"the live tier at {address(client)} is not empty ({counted(count, 'key')}). {_HOW_TO_OVERWRITE}")
 
 
 def check_intake(intake: Intake, *, into_non_empty: bool) -> None:
@@ -123,34 +123,34 @@ def check_intake(intake: Intake, *, into_non_empty: bool) -> None:
     if count and not into_non_empty:
         raise Refused(
             f"{counted(count, 'batch waits', 'batches wait')} in the intake at {intake.uri}, newer than the backup. "
-            f"{_TOLD_OTHERWISE}"
+            f"{_HOW_TO_OVERWRITE}"
         )
 
 
-def _looked(archive: Archive) -> tuple[dict[str, Any], str, list[str]]:
+def _look_at(archive: Archive) -> tuple[dict[str, Any], str, list[str]]:
     with archive.transaction(snapshot=True) as cursor:
-        found = tables.versions(cursor)
-        if not found["timescaledb"]:
+        versions = tables.versions(cursor)
+        if not versions["timescaledb"]:
             cursor.execute("select from pg_tables where schemaname = 'public'")
-            return found, "", ["tables without TimescaleDB"] if cursor.rowcount else []
-        return found, tables.identity(cursor), tables.not_empty(cursor)
+            return versions, "", ["tables without TimescaleDB"] if cursor.rowcount else []
+        return versions, tables.identity(cursor), tables.not_empty(cursor)
 
 
-def _check_versions(manifest: Manifest, found: dict[str, Any], exists: bool, archive: Archive) -> None:
-    made = manifest.servers
-    if found["postgresql_number"] // 10_000 < made["postgresql_number"] // 10_000:
+def _check_versions(manifest: Manifest, versions: dict[str, Any], exists: bool, archive: Archive) -> None:
+    backed_up = manifest.servers
+    if versions["postgresql_number"] // 10_000 < backed_up["postgresql_number"] // 10_000:
         raise Refused(
-            f"{manifest.name} is of PostgreSQL {made['postgresql']}, and the server is older ({found['postgresql']}): restore into "
-            "the same major version or a newer one"
+            f"{manifest.name} is of PostgreSQL {backed_up['postgresql']}, and the server is older ({versions['postgresql']}): "
+            "restore into the same major version or a newer one"
         )
-    wanted = made["timescaledb"]
-    there = found["timescaledb"] if exists else ""
-    if there and there != wanted:
+    wanted = backed_up["timescaledb"]
+    installed = versions["timescaledb"] if exists else ""
+    if installed and installed != wanted:
         raise Refused(
-            f"{manifest.name} is of TimescaleDB {wanted}, and the database has {there}: a dump goes only into the very same "
+            f"{manifest.name} is of TimescaleDB {wanted}, and the database has {installed}: a dump goes only into the very same "
             "version. Install that one, restore, then update the extension"
         )
-    if not there and not offers(archive, wanted):
+    if not installed and not offers(archive, wanted):
         raise Refused(
             f"{manifest.name} is of TimescaleDB {wanted}, which the server does not offer: install that version on it"
         )

@@ -24,7 +24,16 @@ from trading_data.kill_points import reached
 from trading_data.live.connection import Client, database_of, info_of_each, urls_of_servers
 from trading_data.operations.backup import keys, tables
 from trading_data.operations.backup.dump import dumping, program_for, program_major
-from trading_data.operations.backup.manifest import DUMP, HALF, NAME, Manifest, decode, encode, folder_time, taken_now
+from trading_data.operations.backup.manifest import (
+    DUMP,
+    NAME,
+    PARTIAL,
+    Manifest,
+    decode,
+    encode,
+    folder_time,
+    taken_now,
+)
 from trading_data.operations.backup.redis_sync import Snapshot, persistence, snapshot
 from trading_data.operations.backup.scratch_server import scratch_server
 from trading_data.operations.backup.session_proxy import lent_session
@@ -37,8 +46,8 @@ def take_backup(
     uri: str, client: Client, archive: Archive, intake: Intake, run: str = "by hand", *, copier: Client | None = None
 ) -> Manifest:
     """Take a whole backup. Arguments and errors are those of `take_redis` and `take_timescale`."""
-    half = take_redis(uri, client, intake, run, copier=copier)
-    return take_timescale(uri, archive, run, half.name)
+    partial = take_redis(uri, client, intake, run, copier=copier)
+    return take_timescale(uri, archive, run, partial.name)
 
 
 def take_redis(uri: str, client: Client, intake: Intake, run: str, *, copier: Client | None = None) -> Manifest:
@@ -70,7 +79,7 @@ def take_redis(uri: str, client: Client, intake: Intake, run: str, *, copier: Cl
     reached("backup.redis")
     of_intake = now()
     waiting, copied = _intake(target, name, intake, recipients)
-    half = Manifest(
+    partial = Manifest(
         name=name,
         run=run,
         made_by=__version__,
@@ -79,13 +88,13 @@ def take_redis(uri: str, client: Client, intake: Intake, run: str, *, copier: Cl
         encrypted=bool(recipients),
         files=(*files, *copied),
         moments={"redis": began, "intake": of_intake},
-        servers={"redis": ", ".join(sorted({_version(one) for one in info_of_each(client, "server")}))},
+        servers={"redis": ", ".join(sorted({_version(info) for info in info_of_each(client, "server")}))},
         redis={"database": database, "nodes": nodes, "account": keys.together(accounts)},
         intake=waiting,
     )
-    target.put(f"{name}/{HALF}", encode(half))
+    target.put(f"{name}/{PARTIAL}", encode(partial))
     reached("backup.half")
-    return half
+    return partial
 
 
 def take_timescale(uri: str, archive: Archive, run: str, name: str | None = None) -> Manifest:
@@ -97,42 +106,42 @@ def take_timescale(uri: str, archive: Archive, run: str, name: str | None = None
         ArchiveTierError: the archive is away.
     """
     target = BackupFolder(uri)
-    half = _half(target, run, name)
+    partial = _partial(target, run, name)
     recipients = recipients_of_environment()
-    if bool(recipients) != half.encrypted:
-        raise Refused(f"{half.name} was begun with another key to encrypt to: begin anew with `redis_backup`")
+    if bool(recipients) != partial.encrypted:
+        raise Refused(f"{partial.name} was begun with another key to encrypt to: begin anew with `redis_backup`")
     with archive.transaction(snapshot=True) as cursor:
         servers = tables.versions(cursor)
-    take = _of_one_session if servers["one_session"] else _of_snapshot
-    file, found, moment = take(target, half.name, archive, servers["postgresql_number"], recipients)
+    dump = _dump_in_lent_session if servers["one_session"] else _dump_snapshot
+    file, accounts, moment = dump(target, partial.name, archive, servers["postgresql_number"], recipients)
     reached("backup.dumped")
     program = program_major(program_for("pg_dump", servers["postgresql_number"]))
-    whole = replace(
-        half,
-        files=(*half.files, file),
-        moments={**half.moments, "timescale": moment},
-        servers={**half.servers, **servers, "pg_dump": program},
+    complete = replace(
+        partial,
+        files=(*partial.files, file),
+        moments={**partial.moments, "timescale": moment},
+        servers={**partial.servers, **servers, "pg_dump": program},
         ended=now(),
-        **found,
+        **accounts,
     )
-    target.put(f"{half.name}/{NAME}", encode(whole))
+    target.put(f"{partial.name}/{NAME}", encode(complete))
     reached("backup.whole")
-    return whole
+    return complete
 
 
 def _node(
     target: BackupFolder, name: str, url: str, database: int, recipients: list[Any]
 ) -> tuple[StoredFile, int, dict[str, Any]]:
     """One server's snapshot, stored, and counted in a server of our own, for the server itself has gone on by then."""
-    taken: list[tuple[StoredFile, int]] = []
+    stored: list[tuple[StoredFile, int]] = []
 
     def fill(file: IO[bytes]) -> None:
-        with snapshot(url) as found:
-            kept = store(target, name, f"redis-{_node_name(url)}.rdb", _Copied(found, file), recipients)
-            taken.append((kept, found.version))
+        with snapshot(url) as source:
+            file_stored = store(target, name, f"redis-{_node_name(url)}.rdb", _Copied(source, file), recipients)
+            stored.append((file_stored, source.version))
 
     with scratch_server(fill, database) as client:
-        return *taken[0], keys.account(client)
+        return *stored[0], keys.account(client)
 
 
 class _Copied:
@@ -178,21 +187,21 @@ class _Bytes:
         self._data = data
 
     def read(self, size: int = -1, /) -> bytes:
-        some = self._data if size < 0 else self._data[:size]
-        self._data = self._data[len(some) :]
-        return some
+        block = self._data if size < 0 else self._data[:size]
+        self._data = self._data[len(block) :]
+        return block
 
 
-def _half(target: BackupFolder, run: str, name: str | None) -> Manifest:
+def _partial(target: BackupFolder, run: str, name: str | None) -> Manifest:
     for folder in sorted(filter(folder_time, target.folders()), reverse=True):
         if name not in (None, folder) or target.get(f"{folder}/{NAME}") is not None:
             continue
-        data = target.get(f"{folder}/{HALF}")
+        data = target.get(f"{folder}/{PARTIAL}")
         if data is None:
             continue
-        half = decode(data, f"{PurePosixPath(folder) / HALF}")
-        if half.run == run:
-            return half
+        partial = decode(data, f"{PurePosixPath(folder) / PARTIAL}")
+        if partial.run == run:
+            return partial
     raise Refused(
         f"there is no backup of the live tier of run {run} under {target.shown} to complete: both halves are of one run, in the "
         "order Redis, intake, TimescaleDB. Run `backup_job`, or `trading-data backup`"
@@ -202,20 +211,22 @@ def _half(target: BackupFolder, run: str, name: str | None) -> Manifest:
 Taken = tuple[StoredFile, dict[str, Any], datetime]
 
 
-def _of_snapshot(target: BackupFolder, name: str, archive: Archive, number: int, recipients: list[Any]) -> Taken:
+def _dump_snapshot(target: BackupFolder, name: str, archive: Archive, number: int, recipients: list[Any]) -> Taken:
     """Dump and count within one snapshot, which the transaction of the counting exports."""
     with archive.transaction(snapshot=True, statement="6h") as cursor:
         cursor.execute("set local idle_in_transaction_session_timeout = 0")
         cursor.execute("select pg_export_snapshot()")
         exported = (cursor.fetchone() or ("",))[0]
-        moment, least = now(), tables.sequences(cursor)
+        moment, sequences = now(), tables.sequences(cursor)
         with dumping(archive.url, number, exported) as dump:
             file = _stored(target, name, dump, recipients)
-        found = _counted(cursor)
-        return file, {**found, "timescale": {**found["timescale"], "sequences": least}}, moment
+        accounts = _accounts(cursor)
+        return file, {**accounts, "timescale": {**accounts["timescale"], "sequences": sequences}}, moment
 
 
-def _of_one_session(target: BackupFolder, name: str, archive: Archive, number: int, recipients: list[Any]) -> Taken:
+def _dump_in_lent_session(
+    target: BackupFolder, name: str, archive: Archive, number: int, recipients: list[Any]
+) -> Taken:
     """The same where nobody else can be connected meanwhile: we go on in the transaction in which `pg_dump` was."""
     moment = now()
     with lent_session(archive.url) as url:
@@ -225,10 +236,10 @@ def _of_one_session(target: BackupFolder, name: str, archive: Archive, number: i
             file = _stored(target, name, dump, recipients)
         with _borrowed(url, archive) as cursor:
             cursor.execute(f"reset restrict_nonsystem_relation_kind; {SET_SESSION}")  # pg_dump has settings of its own
-            found = _counted(cursor)
+            accounts = _accounts(cursor)
             cursor.execute("rollback")
             _forget_statements(cursor)
-    return file, found, moment
+    return file, accounts, moment
 
 
 @contextmanager
@@ -239,8 +250,10 @@ def _borrowed(url: str, archive: Archive) -> Iterator[Any]:
             connection.autocommit = True
             yield cursor
     except psycopg2.Error as error:
-        said = str(error).strip().partition("\n")[0]
-        raise ArchiveTierError(f"the archive at {archive.address} broke off while it was backed up: {said}") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise ArchiveTierError(
+            f"the archive at {archive.address} broke off while it was backed up: {reason}"
+        ) from error
 
 
 def _forget_statements(cursor: Any) -> None:
@@ -256,7 +269,7 @@ def _stored(target: BackupFolder, name: str, dump: ByteSource, recipients: list[
     return file
 
 
-def _counted(cursor: Any) -> dict[str, Any]:
+def _accounts(cursor: Any) -> dict[str, Any]:
     return {
         "database": tables.identity(cursor),
         "schema": tables.migrations_applied(cursor),

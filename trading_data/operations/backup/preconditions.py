@@ -30,25 +30,25 @@ def covered_by_backups(archive: Archive, uri: str) -> Covered:
     @cache
     def newest(*, drilled: bool) -> Backup | None:
         with archive.transaction(snapshot=True) as cursor:
-            mine = tables.identity(cursor)
+            identity = tables.identity(cursor)
         ours = (
-            complete_backup
-            for complete_backup in complete_backups(uri)
-            if complete_backup.manifest and mine and complete_backup.manifest.database == mine
+            backup
+            for backup in complete_backups(uri)
+            if backup.manifest and identity and backup.manifest.database == identity
         )
-        return next((our for our in ours if our.drilled or not drilled), None)
+        return next((backup for backup in ours if backup.drilled or not drilled), None)
 
     def covered(dataset: Dataset, chunk: Chunk) -> bool | None:
         backup = newest(drilled=dataset.drop_needs_drill)
         if backup is None or backup.manifest is None:
             return None
-        noted = backup.manifest.timescale["chunks"].get(dataset.table, ())
+        backed_up = backup.manifest.timescale["chunks"].get(dataset.table, ())
         bounds = (utc(chunk.start).isoformat(), utc(chunk.end).isoformat())
-        mine = [one for one in noted if (one["start"], one["end"]) == bounds]
-        if not mine:
+        entries = [entry for entry in backed_up if (entry["start"], entry["end"]) == bounds]
+        if not entries:
             return False
         with archive.transaction(snapshot=True) as cursor:
             rows, digest = fingerprint_of_rows(cursor, dataset, chunk.start, chunk.end)
-        return [(one["rows"], one["hash"]) for one in mine] == [(rows, digest)]
+        return [(entry["rows"], entry["hash"]) for entry in entries] == [(rows, digest)]
 
     return covered

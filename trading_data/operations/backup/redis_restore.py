@@ -35,18 +35,18 @@ def copy_keys(source: Client, into: Client, *, packed: bool = True) -> int:
     count = 0
     for names in batched_keys(source, _PACKED_KEYS):
         with live_errors(source):
-            told = type_and_expiry(source, names)
-        alive = [(name, kind, at) for name, (kind, at) in zip(names, told, strict=True) if kind != "none"]
+            types = type_and_expiry(source, names)
+        alive = [(name, kind, at) for name, (kind, at) in zip(names, types, strict=True) if kind != "none"]
         if packed:
-            packed = _packed(source, into, alive)
+            packed = _restore_packed(source, into, alive)
         if not packed:
             for name, kind, at in alive:
-                _by_meaning(source, into, name, kind, at)
+                _copy_by_type(source, into, name, kind, at)
         count += len(alive)
     return count
 
 
-def _packed(source: Client, into: Client, alive: Sequence[tuple[bytes, str, int]]) -> bool:
+def _restore_packed(source: Client, into: Client, alive: Sequence[tuple[bytes, str, int]]) -> bool:
     """False if the server does not take what the other one packed; nothing of these keys is there then."""
     with live_errors(source):
         pipeline: Any = source.pipeline(transaction=False)
@@ -60,7 +60,7 @@ def _packed(source: Client, into: Client, alive: Sequence[tuple[bytes, str, int]
                 pipeline.execute_command(
                     "RESTORE", name, max(at, 0), payload, "REPLACE", *(["ABSTTL"] if at >= 0 else [])
                 )
-        refused = [one for one in pipeline.execute(raise_on_error=False) if isinstance(one, Exception)]
+        refused = [reply for reply in pipeline.execute(raise_on_error=False) if isinstance(reply, Exception)]
         if not refused:
             return True
         if isinstance(refused[0], ResponseError) and any(word in str(refused[0]) for word in _NOT_TAKEN):
@@ -68,18 +68,18 @@ def _packed(source: Client, into: Client, alive: Sequence[tuple[bytes, str, int]
         raise refused[0]
 
 
-def _by_meaning(source: Client, into: Client, name: bytes, kind: str, at: int) -> None:
+def _copy_by_type(source: Client, into: Client, name: bytes, kind: str, at: int) -> None:
     commands = _COPY.get(kind)
     if commands is None:
         raise BackupError(
             f"the key {text(name)!r} is of the type {kind}, which a module made: restore it into the same kind of server"
         )
     with live_errors(source):
-        found: Iterator[tuple[Any, ...]] = commands(source, name)
-        for some in batched(found, 50):
+        to_run: Iterator[tuple[Any, ...]] = commands(source, name)
+        for batch in batched(to_run, 50):
             with live_errors(into):
                 pipeline: Any = into.pipeline(transaction=False)
-                for command in some:
+                for command in batch:
                     pipeline.execute_command(*command)
                 pipeline.execute()
     if at >= 0:
@@ -94,20 +94,20 @@ def _string(source: Client, name: bytes) -> Iterator[tuple[Any, ...]]:
 
 
 def _hash(source: Client, name: bytes) -> Iterator[tuple[Any, ...]]:
-    yield from _some("HSET", name, chain.from_iterable(cast(Any, source).hgetall(name).items()))
+    yield from _in_batches("HSET", name, chain.from_iterable(cast(Any, source).hgetall(name).items()))
 
 
 def _set(source: Client, name: bytes) -> Iterator[tuple[Any, ...]]:
-    yield from _some("SADD", name, cast(Any, source).smembers(name))
+    yield from _in_batches("SADD", name, cast(Any, source).smembers(name))
 
 
 def _list(source: Client, name: bytes) -> Iterator[tuple[Any, ...]]:
-    yield from _some("RPUSH", name, cast(Any, source).lrange(name, 0, -1))
+    yield from _in_batches("RPUSH", name, cast(Any, source).lrange(name, 0, -1))
 
 
 def _zset(source: Client, name: bytes) -> Iterator[tuple[Any, ...]]:
     scored = cast(Any, source).zrange(name, 0, -1, withscores=True)
-    yield from _some("ZADD", name, chain.from_iterable((repr(float(score)), member) for member, score in scored))
+    yield from _in_batches("ZADD", name, chain.from_iterable((repr(float(score)), member) for member, score in scored))
 
 
 def _stream(source: Client, name: bytes) -> Iterator[tuple[Any, ...]]:
@@ -116,22 +116,22 @@ def _stream(source: Client, name: bytes) -> Iterator[tuple[Any, ...]]:
         raise BackupError(
             f"the journal {text(name)!r} has consumer groups, which only the same kind of server takes over: restore into that"
         )
-    some = False
+    has_entries = False
     for page in entries(source, name):
         for at, fields in page:
-            some = True
+            has_entries = True
             yield "XADD", name, at, *fields
     newest = info["last-generated-id"]
-    if not some:
+    if not has_entries:
         yield "XADD", name, newest if newest != b"0-0" else b"0-1", "gone", "gone"
         yield "XTRIM", name, "MAXLEN", 0
     deleted = info.get("max-deleted-entry-id", b"0-0")
     yield "XSETID", name, newest, "ENTRIESADDED", info["entries-added"], "MAXDELETEDID", deleted
 
 
-def _some(command: str, name: bytes, values: Any) -> Iterator[tuple[Any, ...]]:
-    for some in batched(values, 2 * _MEMBERS):
-        yield command, name, *some
+def _in_batches(command: str, name: bytes, values: Any) -> Iterator[tuple[Any, ...]]:
+    for batch in batched(values, 2 * _MEMBERS):
+        yield command, name, *batch
 
 
 _COPY: dict[str, Callable[[Client, bytes], Iterator[tuple[Any, ...]]]] = {

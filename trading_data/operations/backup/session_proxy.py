@@ -29,22 +29,22 @@ def lent_session(url: str) -> Iterator[str]:
     Raises:
         ArchiveTierError: the server is away.
     """
-    given = parts_of(url)
+    parts = parts_of(url)
     try:
-        server = socket.create_connection((given.host or "127.0.0.1", given.port or 5432), timeout=30)
+        server = socket.create_connection((parts.host or "127.0.0.1", parts.port or 5432), timeout=30)
     except OSError as error:
         raise ArchiveTierError(f"the archive at {without_password(url)} does not answer: {error}") from error
     with closing(server), closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        greeting = _greeting(server, given.username or "postgres", given.database or "postgres")
+        greeting = _greeting(server, parts.username or "postgres", parts.database or "postgres")
         server.settimeout(None)
         thread = threading.Thread(target=_serve, args=(listener, server, greeting), daemon=True)
         thread.start()
         try:
-            yield given.set(host="127.0.0.1", port=listener.getsockname()[1]).render_as_string(hide_password=False)
+            yield parts.set(host="127.0.0.1", port=listener.getsockname()[1]).render_as_string(hide_password=False)
         finally:
-            for one in (server, listener):
+            for end in (server, listener):
                 with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+                    end.shutdown(socket.SHUT_RDWR)
             listener.close()
             thread.join(timeout=10)
 
@@ -58,16 +58,16 @@ def _serve(listener: socket.socket, server: socket.socket, greeting: bytes) -> N
         with closing(client), suppress(OSError, EOFError):
             _welcome(client, greeting)
             over = threading.Event()
-            back = threading.Thread(target=_back, args=(server, client, over), daemon=True)
-            back.start()
+            replies = threading.Thread(target=_pass_replies, args=(server, client, over), daemon=True)
+            replies.start()
             try:
-                _forth(client, server)
+                _pass_requests(client, server)
             finally:
                 over.set()
-                back.join()
+                replies.join()
 
 
-def _forth(client: socket.socket, server: socket.socket) -> None:
+def _pass_requests(client: socket.socket, server: socket.socket) -> None:
     """Pass messages on, all but the good-bye."""
     while True:
         kind = _exactly(client, 1)
@@ -77,7 +77,7 @@ def _forth(client: socket.socket, server: socket.socket) -> None:
         server.sendall(kind + length + _exactly(client, struct.unpack("!I", length)[0] - 4))
 
 
-def _back(server: socket.socket, client: socket.socket, over: threading.Event) -> None:
+def _pass_replies(server: socket.socket, client: socket.socket, over: threading.Event) -> None:
     server.settimeout(0.1)
     while not over.is_set():
         try:
@@ -106,23 +106,23 @@ def _welcome(client: socket.socket, greeting: bytes) -> None:
 
 def _greeting(server: socket.socket, user: str, database: str) -> bytes:
     """Begin the session; all that the server says up to and with its ReadyForQuery."""
-    words = b"".join(word.encode() + b"\0" for word in ("user", user, "database", database)) + b"\0"
-    server.sendall(struct.pack("!II", len(words) + 8, _PROTOCOL) + words)
-    said = bytearray()
+    parameters = b"".join(word.encode() + b"\0" for word in ("user", user, "database", database)) + b"\0"
+    server.sendall(struct.pack("!II", len(parameters) + 8, _PROTOCOL) + parameters)
+    greeting = bytearray()
     while True:
         head = _exactly(server, 5)
-        said += head + _exactly(server, struct.unpack("!I", head[1:])[0] - 4)
+        greeting += head + _exactly(server, struct.unpack("!I", head[1:])[0] - 4)
         if head[:1] == b"E":
-            raise ArchiveTierError(f"the archive refused a session: {said[5:].decode(errors='replace')}")
+            raise ArchiveTierError(f"the archive refused a session: {greeting[5:].decode(errors='replace')}")
         if head[:1] == b"Z":
-            return bytes(said)
+            return bytes(greeting)
 
 
 def _exactly(sock: socket.socket, size: int) -> bytes:
     data = bytearray()
     while len(data) < size:
-        some = sock.recv(size - len(data))
-        if not some:
+        received = sock.recv(size - len(data))
+        if not received:
             raise EOFError
-        data += some
+        data += received
     return bytes(data)

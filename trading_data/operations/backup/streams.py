@@ -59,12 +59,12 @@ class _Tap:
         return self._taken(lambda: self._through.read(size if size and size > 0 else BLOCK))
 
     def write(self, data: bytes, /) -> int:
-        whole = bytes(data)
+        data_out = bytes(data)
 
         def put() -> bytes:
             if self._through is not None:
-                self._through.write(whole)
-            return whole
+                self._through.write(data_out)
+            return data_out
 
         return len(self._taken(put))
 
@@ -139,15 +139,15 @@ def recipients_of_environment() -> list[Any]:
     Raises:
         SettingError: a key has the wrong form, or the package for it is not installed.
     """
-    found = []
+    recipients = []
     for text in filter(None, map(str.strip, os.environ.get(RECIPIENT, "").split(","))):
         age = _age()
         kind = age.ssh if text.startswith("ssh-") else age.x25519
         try:
-            found.append(kind.Recipient.from_str(text))
+            recipients.append(kind.Recipient.from_str(text))
         except age.RecipientError as error:
             raise SettingError(f"{RECIPIENT} must be age public keys like age1…, not {text!r}: {error}") from error
-    return found
+    return recipients
 
 
 def identities_for(encrypted: bool) -> list[Any]:
@@ -169,12 +169,12 @@ def identities_for(encrypted: bool) -> list[Any]:
         if "-----BEGIN" in text:
             return [age.ssh.Identity.from_buffer(text.encode())]
         lines = [line.strip() for line in text.splitlines()]
-        found = [age.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
+        identities = [age.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
     except (OSError, UnicodeDecodeError, age.IdentityError) as error:
         raise SettingError(f"{IDENTITY} must name a file of age identities (AGE-SECRET-KEY-1…): {error}") from error
-    if not found:
+    if not identities:
         raise SettingError(f"{IDENTITY} names a file without an age identity")
-    return found
+    return identities
 
 
 def _unlocked(stored: _Tap, plain: _Tap, identities: list[Any] | None, where: str) -> None:

@@ -45,14 +45,14 @@ def migrations_applied(cursor: Cursor) -> dict[str, str]:
 def versions(cursor: Cursor) -> dict[str, Any]:
     """Of the server: `postgresql`, `postgresql_number`, `timescaledb` (empty where it is not there), `one_session`."""
     cursor.execute("select current_setting('server_version'), current_setting('server_version_num')::int, version()")
-    shown, number, whole = cursor.fetchone() or ("", 0, "")
+    shown, number, version_text = cursor.fetchone() or ("", 0, "")
     cursor.execute("select extversion from pg_extension where extname = 'timescaledb'")
     row = cursor.fetchone()
     return {
         "postgresql": shown,
         "postgresql_number": number,
         "timescaledb": row[0] if row else "",
-        "one_session": "emscripten" in whole.lower(),
+        "one_session": "emscripten" in version_text.lower(),
     }
 
 
@@ -93,42 +93,44 @@ def account_of(archive: Archive) -> dict[str, Any]:
         return account(cursor)
 
 
-def rows_of(given: dict[str, Any]) -> int:
+def rows_of(account: dict[str, Any]) -> int:
     """How many rows the datasets' tables hold, by an account."""
-    return sum(one["rows"] for dataset in TABLES.values() for one in given["chunks"].get(dataset.table, ()))
+    return sum(chunk["rows"] for dataset in TABLES.values() for chunk in account["chunks"].get(dataset.table, ()))
 
 
-def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+def differences(expected: dict[str, Any], restored: dict[str, Any]) -> list[str]:
     """A line for each table, chunk and sequence in which an account differs from the one in the manifest."""
     lines = []
-    for table in sorted({*wanted["chunks"], *found["chunks"]}):
-        sides = [{one["start"]: one for one in side["chunks"].get(table, ())} for side in (wanted, found)]
+    for table in sorted({*expected["chunks"], *restored["chunks"]}):
+        sides = [{chunk["start"]: chunk for chunk in side["chunks"].get(table, ())} for side in (expected, restored)]
         for start in sorted({*sides[0], *sides[1]}):
             before, after = sides[0].get(start), sides[1].get(start)
-            if _said(before) != _said(after):
+            if _chunk_text(before) != _chunk_text(after):
                 name = (before or after or {}).get("chunk")
-                lines.append(f"{table} from {start[:10]} ({name}): {_said(after)}; the backup has {_said(before)}")
-    for name in sorted({*wanted["tables"], *found["tables"]}):
-        before, after = wanted["tables"].get(name), found["tables"].get(name)
+                lines.append(
+                    f"{table} from {start[:10]} ({name}): {_chunk_text(after)}; the backup has {_chunk_text(before)}"
+                )
+    for name in sorted({*expected["tables"], *restored["tables"]}):
+        before, after = expected["tables"].get(name), restored["tables"].get(name)
         if before != after:
             lines.append(f"{name}: {after}; the backup has {before}")
-    for name, least in wanted["sequences"].items():
-        if least is not None and (found["sequences"].get(name) or 0) < least:
-            lines.append(f"{name} stands at {found['sequences'].get(name)}; in the backup it had come to {least}")
+    for name, minimum in expected["sequences"].items():
+        if minimum is not None and (restored["sequences"].get(name) or 0) < minimum:
+            lines.append(f"{name} stands at {restored['sequences'].get(name)}; in the backup it had come to {minimum}")
     return lines
 
 
 def not_empty(cursor: Cursor) -> list[str]:
     """The tables with rows in them; that the schema was made does not count."""
     cursor.execute(statement("backup_tables"))
-    found = []
+    names = []
     for schema, name, _ in cursor.fetchall():
         if name == "archive_migration":
             continue
         cursor.execute(statement("backup_some", table=Identifier(schema, name)))
         if (cursor.fetchone() or (False,))[0]:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def _ranges(cursor: Cursor, relation: str) -> list[tuple[str, Any, Any]]:
@@ -152,9 +154,13 @@ def _table(cursor: Cursor, schema: str, name: str) -> Iterator[Any]:
 
 
 def _chunk(name: str, start: Any, end: Any, rows: int, digest: str) -> dict[str, Any]:
-    shown = [utc(one, "chunk").isoformat() for one in (start, end)]
-    return {"chunk": name, "start": shown[0], "end": shown[1], "rows": rows, "hash": digest}
+    bounds = [utc(bound, "chunk").isoformat() for bound in (start, end)]
+    return {"chunk": name, "start": bounds[0], "end": bounds[1], "rows": rows, "hash": digest}
 
 
-def _said(one: dict[str, Any] | None) -> str:
-    return "nothing" if one is None else f"{counted(one['rows'], 'row')} with hash {one['hash']} to {one['end'][:10]}"
+def _chunk_text(chunk: dict[str, Any] | None) -> str:
+    return (
+        "nothing"
+        if chunk is None
+        else f"{counted(chunk['rows'], 'row')} with hash {chunk['hash']} to {chunk['end'][:10]}"
+    )

@@ -97,21 +97,21 @@ class BackupFolder:
         self._fs.invalidate_cache()
         with self.errors("listing"):
             try:
-                found: list[Any] = self._fs.ls(self._root, detail=False)
+                paths: list[Any] = self._fs.ls(self._root, detail=False)
             except FileNotFoundError:
                 return []
-        return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
+        return sorted(str(path).rstrip("/").rpartition("/")[2] for path in paths)
 
     def files(self, folder: str) -> list[str]:
         """All files below a folder, by their names below it, sorted."""
         root = self._path(folder)
         with self.errors("listing"):
             try:
-                found: list[str] = self._fs.find(root)
+                paths: list[str] = self._fs.find(root)
             except FileNotFoundError:
                 return []
         # Some targets list a path with its leading slash and some without.
-        return sorted(path.partition(f"{folder}/")[2] for path in found)
+        return sorted(path.partition(f"{folder}/")[2] for path in paths)
 
     def remove(self, folder: str, first: str) -> None:
         """Remove a folder; the file `first` goes before all others, so that what is left of a kill is no backup."""

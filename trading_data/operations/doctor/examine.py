@@ -49,11 +49,11 @@ class DoctorReport:
 
     def as_json(self) -> dict[str, Any]:
         """As plain values."""
-        found = [
+        findings = [
             {**vars(finding), "message": hide_secrets(finding.message), "dataset": dataset_of(finding) or None}
             for finding in self.findings
         ]
-        return {"wrong": bool(self.findings), "findings": found, "facts": self.facts}
+        return {"wrong": bool(self.findings), "findings": findings, "facts": self.facts}
 
 
 Part = tuple[list[Finding], list[str]]
@@ -75,13 +75,13 @@ def examine(settings: Settings, now: datetime, dagster: Callable[[], Part] | Non
         dagster or _no_dagster,
         _alerts,
     ]
-    wrong: dict[str, Finding] = {}
+    by_key: dict[str, Finding] = {}
     facts = [f"trading_data {__version__}"]
     for part in parts:
-        found, said = part()
-        wrong = {one.key: one for one in found} | wrong
-        facts += said
-    return DoctorReport(in_order(wrong.values()), facts)
+        findings, lines = part()
+        by_key = {finding.key: finding for finding in findings} | by_key
+        facts += lines
+    return DoctorReport(in_order(by_key.values()), facts)
 
 
 def _no_dagster() -> Part:
@@ -93,18 +93,18 @@ def _tiers(settings: Settings, intake: Intake, now: datetime) -> Part:
     archive = Archive(settings.timescale_url or _NOBODY_ARCHIVE, connect_timeout=PATIENCE, statement="60s")
     with closing(client), closing(archive):
         measured = measure_all(client, archive, intake, now)
-        found = {finding.key: finding for finding in findings(measured)}
-        found |= {one.key: one for one in _without_address(settings)}
+        by_key = {finding.key: finding for finding in findings(measured)}
+        by_key |= {finding.key: finding for finding in _without_address(settings)}
         facts = [
             f"{counted(len(offered(measured)), 'figure')} measured, {counted(len(THRESHOLDS), 'threshold')} judged"
         ]
-        if not {LIVE_AWAY.key, LIVE_REFUSES.key} & found.keys():
+        if not {LIVE_AWAY.key, LIVE_REFUSES.key} & by_key.keys():
             facts.append(f"live tier: {live_version(client)}, {settings.redis_url}")
-        if not _NO_ARCHIVE & found.keys():
-            found |= {one.key: one for one in _schema(archive)}
-        if not _NO_ARCHIVE & found.keys():  # nor did it go away meanwhile
+        if not _NO_ARCHIVE & by_key.keys():
+            by_key |= {finding.key: finding for finding in _schema(archive)}
+        if not _NO_ARCHIVE & by_key.keys():  # nor did it go away meanwhile
             facts.append(f"archive tier: {archive_version(archive)}, {settings.timescale_url}")
-    return list(found.values()), [hide_secrets(fact) for fact in facts]
+    return list(by_key.values()), [hide_secrets(fact) for fact in facts]
 
 
 def _without_address(settings: Settings) -> Iterator[Finding]:
@@ -148,8 +148,8 @@ def _intake(uri: str, intake: Intake | None) -> Part:
     """Write a byte and remove it: nothing else proves that a batch could be written."""
     command = "trading-data status"
     if intake is None:
-        said = f"TRADING_DATA_INTAKE_URI names {hide_secrets(uri)}, which cannot be opened: correct it, or install what opens it"
-        return [Finding(INTAKE, ERROR, said, command, hurts_in=0.0, harm=820)], []
+        message = f"TRADING_DATA_INTAKE_URI names {hide_secrets(uri)}, which cannot be opened: correct it, or install what opens it"
+        return [Finding(INTAKE, ERROR, message, command, hurts_in=0.0, harm=820)], []
     try:
         path = intake.write(f"doctor/probe-{os.getpid()}", b".", "a probe", "nothing was in it")
         intake.delete(BatchFile(0, "", path))
@@ -160,8 +160,8 @@ def _intake(uri: str, intake: Intake | None) -> Part:
 
 def _alerts() -> Part:
     settings = AlertSettings.from_env()
-    ways = [f"the webhook {settings.webhook.shown}"] if settings.webhook else []
-    ways += [f"mail by {settings.email.shown}"] if settings.email else []
-    ways += [url.partition("://")[0] for url in settings.urls]
-    said = " and ".join(["the log", *ways])
-    return wrong_settings(settings), [f"alerts go to {said}, repeated every {settings.every / 60:.0f} min"]
+    channels = [f"the webhook {settings.webhook.shown}"] if settings.webhook else []
+    channels += [f"mail by {settings.email.shown}"] if settings.email else []
+    channels += [url.partition("://")[0] for url in settings.urls]
+    names = " and ".join(["the log", *channels])
+    return wrong_settings(settings), [f"alerts go to {names}, repeated every {settings.every / 60:.0f} min"]

@@ -46,7 +46,7 @@ class HealthCollector(Collector):
         due = at - self._sizes_at >= SIZES_SECONDS
         measured = self._measure(due)
         if due and "timescale" not in measured.away:
-            self._sizes = Figures(tuple(one for one in measured.timescale if one.name in _SIZES))
+            self._sizes = Figures(tuple(figure for figure in measured.timescale if figure.name in _SIZES))
             self._sizes_at = at
         elif not due and "timescale" not in measured.away:
             together = Figures((*measured.timescale, *self._sizes), measured.timescale.texts)
@@ -56,16 +56,16 @@ class HealthCollector(Collector):
 
 def families(measured: Measured, seconds: float) -> list[Metric]:
     """Every declared family, those without a number empty; what is not offered has no sample."""
-    made: dict[str, GaugeMetricFamily] = {}
+    gauges: dict[str, GaugeMetricFamily] = {}
     for name, family in FAMILIES.items():
-        made[name] = GaugeMetricFamily(exported_name(name, family.unit), family.help, labels=["of"])
+        gauges[name] = GaugeMetricFamily(exported_name(name, family.unit), family.help, labels=["of"])
     for figure in measured:
-        if figure.value is not None and figure.name in made:
-            made[figure.name].add_metric([figure.of], figure.value)
+        if figure.value is not None and figure.name in gauges:
+            gauges[figure.name].add_metric([figure.of], figure.value)
     up = GaugeMetricFamily(UP, OTHERS[UP], labels=["tier"])
     for tier in measured.tiers:
         up.add_metric([tier], float(tier not in measured.away))
     gauge_metric_family = GaugeMetricFamily(FINDINGS, OTHERS[FINDINGS], labels=["key", "severity"])
     for finding in findings(measured):
         gauge_metric_family.add_metric([finding.key, finding.severity], 1.0)
-    return [up, gauge_metric_family, GaugeMetricFamily(TOOK, OTHERS[TOOK], value=seconds), *made.values()]
+    return [up, gauge_metric_family, GaugeMetricFamily(TOOK, OTHERS[TOOK], value=seconds), *gauges.values()]

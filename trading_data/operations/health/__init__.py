@@ -1,4 +1,4 @@
-"""How well both tiers are: figures measured, judged by declared thresholds, and what helps.
+"""Health of both tiers: measured figures, judged by declared thresholds, each with the command that helps.
 
-Belongs here: measuring, thresholds, findings. Does not: telling people (`alerts`), Dagster (`orchestration`), backups (`backup`).
+Belongs here: measuring, thresholds, findings. Does not: notifying people (`alerts`), Dagster (`orchestration`), backups (`backup`).
 """

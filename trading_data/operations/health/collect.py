@@ -1,8 +1,6 @@
-"""One look at everything: both tiers and the flow between them, measured and judged.
+"""Both tiers and the flow between them, measured and judged at one moment.
 
-A tier that is away is a finding of its own, the most harmful of all; what can be known without it is measured all the same.
-
-Belongs here: putting measuring and judging together. Does not: either of them.
+An unavailable tier is a finding of its own, with the highest priority; everything else is still measured.
 """
 
 from collections.abc import Iterator
@@ -32,9 +30,9 @@ from trading_data.operations.health.timescale import measure_timescale
 
 @dataclass(frozen=True)
 class Measured:
-    """All figures of one moment. A tier that is away has no figures of its own, and is named in `away`.
+    """All figures of one moment. An unavailable tier has no figures, and is named in `away`.
 
-    `away` maps `redis`, `timescale` and `flow` to the error of the one that could not be measured.
+    `away` maps `redis`, `timescale` or `flow` to the error that kept it from being measured.
     """
 
     redis: Figures
@@ -52,7 +50,7 @@ class Measured:
         return {"redis": self.redis, "timescale": self.timescale, "flow": self.flow}
 
     def together(self) -> Figures:
-        """All figures as one, so that a forecast may use those of another tier."""
+        """The figures of all tiers in one, since a forecast may use those of another tier."""
         texts = {name: lines for tier in self.tiers.values() for name, lines in tier.texts.items()}
         return Figures(tuple(self), texts)
 
@@ -60,7 +58,7 @@ class Measured:
 def measure_all(
     client: Client, archive: Archive, intake: Intake, now: datetime, *, calendar: str | None = None, sizes: bool = False
 ) -> Measured:
-    """Measure both tiers and the flow; never raises for a tier that is away.
+    """Measure both tiers and the flow; never raises for an unavailable tier.
 
     Args:
         client: from `connect_for_archiver`.
@@ -68,44 +66,44 @@ def measure_all(
         intake: between the two.
         now: aware.
         calendar: name of the exchange whose hours freshness counts; None for TRADING_DATA_CALENDAR.
-        sizes: also what the archive's tables take on disk, by which nothing is judged.
+        sizes: also measure the sizes of the archive's tables on disk, which no threshold uses.
     """
-    nothing = Figures(())
-    found = {"redis": nothing, "timescale": nothing, "flow": nothing}
+    none = Figures(())
+    figures = {"redis": none, "timescale": none, "flow": none}
     away: dict[str, TradingDataError] = {}
     try:
-        found["redis"] = measure_redis(client)
+        figures["redis"] = measure_redis(client)
     except TradingDataError as error:
         away["redis"] = error
     try:
-        found["timescale"] = measure_timescale(archive, sizes=sizes)
+        figures["timescale"] = measure_timescale(archive, sizes=sizes)
     except TradingDataError as error:
         away["timescale"] = error
     try:
-        found["flow"] = measure_flow(client, archive, intake, now, calendar=calendar, away=tuple(away))
+        figures["flow"] = measure_flow(client, archive, intake, now, calendar=calendar, away=tuple(away))
     except TradingDataError as error:
         away["flow"] = error
-    return Measured(**found, away=away)
+    return Measured(**figures, away=away)
 
 
 def look(
     client: Client, archive: Archive, intake: Intake, now: datetime, *, calendar: str | None = None
 ) -> list[Finding]:
-    """What is wrong now, the most harmful first; arguments as `measure_all`, and as it never raises for a tier away."""
+    """Measure and judge: what is wrong now, in order of priority; arguments and errors as `measure_all`."""
     return findings(measure_all(client, archive, intake, now, calendar=calendar))
 
 
 def findings(measured: Measured) -> list[Finding]:
-    """What is wrong with what was measured, the most harmful first."""
-    together = measured.together()
-    away = [away_finding(tier, error, soonest_full(together)) for tier, error in measured.away.items()]
-    return in_order([*away, *judge(THRESHOLDS, together)])
+    """What is wrong by these measurements, in order of priority."""
+    figures = measured.together()
+    away = [away_finding(tier, error, soonest_full(figures)) for tier, error in measured.away.items()]
+    return in_order([*away, *judge(THRESHOLDS, figures)])
 
 
 def away_finding(tier: str, error: Exception, full_in: float | None = None) -> Finding:
-    """The finding that a tier (`redis`, `timescale`, `flow`) could not be measured: it is away, or answered and refused.
+    """The finding that a tier (`redis`, `timescale`, `flow`) could not be measured: it does not answer, or it refuses.
 
-    Without the archive it hurts when the live tier is full, in `full_in` seconds; without the live tier it hurts now.
+    Without the archive, service suffers once the live tier is full, in `full_in` seconds; without the live tier, at once.
     """
     command = error.command if isinstance(error, ServerError) else ""
     declared = {"redis": LIVE_AWAY, "timescale": ARCHIVE_AWAY, "flow": FLOW_UNKNOWN}[tier]

@@ -1,4 +1,4 @@
-"""What waits in the journals and the intake, for how long, and what is lost on the way from the one to the other.
+"""What waits in the journals and the intake and for how long, and which entries are lost between them.
 
 Belongs here: these figures of one dataset. Does not: the archive's figures and the forecast (`flow`), and what counts as lost
 (`archive.verify.losses`).
@@ -42,7 +42,7 @@ from trading_data.printable import counted
 
 _SAMPLED = 16
 _HEADS = 50
-"""Batches of which the heads are read at most; there are more only while nothing is loaded."""
+"""Heads of batches that are read at most; more batches than that wait only while nothing is loaded."""
 _LIVE: Wanted = (
     ("flow.journal.count", "count"),
     ("flow.journal.length", "count"),
@@ -56,7 +56,7 @@ _DAMAGED, _LOST = ("flow.batches.damaged", "count"), ("flow.journal.lost", "coun
 
 @dataclass(frozen=True)
 class _JournalReadings:
-    """What was asked of each side; `waiting` is None where there are too many batches, `archived` where the archive is away."""
+    """What each side answered; `waiting` is None if there are too many batches, `archived` if the archive is unavailable."""
 
     infos: dict[str, JournalInfo]
     files: list[BatchFile]
@@ -77,29 +77,31 @@ def measure_journals(
 ) -> Iterator[Metric]:
     """The figures of a dataset's journals and of its batches that wait; arguments and errors as `flow.measure_flow`."""
     of = dataset.name
-    asked = _ask(client, archive, intake, dataset, away)
-    oldest = max(0.0, moment.timestamp() - asked.files[0].turn / 1e9) if asked.files else 0.0
-    yield from numbered(_INTAKE, of, (len(asked.files), oldest))
-    yield _damaged(asked, of)
-    current: Known = {}
+    readings = _read_all(client, archive, intake, dataset, away)
+    oldest = max(0.0, moment.timestamp() - readings.files[0].turn / 1e9) if readings.files else 0.0
+    yield from numbered(_INTAKE, of, (len(readings.files), oldest))
+    yield _damaged(readings, of)
+    known: Known = {}
     not_drained = 0
     if "redis" in away:
         yield from not_measured(_LIVE, of, "redis")
     else:
-        sides = _sides(client, asked, dataset)
-        current = sides.current(client, list(sides.infos))
-        not_drained = undrained(current, sides.infos)
-        length = sum(info.length for info in asked.infos.values())
-        yield from numbered(_LIVE, of, (len(asked.infos), length, not_drained, _bytes(client, asked.infos)))
-    if asked.archived is None or away:
+        sides = _sides(client, readings, dataset)
+        known = sides.current(client, list(sides.infos))
+        not_drained = undrained(known, sides.infos)
+        length = sum(info.length for info in readings.infos.values())
+        yield from numbered(_LIVE, of, (len(readings.infos), length, not_drained, _bytes(client, readings.infos)))
+    if readings.archived is None or away:
         yield from not_measured((*_BOTH, _LOST), of, next(iter(away)))
     else:
-        yield from _unarchived(client, asked, asked.archived, of, current, not_drained)
-        yield _lost(client, archive, intake, dataset, asked)
+        yield from _unarchived(client, readings, readings.archived, of, known, not_drained)
+        yield _lost(client, archive, intake, dataset, readings)
 
 
-def _ask(client: Client, archive: Archive, intake: Intake, dataset: Dataset, away: Collection[str]) -> _JournalReadings:
-    """In the order in which entries move, so that one that moves meanwhile is seen twice."""
+def _read_all(
+    client: Client, archive: Archive, intake: Intake, dataset: Dataset, away: Collection[str]
+) -> _JournalReadings:
+    """Reads in the order in which entries move: an entry that moves meanwhile is seen twice, and never missed."""
     infos = {} if "redis" in away else inspect(client, find_journals(client, dataset))
     files = intake.pending(dataset.name)
     waiting = heads(intake, files) if len(files) <= _HEADS else None
@@ -109,67 +111,68 @@ def _ask(client: Client, archive: Archive, intake: Intake, dataset: Dataset, awa
         return _JournalReadings(infos, files, waiting, archived_journals(cursor, dataset, waiting or IntakeHeads({})))
 
 
-def _sides(client: Client, asked: _JournalReadings, dataset: Dataset) -> Sides:
-    """All sides; the note in Redis stands in for the archive that is away, and for batches that are too many."""
-    if asked.archived is not None and asked.waiting is not None:
-        return Sides(asked.infos, asked.waiting, asked.archived)
+def _sides(client: Client, readings: _JournalReadings, dataset: Dataset) -> Sides:
+    """All sides; the note in Redis replaces an unavailable archive and batches that are too many to open."""
+    if readings.archived is not None and readings.waiting is not None:
+        return Sides(readings.infos, readings.waiting, readings.archived)
     ranges = {
-        ledger_name(key): [ArchivedRange(one, 0) for one in found] for key, found in noted(client, dataset).items()
+        ledger_name(key): [ArchivedRange(range_, 0) for range_ in noted_ranges]
+        for key, noted_ranges in noted(client, dataset).items()
     }
-    return Sides(asked.infos, asked.waiting or IntakeHeads({}), Archived(ranges))
+    return Sides(readings.infos, readings.waiting or IntakeHeads({}), Archived(ranges))
 
 
-def _damaged(asked: _JournalReadings, of: str) -> Metric:
+def _damaged(readings: _JournalReadings, of: str) -> Metric:
     name, unit = _DAMAGED
-    if asked.waiting is None:
-        return Metric(name, None, unit, of, asked.too_many)
-    return Metric(name, float(len(asked.waiting.damaged)), unit, of, about="; ".join(asked.waiting.damaged[:1]))
+    if readings.waiting is None:
+        return Metric(name, None, unit, of, readings.too_many)
+    return Metric(name, float(len(readings.waiting.damaged)), unit, of, about="; ".join(readings.waiting.damaged[:1]))
 
 
 def _unarchived(
-    client: Client, asked: _JournalReadings, archived: Archived, of: str, current: Known, not_drained: int
+    client: Client, readings: _JournalReadings, archived: Archived, of: str, known: Known, not_drained: int
 ) -> Iterator[Metric]:
     """Entries that are not in the archive yet, and the age of the oldest of them."""
-    sides = Sides(asked.infos, IntakeHeads({}), archived)
-    if asked.files:
-        current = sides.current(client, list(sides.infos))
-    behind = {sides.keys[name]: end for name, info in sides.infos.items() if (end := _end(current, name)) < info.last}
+    sides = Sides(readings.infos, IntakeHeads({}), archived)
+    if readings.files:
+        known = sides.current(client, list(sides.infos))
+    behind = {sides.keys[name]: end for name, info in sides.infos.items() if (end := _end(known, name)) < info.last}
     entries: float | str = 0.0
     if behind:
-        entries = asked.too_many if asked.waiting is None else float(not_drained + asked.waiting.entries)
+        entries = readings.too_many if readings.waiting is None else float(not_drained + readings.waiting.entries)
     yield from numbered(_BOTH, of, (entries, _oldest(client, behind)))
 
 
-def _end(current: Known, name: str) -> EntryId:
-    return current[name][-1].last if name in current else BEGINNING
+def _end(known: Known, name: str) -> EntryId:
+    return known[name][-1].last if name in known else BEGINNING
 
 
-def _lost(client: Client, archive: Archive, intake: Intake, dataset: Dataset, asked: _JournalReadings) -> Metric:
-    """What is lost by two looks."""
+def _lost(client: Client, archive: Archive, intake: Intake, dataset: Dataset, readings: _JournalReadings) -> Metric:
+    """Entries that two looks find lost."""
     name, unit = _LOST
-    if asked.waiting is None or asked.archived is None:
-        return Metric(name, None, unit, dataset.name, asked.too_many)
-    lost = lost_of(client, Sides(asked.infos, asked.waiting, asked.archived))
+    if readings.waiting is None or readings.archived is None:
+        return Metric(name, None, unit, dataset.name, readings.too_many)
+    lost = lost_of(client, Sides(readings.infos, readings.waiting, readings.archived))
     if lost:
         lost = look_for_lost(client, archive, intake, dataset).only(lost.journals)
-    return Metric(name, float(lost.least), unit, dataset.name, about="; ".join(said for _, said in lost.said()))
+    return Metric(name, float(lost.least), unit, dataset.name, about="; ".join(line for _, line in lost.said()))
 
 
 def _oldest(client: Client, behind: dict[str, EntryId]) -> float:
-    """Seconds since the oldest entry was added that lies after these positions; 0 where there is none."""
+    """Age in seconds of the oldest entry after these positions; 0 if there is none."""
     oldest: int | None = None
     names = list(behind)
     for start in range(0, len(names), ROWS_PER_PIPELINE):
         pipeline = client.pipeline(transaction=False)
         for name in names[start : start + ROWS_PER_PIPELINE]:
             pipeline.xrange(cast(str, raw(name)), f"({behind[name]}", "+", 1)
-        firsts = [EntryId.parse(found[0][0]).ms for found in execute(client, pipeline, []) if found]
+        firsts = [EntryId.parse(entries[0][0]).ms for entries in execute(client, pipeline, []) if entries]
         oldest = min([*firsts, *([] if oldest is None else [oldest])], default=None)
     return 0.0 if oldest is None else max(0.0, (server_ms(client) - oldest) / 1e3)
 
 
 def _bytes(client: Client, infos: dict[str, JournalInfo]) -> float:
-    """What the journals take, by some of them: their bytes an entry, times all entries, is near enough."""
+    """Memory of the journals in bytes, estimated from a sample: its bytes per entry, times all entries."""
     names = sorted(infos)
     chosen = names[:: max(1, len(names) // _SAMPLED)][:_SAMPLED]
     if not chosen:
@@ -177,7 +180,7 @@ def _bytes(client: Client, infos: dict[str, JournalInfo]) -> float:
     pipeline = client.pipeline(transaction=False)
     for name in chosen:
         pipeline.memory_usage(cast(str, raw(name)))
-    found = sum(int(one or 0) for one in execute(client, pipeline, 0))
+    sampled_bytes = sum(int(size or 0) for size in execute(client, pipeline, 0))
     entries = sum(infos[name].length for name in chosen)
     total = sum(info.length for info in infos.values())
-    return found * total / entries if entries else found * len(names) / len(chosen)
+    return sampled_bytes * total / entries if entries else sampled_bytes * len(names) / len(chosen)

@@ -1,7 +1,7 @@
-"""What every figure means: its unit, a line of help, and the sentence that tells its number.
+"""What every figure means: its unit, a line of help, and the sentence for its number.
 
-Belongs here: words of figures, once, for checks, plots and the exporter. Does not: measuring (`health`), and what is said when a
-limit is crossed (`declared`).
+Belongs here: words of figures, once, for checks, plots and the exporter. Does not: measuring, and the messages of
+thresholds (`rules`).
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ FIGURES: dict[str, Meaning] = {
     "redis.memory.fragmentation": Meaning(
         "ratio",
         "Resident by used memory of the live tier",
-        "the live tier {of} takes {value} of the memory that it uses",
+        "the live tier {of} takes {value} of its used memory",
     ),
     "redis.keys": Meaning("count", "Keys in all databases", "the live tier {of} has {value} {many:key/keys}"),
     "redis.keys.evictable": Meaning(
@@ -158,8 +158,8 @@ FIGURES: dict[str, Meaning] = {
     "redis.config.policy": Meaning(
         "count",
         "1 where maxmemory-policy is the declared one",
-        "the live tier {of} evicts as declared",
-        "the live tier {of} does not evict as declared",
+        "the live tier {of} has the declared eviction policy",
+        "the live tier {of} does not have the declared eviction policy",
     ),
     "redis.config.fsync": Meaning(
         "count",
@@ -169,9 +169,9 @@ FIGURES: dict[str, Meaning] = {
     ),
     "redis.config.closed": Meaning(
         "count",
-        "0 where everybody may connect without a password",
-        "the live tier {of} does not take connections from everybody",
-        "the live tier {of} takes connections from everybody, without a password",
+        "0 where clients of every address may connect without a password",
+        "the live tier {of} requires a password, or listens to known addresses only",
+        "the live tier {of} accepts connections from every address, without a password",
     ),
     "redis.round_trip": Meaning(
         "s", "Time of a PING there and back (median of five)", "the live tier {of} takes {value} to answer a PING"
@@ -236,8 +236,8 @@ FIGURES: dict[str, Meaning] = {
     ),
     "timescale.oldest_transaction": Meaning(
         "count",
-        "Age in transactions of the oldest one that the archive remembers",
-        "the oldest transaction that the archive remembers is {value} {many:transaction/transactions} old",
+        "Age of the oldest unfrozen transaction, in transactions",
+        "the oldest unfrozen transaction of the archive is {value} {many:transaction/transactions} old",
     ),
     "timescale.replicas": Meaning(
         "count", "Replicas that are connected", "{value} {many:replica/replicas} of the archive {many:is/are} connected"
@@ -255,7 +255,7 @@ FIGURES: dict[str, Meaning] = {
     "timescale.log.failing": Meaning(
         "count",
         "1 where the last attempt to archive the log failed",
-        "the archive's log could not be archived at the last attempt",
+        "the last attempt to archive the archive's log failed",
         "the archive's log is archived",
     ),
     "timescale.log.age": Meaning(
@@ -263,8 +263,8 @@ FIGURES: dict[str, Meaning] = {
     ),
     "timescale.statements.slowest": Meaning(
         "s",
-        "Mean time of the slowest statement that is often asked",
-        "the slowest statement that is often asked of the archive takes {value} in the mean",
+        "Mean time of the slowest frequent statement",
+        "the slowest frequent statement of the archive takes {value} on average",
     ),
     "timescale.chunks": Meaning("count", "Chunks of a hypertable", "{of} has {value} {many:chunk/chunks}"),
     "timescale.chunks.compressed": Meaning(
@@ -278,7 +278,7 @@ FIGURES: dict[str, Meaning] = {
     "timescale.table.compression": Meaning(
         "ratio",
         "Bytes before compression by bytes after it",
-        "{of} took {value} of its present size before it was compressed",
+        "before compression {of} had {value} of its present size",
     ),
     "timescale.table.index_scans": Meaning(
         "ratio", "Share of scans that used an index", "{value} of the scans of {of} used an index"
@@ -307,7 +307,7 @@ FIGURES: dict[str, Meaning] = {
     "flow.journal.oldest": Meaning(
         "s",
         "Age of the oldest entry that is not in the archive",
-        "the oldest {of} entry that is not archived waits for {value}",
+        "the oldest {of} entry that is not archived has waited for {value}",
         "no {of} entry waits to be archived",
     ),
     "flow.journal.bytes": Meaning(
@@ -325,7 +325,7 @@ FIGURES: dict[str, Meaning] = {
     "flow.batches.oldest": Meaning(
         "s",
         "How long the oldest batch waits in the intake",
-        "the oldest {of} batch waits in the intake for {value}",
+        "the oldest {of} batch has waited in the intake for {value}",
         "no {of} batch waits in the intake",
     ),
     "flow.batches.damaged": Meaning(
@@ -356,13 +356,13 @@ FIGURES: dict[str, Meaning] = {
     "flow.refreshes.oldest": Meaning(
         "s",
         "How long the oldest range waits for its aggregates",
-        "changed {of} rows are not in their aggregates for {value}",
+        "changed {of} rows have been missing from their aggregates for {value}",
         "every {of} row is in its aggregates",
     ),
     "flow.memory.full_in": Meaning(
         "s",
         "Time until the live tier's memory is full by its growth",
-        "the live tier {of} is full in {value} if it goes on growing as it does",
+        "the live tier {of} will be full in {value} at its present growth",
     ),
     "dagster.storage.bytes": Meaning("bytes", "Size of Dagster's own database", "Dagster's own database takes {value}"),
     "flow.backup.age": Meaning("s", "Age of the newest backup", "the newest backup is {value} old"),

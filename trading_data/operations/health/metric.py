@@ -1,7 +1,4 @@
-"""What is measured: a figure is a number with a name and a unit, of one dataset or object if need be.
-
-Belongs here: the form of figures. Does not: measuring them, and judging them.
-"""
+"""A figure: a number with a name and a unit, of one dataset or object if need be."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +64,7 @@ _AWAY = {"redis": "the live tier could not be measured", "timescale": "the archi
 
 
 def numbered(wanted: Wanted, of: str, values: Sequence[float | str]) -> Iterator[Metric]:
-    """Figures of one object, each with its number, or with why there is none."""
+    """Figures of one object, each with its number, or with the reason why there is none."""
     for (name, unit), value in zip(wanted, values, strict=True):
         if isinstance(value, str):
             yield Metric(name, None, unit, of, value)
@@ -76,5 +73,5 @@ def numbered(wanted: Wanted, of: str, values: Sequence[float | str]) -> Iterator
 
 
 def not_measured(wanted: Wanted, of: str, tier: str) -> Iterator[Metric]:
-    """Figures that there are none of, because a tier (`redis`, `timescale`) is away."""
+    """Figures without numbers, because a tier (`redis`, `timescale`) is unavailable."""
     return (Metric(name, None, unit, of, _AWAY[tier]) for name, unit in wanted)

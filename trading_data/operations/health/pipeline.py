@@ -1,4 +1,4 @@
-"""How the data flow from the live tier to the archive: how fresh the archive is, what waits there; when the memory will be full.
+"""The flow from the live tier to the archive: how fresh the archive is, what waits there, and when memory will be full.
 
 Belongs here: measuring that, dataset by dataset. Does not: journals and intake (`journals`), the servers themselves (`redis`,
 `timescale`), and judging.
@@ -31,7 +31,7 @@ from trading_data.times import now as present
 
 MEMORY_USED = "redis.memory.used"
 FORECAST_FROM = timedelta(minutes=15)
-"""How far back the readings go from which the moment is forecast at which memory is full."""
+"""Age of the oldest reading from which the forecast of full memory is made."""
 _READINGS, _SPAN = 3, 60.0
 _PAGES = 20
 _LONGEST = timedelta(days=30)
@@ -64,10 +64,10 @@ def measure_flow(
         intake: between the two.
         now: aware; None for the present.
         calendar: name of the exchange whose hours freshness counts; None for TRADING_DATA_CALENDAR.
-        away: `redis` or `timescale` if that tier is known not to answer: what needs it is not offered, the rest is.
+        away: `redis` or `timescale` if that tier is known not to answer: figures that need it have no number.
 
     Raises:
-        LiveTierError, ArchiveTierError, SchemaError: a tier that was not said to be away is.
+        LiveTierError, ArchiveTierError, SchemaError: a tier that is not in `away` does not answer.
         IntakeError: the intake cannot be listed.
     """
     moment = now or present()
@@ -81,12 +81,12 @@ def measure_flow(
 
 
 def memory_forecast(client: Client) -> Figures:
-    """Seconds until the memory of each server is full, by its growth in the last minutes; raises as `measure_flow`."""
+    """Seconds until the memory of each server is full, at its growth of the last minutes; raises as `measure_flow`."""
     return Figures(tuple(_forecasts(client)))
 
 
 def freshness(archive: Archive, dataset: Dataset, now: datetime, *, calendar: str | None = None) -> Figures:
-    """How old the newest archived row of a dataset is, and how much of that counts; raises as `measure_flow`."""
+    """The age of the newest archived row of a dataset, and how much of that age counts; raises as `measure_flow`."""
     newest = _newest(archive, dataset, now)[0]
     values = _ages(dataset, newest, now, calendar or Settings.from_env().calendar)
     return Figures(tuple(_with_hours(dataset, numbered(_FRESH, dataset.name, values))))
@@ -110,7 +110,7 @@ def _of_dataset(
 
 
 def _with_hours(dataset: Dataset, figures: Iterable[Metric]) -> Iterator[Metric]:
-    """The figures; the one that counts only the hours of a market says so."""
+    """The figures; the age that counts only a market's hours gets words for that."""
     for figure in figures:
         counts = dataset.fresh_while_open and figure.name == _STALE
         yield replace(figure, about=", counting only while the market is open") if counts else figure
@@ -142,9 +142,9 @@ def _ages(dataset: Dataset, newest: datetime | None, moment: datetime, exchange:
 
 
 def stale(dataset: Dataset, newest: datetime, moment: datetime, exchange: str) -> float | str:
-    """Seconds of a dataset's age that count, at most those of 30 days; or why that is not known.
+    """Seconds of a dataset's age that count, at most those of 30 days; or the reason why they are not known.
 
-    Where it is fresh while its exchange is open, a night, a weekend or a holiday does not make it older.
+    For a dataset that is fresh while its exchange is open, nights, weekends and holidays do not count.
     """
     newest = max(newest, moment - _LONGEST)
     if newest >= moment:
@@ -181,23 +181,23 @@ def _forecasts(client: Client) -> Iterator[Metric]:
 
 
 def _readings(client: Client, now_ms: int) -> dict[str, list[tuple[float, float]]]:
-    """Moments and values of memory's measurements in the journal, oldest first; no more of it is read than some pages."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    """Moments and values of memory's measurements in the journal, oldest first; reads a limited number of pages."""
+    readings: dict[str, list[tuple[float, float]]] = {}
     low, high = f"{now_ms - int(FORECAST_FROM.total_seconds() * 1000)}", "+"
     for _ in range(_PAGES):
         pipeline = client.pipeline(transaction=False)
         pipeline.xrevrange(METRICS.journal, high, low, ROWS_PER_PIPELINE)
         page: list[Any] = execute(client, pipeline, [])[0]
-        for entry_id, given in page:
-            fields = given if isinstance(given, dict) else dict(zip(given[::2], given[1::2], strict=False))
+        for entry_id, flat in page:
+            fields = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=False))
             metric = (fields or {}).get(b"metric_name", b"").decode("utf-8", "replace")
             if metric == MEMORY_USED or metric.startswith(f"{MEMORY_USED}."):
                 try:
                     reading = EntryId.parse(entry_id).ms / 1e3, float(fields[b"value"])
                 except (KeyError, ValueError):
                     continue
-                found.setdefault(metric, []).insert(0, reading)
+                readings.setdefault(metric, []).insert(0, reading)
         if len(page) < ROWS_PER_PIPELINE:
             break
         high = f"({page[-1][0].decode()}"
-    return found
+    return readings

@@ -1,4 +1,4 @@
-"""How well the live tier is: memory, persistence, clients, latency, replication, and its settings against the declared ones.
+"""Health of the live tier: memory, persistence, clients, latency, replication, and its settings against the declared ones.
 
 Belongs here: measuring one server, or each primary of a cluster. Does not: journals (`flow`), and judging.
 """
@@ -40,26 +40,26 @@ def measure_redis(client: Client) -> Figures:
         for of, server in servers(client):
             info = cast(dict[str, Any], server.info())
             settings, why = _settings(server)
-            slow, said = _latency(server, of)
+            slow, slowest = _latency(server, of)
             figures += [
                 *_memory(info, of),
                 *_traffic(info, of),
                 *_clients(info, of),
                 *_persistence(info, of),
                 *_replication(info, of),
-                *_declared(info, settings, why, _exposed(settings) and _asks_nobody(server), of),
+                *_declared(info, settings, why, _exposed(settings) and _needs_no_password(server), of),
                 Metric("redis.round_trip", _round_trip(server), "s", of),
                 *slow,
             ]
             head = f" of {of}" if of else ""
-            texts[f"live tier{head}"] = (_version(info), *_said(info, settings, why))
-            if said:
-                texts[f"slowest commands{head}"] = said
+            texts[f"live tier{head}"] = (_version(info), *_description(info, settings, why))
+            if slowest:
+                texts[f"slowest commands{head}"] = slowest
     return Figures(tuple(figures), texts)
 
 
 def servers(client: Any) -> Iterator[tuple[str, Any]]:
-    """Each server that takes writes, and in a cluster its address; one server has none that distinguishes it."""
+    """Each server that takes writes, with its address in a cluster; empty for a single server."""
     if not is_cluster(client):
         yield "", client
         return
@@ -75,12 +75,12 @@ def _memory(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
         yield Metric("redis.memory.ratio", used / limit, "ratio", of)
     else:
         yield Metric("redis.memory.ratio", None, "ratio", of, "no maxmemory is set")
-    yield _told(info, "used_memory_rss", "redis.memory.resident", "bytes", of)
+    yield _from_info(info, "used_memory_rss", "redis.memory.resident", "bytes", of)
     if used < ENOUGH_BYTES:
-        yield Metric("redis.memory.fragmentation", None, "ratio", of, "too little memory is in use to say")
+        yield Metric("redis.memory.fragmentation", None, "ratio", of, "too little memory is in use to judge it")
     else:
-        yield _told(info, "mem_fragmentation_ratio", "redis.memory.fragmentation", "ratio", of)
-    databases = [one for name, one in info.items() if name.startswith("db") and isinstance(one, dict)]
+        yield _from_info(info, "mem_fragmentation_ratio", "redis.memory.fragmentation", "ratio", of)
+    databases = [database for name, database in info.items() if name.startswith("db") and isinstance(database, dict)]
     yield Metric("redis.keys", sum(int(database["keys"]) for database in databases), "count", of)
     yield Metric("redis.keys.evictable", sum(int(database["expires"]) for database in databases), "count", of)
 
@@ -91,11 +91,11 @@ def _traffic(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
         yield Metric("redis.hits", None, "ratio", of, f"fewer than {ENOUGH_LOOKUPS} lookups since its start")
     else:
         yield Metric("redis.hits", hits / (hits + misses), "ratio", of)
-    yield _told(info, "evicted_keys", "redis.evicted", "count", of)
-    yield _told(info, "expired_keys", "redis.expired", "count", of)
-    yield _told(info, "instantaneous_ops_per_sec", "redis.commands", "per s", of)
-    yield _told(info, "total_error_replies", "redis.error_replies", "count", of)
-    yield _told(info, "uptime_in_seconds", "redis.uptime", "s", of)
+    yield _from_info(info, "evicted_keys", "redis.evicted", "count", of)
+    yield _from_info(info, "expired_keys", "redis.expired", "count", of)
+    yield _from_info(info, "instantaneous_ops_per_sec", "redis.commands", "per s", of)
+    yield _from_info(info, "total_error_replies", "redis.error_replies", "count", of)
+    yield _from_info(info, "uptime_in_seconds", "redis.uptime", "s", of)
 
 
 def _clients(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
@@ -104,9 +104,9 @@ def _clients(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
     if most:
         yield Metric("redis.clients.ratio", connected / most, "ratio", of)
     else:
-        yield Metric("redis.clients.ratio", None, "ratio", of, "INFO does not say maxclients")
-    yield _told(info, "blocked_clients", "redis.clients.blocked", "count", of)
-    yield _told(info, "rejected_connections", "redis.clients.rejected", "count", of)
+        yield Metric("redis.clients.ratio", None, "ratio", of, "INFO has no maxclients")
+    yield _from_info(info, "blocked_clients", "redis.clients.blocked", "count", of)
+    yield _from_info(info, "rejected_connections", "redis.clients.rejected", "count", of)
 
 
 def _persistence(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
@@ -123,20 +123,20 @@ def _persistence(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
         ("redis.aof.size", "aof_current_size", "bytes"),
         ("redis.aof.delayed_syncs", "aof_delayed_fsync", "count"),
     ):
-        yield Metric(name, None, unit, of, off) if off else _told(info, field, name, unit, of)
+        yield Metric(name, None, unit, of, off) if off else _from_info(info, field, name, unit, of)
     yield Metric("redis.rdb.ok", float(info.get("rdb_last_bgsave_status") == "ok"), "count", of)
     yield Metric("redis.rdb.age", max(0.0, time.time() - int(info["rdb_last_save_time"])), "s", of)
-    yield _told(info, "rdb_changes_since_last_save", "redis.rdb.changes", "count", of)
-    yield _told(info, "loading", "redis.loading", "count", of)
+    yield _from_info(info, "rdb_changes_since_last_save", "redis.rdb.changes", "count", of)
+    yield _from_info(info, "loading", "redis.loading", "count", of)
 
 
 def _replication(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
-    replicas = [one for name, one in info.items() if name.startswith("slave") and isinstance(one, dict)]
+    replicas = [replica for name, replica in info.items() if name.startswith("slave") and isinstance(replica, dict)]
     yield Metric("redis.replicas", len(replicas), "count", of)
     if info.get("role") in ("slave", "replica"):
         up = info.get("master_link_status") == "up"
         field = "master_last_io_seconds_ago" if up else "master_link_down_since_seconds"
-        yield _told(info, field, "redis.replica.lag", "s", of)
+        yield _from_info(info, field, "redis.replica.lag", "s", of)
     elif replicas:
         yield Metric("redis.replica.lag", max(float(replica.get("lag", 0)) for replica in replicas), "s", of)
     else:
@@ -144,7 +144,7 @@ def _replication(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
 
 
 def _settings(server: Any) -> tuple[dict[str, str], str]:
-    """What CONFIG GET says, or why it says nothing."""
+    """The settings by CONFIG GET, or the reason why it is refused."""
     try:
         return {name: str(value) for name, value in server.config_get(*_SETTINGS).items()}, ""
     except RedisConnectionError:
@@ -167,8 +167,8 @@ def _declared(
     yield Metric("redis.config.closed", float(not open_to_all), "count", of)
 
 
-def _asks_nobody(server: Any) -> bool:
-    """Whether a client may do something without saying who it is, as far as the server tells."""
+def _needs_no_password(server: Any) -> bool:
+    """Whether clients need no password, as far as the server shows it."""
     try:
         flags = server.acl_getuser("default")["flags"]
     except RedisConnectionError:
@@ -179,9 +179,9 @@ def _asks_nobody(server: Any) -> bool:
 
 
 def _exposed(settings: Mapping[str, str]) -> bool:
-    """Whether it listens to all the world."""
+    """Whether it accepts connections from every address, without protected mode and password."""
     bound = settings.get("bind", "").split()
-    everywhere = not bound or any(one in _ANYWHERE for one in bound)
+    everywhere = not bound or any(address in _ANYWHERE for address in bound)
     return everywhere and settings.get("protected-mode") == "no" and not settings.get("requirepass")
 
 
@@ -196,7 +196,7 @@ def _round_trip(server: Any) -> float:
 
 
 def _latency(server: Any, of: str) -> tuple[list[Metric], tuple[str, ...]]:
-    """What LATENCY LATEST and LATENCY HISTOGRAM say: the worst event, and 99 of 100 commands since the server's start."""
+    """By LATENCY LATEST and LATENCY HISTOGRAM: the worst event, and 99 of 100 commands since the server's start."""
     figures = []
     try:
         events = server.execute_command("LATENCY LATEST")
@@ -230,19 +230,19 @@ def _latency(server: Any, of: str) -> tuple[list[Metric], tuple[str, ...]]:
 
 def _histograms(reply: Any) -> dict[str, dict[int, int]]:
     """Command → upper bound in microseconds → calls in that bucket; the reply counts them up from bucket to bucket."""
-    found = {}
-    for command, one in _pairs(reply):
+    histograms = {}
+    for command, histogram in _pairs(reply):
         below, counts = 0, {}
-        for bound, upto in _pairs({_text(name): value for name, value in _pairs(one)}.get("histogram_usec", {})):
+        for bound, upto in _pairs({_text(name): value for name, value in _pairs(histogram)}.get("histogram_usec", {})):
             counts[int(bound)] = int(upto) - below
             below = int(upto)
         if counts:
-            found[_text(command)] = counts
-    return found
+            histograms[_text(command)] = counts
+    return histograms
 
 
 def _pairs(reply: Any) -> Iterator[tuple[Any, Any]]:
-    """Of a map, which comes as a dict or flat, as the client's protocol is."""
+    """The pairs of a map, which is a dict or a flat list, depending on the client's protocol."""
     return iter(reply.items()) if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
 
 
@@ -260,10 +260,10 @@ def _quantile(counts: Mapping[int, int], share: float) -> float:
     return 0.0
 
 
-def _told(info: Mapping[str, Any], field: str, name: str, unit: str, of: str) -> Metric:
+def _from_info(info: Mapping[str, Any], field: str, name: str, unit: str, of: str) -> Metric:
     value = info.get(field)
     if value is None:
-        return Metric(name, None, unit, of, f"INFO does not say {field}")
+        return Metric(name, None, unit, of, f"INFO has no {field}")
     return Metric(name, float(value), unit, of)
 
 
@@ -273,7 +273,7 @@ def _version(info: Mapping[str, Any]) -> str:
     return f"Redis {info.get('redis_version', '?')}"
 
 
-def _said(info: Mapping[str, Any], settings: Mapping[str, str], why: str) -> Iterator[str]:
+def _description(info: Mapping[str, Any], settings: Mapping[str, str], why: str) -> Iterator[str]:
     yield f"role {info.get('role', '?')}"
     yield f"maxmemory-policy {info.get('maxmemory_policy', '?')}, declared is {POLICY}"
     if why:

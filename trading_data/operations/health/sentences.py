@@ -1,6 +1,6 @@
-"""Figures and limits in words: the one place that makes a sentence of a figure's declaration.
+"""Figures and limits in words.
 
-Belongs here: formatting. Does not: the words themselves (`declared`).
+Belongs here: formatting. Does not: the words themselves (`meanings`, `rules`).
 """
 
 from trading_data.operations.health.meanings import FIGURES
@@ -11,7 +11,7 @@ _UNKNOWN = (("1 where ", "whether "), ("0 where ", "whether "), ("1 while ", "wh
 
 
 def sentence(figure: Metric) -> str:
-    """What a figure says, such as "the newest price row in the archive is 2 min old"; or that it is not known, and why."""
+    """A figure in a sentence, such as "the newest price row in the archive is 2 min old"; or that it is not known, and why."""
     meaning = FIGURES[figure.name]
     if figure.value is None:
         of = f"{figure.of}: " if figure.of else ""
@@ -21,14 +21,14 @@ def sentence(figure: Metric) -> str:
 
 def formatted(words: str, figure: Metric, limit: float | None = None) -> str:
     """Declared words with a figure's numbers in their places."""
-    said = words.format(
+    text = words.format(
         value=as_text(figure.value, figure.unit),
         limit=as_text(limit, figure.unit),
         of=figure.of,
         about=figure.about,
         many=_ByNumber(figure.value or 0.0),
     )
-    return " ".join(said.split())
+    return " ".join(text.split())
 
 
 def label(metric: str) -> str:
@@ -53,7 +53,7 @@ def as_text(value: float | None, unit: str) -> str:
 
 
 def counted_by(name: str) -> str:
-    """What a figure counts, to go on a sentence with."""
+    """What a figure counts, as the subject of a sentence."""
     text = FIGURES[name].help
     for beginning, word in _UNKNOWN:
         if text.startswith(beginning):
@@ -62,7 +62,7 @@ def counted_by(name: str) -> str:
 
 
 class _ByNumber(float):
-    """A number that formats as the words which go with it: `{many:is/are}`."""
+    """A number that formats as the word for it: `{many:is/are}`."""
 
     def __format__(self, words: str) -> str:
         return noun(self, *words.split("/"))

@@ -1,6 +1,6 @@
-"""The rule that a figure is judged by, and what is said when it is broken.
+"""Thresholds, by which figures are judged, and findings, which are the result.
 
-Belongs here: the forms of thresholds and findings, and judging. Does not: the declared thresholds themselves (`declared`).
+Belongs here: the forms of thresholds and findings, and judging. Does not: the declared thresholds themselves (`rules`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ class Finding:
 
     `key` is the same for the same trouble in every minute (`redis_memory`, `journal_lag.price`): alerts are grouped, repeated and
     cleared by it. `severity` is `error` or `warn`; `harm` orders findings, the greatest first. `hurts_in` are the seconds until
-    data or service suffer, None where unknown, 0 where they do already. `command` is what to run next.
+    data or service suffer, None if unknown, 0 if they do already. `command` is what to run next.
     """
 
     key: str
@@ -44,8 +44,8 @@ class Threshold:
     of them texts, and with `many`, which chooses words by the value (`{many:row waits/rows wait}`); `command` with `of`, and
     with `node`, the option that names a server of a cluster.
     `hurts_in` computes the seconds until it hurts from the figure and all others of its tier. With `of`, only the
-    figure of that object is judged. Of several thresholds with one key the most harmful one that is crossed is told. With
-    `stays`, what is wrong is over only when a figure says so, not while there is no figure.
+    figure of that object is judged. Of several crossed thresholds with one key, the most harmful one makes the finding. With
+    `stays`, a finding is over only by a figure, not for want of one.
     """
 
     key: str
@@ -66,7 +66,7 @@ class Threshold:
 
 
 def judge(thresholds: Sequence[Threshold], figures: Figures) -> list[Finding]:
-    """What is wrong, the most harmful first. A figure that is not offered is not judged."""
+    """What is wrong, in order of priority. A figure without a number is not judged."""
     worst: dict[str, Finding] = {}
     for finding in (finding for threshold in thresholds for finding in _judged(threshold, figures)):
         if finding.key not in worst or worst[finding.key].harm < finding.harm:
@@ -75,13 +75,20 @@ def judge(thresholds: Sequence[Threshold], figures: Figures) -> list[Finding]:
 
 
 def command_for(threshold: Threshold, of: str) -> str:
-    """The command of a threshold about an object; of a server of a cluster, `of` is its address."""
+    """The command of a threshold about an object; for a server of a cluster, `of` is its address."""
     return threshold.command.format(of=of, node=f" --node {of}" if of else "")
 
 
-def in_order(found: Iterable[Finding]) -> list[Finding]:
-    """The most harmful first; of equals the one that hurts sooner."""
-    return sorted(found, key=lambda one: (-one.harm, float("inf") if one.hurts_in is None else one.hurts_in, one.key))
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """The most harmful first; among equals, the one with the sooner impact."""
+    return sorted(
+        findings,
+        key=lambda finding: (
+            -finding.harm,
+            float("inf") if finding.hurts_in is None else finding.hurts_in,
+            finding.key,
+        ),
+    )
 
 
 def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
@@ -116,12 +123,12 @@ def _crossed(name: str, thresholds: Sequence[Threshold]) -> str:
     first = thresholds[0]
     if meaning.help.startswith(("1 w", "0 w")) or (meaning.zero and first.below == 1):
         return sentence(Metric(name, 0.0 if first.below is not None else 1.0, meaning.unit))
-    said = [
+    limits = [
         f"{word} {as_text(limit, meaning.unit)} ({_SEVERITY[threshold.severity]})"
         for threshold in thresholds
         for word, limit in _limits(threshold)
     ]
-    return f"{counted_by(name)} is {' or '.join(said)}"
+    return f"{counted_by(name)} is {' or '.join(limits)}"
 
 
 def _limits(threshold: Threshold) -> list[tuple[str, float]]:
@@ -136,18 +143,18 @@ DRILL = "trading-data run restore_drill_job"
 
 
 def ask_redis(words: str) -> str:
-    """The command that sends these words to the server of the live tier that a figure is about."""
+    """The command that sends these words to the figure's server of the live tier."""
     return f"trading-data redis-cli{{node}} {words}"
 
 
 def ask_archive(statement: str, *, owner: bool = False) -> str:
-    """The command that sends a statement to the archive, as the owner of its tables where only that one may."""
+    """The command that sends a statement to the archive, as the owner of its tables if only that role may."""
     return f"trading-data psql {'--owner ' if owner else ''}-c '{statement}'"
 
 
 @dataclass(frozen=True)
 class Unavailable:
-    """The finding that something does not answer, or refuses: its key, what to run, its harm."""
+    """Of the finding that a tier does not answer or refuses: its key, what to run, its harm."""
 
     key: str
     command: str
@@ -170,17 +177,19 @@ def full_in(figure: Metric, figures: Figures) -> float | None:
 
 
 def soonest_full(figures: Figures) -> float | None:
-    """Seconds until the first server of the live tier is full; None where that is not known."""
-    return min((one.value for one in figures.named("flow.memory.full_in") if one.value is not None), default=None)
+    """Seconds until the first server of the live tier is full; None if unknown."""
+    return min(
+        (figure.value for figure in figures.named("flow.memory.full_in") if figure.value is not None), default=None
+    )
 
 
 def itself(figure: Metric, _: Figures) -> float | None:
-    """The figure is the seconds until it hurts."""
+    """The figure itself is the time to impact."""
     return figure.value
 
 
 def at_once(_: Metric, __: Figures) -> float:
-    """It hurts already."""
+    """The impact is already there."""
     return 0.0
 
 
@@ -196,7 +205,7 @@ def both(
     under: bool = False,
     hurts_in: Callable[[Metric, Figures], float | None] | None = None,
 ) -> tuple[Threshold, Threshold]:
-    """A warning and, further on, an error about the same trouble."""
+    """A warning and, at a further limit, an error with the same key."""
     return (
         single(key, figure, says, command, limit=error, severity=ERROR, harm=harm[1], under=under, hurts_in=hurts_in),
         single(key, figure, says, command, limit=warn, severity=WARN, harm=harm[0], under=under, hurts_in=hurts_in),
@@ -217,6 +226,6 @@ def single(
     hurts_in: Callable[[Metric, Figures], float | None] | None = None,
     stays: bool = False,
 ) -> Threshold:
-    """One limit, above which (`under`: below which) it is wrong."""
+    """One limit, above which (`under`: below which) a figure is wrong."""
     above, below = (None, limit) if under else (limit, None)
     return Threshold(key, figure, says, command, above, below, severity, harm, hurts_in, of, stays)

@@ -1,7 +1,7 @@
-"""How well the archive tier is: disk, chunks, compression, statements, locks, connections, replication, archived log.
+"""Health of the archive tier: disk, chunks, compression, statements, locks, connections, replication, archived log.
 
-What a server does not offer is a figure without a number that says why: the embedded engine has one session and keeps no
-statistics, an extension may be missing, a right may not be granted. Nothing of that is an error, and nothing a zero.
+A figure that the server does not offer has no number, and a reason: the embedded engine has one session and keeps no statistics,
+an extension may be missing, a privilege may not be granted. None of these is an error, and none is a zero.
 
 Belongs here: measuring. Does not: judging, and the datasets' own way into the archive (`flow`).
 """
@@ -26,13 +26,13 @@ from trading_data.settings import Settings
 from trading_data.times import DAY, now
 
 ENOUGH_PAGES = 10_000
-"""Fewer pages asked for say nothing about the cache."""
+"""With fewer page reads the cache is not judged."""
 ENOUGH_SCANS = 100
 ENOUGH_ROWS = 10_000
-"""Fewer rows say nothing about bloat."""
+"""With fewer rows bloat is not judged."""
 _SHOWN = 10
 _OFTEN = 10
-"""Statements called less often, such as those of a migration, are shown, not judged."""
+"""Statements with fewer calls, such as those of a migration, are shown and not judged."""
 _LOCAL = ("127.0.0.1", "localhost", "::1", "")
 _ALONE = "the server has one session and keeps no statistics (embedded engine)"
 
@@ -44,9 +44,9 @@ def measure_timescale(archive: Archive, *, sizes: bool = True, disk: Path | None
 
     Args:
         archive: where.
-        sizes: also what tables take on disk, which costs about a millisecond a chunk on the embedded engine.
-        disk: a folder on the data's disk; None for what the server says of itself if it is on this machine, and for the
-            home if it is the embedded one.
+        sizes: also measure tables on disk, which takes about a millisecond a chunk on the embedded engine.
+        disk: a folder on the data's disk; None for the folder that a server on this machine names, or the home of an
+            embedded one.
 
     Raises:
         ArchiveTierError: the archive is away.
@@ -56,38 +56,38 @@ def measure_timescale(archive: Archive, *, sizes: bool = True, disk: Path | None
     figures: list[Metric] = []
     texts: dict[str, tuple[str, ...]] = {}
     with archive.transaction(snapshot=True, lock="1s", statement="10s") as cursor:
-        ask = _Asking(cursor)
+        query = _Queries(cursor)
         cursor.execute(statement("health_server"))
         keeps, size, most, replica, hashes = cursor.fetchone() or (False, 0, 1, False, 0)
         alone = not keeps
-        folder = ask("health_folder")
+        folder = query("health_folder")
         figures += [
             Metric("timescale.database.bytes", size, "bytes"),
             Metric("timescale.entry_hashes.bytes", hashes, "bytes"),
             *_disk(disk or _folder(archive, folder, alone=alone), alone),
-            *_sessions(ask, most, alone),
-            *_locks(ask, alone),
-            *_database(ask, alone),
-            *_replication(ask, replica, alone),
-            *_archiver(ask, alone),
+            *_sessions(query, most, alone),
+            *_locks(query, alone),
+            *_database(query, alone),
+            *_replication(query, replica, alone),
+            *_archiver(query, alone),
         ]
-        slowest, said = _slowest(ask)
+        slowest, lines = _slowest(query)
         figures.append(slowest)
-        if said:
-            texts["slowest statements"] = said
+        if lines:
+            texts["slowest statements"] = lines
     largest: list[tuple[float, str]] = []
     for dataset in DATASETS.values():
         with archive.transaction(snapshot=True, lock="1s", statement="10s") as cursor:
-            figures += _of_dataset(_Asking(cursor), dataset, alone)
+            figures += _of_dataset(_Queries(cursor), dataset, alone)
             if sizes:
-                figures += _sizes(_Asking(cursor), dataset, largest)
+                figures += _sizes(_Queries(cursor), dataset, largest)
     if largest:
-        texts["largest chunks"] = tuple(said for _, said in sorted(largest, reverse=True)[:_SHOWN])
+        texts["largest chunks"] = tuple(lines for _, lines in sorted(largest, reverse=True)[:_SHOWN])
     return Figures(tuple(figures), texts)
 
 
-class _Asking:
-    """Statements that a server may refuse: each is asked for itself, and a refusal is a reason, not an error."""
+class _Queries:
+    """Statements that a server may refuse: each runs in a savepoint of its own, and a refusal is a reason, not an error."""
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
@@ -102,23 +102,27 @@ class _Asking:
         cursor.execute("savepoint health")
         try:
             cursor.execute(statement(name, **names), values or {})
-            found: Rows = cursor.fetchall()
+            rows: Rows = cursor.fetchall()
         except psycopg2.Error as error:
             if cursor.connection.closed:
                 raise
             cursor.execute("rollback to savepoint health")
             return f"refused: {str(error).strip().partition(chr(10))[0]}"
         cursor.execute("release savepoint health")
-        return found
+        return rows
 
 
 def _figures(
     rows: Rows | str, wanted: Iterable[tuple[str, str, Callable[[tuple[Any, ...]], Any]]], of: str = ""
 ) -> Iterator[Metric]:
-    """Figures from one row: each has a name, a unit, and how it is read from the row; a text instead says why there is none."""
+    """Figures from one row, each by name, unit, and a function of the row; a text in place of rows is the reason."""
     for name, unit, read in wanted:
         value = (
-            rows if isinstance(rows, str) else read(rows[0]) if rows else "the server says nothing about this database"
+            rows
+            if isinstance(rows, str)
+            else read(rows[0])
+            if rows
+            else "the server has no statistics of this database"
         )
         if isinstance(value, str):
             yield Metric(name, None, unit, of, value)
@@ -126,11 +130,11 @@ def _figures(
             yield Metric(name, float(value), unit, of)
 
 
-def _folder(archive: Archive, said: Rows | str, *, alone: bool) -> Path | None:
-    """The data's folder, where the server is on this machine and says so truly; the embedded one's is in the home."""
-    if isinstance(said, str) or parts_of(archive.url).host not in _LOCAL:
+def _folder(archive: Archive, reply: Rows | str, *, alone: bool) -> Path | None:
+    """The folder of the data, if the server is on this machine and the folder exists here; an embedded server's is in the home."""
+    if isinstance(reply, str) or parts_of(archive.url).host not in _LOCAL:
         return None
-    folder = Settings.from_env().home if alone else Path(said[0][0])
+    folder = Settings.from_env().home if alone else Path(reply[0][0])
     try:
         return folder if (folder if alone else folder / "PG_VERSION").exists() else None
     except OSError:
@@ -144,7 +148,9 @@ def _disk(folder: Path | None, alone: bool) -> Iterator[Metric]:
         usage = None
     if usage is None:
         why = (
-            "this is not the embedded server's own home" if alone else "the server's disk is not this machine's to see"
+            "this is not the embedded server's own home"
+            if alone
+            else "the server's disk cannot be seen from this machine"
         )
         yield Metric("timescale.disk.free", None, "bytes", "", why)
         yield Metric("timescale.disk.free_ratio", None, "ratio", "", why)
@@ -153,11 +159,11 @@ def _disk(folder: Path | None, alone: bool) -> Iterator[Metric]:
     yield Metric("timescale.disk.free_ratio", usage.free / usage.total, "ratio")
 
 
-def _sessions(ask: _Asking, most: int, alone: bool) -> Iterator[Metric]:
-    found = _ALONE if alone else ask("health_sessions")
+def _sessions(query: _Queries, most: int, alone: bool) -> Iterator[Metric]:
+    rows = _ALONE if alone else query("health_sessions")
     hidden = "the transactions of others are hidden from this role: `grant pg_monitor` to it"
     yield from _figures(
-        found,
+        rows,
         [
             ("timescale.connections", "count", lambda row: row[0]),
             ("timescale.connections.ratio", "ratio", lambda row: row[0] / most),
@@ -167,20 +173,20 @@ def _sessions(ask: _Asking, most: int, alone: bool) -> Iterator[Metric]:
     )
 
 
-def _locks(ask: _Asking, alone: bool) -> Iterator[Metric]:
-    found = _ALONE if alone else ask("health_locks")
+def _locks(query: _Queries, alone: bool) -> Iterator[Metric]:
+    rows = _ALONE if alone else query("health_locks")
     wanted = [
         ("timescale.locks.waiting", "count", lambda row: row[0]),
         ("timescale.locks.longest_wait", "s", lambda row: row[1]),
     ]
-    yield from _figures(found, wanted)
+    yield from _figures(rows, wanted)
 
 
-def _database(ask: _Asking, alone: bool) -> Iterator[Metric]:
-    found = _ALONE if alone else ask("health_database")
+def _database(query: _Queries, alone: bool) -> Iterator[Metric]:
+    rows = _ALONE if alone else query("health_database")
     few = f"fewer than {ENOUGH_PAGES} pages asked for since the statistics began"
     yield from _figures(
-        found,
+        rows,
         [
             (
                 "timescale.cache.hits",
@@ -195,14 +201,14 @@ def _database(ask: _Asking, alone: bool) -> Iterator[Metric]:
     )
 
 
-def _replication(ask: _Asking, replica: bool, alone: bool) -> Iterator[Metric]:
+def _replication(query: _Queries, replica: bool, alone: bool) -> Iterator[Metric]:
     none = "there is no replica"
     if replica:
-        yield from _figures(ask("health_replay"), [("timescale.replica.lag", "s", lambda row: row[0] or 0.0)])
+        yield from _figures(query("health_replay"), [("timescale.replica.lag", "s", lambda row: row[0] or 0.0)])
         return
-    found = _ALONE if alone else ask("health_replication")
+    rows = _ALONE if alone else query("health_replication")
     yield from _figures(
-        found,
+        rows,
         [
             ("timescale.replicas", "count", lambda row: row[0]),
             ("timescale.replica.lag", "s", lambda row: (row[1] or 0.0) if row[0] else none),
@@ -211,8 +217,8 @@ def _replication(ask: _Asking, replica: bool, alone: bool) -> Iterator[Metric]:
     )
 
 
-def _archiver(ask: _Asking, alone: bool) -> Iterator[Metric]:
-    found = _ALONE if alone else ask("health_archiver")
+def _archiver(query: _Queries, alone: bool) -> Iterator[Metric]:
+    rows = _ALONE if alone else query("health_archiver")
     off = "archive_mode is off"
     never = "nothing was archived yet"
 
@@ -221,7 +227,7 @@ def _archiver(ask: _Asking, alone: bool) -> Iterator[Metric]:
         return float(row[4] is not None and (row[3] is None or row[4] < row[3]))
 
     yield from _figures(
-        found,
+        rows,
         [
             ("timescale.log.failing", "count", lambda row: off if row[0] == "off" else failing(row)),
             (
@@ -233,30 +239,30 @@ def _archiver(ask: _Asking, alone: bool) -> Iterator[Metric]:
     )
 
 
-def _slowest(ask: _Asking) -> tuple[Metric, tuple[str, ...]]:
+def _slowest(query: _Queries) -> tuple[Metric, tuple[str, ...]]:
     name, unit = "timescale.statements.slowest", "s"
-    where = ask("health_statements_view")
+    where = query("health_statements_view")
     if isinstance(where, str) or not where:
         why = where if isinstance(where, str) else "the extension pg_stat_statements is not installed in this database"
         return Metric(name, None, unit, "", why), ()
-    found = ask("health_slowest", statements=Identifier(where[0][0], "pg_stat_statements"))
-    if isinstance(found, str):
-        return Metric(name, None, unit, "", found), ()
-    said = tuple(
-        f"{mean * 1e3:,.1f} ms in the mean, {calls:,} calls, {total:,.1f} s in all: {text}"
-        for text, calls, mean, total in found
+    rows = query("health_slowest", statements=Identifier(where[0][0], "pg_stat_statements"))
+    if isinstance(rows, str):
+        return Metric(name, None, unit, "", rows), ()
+    lines = tuple(
+        f"{mean * 1e3:,.1f} ms on average, {calls:,} calls, {total:,.1f} s in all: {text}"
+        for text, calls, mean, total in rows
     )
-    often = [mean for _, calls, mean, _ in found if calls >= _OFTEN]
+    often = [mean for _, calls, mean, _ in rows if calls >= _OFTEN]
     why = "" if often else f"no slow statement was called {_OFTEN} times"
-    return Metric(name, float(often[0]) if often else None, unit, "", why), said
+    return Metric(name, float(often[0]) if often else None, unit, "", why), lines
 
 
-def _of_dataset(ask: _Asking, dataset: Dataset, alone: bool) -> Iterator[Metric]:
+def _of_dataset(query: _Queries, dataset: Dataset, alone: bool) -> Iterator[Metric]:
     of = dataset.table
-    # A chunk that was made since yesterday, as by a file of old days, has not had its night yet.
+    # The nightly job has not yet seen a chunk that was made since yesterday, for example by a file of old days.
     values = {"table": dataset.table, "due": _due(dataset), "turn": now() - DAY}
     yield from _figures(
-        ask("health_chunks", values),
+        query("health_chunks", values),
         [
             ("timescale.chunks", "count", lambda row: row[0]),
             ("timescale.chunks.compressed", "count", lambda row: row[1]),
@@ -265,7 +271,7 @@ def _of_dataset(ask: _Asking, dataset: Dataset, alone: bool) -> Iterator[Metric]
         of,
     )
     yield from _figures(
-        ask("health_columnstore", values),
+        query("health_columnstore", values),
         [
             (
                 "timescale.table.compression",
@@ -276,7 +282,7 @@ def _of_dataset(ask: _Asking, dataset: Dataset, alone: bool) -> Iterator[Metric]
         of,
     )
     yield from _figures(
-        _ALONE if alone else ask("health_tables", values),
+        _ALONE if alone else query("health_tables", values),
         [
             (
                 "timescale.table.index_scans",
@@ -300,16 +306,16 @@ def _of_dataset(ask: _Asking, dataset: Dataset, alone: bool) -> Iterator[Metric]
 
 
 def _due(dataset: Dataset) -> datetime:
-    """Chunks that end before this should be compressed; one more day is the time that the nightly job has."""
+    """Chunks that end before this should be compressed; the nightly job has one more day for that."""
     return now() - dataset.compress_after - DAY
 
 
-def _sizes(ask: _Asking, dataset: Dataset, largest: list[tuple[float, str]]) -> Iterator[Metric]:
+def _sizes(query: _Queries, dataset: Dataset, largest: list[tuple[float, str]]) -> Iterator[Metric]:
     of = dataset.table
-    found = ask("health_sizes", {"table": dataset.table})
-    if isinstance(found, str):
-        yield Metric("timescale.table.bytes", None, "bytes", of, found)
+    rows = query("health_sizes", {"table": dataset.table})
+    if isinstance(rows, str):
+        yield Metric("timescale.table.bytes", None, "bytes", of, rows)
         return
-    largest += [(size, f"{name} of {of}: {size / 1e6:,.1f} MB") for name, size, _ in found[:_SHOWN]]
-    yield Metric("timescale.table.bytes", sum(size for _, size, _ in found), "bytes", of)
-    yield Metric("timescale.table.index_bytes", sum(index for _, _, index in found), "bytes", of)
+    largest += [(size, f"{name} of {of}: {size / 1e6:,.1f} MB") for name, size, _ in rows[:_SHOWN]]
+    yield Metric("timescale.table.bytes", sum(size for _, size, _ in rows), "bytes", of)
+    yield Metric("timescale.table.index_bytes", sum(index for _, _, index in rows), "bytes", of)

@@ -42,7 +42,7 @@ class Leftover:
 def leftovers(intake: Intake, backup_uri: str, now: datetime) -> list[Leftover]:
     """What lies in the intake and beside the cold files, with its verdict; removes nothing."""
     folders = (intake_folder(intake), ColdStore(backup_uri).folder)
-    return [*(one for folder in folders for one in half_written(folder, now)), *old_states(intake, now)]
+    return [*(leftover for folder in folders for leftover in half_written(folder, now)), *old_states(intake, now)]
 
 
 def half_written(folder: Path | None, now: datetime) -> Iterator[Leftover]:

@@ -109,10 +109,10 @@ class ColdStore:
         """Whether the file is there with these rows; one with others is moved aside."""
         if not self._fs.exists(path):
             return False
-        found = self._read(path)[1]
-        if found != digest:
-            self._fs.mv(path, f"{path.removesuffix('.parquet')}.{found[:12]}.parquet")
-        return found == digest
+        stored_digest = self._read(path)[1]
+        if stored_digest != digest:
+            self._fs.mv(path, f"{path.removesuffix('.parquet')}.{stored_digest[:12]}.parquet")
+        return stored_digest == digest
 
     def _place(self, aside: Path, path: str) -> None:
         if not self._local:
@@ -124,19 +124,19 @@ class ColdStore:
 
     def _read(self, path: str) -> tuple[int, str]:
         """How many rows a file holds, and their hash."""
-        found, rows = hashlib.sha256(), 0
+        digest, rows = hashlib.sha256(), 0
         with self._fs.open(path, "rb") as opened:
             file = pq.ParquetFile(opened)
             for number in range(file.num_row_groups):
                 table = file.read_row_group(number)
                 rows += table.num_rows
-                found.update(_canonical(table))
-        return rows, found.hexdigest()
+                digest.update(_canonical(table))
+        return rows, digest.hexdigest()
 
 
 def _write(archive: Archive, dataset: Dataset, chunk: Chunk, path: Path) -> tuple[int, str, str]:
     schema = codec.schema(dataset)
-    texts = [one.name for one in schema if pa.types.is_string(one.type)]
+    texts = [column.name for column in schema if pa.types.is_string(column.type)]
     digest = hashlib.sha256()
     with archive.transaction(snapshot=True) as cursor:
         rows, fingerprint = fingerprint_of_rows(cursor, dataset, chunk.start, chunk.end)
@@ -160,14 +160,14 @@ def _windows(cursor: Cursor, dataset: Dataset, chunk: Chunk, schema: pa.Schema) 
 
 def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """The same rows in blocks worth a row group each."""
-    held: list[pa.Table] = []
+    group: list[pa.Table] = []
     for table in tables:
-        held.append(table)
-        if sum(one.num_rows for one in held) >= _GROUP_ROWS:
-            yield pa.concat_tables(held)
-            held = []
-    if any(one.num_rows for one in held):
-        yield pa.concat_tables(held)
+        group.append(table)
+        if sum(held.num_rows for held in group) >= _GROUP_ROWS:
+            yield pa.concat_tables(group)
+            group = []
+    if any(held.num_rows for held in group):
+        yield pa.concat_tables(group)
 
 
 def _canonical(table: pa.Table) -> bytes:

@@ -68,13 +68,13 @@ def compress_aged(
     sizes = {chunk.name: chunk for chunk in chunks(archive, dataset)}
     for start in range(0, len(due), AT_A_TIME):
         names = due[start : start + AT_A_TIME]
-        done = [
+        outcomes = [
             (name, *_compress(archive, name, sizes[name].compressed, lock, pauses)) for name in names if name in sizes
         ]
-        now_are = {chunk.name: chunk for chunk in chunks(archive, dataset)}
-        for name, outcome, said, seconds in done:
-            before, after = sizes[name], now_are.get(name, sizes[name])
-            yield Compressed(after, before.bytes_on_disk, after.bytes_on_disk, seconds, outcome, said)
+        sizes_after = {chunk.name: chunk for chunk in chunks(archive, dataset)}
+        for name, outcome, reason, seconds in outcomes:
+            before, after = sizes[name], sizes_after.get(name, sizes[name])
+            yield Compressed(after, before.bytes_on_disk, after.bytes_on_disk, seconds, outcome, reason)
 
 
 def _compress(
@@ -82,7 +82,7 @@ def _compress(
 ) -> tuple[Outcome, str, float]:
     began = time.monotonic()
     outcome: Outcome = "compressed again" if packed else "compressed"
-    said = ""
+    reason = ""
     try:
         if not patiently(lambda: chunk_by_chunk.compress(archive, name, lock=lock), pauses):
             outcome = "gone"
@@ -90,5 +90,5 @@ def _compress(
     except ArchiveTierError as error:
         if not is_refused(error):
             raise
-        outcome, said = "locked" if is_locked(error) else "refused", reason_of(error)
-    return outcome, said, time.monotonic() - began
+        outcome, reason = "locked" if is_locked(error) else "refused", reason_of(error)
+    return outcome, reason, time.monotonic() - began

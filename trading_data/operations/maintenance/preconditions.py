@@ -95,15 +95,15 @@ def differing(cursor: Cursor, dataset: Dataset, chunk: Chunk) -> list[str]:
 
 def _pending(intake: Intake, dataset: Dataset) -> tuple[Counter[date], str]:
     """Rows by day of the batches that wait, and why that is not known."""
-    found: Counter[date] = Counter()
+    rows_by_day: Counter[date] = Counter()
     try:
         for file in intake.pending(dataset.name):
             batch = intake.read(file)
             if batch is not None:
-                found += _days(dataset, batch.rows)
+                rows_by_day += _days(dataset, batch.rows)
     except IntakeError as error:
-        return found, str(error)
-    return found, ""
+        return rows_by_day, str(error)
+    return rows_by_day, ""
 
 
 def _days(dataset: Dataset, rows: pa.Table) -> Counter[date]:
@@ -117,10 +117,10 @@ def _payloads(archive: Archive, dataset: Dataset) -> Iterator[str]:
         with archive.transaction(snapshot=True) as cursor:
             values = {"dataset": dataset.name, "after": after, "limit": _PAGE}
             cursor.execute(statement("quarantine_payloads"), values)
-            found = cursor.fetchall()
-        for after, text in found:  # noqa: B007
+            page = cursor.fetchall()
+        for after, text in page:  # noqa: B007
             yield text
-        if len(found) < _PAGE:
+        if len(page) < _PAGE:
             return
 
 

@@ -60,9 +60,9 @@ class DropVerdict:
     dropped: Dropped | None = None
 
 
-def judge(dataset: Dataset, chunk: Chunk, today: date, known: Facts) -> DropVerdict:
+def judge(dataset: Dataset, chunk: Chunk, today: date, facts: Facts) -> DropVerdict:
     """The verdict on a chunk, from nothing but what is handed over; the first reason to keep it is the one that is said."""
-    stays = next(_reasons_to_stay(dataset, chunk, today, known), None)
+    stays = next(_reasons_to_stay(dataset, chunk, today, facts), None)
     if stays:
         return DropVerdict(dataset, chunk, False, stays)
     age = (today - chunk.day).days
@@ -87,16 +87,16 @@ def plan(
         ArchiveTierError: the archive is away.
     """
     today = now.date()
-    found = chunks(archive, dataset)
-    if not any(is_due(dataset, chunk, today) for chunk in found):
-        yield from (judge(dataset, chunk, today, Facts()) for chunk in found)
+    all_chunks = chunks(archive, dataset)
+    if not any(is_due(dataset, chunk, today) for chunk in all_chunks):
+        yield from (judge(dataset, chunk, today, Facts()) for chunk in all_chunks)
         return
-    waits = waiting(archive, intake, dataset)
-    for chunk in found:
-        known = _cheap_facts(dataset, chunk, waits, covered)
-        verdict = judge(dataset, chunk, today, known)
+    pending_work = waiting(archive, intake, dataset)
+    for chunk in all_chunks:
+        facts = _cheap_facts(dataset, chunk, pending_work, covered)
+        verdict = judge(dataset, chunk, today, facts)
         if verdict.goes:
-            verdict = judge(dataset, chunk, today, _proven(archive, dataset, chunk, known))
+            verdict = judge(dataset, chunk, today, _proven(archive, dataset, chunk, facts))
         yield verdict
 
 
@@ -217,25 +217,25 @@ def _see_aggregates_kept(archive: Archive, dataset: Dataset, chunk: Chunk, kept:
         )
 
 
-def _cheap_facts(dataset: Dataset, chunk: Chunk, waits: PendingWork, covered: Covered | None) -> Facts:
+def _cheap_facts(dataset: Dataset, chunk: Chunk, pending_work: PendingWork, covered: Covered | None) -> Facts:
     return Facts(
-        closed=chunk.day in waits.closed,
-        refreshes=waits.refreshes[chunk.day],
-        pending=waits.pending[chunk.day],
-        unreadable=waits.unreadable,
-        quarantined=waits.quarantined[chunk.day],
+        closed=chunk.day in pending_work.closed,
+        refreshes=pending_work.refreshes[chunk.day],
+        pending=pending_work.pending[chunk.day],
+        unreadable=pending_work.unreadable,
+        quarantined=pending_work.quarantined[chunk.day],
         covered=covered(dataset, chunk) if covered is not None and dataset.drop_needs_backup else None,
     )
 
 
-def _proven(archive: Archive, dataset: Dataset, chunk: Chunk, known: Facts) -> Facts:
+def _proven(archive: Archive, dataset: Dataset, chunk: Chunk, facts: Facts) -> Facts:
     """With the facts that cost a look at all rows."""
     with archive.transaction(snapshot=True) as cursor:
-        known = replace(known, unbooked=preconditions.unbooked(cursor, dataset, chunk))
-        return replace(known, differing=len(preconditions.differing(cursor, dataset, chunk)))
+        facts = replace(facts, unbooked=preconditions.unbooked(cursor, dataset, chunk))
+        return replace(facts, differing=len(preconditions.differing(cursor, dataset, chunk)))
 
 
-def _reasons_to_stay(dataset: Dataset, chunk: Chunk, today: date, known: Facts) -> Iterator[str]:
+def _reasons_to_stay(dataset: Dataset, chunk: Chunk, today: date, facts: Facts) -> Iterator[str]:
     if dataset.drop_after is None:
         yield "kept for ever"
     elif not is_due(dataset, chunk, today):
@@ -246,25 +246,25 @@ def _reasons_to_stay(dataset: Dataset, chunk: Chunk, today: date, known: Facts) 
         )
     if not chunk.is_a_day:
         yield f"it is not one UTC day, but {chunk.start:%Y-%m-%d %H:%M} to {chunk.end:%Y-%m-%d %H:%M}"
-    if known.closed:
+    if facts.closed:
         yield "retention has dropped its day before, and somebody wrote rows for it past the intake: look at them"
-    if known.unreadable:
-        yield f"whether rows for it wait in the intake cannot be known: {known.unreadable}"
-    if known.pending:
-        yield f"{counted(known.pending, 'row')} for it {noun(known.pending, 'waits', 'wait')} in the intake"
-    if known.refreshes:
-        yield f"{counted(known.refreshes, 'range')} of it {noun(known.refreshes, 'waits', 'wait')} for aggregates to be refreshed"
-    if known.quarantined:
+    if facts.unreadable:
+        yield f"whether rows for it wait in the intake cannot be known: {facts.unreadable}"
+    if facts.pending:
+        yield f"{counted(facts.pending, 'row')} for it {noun(facts.pending, 'waits', 'wait')} in the intake"
+    if facts.refreshes:
+        yield f"{counted(facts.refreshes, 'range')} of it {noun(facts.refreshes, 'waits', 'wait')} for aggregates to be refreshed"
+    if facts.quarantined:
         yield (
-            f"{counted(known.quarantined, 'entry', 'entries')} for it {noun(known.quarantined, 'waits', 'wait')} in "
+            f"{counted(facts.quarantined, 'entry', 'entries')} for it {noun(facts.quarantined, 'waits', 'wait')} in "
             f"quarantine and may come back: `trading-data quarantine list`"
         )
-    if dataset.drop_needs_backup and not known.covered:
-        yield "the newest backup does not cover it" if known.covered is False else "no backup is known that covers it"
-    if known.unbooked:
-        yield f"it differs from the ledger by {counted(known.unbooked, 'row')}: `trading-data verify`"
-    if known.differing:
+    if dataset.drop_needs_backup and not facts.covered:
+        yield "the newest backup does not cover it" if facts.covered is False else "no backup is known that covers it"
+    if facts.unbooked:
+        yield f"it differs from the ledger by {counted(facts.unbooked, 'row')}: `trading-data verify`"
+    if facts.differing:
         yield (
-            f"{counted(known.differing, 'bucket')} of its aggregates {noun(known.differing, 'differs', 'differ')} from "
+            f"{counted(facts.differing, 'bucket')} of its aggregates {noun(facts.differing, 'differs', 'differ')} from "
             f"its rows: `trading-data verify --deep`"
         )

@@ -1,9 +1,9 @@
-"""The declared thresholds: what is wrong, how harmful it is, and the command that helps.
+"""The declared thresholds: limit, message, harm, and the command that helps.
 
-Harm orders findings of both tiers together: above 900 data may be lost or nothing is served, above 600 it will be soon, above
-300 something is late or slow, below that something ought to be looked at.
+Harm orders findings of both tiers together: above 900 data may be lost or nothing is served, above 600 that is near, above
+300 something is late or slow, below that something needs a look.
 
-Belongs here: all of them together, and which asset's checks they are. Does not: measuring, judging, and Dagster's checks
+Belongs here: all of them, and the checks of assets that they belong to. Does not: measuring, judging, and Dagster's checks
 (`orchestration.health_checks`).
 """
 
@@ -36,7 +36,7 @@ OF_REDIS: dict[str, tuple[str, ...]] = {
     "latency": ("redis_slow",),
     "replication": ("redis_replica_late",),
 }
-"""The checks of `redis_health`, and the keys of the thresholds that each looks at."""
+"""The checks of `redis_health`, with the keys of the thresholds of each."""
 OF_TIMESCALE: dict[str, tuple[str, ...]] = {
     "disk": ("timescale_disk",),
     "sessions": (
@@ -51,8 +51,8 @@ OF_TIMESCALE: dict[str, tuple[str, ...]] = {
     "lag": ("journal_lag", "batches_waiting", "batch_damaged", "refreshes_waiting"),
     "rejected": ("quarantine", "clock_ahead"),
 }
-"""The checks of `timescale_health`, likewise; freshness, and what is lost, are checks of each archive asset."""
-OF_FRESHNESS: tuple[Threshold, ...] = tuple(one for one in FLOW if one.key == FRESHNESS)
-OF_LOST: tuple[Threshold, ...] = tuple(one for one in FLOW if one.key == LOST)
+"""The checks of `timescale_health`, likewise; freshness and lost entries are checks of each archive asset."""
+OF_FRESHNESS: tuple[Threshold, ...] = tuple(threshold for threshold in FLOW if threshold.key == FRESHNESS)
+OF_LOST: tuple[Threshold, ...] = tuple(threshold for threshold in FLOW if threshold.key == LOST)
 
 THRESHOLDS: tuple[Threshold, ...] = (*REDIS, *TIMESCALE, *FLOW)

@@ -1,4 +1,4 @@
-"""Thresholds of what is on its way from the one tier to the other.
+"""Thresholds of the flow from the live tier to the archive, and of backups.
 
 Belongs here: limits and words. Does not: measuring (`operations.health.pipeline`).
 """
@@ -22,7 +22,7 @@ BACKUPS: tuple[Threshold, ...] = (
     single(
         "backup_drill_failed",
         "flow.backup.drill_failed",
-        "the last restore drill failed: the backup could not be restored, or came back otherwise than it was",
+        "the last restore drill failed: the backup could not be restored, or the restored data differ from it",
         "trading-data backup",
         limit=0,
         severity=ERROR,
@@ -31,7 +31,7 @@ BACKUPS: tuple[Threshold, ...] = (
     single(
         "backup_missing",
         "flow.backup.missing",
-        "there is no backup: what is lost now is lost for good",
+        "there is no backup: data lost now cannot be restored",
         "trading-data backup",
         limit=0,
         harm=560,
@@ -48,7 +48,7 @@ BACKUPS: tuple[Threshold, ...] = (
     single(
         "backup_never_drilled",
         "flow.backup.missing",
-        "no backup was ever restored in a drill: nobody knows whether one can be",
+        "no backup was ever restored in a drill: it is not known whether one can be",
         DRILL,
         limit=0,
         harm=430,
@@ -86,8 +86,8 @@ FLOW: tuple[Threshold, ...] = (
     single(
         "batch_damaged",
         "flow.batches.damaged",
-        "{value} {of} {many:batch/batches} in the intake cannot be read, and no {of} entry is archived before that is repaired or "
-        "moved away: {about}",
+        "{value} {of} {many:batch/batches} in the intake cannot be read, and no {of} entry is archived until they are repaired "
+        "or moved away: {about}",
         "trading-data verify",
         limit=0,
         severity=ERROR,
@@ -97,7 +97,7 @@ FLOW: tuple[Threshold, ...] = (
     *both(
         FULL,
         "flow.memory.full_in",
-        "the live tier {of} is full in {value} if it goes on growing as it does; then it refuses writes",
+        "the live tier {of} will be full in {value} at its present growth; then it refuses writes",
         ARCHIVE,
         warn=3600,
         error=600,
@@ -108,7 +108,7 @@ FLOW: tuple[Threshold, ...] = (
     *both(
         "journal_lag",
         "flow.journal.oldest",
-        "the oldest {of} entry that is not archived waits for more than {limit} (now {value})",
+        "the oldest {of} entry that is not archived has waited for more than {limit} (now {value})",
         ARCHIVE,
         warn=1800,
         error=7200,
@@ -118,7 +118,7 @@ FLOW: tuple[Threshold, ...] = (
     *both(
         "batches_waiting",
         "flow.batches.oldest",
-        "a {of} batch waits in the intake for more than {limit} (now {value})",
+        "a {of} batch has waited in the intake for more than {limit} (now {value})",
         ARCHIVE,
         warn=1800,
         error=7200,
@@ -135,7 +135,7 @@ FLOW: tuple[Threshold, ...] = (
     single(
         "refreshes_waiting",
         "flow.refreshes.oldest",
-        "changed {of} rows are not in their aggregates for more than {limit} (now {value})",
+        "changed {of} rows have been missing from their aggregates for more than {limit} (now {value})",
         REFRESH,
         limit=3600,
         harm=320,
@@ -143,7 +143,7 @@ FLOW: tuple[Threshold, ...] = (
     single(
         "clock_ahead",
         "flow.archived.age",
-        "the newest {of} row lies in the future, by more than five minutes: a producer's clock is ahead",
+        "the newest {of} row is more than five minutes in the future: a producer's clock is ahead",
         "trading-data coverage",
         limit=-300,
         under=True,

@@ -38,7 +38,7 @@ REDIS: tuple[Threshold, ...] = (
     single(
         "redis_policy",
         "redis.config.policy",
-        f"the live tier {{of}} does not evict by {POLICY}: journals may be evicted before they are archived, or nothing is",
+        f"the live tier {{of}} does not have the eviction policy {POLICY}: it may evict journals that are not archived, or nothing",
         ask_redis(f"config set maxmemory-policy {POLICY}"),
         limit=1,
         under=True,
@@ -49,7 +49,7 @@ REDIS: tuple[Threshold, ...] = (
     single(
         "redis_append_only",
         "redis.aof.on",
-        "the live tier {of} keeps no append-only file: what it accepted is lost when it stops",
+        "the live tier {of} keeps no append-only file: accepted writes are lost when it stops",
         ask_redis("config set appendonly yes"),
         limit=1,
         under=True,
@@ -60,7 +60,7 @@ REDIS: tuple[Threshold, ...] = (
     single(
         "redis_fsync",
         "redis.config.fsync",
-        "the live tier {of} leaves it to the system when its append-only file is synced: half a minute may be lost",
+        "the live tier {of} does not sync its append-only file every second: half a minute of writes may be lost",
         ask_redis("config set appendfsync everysec"),
         limit=1,
         under=True,
@@ -71,7 +71,7 @@ REDIS: tuple[Threshold, ...] = (
     single(
         "redis_exposed",
         "redis.config.closed",
-        "the live tier {of} listens to everybody, without protected mode and without a password",
+        "the live tier {of} accepts connections from every address, without protected mode and without a password",
         ask_redis("config set protected-mode yes"),
         limit=1,
         under=True,
@@ -82,7 +82,7 @@ REDIS: tuple[Threshold, ...] = (
     single(
         "redis_append_failed",
         "redis.aof.write_ok",
-        "the last write to the append-only file of the live tier {of} failed: look at its disk and its log",
+        "the last write to the append-only file of the live tier {of} failed: check its disk and its log",
         ask_redis("info persistence"),
         limit=1,
         under=True,
@@ -111,7 +111,7 @@ REDIS: tuple[Threshold, ...] = (
     single(
         "redis_fragmentation",
         "redis.memory.fragmentation",
-        "the live tier {of} takes more than {limit} of the memory that it uses (now {value})",
+        "the live tier {of} takes more than {limit} of its used memory (now {value})",
         ask_redis("memory purge"),
         limit=1.5,
         harm=250,
@@ -119,7 +119,7 @@ REDIS: tuple[Threshold, ...] = (
     *both(
         "redis_clients",
         "redis.clients.ratio",
-        "more than {limit} of the connections that the live tier {of} allows are open (now {value}); beyond all it refuses clients",
+        "more than {limit} of the connections that the live tier {of} allows are open (now {value}); at 100 % it refuses clients",
         ask_redis("client list"),
         warn=0.80,
         error=0.95,
@@ -137,7 +137,7 @@ REDIS: tuple[Threshold, ...] = (
     single(
         "redis_replica_late",
         "redis.replica.lag",
-        "a replica of the live tier {of} is more than {limit} behind (now {value}); what it lacks is lost with the primary",
+        "a replica of the live tier {of} is more than {limit} behind (now {value}); with the primary, what it lacks is lost",
         ask_redis("info replication"),
         limit=30,
         harm=400,

@@ -19,7 +19,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_connections",
         "timescale.connections.ratio",
-        "more than {limit} of the archive's connections are open (now {value}); beyond all it refuses sessions",
+        "more than {limit} of the archive's connections are open (now {value}); at 100 % it refuses sessions",
         ask_archive("select application_name, state, count(*) from pg_stat_activity group by 1, 2"),
         limit=0.80,
         harm=370,
@@ -27,7 +27,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_lock_wait",
         "timescale.locks.longest_wait",
-        "a session waits for a lock in the archive for more than {limit} (now {value})",
+        "a session in the archive has waited for a lock for more than {limit} (now {value})",
         ask_archive(
             "select pid, pg_blocking_pids(pid), left(query, 80) from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0"
         ),
@@ -37,7 +37,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_long_transaction",
         "timescale.transactions.longest",
-        "a transaction in the archive is open for more than {limit} (now {value}); it keeps dead rows and locks",
+        "a transaction in the archive has been open for more than {limit} (now {value}); it holds locks and keeps dead rows",
         ask_archive(
             "select pid, xact_start, state, left(query, 80) from pg_stat_activity where xact_start is not null order by 2"
         ),
@@ -47,7 +47,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_slow_statement",
         "timescale.statements.slowest",
-        "a statement that is often asked of the archive takes more than {limit} in the mean (now {value})",
+        "a frequent statement of the archive takes more than {limit} on average (now {value})",
         ask_archive("select calls, mean_exec_time, left(query, 80) from pg_stat_statements order by 2 desc limit 10"),
         limit=10,
         harm=220,
@@ -72,8 +72,8 @@ TIMESCALE: tuple[Threshold, ...] = (
     *both(
         "timescale_oldest_transaction",
         "timescale.oldest_transaction",
-        "the oldest transaction that the archive remembers is more than {limit} transactions old (now {value}); at two thousand "
-        "million it refuses writes",
+        "the oldest unfrozen transaction of the archive is more than {limit} transactions old (now {value}); at two "
+        "billion it refuses writes",
         ask_archive("vacuum freeze", owner=True),
         warn=500e6,
         error=1500e6,
@@ -90,7 +90,7 @@ TIMESCALE: tuple[Threshold, ...] = (
     single(
         "timescale_log_failing",
         "timescale.log.failing",
-        "the archive's log could not be archived at the last attempt: no recovery to a point in time, and its disk fills",
+        "the last attempt to archive the archive's log failed: no recovery to a point in time, and its disk fills",
         ask_archive("select * from pg_stat_archiver"),
         limit=0,
         severity=ERROR,
