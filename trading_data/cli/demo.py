@@ -39,7 +39,7 @@ from trading_data.live.journal import find_journals, inspect
 from trading_data.local.process import free_port
 from trading_data.local.stack import System
 from trading_data.operations.status import archive_version, live_version, undrained
-from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
+from trading_data.orchestration.tags import MEMORY_PRESSURE, TRIGGER
 from trading_data.printable import counted
 from trading_data.settings import Settings
 from trading_data.sources.feeds import FeedCounts, SimulatedMarket, pump

@@ -65,7 +65,8 @@ def _switched(settings: Settings) -> list[str]:
     home = dagster_home(settings)
     if home is None or not _may_be_switched(settings.dagster_url):
         return []
-    from trading_data.orchestration.drift import instance_of, switched_otherwise
+    from trading_data.orchestration.drift import switched_otherwise
+    from trading_data.orchestration.instance import instance_of
 
     try:
         with instance_of(home, settings) as instance:

@@ -162,9 +162,9 @@ def _old_runs(settings: Settings) -> Iterator[Leftover]:
     home = dagster_home(settings)
     if home is None:
         return
-    from trading_data.orchestration.drift import instance_of
-    from trading_data.orchestration.run_findings import job_names
+    from trading_data.orchestration.declared import ALL_JOBS
+    from trading_data.orchestration.instance import instance_of
     from trading_data.orchestration.runs import old_runs
 
     with instance_of(home, settings) as instance:
-        yield from old_runs(instance, job_names(), now())
+        yield from old_runs(instance, ALL_JOBS, now())

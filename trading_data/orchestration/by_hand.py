@@ -18,15 +18,13 @@ from trading_data.archive.aggregates.refresh import waiting
 from trading_data.archive.database import Archive
 from trading_data.datasets import DATASETS
 from trading_data.errors import BadInput
-from trading_data.orchestration.assets.archive import TRIGGER
 from trading_data.orchestration.build import build_defs
-from trading_data.orchestration.drift import instance_of
-from trading_data.orchestration.partitions import daily, few_ranges, range_tags
+from trading_data.orchestration.declared import ARCHIVE_JOB
+from trading_data.orchestration.instance import instance_of
+from trading_data.orchestration.partitions import daily, few_ranges
 from trading_data.orchestration.run_findings import first_line
+from trading_data.orchestration.tags import BY_HAND, TRIGGER, range_tags
 from trading_data.settings import Settings
-
-BY_HAND = "by_hand"
-_JOB = "archive_job"
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def archive_now(settings: Settings, home: Path | None, moment: datetime, archive
     """
     defs = build_defs()
     with _instance(home, settings) as instance:
-        done = _execute(defs, instance, _JOB, None, moment.date(), moment.date())
+        done = _execute(defs, instance, ARCHIVE_JOB, None, moment.date(), moment.date())
         yield done
         late = [] if done.failed else list(_late(archive))
         if late:

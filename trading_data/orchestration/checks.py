@@ -16,17 +16,22 @@ from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.intake.state.take import take_state
 from trading_data.live.type_mismatch import keys_of, wrong_types
 from trading_data.orchestration import plausible
-from trading_data.orchestration.assets.state import STATE, state_as_declared
-from trading_data.orchestration.drift import CHECK, check_drift
-from trading_data.orchestration.health_checks import FRESH, fresh_description, fresh_result
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, as_dagster_failure
-from trading_data.orchestration.verdicts import (
+from trading_data.orchestration.assets.state import state_as_declared
+from trading_data.orchestration.declared import (
+    AS_DECLARED,
     BALANCE,
     DECLARED_KEYS,
     EQUAL,
+    FRESH,
     MISSING,
     PLAUSIBLE,
     QUARANTINED,
+    STATE,
+)
+from trading_data.orchestration.drift import check_drift
+from trading_data.orchestration.health_checks import fresh_description, fresh_result
+from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, as_dagster_failure
+from trading_data.orchestration.verdicts import (
     accounts_balance,
     equals_raw,
     keys_as_declared,
@@ -74,7 +79,7 @@ def _of_table(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
 
     @dg.asset_check(
         asset=asset,
-        name=CHECK,
+        name=AS_DECLARED,
         description="Policy jobs, columnstore, chunk interval, schedules and sensors are as declared.",
     )
     def declared(context: dg.AssetCheckExecutionContext, archive: ArchiveTier) -> dg.AssetCheckResult:

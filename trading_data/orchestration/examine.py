@@ -12,13 +12,12 @@ from trading_data.errors import ServerError
 from trading_data.operations.alerts.notify import Book, undelivered
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.operations.health.thresholds import ERROR, Finding
-from trading_data.orchestration.drift import instance_of
+from trading_data.orchestration.declared import ALL_JOBS, declared_checks
+from trading_data.orchestration.instance import instance_of
 from trading_data.orchestration.private import CheckError
 from trading_data.orchestration.run_findings import (
-    declared_checks,
     failed_runs,
     failed_since,
-    job_names,
     large_storage,
     red_checks,
     silent_daemons,
@@ -61,7 +60,7 @@ def _away(said: str) -> Finding:
 
 
 def _ask(instance: dg.DagsterInstance, now: datetime) -> tuple[list[Finding], list[str]]:
-    checks, jobs = declared_checks(), job_names()
+    checks, jobs = declared_checks(), ALL_JOBS
     daemon = silent_daemons(instance, now)
     found = [
         *daemon,

@@ -20,10 +20,10 @@ from trading_data.operations.health.pipeline import freshness
 from trading_data.operations.health.rules import OF_FRESHNESS, THRESHOLDS
 from trading_data.operations.health.sentences import as_text, label, sentence
 from trading_data.operations.health.thresholds import ERROR, Finding, Threshold, condition, judge
+from trading_data.orchestration.declared import FRESH
 from trading_data.orchestration.metadata import bars
 from trading_data.printable import span
 
-FRESH = "newest_row_is_fresh"
 _SHOWN = 200
 
 

@@ -8,7 +8,6 @@ Belongs here: the sensor. Does not: measuring and limits (`trading_data.operatio
 """
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -23,30 +22,23 @@ from trading_data.live.journal import find_journals, inspect
 from trading_data.live.store import LiveStore
 from trading_data.operations.health.metric import Figures
 from trading_data.operations.health.record import record
-from trading_data.operations.health.rules import OF_REDIS, OF_TIMESCALE
 from trading_data.orchestration.assets.health import (
-    REDIS_HEALTH,
-    TIMESCALE_HEALTH,
     health_page,
     redis_figures,
     timescale_figures,
     with_storage,
 )
+from trading_data.orchestration.declared import HEALTH_CHECKS, REDIS_HEALTH, TIMESCALE_HEALTH, sensor_status
 from trading_data.orchestration.health_checks import report_freshness, results
 from trading_data.orchestration.reports import as_evaluation, new_verdicts
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.printable import counted
-from trading_data.settings import HEALTH_SCHEDULE
 from trading_data.times import now
-
-_CHECKS = {REDIS_HEALTH: OF_REDIS, TIMESCALE_HEALTH: OF_TIMESCALE}
 
 
 @dg.sensor(
     minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.STOPPED
-    if os.environ.get(HEALTH_SCHEDULE) == "off"
-    else dg.DefaultSensorStatus.RUNNING,
+    default_status=sensor_status("health_sensor"),
     description="Measure how well both tiers are, keep the figures while data come in, and tell the health assets and their checks "
     "when a verdict changes or once an hour. No run is needed for it; `health_job` does the same by hand.",
 )
@@ -59,7 +51,7 @@ def health_sensor(
     trouble: list[TradingDataError] = []
     said: list[str] = []
     with live.for_sensor() as client, archive.for_sensor() as database:
-        for asset in _CHECKS:
+        for asset in HEALTH_CHECKS:
             try:
                 measured[asset] = (
                     redis_figures(client)
@@ -111,7 +103,9 @@ def _report(
     moment: datetime,
 ) -> list[str]:
     """Tell an asset and those of its checks that are news."""
-    told = new_verdicts(instance, map(as_evaluation, results(asset, _CHECKS[asset], figures)), moment, words=False)
+    told = new_verdicts(
+        instance, map(as_evaluation, results(asset, HEALTH_CHECKS[asset], figures)), moment, words=False
+    )
     if told:
         page = health_page(asset, client, database, store, figures, moment)
         instance.report_runless_asset_event(dg.AssetMaterialization(asset, metadata=page))

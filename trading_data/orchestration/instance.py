@@ -7,14 +7,22 @@ daemon, the code location and the runs do too, by the same door, and one that wa
 Belongs here: that one difference. Does not: where the storage is (`dagster.yaml`, DAGSTER_POSTGRES_URL).
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
 from dagster_postgres import DagsterPostgresStorage
-from dagster_postgres.utils import get_token_provider_from_config, pg_url_from_config
+from dagster_postgres.utils import DagsterPostgresException, get_token_provider_from_config, pg_url_from_config
 from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
 
 from trading_data.archive.database import replace_lost
+from trading_data.errors import ServerError
 from trading_data.orchestration.private import ConfigurableClassData, engine_of
+from trading_data.settings import DAGSTER_URL, Settings
 
 if TYPE_CHECKING:
     from dagster_postgres.auth import PgTokenProvider
@@ -48,3 +56,22 @@ class KeptConnections(DagsterPostgresStorage):
         tables = config_value.get("should_autocreate_tables", True)
         tokens = get_token_provider_from_config(config_value)
         return cls(pg_url_from_config(config_value), tables, inst_data, tokens)
+
+
+@contextmanager
+def instance_of(home: Path, settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance that the `dagster.yaml` in `home` describes.
+
+    Raises:
+        ServerError: its storage does not answer.
+    """
+    if settings.dagster_url:
+        os.environ[DAGSTER_URL] = settings.dagster_url  # the driver named, however it was given
+    try:
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            yield instance
+    except (SQLAlchemyError, DagsterPostgresException) as error:
+        said = str(error.__cause__ or error).partition("\n")[0]
+        raise ServerError(
+            f"Dagster's storage does not answer ({said}): start it, or correct {DAGSTER_URL} or DAGSTER_HOME, now {home}"
+        ) from error

@@ -15,8 +15,6 @@ from trading_data.live.connection import Client
 from trading_data.live.journal import find_journals
 from trading_data.printable import counted, noun
 
-PENDING = "pending_intake"
-"""The trigger of runs that `pending_intake_sensor` asks for."""
 PAUSE = timedelta(minutes=10)
 """No archive run has begun for so long only where there was nothing to archive, or the system was down."""
 APART = timedelta(minutes=5)

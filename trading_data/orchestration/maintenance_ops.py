@@ -22,6 +22,7 @@ from trading_data.operations.maintenance.cleanup import leftovers
 from trading_data.operations.maintenance.cold_storage import ColdStore
 from trading_data.operations.maintenance.compression import AT_A_TIME, Compressed, compress_aged
 from trading_data.operations.maintenance.retention import plan, retain
+from trading_data.orchestration.declared import ALL_JOBS, COMPRESSION_JOB, DRILL_JOB, RETENTION_JOB
 from trading_data.orchestration.drift import check_drift
 from trading_data.orchestration.maintenance_metadata import (
     chunk_figures,
@@ -34,9 +35,8 @@ from trading_data.orchestration.maintenance_metadata import (
 )
 from trading_data.orchestration.reports import as_evaluation
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, as_dagster_failure
-from trading_data.orchestration.run_findings import job_names
 from trading_data.orchestration.runs import old_runs
-from trading_data.orchestration.tags import AS_OWNER
+from trading_data.orchestration.tags import AS_OWNER, MAX_RUNTIME, WORKLOAD
 from trading_data.printable import counted, noun
 from trading_data.settings import Settings
 from trading_data.times import now
@@ -72,9 +72,8 @@ def drill_newest_backup(context: dg.OpExecutionContext, archive: ArchiveTier) ->
 
 
 @dg.job(
-    name="restore_drill_job",
-    executor_def=dg.in_process_executor,
-    tags={"trading_data/workload": "drill", "dagster/max_runtime": "14400", **AS_OWNER},
+    name=DRILL_JOB,
+    tags={WORKLOAD: "drill", MAX_RUNTIME: "14400", **AS_OWNER},
     description="Restore the newest backup into scratch servers and compare it with its manifest.",
 )
 def restore_drill_job() -> None:
@@ -178,7 +177,7 @@ def clear_leftovers(context: dg.OpExecutionContext, config: RetentionConfig, int
     with as_dagster_failure():
         found = [
             *leftovers(intake.open(), Settings.from_env().backup_uri, now()),
-            *old_runs(instance, job_names(), now()),
+            *old_runs(instance, ALL_JOBS, now()),
         ]
         for one in found:
             if one.goes:
@@ -223,9 +222,8 @@ def _one_switch(value: dict[str, Any]) -> dict[str, Any]:
 
 
 @dg.job(
-    name="compression_job",
-    executor_def=dg.in_process_executor,
-    tags={"trading_data/workload": "compression", "dagster/max_runtime": "7200", **AS_OWNER},
+    name=COMPRESSION_JOB,
+    tags={WORKLOAD: "compression", MAX_RUNTIME: "7200", **AS_OWNER},
     description="Compress the chunks that have reached their age, one transaction each, beside live writing.",
 )
 def compression_job() -> None:
@@ -236,10 +234,9 @@ def compression_job() -> None:
 
 
 @dg.job(
-    name="retention_job",
+    name=RETENTION_JOB,
     config=_one_switch,
-    executor_def=dg.in_process_executor,
-    tags={"trading_data/workload": "retention", "dagster/max_runtime": "7200", **AS_OWNER},
+    tags={WORKLOAD: "retention", MAX_RUNTIME: "7200", **AS_OWNER},
     description="Drop the chunks that have had their time and for which everything is proven; clear what is left over. "
     "`dry_run: true` only says what would go and why the rest stays.",
 )

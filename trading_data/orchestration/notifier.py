@@ -19,11 +19,11 @@ from trading_data.operations.alerts.notify import Book, NotifyResult, Watched, b
 from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.operations.health.thresholds import ERROR, Finding
+from trading_data.orchestration.declared import ALL_JOBS, sensor_status
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.orchestration.run_findings import (
     ended_failures,
     failed_runs,
-    job_names,
     large_storage,
     red_checks,
     stuck_runs,
@@ -40,7 +40,7 @@ LOOK = "look"
 
 @dg.sensor(
     minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+    default_status=sensor_status("alert_sensor"),
     description="Tell webhook, mail, services and log what is wrong, and when it is over: failed and stuck runs, red checks, "
     "thresholds crossed, a tier that is away.",
 )
@@ -99,7 +99,7 @@ def _of_backups(now: float) -> tuple[list[Finding], bool]:
 def _of_dagster(instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], now: float) -> list[Finding]:
     moment = datetime.fromtimestamp(now, UTC)
     return [
-        *failed_runs(instance, job_names(), moment),
+        *failed_runs(instance, ALL_JOBS, moment),
         *red_checks(instance, checks),
         *stuck_runs(instance, moment),
         *switched(instance),
@@ -121,7 +121,7 @@ def _tell(
         settings.every,
         unknown,
         context.log,
-        lambda since: ended_failures(context.instance, job_names(), moment, datetime.fromtimestamp(since, UTC)),
+        lambda since: ended_failures(context.instance, ALL_JOBS, moment, datetime.fromtimestamp(since, UTC)),
     )
 
 

@@ -7,11 +7,10 @@ from datetime import date, timedelta
 
 import dagster as dg
 
+from trading_data.orchestration.tags import DAYS
 from trading_data.settings import first_shown
 from trading_data.times import now
 
-DAYS = "trading_data/days"
-"""The tag with days that are no partitions yet, as `first/last,first/last`: older than those that the code location shows."""
 _MOST_RANGES = 20
 _MOST_RUNS, _BRIDGED = 5, timedelta(days=7)
 """If there are more ranges than that, those are joined that lie no further apart."""
@@ -40,11 +39,6 @@ def days_tag(days: list[date]) -> dict[str, str]:
 def _between(first: str, last: str) -> list[date]:
     low, high = date.fromisoformat(first), date.fromisoformat(last)
     return [low + timedelta(days=at) for at in range((high - low).days + 1)]
-
-
-def range_tags(first: date, last: date) -> dict[str, str]:
-    """The tags of one run for all days from `first` to `last`, both included."""
-    return {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
 
 
 def few_ranges(days: list[date]) -> list[tuple[date, date]]:

@@ -15,8 +15,9 @@ from trading_data.archive.database import Archive
 from trading_data.archive.verify.ledger import chunk_days
 from trading_data.archive.verify.odd_values import odd_values
 from trading_data.datasets.declaration import Dataset
-from trading_data.orchestration.run_findings import VERDICTS
-from trading_data.orchestration.verdicts import ODD_DAYS, PLAUSIBLE, values_are_plausible
+from trading_data.orchestration.declared import PLAUSIBLE
+from trading_data.orchestration.private import VERDICTS
+from trading_data.orchestration.verdicts import ODD_DAYS, values_are_plausible
 
 
 def after_load(

@@ -28,6 +28,8 @@ from dagster._core.storage.asset_check_execution_record import (
 from dagster._core.storage.tags import WILL_RETRY_TAG as WILL_RETRY_TAG
 from dagster._serdes import ConfigurableClassData as ConfigurableClassData
 
+VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+"""States of a check that has been evaluated."""
 TELLS_NOTHING = SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 

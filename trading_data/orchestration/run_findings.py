@@ -13,31 +13,36 @@ import dagster as dg
 
 from trading_data.operations.alerts.message import dataset_of
 from trading_data.operations.health.thresholds import ERROR, WARN, Finding
-from trading_data.orchestration.drift import LOCATION, switched_otherwise
-from trading_data.orchestration.private import WILL_RETRY_TAG, AssetCheckExecutionRecordStatus
+from trading_data.orchestration.declared import (
+    ASSET_JOB,
+    BACKFILL_JOB,
+    FRESH,
+    HEALTH_CHECKS,
+    LOCATION,
+    MISSING,
+    QUARANTINED,
+)
+from trading_data.orchestration.drift import switched_otherwise
+from trading_data.orchestration.private import VERDICTS, WILL_RETRY_TAG, AssetCheckExecutionRecordStatus
+from trading_data.orchestration.tags import is_day_tag
 from trading_data.printable import span
 from trading_data.settings import UI_URL
 
 RUN_FAILURE, CHECK, STUCK_RUN, DAEMON, SWITCHED = "run_failure", "check", "stuck_run", "daemon", "switched"
 STORAGE_SIZE, STORAGE_BYTES = "dagster_storage", 2e9
-ASSET_JOB = "__ASSET_JOB"
-"""Runs of assets that were asked for without naming a job, by a sensor or a person."""
-OF_PARTITIONS = (ASSET_JOB, "backfill_job")
+OF_PARTITIONS = (ASSET_JOB, BACKFILL_JOB)
 """Runs of which each has days of its own: the failure of one is over when its own days are right."""
 ASSET_RUNS_FOR = timedelta(days=1)
 """How long the failure of such a run is told of which nobody knows what it was to materialize."""
 RUNS_KEPT_FOR = timedelta(days=30)
 """How long it is told at most: the events by which it could be judged are pruned then."""
 _LOOKED_UP = 1000
-LOOKED_AT = frozenset(
-    {"redis_health", "timescale_health", "newest_row_is_fresh", "nothing_quarantined", "nothing_missing"}
-)
+LOOKED_AT = frozenset({*HEALTH_CHECKS, FRESH, QUARANTINED, MISSING})
 """Checks, or assets with all of their checks, that say what a look says itself, and sooner."""
 BEATS_WITHIN = 300.0
 """Seconds within which a daemon that runs has said so; it does every 30."""
 QUEUED_FOR = timedelta(hours=1)
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 _COMMAND = re.compile(r"`(trading-data [^`]+)`")
 _PAGE = 20
 
@@ -215,25 +220,6 @@ def failed_since(instance: dg.DagsterInstance, since: datetime) -> list[str]:
     return [_job(run) for run in runs if _ours(run) and not _retried(run)]
 
 
-def declared_checks() -> list[dg.AssetCheckKey]:
-    """Every check of our assets; builds the definitions, so ask a context's repository where there is one."""
-    from trading_data.orchestration.build import build_defs
-
-    found: list[dg.AssetCheckKey] = []
-    defs = build_defs()
-    for asset in [*(defs.assets or []), *(defs.asset_checks or [])]:
-        if isinstance(asset, dg.AssetsDefinition):
-            found += [check_spec.key for check_spec in asset.check_specs]
-    return found
-
-
-def job_names() -> list[str]:
-    """Our jobs, and the runs of assets without a job."""
-    from trading_data.orchestration.jobs import jobs
-
-    return [*(job.name for job in jobs), ASSET_JOB]
-
-
 def first_line(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     """The first line of why a run failed."""
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
@@ -283,7 +269,7 @@ def _again(run: dg.DagsterRun) -> str:
         names = sorted(key.to_user_string() for key in run.asset_selection or ())
         if not names:
             return f"open {page_of(run)} in Dagster and re-execute it"
-    days = sorted(value for name, value in run.tags.items() if _is_partition(name))
+    days = sorted(value for name, value in run.tags.items() if is_day_tag(name))
     if len(days) > 1:
         end = date.fromisoformat(days[-1]) + timedelta(days=1)
         return f"trading-data run {' '.join(names)} --start {days[0]} --end {end}"
@@ -351,7 +337,7 @@ def _materialized(
 
 def _partitions(run: dg.DagsterRun) -> list[str]:
     """The days of a run, each by its key; none for a run without."""
-    named = sorted(value for name, value in run.tags.items() if _is_partition(name))
+    named = sorted(value for name, value in run.tags.items() if is_day_tag(name))
     if len(named) < 2:
         return named
     first, last = date.fromisoformat(named[0]), date.fromisoformat(named[-1])
@@ -359,12 +345,8 @@ def _partitions(run: dg.DagsterRun) -> list[str]:
 
 
 def _days(run: dg.DagsterRun) -> str:
-    days = [value for name, value in sorted(run.tags.items(), reverse=True) if _is_partition(name)]
+    days = [value for name, value in sorted(run.tags.items(), reverse=True) if is_day_tag(name)]
     return f" for {' to '.join(days)}" if days else ""
-
-
-def _is_partition(tag: str) -> bool:
-    return tag == "dagster/partition" or tag.startswith("dagster/asset_partition_range_")
 
 
 def _red(key: dg.AssetCheckKey, evaluation: Any) -> Finding:

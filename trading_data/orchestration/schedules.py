@@ -16,20 +16,18 @@ from trading_data.calendars.states import MISSING, NO_CALENDAR, day_states, to_f
 from trading_data.datasets import PRICE
 from trading_data.intake.state.files import state_changed
 from trading_data.operations.backup.manifest import complete_backups
-from trading_data.orchestration.assets.archive import TRIGGER
-from trading_data.orchestration.assets.state import STATE
+from trading_data.orchestration.declared import STATE, schedule_status
 from trading_data.orchestration.jobs import ARCHIVE_SELECTION, archive_job, backfill_job, backup_job
-from trading_data.orchestration.left import APART, PENDING, all_left
+from trading_data.orchestration.left import APART, all_left
 from trading_data.orchestration.maintenance_ops import compression_job, restore_drill_job, retention_job
-from trading_data.orchestration.partitions import range_tags
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.orchestration.runs import active_run, materialized_since, newest_run
+from trading_data.orchestration.tags import GAP, PENDING, TRIGGER, range_tags
 from trading_data.printable import counted
 from trading_data.settings import ARCHIVE_CRON, Settings, without_password
 from trading_data.sources.vendors.choose import VENDOR
 from trading_data.times import floor
 
-GAP = "gap"
 GAPS_LOOKED_FOR = timedelta(days=400)
 """How far back gaps are looked for every night; a user's own backfill may go further."""
 GAP_RUNS = 25
@@ -42,7 +40,7 @@ STATE_EVERY = timedelta(minutes=15)
     job=archive_job,
     cron_schedule=os.environ.get(ARCHIVE_CRON) or "*/5 * * * *",
     execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+    default_status=schedule_status("archive_schedule"),
     description="Archive what was accepted since the last time, if there is anything; every quarter of an hour with the "
     "live tier's state.",
 )
@@ -87,7 +85,7 @@ def _without_state(context: dg.ScheduleEvaluationContext) -> Sequence[dg.AssetKe
     job=backfill_job,
     cron_schedule="30 1 * * *",
     execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+    default_status=schedule_status("gap_backfill_schedule"),
     description="Ask the vendor for what is missing: one run a contiguous range of days, the newest ranges first.",
 )
 def gap_backfill_schedule(
@@ -134,7 +132,7 @@ def _nightly(name: str, job: Any, cron: str, description: str) -> dg.ScheduleDef
         job=job,
         cron_schedule=cron,
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=schedule_status(name),
         description=description,
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -172,7 +170,7 @@ backup_schedule = _nightly(
     job=restore_drill_job,
     cron_schedule="20 5 * * 0",
     execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
+    default_status=schedule_status("restore_drill_schedule"),
     description="Restore the newest backup into scratch servers, and compare it with its manifest.",
 )
 def restore_drill_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -15,18 +15,27 @@ import dagster as dg
 from trading_data.archive.aggregates.refresh import waiting
 from trading_data.datasets import DATASETS, TABLES
 from trading_data.live.connection import read_memory
-from trading_data.orchestration.assets.archive import MEMORY_PRESSURE, TRIGGER
+from trading_data.orchestration.declared import sensor_status
 from trading_data.orchestration.health_sensor import health_sensor
 from trading_data.orchestration.jobs import archive_job
-from trading_data.orchestration.left import PAUSE, PENDING, all_left, left_line
+from trading_data.orchestration.left import PAUSE, all_left, left_line
 from trading_data.orchestration.notifier import alert_sensor
-from trading_data.orchestration.partitions import daily, days_tag, few_ranges, range_tags
+from trading_data.orchestration.partitions import daily, days_tag, few_ranges
 from trading_data.orchestration.pressure import PressureState, judge
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
 from trading_data.orchestration.runs import active_run, newest_run
+from trading_data.orchestration.tags import (
+    LATE,
+    LATE_DATA,
+    MEMORY_PRESSURE,
+    PENDING,
+    PRESSURE,
+    PRIORITY,
+    TRIGGER,
+    range_tags,
+)
 from trading_data.printable import counted
 
-LATE = "trading_data/late"
 _PENDING_SECONDS = 30.0
 _AGAIN_SECONDS = 60.0
 
@@ -34,7 +43,7 @@ _AGAIN_SECONDS = 60.0
 @dg.sensor(
     job=archive_job,
     minimum_interval_seconds=15,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+    default_status=sensor_status("memory_pressure_sensor"),
     description="Archive with no hot window when Redis is above 75 % of its limit or under ten minutes from full.",
 )
 def memory_pressure_sensor(context: dg.SensorEvaluationContext, live: LiveTier) -> dg.SensorResult:
@@ -50,7 +59,7 @@ def memory_pressure_sensor(context: dg.SensorEvaluationContext, live: LiveTier) 
     request = dg.RunRequest(
         run_key=f"memory-pressure-{now:.3f}",
         partition_key=_today(now),
-        tags={TRIGGER: MEMORY_PRESSURE, "dagster/priority": "10", "trading_data/pressure": verdict.reason[:240]},
+        tags={TRIGGER: MEMORY_PRESSURE, PRIORITY: "10", PRESSURE: verdict.reason[:240]},
     )
     return dg.SensorResult(run_requests=[request], cursor=verdict.state.dump())
 
@@ -58,7 +67,7 @@ def memory_pressure_sensor(context: dg.SensorEvaluationContext, live: LiveTier) 
 @dg.sensor(
     job=archive_job,
     minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+    default_status=sensor_status("pending_intake_sensor"),
     description="Archive what waits when no archive run is about to: imports, batches left by an outage, and what was accepted "
     "while nothing ran, such as before a start.",
 )
@@ -99,7 +108,7 @@ def pending_intake_sensor(
 @dg.sensor(
     asset_selection=dg.AssetSelection.groups("aggregates"),
     minimum_interval_seconds=15,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+    default_status=sensor_status("late_data_sensor"),
     description="Refresh the aggregates of days other than today that loads have changed: exactly those, finest first.",
 )
 def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) -> dg.SensorResult | dg.SkipReason:
@@ -123,7 +132,7 @@ def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) 
                 run_key=f"late-{key}-{now:.3f}",
                 asset_selection=[dg.AssetKey(aggregate.name) for aggregate in DATASETS[dataset_name].aggregates],
                 asset_check_keys=[],  # the step tells their verdicts
-                tags={**range_tags(first, last), LATE: key, TRIGGER: "late_data"},
+                tags={**range_tags(first, last), LATE: key, TRIGGER: LATE_DATA},
             )
         )
     for key, dataset_name, days in _older_days(stale, shown):
@@ -137,7 +146,7 @@ def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) 
                 partition_key=_today(now),
                 asset_selection=[dg.AssetKey(aggregate.name) for aggregate in DATASETS[dataset_name].aggregates],
                 asset_check_keys=[],  # the step tells their verdicts
-                tags={**days_tag(days), LATE: key, TRIGGER: "late_data"},
+                tags={**days_tag(days), LATE: key, TRIGGER: LATE_DATA},
             )
         )
     if requests:

@@ -16,11 +16,10 @@ from trading_data.archive.verify.lost import Lost, acknowledge_command
 from trading_data.archive.verify.odd_values import OddValues
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.live.type_mismatch import WrongType
+from trading_data.orchestration.declared import BALANCE, DECLARED_KEYS, EQUAL, MISSING, PLAUSIBLE, QUARANTINED
 from trading_data.orchestration.metadata import SHOWN
 from trading_data.printable import counted, noun
 
-QUARANTINED, MISSING, BALANCE = "nothing_quarantined", "nothing_missing", "accounts_balance"
-EQUAL, DECLARED_KEYS, PLAUSIBLE = "equals_raw", "keys_as_declared", "values_are_plausible"
 ODD_DAYS = "days"
 """The metadata of `values_are_plausible` in which it keeps the UTC days that have rows that look wrong."""
 _DIFFERENCES = 10

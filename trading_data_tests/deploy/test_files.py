@@ -10,8 +10,8 @@ import yaml
 from trading_data import settings as names
 from trading_data.local.valkey import CONFIG
 from trading_data.orchestration.build import build_defs
-from trading_data.orchestration.drift import LOCATION
-from trading_data.orchestration.tags import OWNER_SECRET, TAG
+from trading_data.orchestration.declared import LOCATION
+from trading_data.orchestration.tags import OWNER_SECRET, POD
 from trading_data.settings import SECRETS, Settings, password_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,5 +173,5 @@ def test_the_values_for_kubernetes_say_what_is_relied_on() -> None:
 
 def test_only_jobs_of_the_owner_get_the_owners_secret() -> None:
     jobs = {job.name: job.tags for job in build_defs().resolve_all_job_defs()}
-    owners = {name for name, tags in jobs.items() if OWNER_SECRET in str(tags.get(TAG, ""))}
+    owners = {name for name, tags in jobs.items() if OWNER_SECRET in str(tags.get(POD, ""))}
     assert owners == {"compression_job", "retention_job", "backup_job", "restore_drill_job"}

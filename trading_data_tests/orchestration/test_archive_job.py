@@ -13,7 +13,7 @@ from trading_data import Bar
 from trading_data.cli.main import group
 from trading_data.datasets import DATASETS, PRICE, TRADE
 from trading_data.orchestration.build import build_defs
-from trading_data.orchestration.health_checks import FRESH
+from trading_data.orchestration.declared import FRESH
 from trading_data.orchestration.run_findings import red_checks
 from trading_data.times import day_start, now
 from trading_data_tests.orchestration.ticks import (

@@ -10,7 +10,8 @@ from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import TradingDataError
 from trading_data.operations.health.rules import OF_REDIS, OF_TIMESCALE
 from trading_data.orchestration.build import build_defs
-from trading_data.orchestration.health_checks import FRESH, report_freshness
+from trading_data.orchestration.declared import FRESH
+from trading_data.orchestration.health_checks import report_freshness
 from trading_data.times import now
 from trading_data_tests.orchestration.ticks import (
     checks,

@@ -33,6 +33,7 @@ from trading_data.orchestration.metadata import load_figures, load_page, table_m
 from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.reports import Event, Reports, handled, news, still_handled
 from trading_data.orchestration.resources import earliest
+from trading_data.orchestration.tags import MEMORY_PRESSURE, TRIGGER
 from trading_data.orchestration.verdicts import (
     accounts_balance,
     balance_of,
@@ -42,9 +43,6 @@ from trading_data.orchestration.verdicts import (
 from trading_data.settings import Settings
 from trading_data.sources.vendors.choose import VENDOR
 from trading_data.times import now
-
-TRIGGER = "trading_data/trigger"
-MEMORY_PRESSURE = "memory_pressure"
 
 
 def table_spec(dataset: Dataset) -> dg.AssetSpec:

@@ -18,14 +18,12 @@ from trading_data.operations.backup.manifest import DUMP, Manifest, chosen
 from trading_data.operations.backup.retention import BackupVerdict, prune
 from trading_data.operations.backup.tables import rows_of
 from trading_data.orchestration.assets.sources import OWNER, journal_key, state_keys
+from trading_data.orchestration.declared import DURABLE, READS_BACK, REDIS_BACKUP, TIMESCALE_BACKUP
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, as_dagster_failure
 from trading_data.printable import counted
 from trading_data.settings import Settings
 from trading_data.times import now
 
-REDIS_BACKUP = dg.AssetKey("redis_backup")
-TIMESCALE_BACKUP = dg.AssetKey("timescale_backup")
-DURABLE, READS_BACK = "append_only_file_is_well", "reads_back"
 _ROWS = 200
 
 

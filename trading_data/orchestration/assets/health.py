@@ -19,15 +19,14 @@ from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import measure_flow, memory_forecast
 from trading_data.operations.health.record import last_day_of, record
 from trading_data.operations.health.redis import measure_redis
-from trading_data.operations.health.rules import OF_REDIS, OF_TIMESCALE
 from trading_data.operations.health.timescale import measure_timescale
 from trading_data.orchestration.assets.sources import OWNER
+from trading_data.orchestration.declared import HEALTH_CHECKS, REDIS_HEALTH, TIMESCALE_HEALTH
 from trading_data.orchestration.health_checks import figures_metadata, report_freshness, results, specs
 from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, as_dagster_failure, earliest
 from trading_data.reader.market_data import MarketData
 from trading_data.times import now
 
-REDIS_HEALTH, TIMESCALE_HEALTH = "redis_health", "timescale_health"
 _PLOTS: dict[str, Sequence[str]] = {
     REDIS_HEALTH: ("redis.memory.used", "redis.round_trip", "redis.clients"),
     TIMESCALE_HEALTH: ("timescale.database.bytes", "flow.journal.oldest.price", "flow.journal.oldest.trade"),
@@ -44,7 +43,7 @@ def health_assets() -> list[dg.AssetsDefinition]:
     group_name="operations",
     kinds={"redis"},
     owners=[OWNER],
-    check_specs=specs(REDIS_HEALTH, OF_REDIS),
+    check_specs=specs(REDIS_HEALTH, HEALTH_CHECKS[REDIS_HEALTH]),
     description="How well the live tier is: memory and when it is full, persistence, clients, latency, replication, its settings "
     "against the declared ones. Its figures are in `metrics_data` as `redis.…`.",
 )
@@ -57,7 +56,7 @@ def redis_health(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> d
         page = health_page(REDIS_HEALTH, client, database, intake.open(), figures, moment)
     return dg.MaterializeResult(
         metadata={"recorded": recorded, **page},
-        check_results=results(REDIS_HEALTH, OF_REDIS, figures),
+        check_results=results(REDIS_HEALTH, HEALTH_CHECKS[REDIS_HEALTH], figures),
     )
 
 
@@ -66,7 +65,7 @@ def redis_health(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> d
     group_name="operations",
     kinds={"timescaledb", "postgres"},
     owners=[OWNER],
-    check_specs=specs(TIMESCALE_HEALTH, OF_TIMESCALE),
+    check_specs=specs(TIMESCALE_HEALTH, HEALTH_CHECKS[TIMESCALE_HEALTH]),
     description="How well the archive tier is: disk, chunks, compression, statements, locks, connections, replication; and what "
     "waits on the way to it. Its figures are in `metrics_data` as `timescale.…` and `flow.…`.",
 )
@@ -83,7 +82,7 @@ def timescale_health(
             context.log.info(f"{one.asset_key.to_user_string()}: {one.description}")
     return dg.MaterializeResult(
         metadata={"recorded": recorded, **page},
-        check_results=results(TIMESCALE_HEALTH, OF_TIMESCALE, figures),
+        check_results=results(TIMESCALE_HEALTH, HEALTH_CHECKS[TIMESCALE_HEALTH], figures),
     )
 
 

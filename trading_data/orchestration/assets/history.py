@@ -17,6 +17,7 @@ from trading_data.calendars.states import CLOSED, MISSING, NO_CALENDAR, day_stat
 from trading_data.datasets import PRICE
 from trading_data.errors import BadInput
 from trading_data.orchestration.assets.sources import OWNER
+from trading_data.orchestration.declared import HISTORY
 from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.private import TELLS_NOTHING
 from trading_data.orchestration.reports import Event, Reports, handled
@@ -30,7 +31,6 @@ from trading_data.times import DAY
 if TYPE_CHECKING:
     import pandas as pd
 
-HISTORY = "price_history"
 _SHOWN = 20
 
 

@@ -13,12 +13,11 @@ from trading_data.intake.state.files import StateFile, put_state
 from trading_data.intake.state.tables import Table, said, tables
 from trading_data.intake.state.take import take_state
 from trading_data.orchestration.assets.sources import OWNER, state_keys
+from trading_data.orchestration.declared import DECLARED_KEYS, STATE
 from trading_data.orchestration.reports import Event, news
 from trading_data.orchestration.resources import IntakeStore, LiveTier, as_dagster_failure
-from trading_data.orchestration.verdicts import DECLARED_KEYS
 from trading_data.printable import counted
 
-STATE = dg.AssetKey("state_snapshot")
 _ROWS, _COLUMNS, _LETTERS = 50, 30, 200
 """What a page shows of a table; the document has all of it."""
 

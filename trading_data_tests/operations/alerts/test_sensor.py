@@ -15,8 +15,8 @@ from trading_data.datasets import PRICE
 from trading_data.operations.alerts.notify import Book, undelivered
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.orchestration.build import build_defs
+from trading_data.orchestration.declared import declared_checks
 from trading_data.orchestration.run_findings import (
-    declared_checks,
     failed_runs,
     red_checks,
     silent_daemons,

@@ -9,8 +9,8 @@ import pytest
 
 from trading_data.operations.backup.create import take_redis
 from trading_data.operations.backup.manifest import backups
-from trading_data.orchestration.assets.backups import READS_BACK
 from trading_data.orchestration.build import build_defs
+from trading_data.orchestration.declared import READS_BACK
 from trading_data.settings import TIMESCALE_URL
 from trading_data_tests.operations.backup.states import damaged, files_of, fill_everything
 from trading_data_tests.orchestration.ticks import checks, failure, materializations, schedule_tick, started_run

@@ -15,7 +15,7 @@ from trading_data.cli.main import group, main
 from trading_data.datasets import TRADE
 from trading_data.operations.alerts.notify import tell
 from trading_data.operations.alerts.store import StorageMemory
-from trading_data.orchestration.run_findings import job_names
+from trading_data.orchestration.declared import ALL_JOBS
 from trading_data_tests.operations.alerts.receivers import Kept, error, hook
 from trading_data_tests.orchestration.ticks import end_run, started_run
 from trading_data_tests.rig import Rig, fill
@@ -194,7 +194,7 @@ def test_what_dagster_knows(rig: Rig, doctor: Doctor, instance: dg.DagsterInstan
     code, said = doctor()
     assert (code, keys(said)) == (1, ["daemon", "run_failure.archive_job", "alerts_undelivered.webhook"])
     assert "alerts do not arrive by webhook, tried 1 times: the webhook https://h answered 500" in said
-    assert f"{len(job_names())} jobs and" in said
+    assert f"{len(ALL_JOBS)} jobs and" in said
 
 
 def test_tells_what_dagster_cannot_tell_itself(rig: Rig, doctor: Doctor, instance: dg.DagsterInstance) -> None:
