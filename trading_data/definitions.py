@@ -1,7 +1,4 @@
-"""The code location that `workspace.yaml` names. Loading it opens no connection and starts nothing.
-
-Belongs here: one line. Does not: anything else (`orchestration.build` composes).
-"""
+"""The code location that `workspace.yaml` names. Loading it opens no connection and starts nothing."""
 
 from trading_data.orchestration.build import build_defs
 

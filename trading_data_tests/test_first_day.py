@@ -10,6 +10,7 @@ from trading_data.datasets import PRICE
 from trading_data.first_day import first_day, move_back, settle
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.partitions import daily
+from trading_data.orchestration.resources import Environment
 from trading_data.settings import HOME, START, Settings, first_shown
 from trading_data.times import day_start
 from trading_data_tests.orchestration.ticks import run_archive, tick
@@ -56,12 +57,12 @@ def test_older_rows_move_it_keep_what_is_green_and_have_their_aggregates(
     recent = TODAY - timedelta(days=1)
     rig.store.record_prices([bar("A", timestamp=day_start(TODAY))])
     assert run_archive(instance, str(TODAY)).success
-    assert len(daily().get_partition_keys()) >= 1
+    assert len(daily(Environment()).get_partition_keys()) >= 1
     rig.store.record_prices([bar("A", timestamp=day_start(day)) for day in (OLD, OLD + timedelta(days=9), recent)])
     loaded_before = build_defs()
     assert run_archive(instance, str(TODAY)).success
     assert first_day(home) == OLD
-    assert daily().get_first_partition_key() == str(OLD)
+    assert daily(Environment()).get_first_partition_key() == str(OLD)
     green = instance.get_materialized_partitions(dg.AssetKey("price_data"))
     assert green == {str(OLD), str(OLD + timedelta(days=9)), str(recent), str(TODAY)}
     (home / "first_day").write_text(f"{TODAY}\n")  # as the code location has it until it is loaded anew

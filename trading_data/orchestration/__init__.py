@@ -1,5 +1,5 @@
-"""Dagster's side of the system, one module a Dagster noun.
+"""Dagster's side of the system, one module for each Dagster noun; `build` composes them.
 
-Belongs here: partitions, resources, assets, checks, jobs, schedules, sensors, and `build` which composes them. Does not:
-logic. What an asset does is in `intake`, `archive` and `aggregates`, which never import Dagster.
+Names are declared in `declared`, tags in `tags`. The logic that assets run is in `intake`, `archive` and `operations`, which never
+import Dagster.
 """

@@ -1,7 +1,4 @@
-"""The whole code location: imports and one constructor.
-
-Belongs here: composing. Does not: defining anything.
-"""
+"""The code location, composed. Nothing is defined here."""
 
 import warnings
 from collections.abc import Mapping
@@ -14,34 +11,35 @@ from trading_data.orchestration.assets.health import health_assets
 from trading_data.orchestration.assets.history import history_assets
 from trading_data.orchestration.assets.sources import source_specs
 from trading_data.orchestration.assets.state import state_assets
-from trading_data.orchestration.checks import dataset_checks
+from trading_data.orchestration.checks import checks
 from trading_data.orchestration.jobs import jobs
 from trading_data.orchestration.metadata import linked
-from trading_data.orchestration.resources import resources
+from trading_data.orchestration.resources import Environment, resources
 from trading_data.orchestration.schedules import schedules
 from trading_data.orchestration.sensors import sensors
 
 
-def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
-    """The definitions; `resource_overrides` replaces resources by name, for tests and tools."""
+def build_defs(variables: Mapping[str, str] | None = None) -> dg.Definitions:
+    """The definitions of one system; `variables` take the place of the process's environment, all of them."""
+    environment = Environment(variables)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies are used knowingly
         assets = linked(
             [
                 *source_specs(),
                 *state_assets(),
-                *history_assets(),
-                *dataset_assets(),
+                *history_assets(environment),
+                *dataset_assets(environment),
                 *health_assets(),
                 *backup_assets(),
             ]
         )
     return dg.Definitions(
         assets=assets,
-        asset_checks=dataset_checks(),
+        asset_checks=checks(),
         jobs=jobs,
-        schedules=schedules,
-        sensors=sensors,
-        resources={**resources(), **(resource_overrides or {})},
+        schedules=schedules(environment),
+        sensors=sensors(environment),
+        resources=resources(environment),
         executor=dg.in_process_executor,
     )

@@ -1,7 +1,4 @@
-"""Runs that a person asks for on the command line: executed here and waited for, and known to Dagster as any other run.
-
-Belongs here: choosing what runs, and running it. Does not: what it does (`jobs`, `assets`), and printing (`cli.run`).
-"""
+"""Runs started on the command line: executed in this process, waited for, and recorded by Dagster like any other run."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +19,7 @@ from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.declared import ARCHIVE_JOB
 from trading_data.orchestration.instance import instance_of
 from trading_data.orchestration.partitions import daily, few_ranges
+from trading_data.orchestration.resources import Environment
 from trading_data.orchestration.run_findings import first_line
 from trading_data.orchestration.tags import BY_HAND, TRIGGER, range_tags
 from trading_data.settings import Settings
@@ -29,7 +27,7 @@ from trading_data.settings import Settings
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that has ended: what ran, in words, and why it failed, None if it did not."""
+    """A finished run: what ran, in words, and why it failed, or None."""
 
     run_id: str
     said: str
@@ -37,16 +35,16 @@ class FinishedRun:
 
 
 def archive_now(settings: Settings, home: Path | None, moment: datetime, archive: Archive) -> Iterator[FinishedRun]:
-    """One run of the archive job for the day of `moment`, then one of each range of days that waits for its aggregates.
+    """One run of the archive job for the day of `moment`, then one for each range of days that waits for its aggregates.
 
     Args:
-        settings: with the addresses of what runs.
-        home: the folder that describes Dagster's instance; None for one that forgets the runs.
+        settings: with the addresses of the running servers.
+        home: the folder with `dagster.yaml`; None for an instance that keeps no runs.
         moment: aware.
-        archive: where it is asked which days wait.
+        archive: the archive, which lists the days that wait.
 
     Yields:
-        Each run once it has ended. After one that failed there is no further one.
+        Each run once it has ended; none after a run that failed.
     """
     defs = build_defs()
     with _instance(home, settings) as instance:
@@ -54,16 +52,16 @@ def archive_now(settings: Settings, home: Path | None, moment: datetime, archive
         yield done
         late = [] if done.failed else list(_late(archive))
         if late:
-            defs = build_defs()  # rows older than the home's first day have moved it back
+            defs = build_defs()  # older rows may have moved the first partition back
         for names, first, last in late:
             yield _execute(defs, instance, None, names, first, last)
 
 
 def run_now(settings: Settings, home: Path | None, names: Sequence[str], first: date, last: date) -> FinishedRun:
-    """Run one job, or assets, for the days from `first` to `last` (where it has days), and wait for it.
+    """Run one job, or assets, and wait; `first` to `last` are the days, ignored if what runs has no partitions.
 
     Raises:
-        BadInput: there is no job or asset of a name, or a job was named with something else, or a day is no partition.
+        BadInput: a name is neither a job nor an asset, or a job was named together with others, or a day is no partition.
     """
     defs = build_defs()
     jobs = {job.name for job in defs.jobs or ()}
@@ -82,7 +80,7 @@ def run_now(settings: Settings, home: Path | None, names: Sequence[str], first: 
 
 
 def _late(archive: Archive) -> Iterator[tuple[list[str], date, date]]:
-    """The aggregates of a dataset, and a range of days that they wait to be refreshed for."""
+    """The aggregates of a dataset, and a range of days that waits for their refresh."""
     stale = waiting(archive)
     for dataset in DATASETS.values():
         names = [aggregate.name for aggregate in dataset.aggregates]
@@ -126,29 +124,29 @@ def _has_days(defs: dg.Definitions, job: dg.JobDefinition, selection: Sequence[d
 
 
 def _check_days(first: date, last: date) -> None:
-    """Raise BadInput unless both are days that Dagster shows."""
-    known = daily().get_partition_keys()
+    """Raise BadInput unless both are partitions."""
+    known = daily(Environment()).get_partition_keys()
     for day in (first, last):
         if str(day) not in known:
             raise BadInput(
-                f"{day} is no partition: there are those from {known[0]} to {known[-1]}; they begin where the data do, or where "
-                "TRADING_DATA_START says"
+                f"{day} is no partition: there are those from {known[0]} to {known[-1]}; they begin with the data, or on the day "
+                "that TRADING_DATA_START names"
             )
 
 
 @contextmanager
 def _instance(home: Path | None, settings: Settings) -> Iterator[dg.DagsterInstance]:
     if home is None:
-        with dg.DagsterInstance.ephemeral() as made:
-            yield made
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield instance
         return
-    with instance_of(home, settings) as found:
-        yield found
+    with instance_of(home, settings) as instance:
+        yield instance
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Dagster's own lines about each event: they are in the run's page, and the answer is the caller's."""
+    """Silence Dagster's log lines about each event: the run's page has them, and the caller prints the result."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,7 +1,4 @@
-"""What a day's materialization shows of the archive: rows, subjects, coverage, weight, sources, a small chart.
-
-Belongs here: a day as metadata. Does not: what a run did (`metadata`), and the books it is asked from (`archive.chunks`).
-"""
+"""What a day's materialization shows of the archive: rows, subjects, coverage, size, sources, a small chart."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -14,50 +11,56 @@ from trading_data.archive.database import Archive
 from trading_data.calendars import TradingCalendar
 from trading_data.calendars.states import MISSING, NO_CALENDAR, day_states
 from trading_data.datasets.declaration import Dataset
-from trading_data.datasets.widths import said
+from trading_data.datasets.widths import said as width_text
 from trading_data.orchestration.metadata import SHOWN, bars, when
-from trading_data.settings import Settings
 from trading_data.times import DAY, now
 
 
 def day_figures(archived_day: ArchivedDay) -> dict[str, Any]:
-    """The numbers of a day that change while it lasts; Dagster plots them by partition."""
+    """The numbers of a day that change until it is over; Dagster plots them by partition."""
     return {"dagster/partition_row_count": archived_day.rows, "last timestamp": when([archived_day.last], max)}
 
 
-def day_page(archive: Archive, dataset: Dataset, found: Mapping[date, ArchivedDay]) -> dict[date, dict[str, Any]]:
-    """What else there is to know of each day: subjects, coverage, bytes before and after compression, a small chart."""
-    over = [day for day in found if day < now().date()]
-    covered, wide = _coverage(archive, dataset, over), _wide_bars(archive, dataset, over)
-    return {day: _held_metadata(dataset, one) | covered.get(day, {}) | wide.get(day, {}) for day, one in found.items()}
+def day_page(
+    archive: Archive, dataset: Dataset, calendar: str, days: Mapping[date, ArchivedDay]
+) -> dict[date, dict[str, Any]]:
+    """The rest of each day's page: subjects, coverage, bytes before and after compression, a small chart."""
+    over = [day for day in days if day < now().date()]
+    covered, wide = _coverage(archive, dataset, calendar, over), _wide_bars(archive, dataset, over)
+    return {
+        day: _held_metadata(dataset, archived) | covered.get(day, {}) | wide.get(day, {})
+        for day, archived in days.items()
+    }
 
 
 def _wide_bars(archive: Archive, dataset: Dataset, days: Sequence[date]) -> dict[date, dict[str, Any]]:
-    """Of days that are over, and on which bars look wider than a minute: of how many symbols, and of which."""
+    """For finished days with bars that look wider than a minute: how many symbols have them, and which."""
     if dataset.sources is None or not days:
         return {}
     return {
         day: {
             f"{dataset.about}s with bars wider than a minute": len(widths),
-            "wider than a minute": ", ".join(f"{name}: {said(width)}" for name, width in list(widths.items())[:SHOWN]),
+            "wider than a minute": ", ".join(
+                f"{name}: {width_text(width)}" for name, width in list(widths.items())[:SHOWN]
+            ),
         }
         for day, widths in wide_bars(archive, dataset, days).items()
     }
 
 
-def _coverage(archive: Archive, dataset: Dataset, over: Sequence[date]) -> dict[date, dict[str, Any]]:
-    """Of days that are over: which share of the minutes that the exchange's calendar expects is there, or that there is no
-    calendar for the day. Of closed days nothing.
+def _coverage(archive: Archive, dataset: Dataset, calendar: str, over: Sequence[date]) -> dict[date, dict[str, Any]]:
+    """For finished days: the share of the minutes expected by the exchange's calendar that have rows, or that no calendar covers
+    the day. Nothing for days on which the exchange was closed.
     """
     if dataset.sources is None or not over:
         return {}
-    calendar = TradingCalendar.configured(Settings.from_env().calendar)
-    states = day_states(archive, dataset, calendar, min(over), max(over) + DAY, only=over)
+    exchange = TradingCalendar.configured(calendar)
+    states = day_states(archive, dataset, exchange, min(over), max(over) + DAY, only=over)
     by_day = states.groupby("day")[["held", "expected"]].sum()
     shares = {day: held / expected for day, held, expected in by_day.itertuples() if expected}
     missing = states[states["state"] == MISSING].groupby("day").size()
     unknown = set(states.loc[states["state"] == NO_CALENDAR, "day"])
-    return {day: {"calendar": f"{NO_CALENDAR}: {calendar.known}"} for day in unknown} | {
+    return {day: {"calendar": f"{NO_CALENDAR}: {exchange.known}"} for day in unknown} | {
         day: {"coverage": round(float(share), 6), f"{dataset.about}s with missing minutes": int(missing.get(day, 0))}
         for day, share in shares.items()
     }
@@ -82,10 +85,10 @@ def _held_metadata(dataset: Dataset, archived_day: ArchivedDay) -> dict[str, Any
 
 
 def _day_chart(dataset: Dataset, archived_day: ArchivedDay) -> str:
-    """The day in quarter hours, from the first that has a row to the last."""
-    there = [at for at, number in enumerate(archived_day.quarters) if number]
-    if not there:
+    """The day in quarter hours, from the first with a row to the last."""
+    filled = [quarter for quarter, number in enumerate(archived_day.quarters) if number]
+    if not filled:
         return "no row"
-    shown = archived_day.quarters[there[0] : there[-1] + 1]
-    clock = [f"{at // 4:02}:{at % 4 * 15:02}" for at in (there[0], there[-1] + 1)]
-    return f"`{bars(shown)}`\n\n{clock[0]}–{clock[1]} UTC, a bar a quarter hour: {dataset.about}s by minutes that have a row"
+    shown = archived_day.quarters[filled[0] : filled[-1] + 1]
+    clock = [f"{quarter // 4:02}:{quarter % 4 * 15:02}" for quarter in (filled[0], filled[-1] + 1)]
+    return f"`{bars(shown)}`\n\n{clock[0]}–{clock[1]} UTC, a bar for each quarter hour: {dataset.about}s times minutes with a row"

@@ -43,7 +43,7 @@ SCHEDULES: Mapping[str, bool] = {
     "backup_schedule": True,
     "restore_drill_schedule": True,
 }
-"""Whether each schedule is switched on when nobody has touched its switch."""
+"""Whether each schedule is switched on by default."""
 _SENSORS = {
     "memory_pressure_sensor": True,
     "pending_intake_sensor": True,
@@ -54,7 +54,7 @@ _SENSORS = {
 
 
 def declared_sensors(environment: Mapping[str, str] | None = None) -> dict[str, bool]:
-    """Whether each sensor is switched on when nobody has touched its switch; `environment` defaults to the process's."""
+    """Whether each sensor is switched on by default; `environment` defaults to the process's."""
     variables = os.environ if environment is None else environment
     return {**_SENSORS, "health_sensor": variables.get(HEALTH_SCHEDULE) != "off"}
 

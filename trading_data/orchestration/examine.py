@@ -1,7 +1,4 @@
-"""Dagster's part of the doctor's page: storage, daemon, runs, checks, switches, alerts that did not arrive.
-
-Belongs here: asking an instance from outside. Does not: what is asked (`findings`).
-"""
+"""Dagster's part of `trading-data doctor`: storage, daemon, runs, checks, switches, alerts that did not arrive."""
 
 from datetime import datetime
 from pathlib import Path
@@ -31,20 +28,20 @@ STORAGE = "dagster_away"
 
 
 def examine_instance(settings: Settings, home: Path, now: datetime) -> tuple[list[Finding], list[str]]:
-    """What is wrong by what the instance in `home` knows, and what was asked; storage that is away is a finding."""
+    """What is wrong by the records of the instance in `home`, and what was examined; a storage that is away is a finding."""
     if settings.dagster_url is None and DAGSTER_URL in (home / "dagster.yaml").read_text(encoding="utf-8"):
         return [
             _away(f"it has no address: {DAGSTER_URL} is not set and no embedded server runs in {settings.home}")
         ], []
     try:
         with instance_of(home, settings) as instance:
-            return _ask(instance, now)
+            return _examine(instance, settings.ui_url, now)
     except (ServerError, dg.DagsterError, CheckError) as error:
         return [_away(str(error))], []
 
 
 def last_minute(settings: Settings, home: Path, since: datetime) -> tuple[list[str], list[str]]:
-    """The keys of the alerts that are open, the most harmful first, and the jobs of the runs that failed after `since`.
+    """The keys of the open alerts, the most harmful first, and the jobs of the runs that failed after `since`.
 
     Raises:
         ServerError: Dagster's storage does not answer.
@@ -54,22 +51,22 @@ def last_minute(settings: Settings, home: Path, since: datetime) -> tuple[list[s
         return book.standing(), failed_since(instance, since)
 
 
-def _away(said: str) -> Finding:
-    text = said if said.startswith("Dagster's") else f"Dagster's storage cannot be asked: {said}"
-    return Finding(STORAGE, ERROR, text, "trading-data services start", hurts_in=0.0, harm=860)
+def _away(reason: str) -> Finding:
+    message = reason if reason.startswith("Dagster's") else f"Dagster's storage cannot be read: {reason}"
+    return Finding(STORAGE, ERROR, message, "trading-data services start", hurts_in=0.0, harm=860)
 
 
-def _ask(instance: dg.DagsterInstance, now: datetime) -> tuple[list[Finding], list[str]]:
-    checks, jobs = declared_checks(), ALL_JOBS
+def _examine(instance: dg.DagsterInstance, ui_url: str, now: datetime) -> tuple[list[Finding], list[str]]:
+    checks = declared_checks()
     daemon = silent_daemons(instance, now)
-    found = [
+    findings = [
         *daemon,
-        *failed_runs(instance, jobs, now),
-        *stuck_runs(instance, now),
+        *failed_runs(instance, ALL_JOBS, now, ui_url=ui_url),
+        *stuck_runs(instance, now, ui_url),
         *red_checks(instance, checks),
         *switched(instance),
         *large_storage(instance),
         *undelivered(Book.load(StorageMemory(instance.daemon_cursor_storage).load())),
     ]
-    beats = [] if daemon else ["Dagster's daemon beats"]
-    return found, [*beats, f"{counted(len(jobs), 'job')} and {counted(len(checks), 'check')} asked for"]
+    running = [] if daemon else ["Dagster's daemon runs"]
+    return findings, [*running, f"{counted(len(ALL_JOBS), 'job')} and {counted(len(checks), 'check')} examined"]

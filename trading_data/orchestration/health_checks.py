@@ -1,9 +1,7 @@
-"""Thresholds as asset checks: some an asset, each saying the number, the limit, and what to do.
+"""Thresholds as asset checks: a few for each asset, each with the number, the limit, and the command that helps.
 
-Each check costs three events a minute in Dagster's storage: that is why one looks at several thresholds.
-
-Belongs here: Dagster's form of thresholds and figures. Does not: measuring, limits (`trading_data.operations.health`),
-and the assets.
+A verdict costs three events in Dagster's storage, so one check covers several thresholds. Measuring and limits are in
+`trading_data.operations.health`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,62 +20,58 @@ from trading_data.operations.health.sentences import as_text, label, sentence
 from trading_data.operations.health.thresholds import ERROR, Finding, Threshold, condition, judge
 from trading_data.orchestration.declared import FRESH
 from trading_data.orchestration.metadata import bars
+from trading_data.orchestration.reports import as_evaluation
 from trading_data.printable import span
 
 _SHOWN = 200
 
 
 def specs(asset: str, checks: Mapping[str, Sequence[str]]) -> list[dg.AssetCheckSpec]:
-    """The checks of an asset; each looks at the thresholds of some keys."""
-    return [dg.AssetCheckSpec(name, asset=asset, description=condition(_of(keys))) for name, keys in checks.items()]
+    """The checks of an asset; `checks` has the keys of the thresholds that each covers."""
+    return [
+        dg.AssetCheckSpec(name, asset=asset, description=condition(_thresholds(keys))) for name, keys in checks.items()
+    ]
 
 
 def results(asset: str, checks: Mapping[str, Sequence[str]], figures: Figures) -> list[dg.AssetCheckResult]:
-    """The checks of `specs`, by the figures."""
-    return [_result(asset, name, _of(keys), figures) for name, keys in checks.items()]
+    """The verdicts of the checks of `specs` on some figures."""
+    return [_result(asset, name, _thresholds(keys), figures) for name, keys in checks.items()]
 
 
 def fresh_description(dataset: Dataset) -> str:
-    """What the check on an archive asset looks at."""
+    """The condition of the freshness check of a dataset."""
     counted = ", counting only while the market is open" if dataset.fresh_while_open else ""
     return f"The newest archived row is at most {span(dataset.freshness.total_seconds())} old{counted}."
 
 
-def fresh_result(archive: Archive, dataset: Dataset, now: datetime) -> dg.AssetCheckResult:
-    """That check: by the newest archived row's own time, not by the last run."""
-    chosen = [one for one in OF_FRESHNESS if one.of == dataset.name]
-    return _result(dataset.table, FRESH, chosen, freshness(archive, dataset, now))
+def fresh_result(archive: Archive, dataset: Dataset, now: datetime, calendar: str) -> dg.AssetCheckResult:
+    """The verdict of that check, by the newest archived row's own time. `calendar` names the exchange whose hours count."""
+    thresholds = [threshold for threshold in OF_FRESHNESS if threshold.of == dataset.name]
+    return _result(dataset.table, FRESH, thresholds, freshness(archive, dataset, now, calendar=calendar))
 
 
-def report_freshness(instance: dg.DagsterInstance, archive: Archive, now: datetime) -> list[dg.AssetCheckEvaluation]:
-    """Evaluate the check of every archive asset; those whose verdict is another than the last one are reported and returned.
+def report_freshness(
+    instance: dg.DagsterInstance, archive: Archive, now: datetime, calendar: str
+) -> list[dg.AssetCheckEvaluation]:
+    """Evaluate the freshness check of every archive asset; report and return the verdicts that changed.
 
-    Archive runs report each of theirs; this one is for the minutes in which there is none, or none that succeeds.
+    Archive runs report theirs. This covers the time when no run starts, or none succeeds.
     """
     keys = {dataset.name: dg.AssetCheckKey(dg.AssetKey(dataset.table), FRESH) for dataset in DATASETS.values()}
     known = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys.values()))
     reported = []
     for dataset in DATASETS.values():
-        result = fresh_result(archive, dataset, now)
+        verdict = as_evaluation(fresh_result(archive, dataset, now, calendar))
         record = known.get(keys[dataset.name])
-        evaluation = None if record is None else record.evaluation  # of one that is only planned: no verdict
-        last = evaluation.passed if isinstance(evaluation, dg.AssetCheckEvaluation) else None
-        if last is None or last != result.passed:
-            made = dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(dataset.table),
-                check_name=FRESH,
-                passed=result.passed,
-                severity=result.severity,
-                description=result.description,
-                metadata=result.metadata,
-            )
-            instance.report_runless_asset_event(made)
-            reported.append(made)
+        last = None if record is None else record.evaluation  # a check that is only planned has no verdict
+        if not isinstance(last, dg.AssetCheckEvaluation) or last.passed != verdict.passed:
+            instance.report_runless_asset_event(verdict)
+            reported.append(verdict)
     return reported
 
 
 def figures_metadata(figures: Figures, plots: dict[str, list[float]]) -> dict[str, Any]:
-    """The figures as a table, what is not offered and why, the texts, and the plots of the last day by metric."""
+    """The figures as a table, those that are not available and why, the texts, and plots of the last day by metric."""
     records = [
         dg.TableRecord({"figure": figure.name, "of": figure.of, "value": as_text(figure.value, figure.unit)})
         for figure in figures
@@ -93,34 +87,34 @@ def figures_metadata(figures: Figures, plots: dict[str, list[float]]) -> dict[st
     return {
         "figures": dg.MetadataValue.table(records[:_SHOWN]),
         "not offered": dg.MetadataValue.md("\n".join(missing[:_SHOWN]) or "nothing is missing"),
-        "last day": dg.MetadataValue.md("\n\n".join(drawn) or "nothing is archived of the last day"),
+        "last day": dg.MetadataValue.md("\n\n".join(drawn) or "the last day has no archived figures"),
         **{
             name: dg.MetadataValue.md("\n".join(f"- {line}" for line in lines)) for name, lines in figures.texts.items()
         },
     }
 
 
-def _of(keys: Sequence[str]) -> list[Threshold]:
+def _thresholds(keys: Sequence[str]) -> list[Threshold]:
     return [threshold for key in keys for threshold in THRESHOLDS if threshold.key == key]
 
 
 def _result(asset: str, name: str, thresholds: Sequence[Threshold], figures: Figures) -> dg.AssetCheckResult:
-    found = judge(thresholds, figures)
+    findings = judge(thresholds, figures)
     names = dict.fromkeys(threshold.figure for threshold in thresholds)
     wanted = {threshold.of for threshold in thresholds}
-    judged = [one for each in names for one in figures.named(each) if None in wanted or one.of in wanted]
-    severe = any(one.severity == ERROR for one in found)
+    judged = [metric for figure in names for metric in figures.named(figure) if None in wanted or metric.of in wanted]
+    severe = any(finding.severity == ERROR for finding in findings)
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=name,
-        passed=not found,
+        passed=not findings,
         severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
-        description="; ".join(map(_said, found or judged)),
-        metadata={one.metric: float(one.value) for one in judged if one.value is not None},
+        description="; ".join(map(_line, findings or judged)),
+        metadata={metric.metric: float(metric.value) for metric in judged if metric.value is not None},
     )
 
 
-def _said(finding: Finding | Metric) -> str:
+def _line(finding: Finding | Metric) -> str:
     if isinstance(finding, Finding):
         return f"{finding.message}. Run `{finding.command}`"
     return sentence(finding)

@@ -1,10 +1,8 @@
-"""Dagster's own storage in PostgreSQL, over connections that are kept: `dagster.yaml` names it.
+"""Dagster's instance: opened from a `dagster.yaml`, with a PostgreSQL storage that keeps its connections open.
 
-Dagster's storage opens a connection for everything that it reads or writes, about twenty a second while nothing happens at all,
-and a server pays six milliseconds for each: more than for what is asked over it. Its web server keeps connections; here the
-daemon, the code location and the runs do too, by the same door, and one that was lost is opened anew.
-
-Belongs here: that one difference. Does not: where the storage is (`dagster.yaml`, DAGSTER_POSTGRES_URL).
+Dagster's storage opens a connection for each read or write, about twenty a second at rest, and each costs the server six
+milliseconds: more than the query itself. Dagster's web server keeps connections open; here the daemon, the code location and the
+runs do too, by the same method, and a lost connection is replaced.
 """
 
 import os
@@ -28,14 +26,14 @@ if TYPE_CHECKING:
     from dagster_postgres.auth import PgTokenProvider
 
 _KEPT_SECONDS = 30
-"""A connection older than that is opened anew."""
+"""An older connection is replaced."""
 _MORE = 20
-"""Connections beside the one that is kept, opened while a process has that much to do at once."""
+"""Connections besides the one that stays open, for times when a process runs several statements at once."""
 _STATEMENT_MS = 600_000
 
 
 class KeptConnections(DagsterPostgresStorage):
-    """`DagsterPostgresStorage` with one connection kept a process for each of runs, events, and schedules."""
+    """`DagsterPostgresStorage` that keeps one connection for each of runs, events, and schedules, in each process."""
 
     def __init__(
         self,
@@ -44,15 +42,15 @@ class KeptConnections(DagsterPostgresStorage):
         inst_data: ConfigurableClassData | None = None,
         token_provider: "PgTokenProvider | None" = None,
     ) -> None:
-        """As the parent; `dagster.yaml` says the same as for it."""
+        """As the parent, with the same configuration in `dagster.yaml`."""
         super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
-        for one in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            one.optimize_for_webserver(_STATEMENT_MS, pool_recycle=_KEPT_SECONDS, max_overflow=_MORE)
-            event.listen(engine_of(one), "checkout", replace_lost)
+        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            storage.optimize_for_webserver(_STATEMENT_MS, pool_recycle=_KEPT_SECONDS, max_overflow=_MORE)
+            event.listen(engine_of(storage), "checkout", replace_lost)
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "KeptConnections":
-        """What Dagster calls with the `config` of `dagster.yaml`."""
+        """Dagster calls this with the `config` of `dagster.yaml`."""
         tables = config_value.get("should_autocreate_tables", True)
         tokens = get_token_provider_from_config(config_value)
         return cls(pg_url_from_config(config_value), tables, inst_data, tokens)
@@ -66,12 +64,12 @@ def instance_of(home: Path, settings: Settings) -> Iterator[dg.DagsterInstance]:
         ServerError: its storage does not answer.
     """
     if settings.dagster_url:
-        os.environ[DAGSTER_URL] = settings.dagster_url  # the driver named, however it was given
+        os.environ[DAGSTER_URL] = settings.dagster_url  # `dagster.yaml` reads it; the URL names the driver
     try:
         with dg.DagsterInstance.from_config(str(home)) as instance:
             yield instance
     except (SQLAlchemyError, DagsterPostgresException) as error:
-        said = str(error.__cause__ or error).partition("\n")[0]
+        reason = str(error.__cause__ or error).partition("\n")[0]
         raise ServerError(
-            f"Dagster's storage does not answer ({said}): start it, or correct {DAGSTER_URL} or DAGSTER_HOME, now {home}"
+            f"Dagster's storage does not answer ({reason}): start it, or correct {DAGSTER_URL} or DAGSTER_HOME, now {home}"
         ) from error

@@ -1,7 +1,4 @@
-"""Named jobs: a selection, tags, and how its steps run.
-
-Belongs here: jobs. Does not: assets, and when jobs run (`schedules`, `sensors`).
-"""
+"""Named jobs on assets: a selection, tags, and a description. Jobs of ops are in `maintenance_ops`."""
 
 from typing import Any
 
@@ -24,35 +21,36 @@ from trading_data.orchestration.tags import AS_OWNER, MAX_RUNTIME, MORE_MEMORY, 
 
 _PRICE = [PRICE.table, *(aggregate.name for aggregate in PRICE.aggregates)]
 ARCHIVE_SELECTION = dg.AssetSelection.assets(STATE, *(dataset.table for dataset in DATASETS.values())).without_checks()
-"""The tables, whose step drains before it loads and refreshes after it; each asset more would cost a run two events more."""
+"""Only the tables: their step drains before it loads and refreshes after it. Each further asset costs a run two events."""
 
 archive_job = dg.define_asset_job(
     ARCHIVE_JOB,
     selection=ARCHIVE_SELECTION,
     tags={WORKLOAD: "archive"},
-    description="Drain the journals, load what waits in the intake, trim, refresh the aggregates of the day; "
-    "take the state of the live tier.",
+    description="Drain the journals, load the batches in the intake, trim the journals, refresh the day's aggregates, and "
+    "save the state of the live tier.",
 )
 
 backfill_job = dg.define_asset_job(
     BACKFILL_JOB,
     selection=dg.AssetSelection.assets(HISTORY, *_PRICE).without_checks(),
     tags={WORKLOAD: "backfill", **MORE_MEMORY},
-    description="Ask the vendor for the days' missing bars, load them, refresh the aggregates of these days.",
+    description="Fetch the days' missing bars from the vendor, load them, and refresh the aggregates of these days.",
 )
 
 health_job = dg.define_asset_job(
     HEALTH_JOB,
-    selection=dg.AssetSelection.assets(*HEALTH_CHECKS),
+    selection=dg.AssetSelection.assets(*HEALTH_CHECKS).without_checks(),
     tags={WORKLOAD: "health", MAX_RUNTIME: "300"},
-    description="Measure both tiers, judge them by the declared thresholds, keep the figures.",
+    description="Measure both tiers, compare the figures with the declared thresholds, and record them.",
 )
 
 backup_job = dg.define_asset_job(
     BACKUP_JOB,
     selection=dg.AssetSelection.assets(REDIS_BACKUP, TIMESCALE_BACKUP),
     tags={WORKLOAD: "backup", MAX_RUNTIME: "14400", **AS_OWNER},
-    description="Back up the live tier, the intake and the archive, in this order; remove what the scheme does not keep.",
+    description="Back up the live tier, the intake and the archive, in this order; delete backups that the retention scheme no "
+    "longer keeps.",
 )
 
 jobs: list[Any] = [

@@ -1,7 +1,4 @@
-"""What is left to archive, for schedules and sensors: asked from both tiers and the intake, and said.
-
-Belongs here: asking for all datasets, and the words. Does not: counting (`intake.left`).
-"""
+"""What schedules and sensors ask before they request an archive run: how much is left to archive, in words too."""
 
 from datetime import timedelta
 
@@ -16,28 +13,24 @@ from trading_data.live.journal import find_journals
 from trading_data.printable import counted, noun
 
 PAUSE = timedelta(minutes=10)
-"""No archive run has begun for so long only where there was nothing to archive, or the system was down."""
-APART = timedelta(minutes=5)
-"""A scheduled run does not follow one of that sensor sooner, so that together they are at most one in five minutes, unless
-`TRADING_DATA_ARCHIVE_CRON` sets another pace.
-"""
+"""If no archive run has begun for so long, there was nothing to archive, or the system was down."""
 
 
 def all_left(client: Client, store: Intake, archive: Archive) -> Backlog:
-    """What an archive run would take now, of all datasets. While the archive is away the notes in Redis stand in for it.
+    """What an archive run would take now, over all datasets. While the archive is away, the notes in Redis stand in for it.
 
     Raises:
         LiveTierError: the live tier is away.
         IntakeError: the intake cannot be listed, or a batch is damaged.
     """
-    found = Backlog()
+    total = Backlog()
     for dataset in DATASETS.values():
         try:
             archived = archived_ranges(archive, dataset, find_journals(client, dataset))
         except ArchiveTierError:
             archived = None
-        found += backlog(client, store, dataset, archived)
-    return found
+        total += backlog(client, store, dataset, archived)
+    return total
 
 
 def left_line(left: Backlog) -> str:

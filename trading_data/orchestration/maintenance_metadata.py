@@ -1,7 +1,4 @@
-"""What the nightly ops say of chunks: figures for plots, tables for the run's page.
-
-Belongs here: turning results into metadata. Does not: getting them (`ops`).
-"""
+"""Results of the nightly ops as metadata: figures for plots, tables for the run's page."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,7 +15,7 @@ _SHOWN = 200
 
 
 def chunk_figures(done: Compressed) -> dict[str, Any]:
-    """Of one chunk that was compressed; numbers, which Dagster plots by partition."""
+    """The numbers of one compressed chunk, which Dagster plots by partition."""
     return {
         "chunk bytes before": done.before,
         "chunk bytes after": done.after,
@@ -28,53 +25,58 @@ def chunk_figures(done: Compressed) -> dict[str, Any]:
 
 
 def compressed_line(done: Compressed) -> str:
-    """What became of one chunk, for the log."""
+    """The outcome for one chunk, for the log."""
     return (
         f"{done.chunk.day} {done.outcome}: {done.before:,} to {done.after:,} bytes in {done.seconds:.2f} s {done.said}"
     )
 
 
-def table_figures(every: Sequence[Chunk]) -> dict[str, Any]:
-    """Of a whole table, numbers again."""
+def table_figures(chunks: Sequence[Chunk]) -> dict[str, Any]:
+    """The numbers of a whole table."""
     return {
-        "chunks": len(every),
-        "compressed chunks": sum(one.compressed for one in every),
-        "bytes on disk": sum(one.bytes_on_disk for one in every),
-        "bytes uncompressed": sum(one.bytes_before for one in every),
-        "compression ratio": round(ratio(list(every)) or 0.0, 2),
+        "chunks": len(chunks),
+        "compressed chunks": sum(chunk.compressed for chunk in chunks),
+        "bytes on disk": sum(chunk.bytes_on_disk for chunk in chunks),
+        "bytes uncompressed": sum(chunk.bytes_before for chunk in chunks),
+        "compression ratio": round(ratio(list(chunks)) or 0.0, 2),
     }
 
 
 def dropped_figures(drop_verdict: DropVerdict) -> dict[str, Any]:
-    """Of one chunk that was dropped."""
-    gone = drop_verdict.dropped
-    if gone is None:
+    """The numbers of one dropped chunk; empty if it stayed."""
+    dropped = drop_verdict.dropped
+    if dropped is None:
         return {}
-    return {"dropped rows": gone.rows, "dropped bytes": gone.bytes, "cold file": gone.cold or "none", **gone.buckets}
+    return {
+        "dropped rows": dropped.rows,
+        "dropped bytes": dropped.bytes,
+        "cold file": dropped.cold or "none",
+        **dropped.buckets,
+    }
 
 
-def compression_metadata(done: Sequence[Compressed], every: Sequence[Chunk]) -> dict[str, Any]:
-    """Each chunk with its sizes, and the ratio of every day as bars."""
+def compression_metadata(done: Sequence[Compressed], chunks: Sequence[Chunk]) -> dict[str, Any]:
+    """Each chunk with its sizes, and the compression ratio of each day as bars."""
     rows = [
         {
-            "day": str(one.chunk.day),
-            "outcome": one.outcome,
-            "bytes before": one.before,
-            "bytes after": one.after,
-            "ratio": round(one.ratio or 0.0, 2),
-            "seconds": round(one.seconds, 3),
-            "said": one.said,
+            "day": str(result.chunk.day),
+            "outcome": result.outcome,
+            "bytes before": result.before,
+            "bytes after": result.after,
+            "ratio": round(result.ratio or 0.0, 2),
+            "seconds": round(result.seconds, 3),
+            "said": result.said,
         }
-        for one in done
+        for result in done
     ]
-    packed = [one for one in every if one.compressed]
-    drawn = bars([ratio([one]) or 0.0 for one in packed])
+    packed = [chunk for chunk in chunks if chunk.compressed]
+    drawn = bars([ratio([chunk]) or 0.0 for chunk in packed])
     days = f"{packed[0].day} to {packed[-1].day}" if packed else "no compressed chunk"
     return {"done": _table(rows), "ratio by day": dg.MetadataValue.md(f"`{drawn}`\n\n{days}")}
 
 
 def retention_metadata(verdicts: Sequence[DropVerdict], dry_run: bool) -> dict[str, Any]:
-    """Each chunk with its verdict, those that go first."""
+    """Each chunk with its verdict, first the chunks that go."""
     rows = [
         {
             "day": str(verdict.chunk.day),
@@ -87,22 +89,22 @@ def retention_metadata(verdicts: Sequence[DropVerdict], dry_run: bool) -> dict[s
         }
         for verdict in sorted(verdicts, key=lambda verdict: not verdict.goes)
     ]
-    gone = [verdict.dropped for verdict in verdicts if verdict.dropped]
+    dropped = [verdict.dropped for verdict in verdicts if verdict.dropped]
     return {
         "dry run": dry_run,
         "go": sum(verdict.goes for verdict in verdicts),
         "stay": sum(not verdict.goes for verdict in verdicts),
-        "dropped rows": sum(one.rows for one in gone),
-        "dropped bytes": sum(one.bytes for one in gone),
+        "dropped rows": sum(chunk.rows for chunk in dropped),
+        "dropped bytes": sum(chunk.bytes for chunk in dropped),
         "verdicts": _table(rows),
     }
 
 
-def leftover_metadata(found: Sequence[Leftover], dry_run: bool) -> dict[str, Any]:
-    """What went, or would go, of everything else."""
-    going = [one for one in found if one.goes]
-    rows = [{"kind": one.kind, "name": one.name, "reason": one.reason} for one in going]
-    return {"dry run": dry_run, "go": len(going), "stay": len(found) - len(going), "leftovers": _table(rows)}
+def leftover_metadata(leftovers: Sequence[Leftover], dry_run: bool) -> dict[str, Any]:
+    """The other leftovers that were deleted, or with `dry_run` would be."""
+    going = [leftover for leftover in leftovers if leftover.goes]
+    rows = [{"kind": leftover.kind, "name": leftover.name, "reason": leftover.reason} for leftover in going]
+    return {"dry run": dry_run, "go": len(going), "stay": len(leftovers) - len(going), "leftovers": _table(rows)}
 
 
 def _table(rows: Iterable[dict[str, Any]]) -> dg.MetadataValue[Any] | str:

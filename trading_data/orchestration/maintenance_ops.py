@@ -1,10 +1,8 @@
-"""The nightly duties on chunks that are no assets: compression and retention, as jobs of ops, one op a dataset.
+"""Maintenance that is not an asset, as jobs of ops: compression and retention, one op a dataset, and the restore drill.
 
-What they did to chunks is said twice: as metadata of the op, and as observations of the archive asset, which Dagster
-plots over time: one of the table a night, and one a chunk. Observations belong to no run, so that they
-outlive the runs, which retention deletes.
-
-Belongs here: the ops and their two jobs. Does not: what is done (`trading_data.operations.maintenance`), and when (`schedules`).
+What the ops did to chunks is reported twice: as metadata of the op, and as observations of the archive asset, which Dagster plots
+over time: one a night for the table, and one for each chunk. Observations belong to no run, so they outlive the runs, which
+retention deletes.
 """
 
 from itertools import islice
@@ -34,22 +32,23 @@ from trading_data.orchestration.maintenance_metadata import (
     table_figures,
 )
 from trading_data.orchestration.reports import as_evaluation
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, as_dagster_failure
+from trading_data.orchestration.resources import ArchiveTier, Environment, IntakeStore, as_dagster_failure
 from trading_data.orchestration.runs import old_runs
 from trading_data.orchestration.tags import AS_OWNER, MAX_RUNTIME, WORKLOAD
 from trading_data.printable import counted, noun
-from trading_data.settings import Settings
 from trading_data.times import now
 
 
 @dg.op(
     out=dg.Out(dg.Nothing),
-    description="Restore the newest backup into scratch servers, compare every count, sum and hash with its manifest, and note "
-    "recovery point and recovery time beside it.",
+    description="Restore the newest backup into scratch servers, compare every count, sum and hash with its manifest, and store "
+    "recovery point and recovery time with the backup.",
 )
-def drill_newest_backup(context: dg.OpExecutionContext, archive: ArchiveTier) -> None:
+def drill_newest_backup(
+    context: dg.OpExecutionContext, archive: ArchiveTier, environment: dg.ResourceParam[Environment]
+) -> None:
     """One drill."""
-    settings = Settings.from_env()
+    settings = environment.settings
     with as_dagster_failure(), archive.connect_as_owner() as database:
         backup = chosen(settings.backup_uri, None)
         done = restore_drill(backup, settings.drill_url or database.url, context.log.info)
@@ -65,8 +64,8 @@ def drill_newest_backup(context: dg.OpExecutionContext, archive: ArchiveTier) ->
     )
     if not done.ok:
         raise dg.Failure(
-            description=f"{backup.name} cannot be relied on, its restore drill found: {'; '.join(done.differences[:5])}. Take "
-            "another backup and drill that: `trading-data backup`",
+            description=f"{backup.name} does not restore correctly; the restore drill found: {'; '.join(done.differences[:5])}. "
+            "Take another backup and drill it: `trading-data backup`",
             allow_retries=False,
         )
 
@@ -85,7 +84,7 @@ _NOTHING = dg.Out(dg.Nothing)
 
 
 class RetentionConfig(dg.Config):
-    """`dry_run`: only say what would go and what stays, and why."""
+    """`dry_run`: only report what would go and what stays, and why."""
 
     dry_run: bool = False
 
@@ -97,32 +96,32 @@ def compress_op(dataset: Dataset) -> dg.OpDefinition:
         name=f"compress_{dataset.name}",
         out=_NOTHING,
         pool=f"compress_{dataset.name}",
-        description=f"Pack the chunks of `{dataset.table}` that are older than {dataset.compress_after.days} days into the "
-        "columnstore, new ones and those that were added to, one transaction each.",
+        description=f"Compress the chunks of `{dataset.table}` older than {dataset.compress_after.days} days into the "
+        "columnstore, new ones and those that have new rows, one transaction each.",
     )
     def compress(context: dg.OpExecutionContext, archive: ArchiveTier) -> None:
         moment = now()
         with as_dagster_failure(), archive.connect_as_owner() as database:
             done: list[Compressed] = []
             packing = compress_aged(database, dataset, moment)
-            while some := list(islice(packing, AT_A_TIME)):
-                # One entry for all of them: an entry in Dagster's log costs as much as packing a small chunk.
-                context.log.info("\n".join(map(compressed_line, some)))
-                for one in some:
-                    if one.outcome in ("compressed", "compressed again"):
-                        _observe(context, dataset, str(one.chunk.day), chunk_figures(one))
-                done += some
-            every = chunks(database, dataset)
+            while batch := list(islice(packing, AT_A_TIME)):
+                # One log entry for all of them: it costs as much as compressing a small chunk.
+                context.log.info("\n".join(map(compressed_line, batch)))
+                for result in batch:
+                    if result.outcome in ("compressed", "compressed again"):
+                        _observe(context, dataset, str(result.chunk.day), chunk_figures(result))
+                done += batch
+            of_table = chunks(database, dataset)
             if dataset.name in HISTORY:
                 of_days = list(compress_aged(database, HISTORY[dataset.name], moment))
                 context.log.info(
                     "\n".join(map(compressed_line, of_days)) or f"{HISTORY[dataset.name].table}: nothing to do"
                 )
                 done += of_days
-        figures = {**table_figures(every), **compression_metadata(done, every)}
+        figures = {**table_figures(of_table), **compression_metadata(done, of_table)}
         _observe(context, dataset, str(moment.date()), figures)
         context.add_output_metadata(figures)
-        refused = [f"{one.chunk.day}: {one.said}" for one in done if one.outcome == "refused"]
+        refused = [f"{result.chunk.day}: {result.said}" for result in done if result.outcome == "refused"]
         if refused:
             raise dg.Failure(
                 description=f"{counted(len(refused), 'chunk')} of {dataset.table} {noun(len(refused), 'was', 'were')} "
@@ -133,60 +132,69 @@ def compress_op(dataset: Dataset) -> dg.OpDefinition:
 
 
 def retain_op(dataset: Dataset) -> dg.OpDefinition:
-    """The op that drops what has had its time of one dataset. It shares the pool of the dataset."""
+    """The op that drops the chunks of one dataset that are past their retention. It shares the pool of the dataset."""
 
     @dg.op(
         name=f"retain_{dataset.name}",
         out=_NOTHING,
         pool=dataset.name,
-        description=f"Drop the chunks of `{dataset.table}` that are older than declared and for which everything is proven.",
+        description=f"Drop the chunks of `{dataset.table}` that are past their retention, each only once every proof holds.",
     )
     def keep_or_drop(
-        context: dg.OpExecutionContext, config: RetentionConfig, archive: ArchiveTier, intake: IntakeStore
+        context: dg.OpExecutionContext,
+        config: RetentionConfig,
+        archive: ArchiveTier,
+        intake: IntakeStore,
+        environment: dg.ResourceParam[Environment],
     ) -> None:
-        moment, store, uri = now(), intake.open(), Settings.from_env().backup_uri
-        verdicts = []
+        moment, store, uri = now(), intake.open(), environment.settings.backup_uri
+        judged = []
         with as_dagster_failure(), archive.connect_as_owner() as database:
             covered = covered_by_backups(database, uri)
             if config.dry_run:
-                found = plan(database, store, dataset, moment, covered=covered)
+                verdicts = plan(database, store, dataset, moment, covered=covered)
             else:
                 cold = ColdStore(uri)
-                found = retain(database, store, dataset, moment, cold=cold, covered=covered, run_id=context.run_id)
-            for one in found:
-                context.log.info(f"{one.chunk.day} {'goes' if one.goes else 'stays'}: {one.reason}")
-                if one.dropped is not None:
-                    _observe(context, dataset, str(one.chunk.day), dropped_figures(one))
-                verdicts.append(one)
-        context.add_output_metadata(retention_metadata(verdicts, config.dry_run))
+                verdicts = retain(database, store, dataset, moment, cold=cold, covered=covered, run_id=context.run_id)
+            for verdict in verdicts:
+                context.log.info(f"{verdict.chunk.day} {'goes' if verdict.goes else 'stays'}: {verdict.reason}")
+                if verdict.dropped is not None:
+                    _observe(context, dataset, str(verdict.chunk.day), dropped_figures(verdict))
+                judged.append(verdict)
+        context.add_output_metadata(retention_metadata(judged, config.dry_run))
 
     return keep_or_drop
 
 
 @dg.op(
     out=_NOTHING,
-    description="Remove files that a killed writer left, old states of the live tier, and of Dagster's own storage what has had "
-    "its time: events that say nothing of a status, superseded ones, and runs of which nothing is left to know.",
+    description="Delete files left by killed writers, old states of the live tier, and old records in Dagster's own storage: "
+    "events that carry no status, superseded events, and runs without events of an asset.",
 )
-def clear_leftovers(context: dg.OpExecutionContext, config: RetentionConfig, intake: IntakeStore) -> None:
-    """Old things that are no chunks; Dagster's own events first, for a run goes when none of an asset is left of it."""
-    from trading_data.orchestration.old_events import prune_events, storage_bytes
+def clear_leftovers(
+    context: dg.OpExecutionContext,
+    config: RetentionConfig,
+    intake: IntakeStore,
+    environment: dg.ResourceParam[Environment],
+) -> None:
+    """Leftovers other than chunks. Dagster's events go first: a run can go once it has no event of an asset any more."""
+    from trading_data.orchestration.old_events import prune_events, storage_bytes  # loads SQLAlchemy
 
     instance, before = context.instance, storage_bytes(context.instance)
     pruned = prune_events(instance, now(), dry_run=config.dry_run)
     with as_dagster_failure():
-        found = [
-            *leftovers(intake.open(), Settings.from_env().backup_uri, now()),
+        remains = [
+            *leftovers(intake.open(), environment.settings.backup_uri, now()),
             *old_runs(instance, ALL_JOBS, now()),
         ]
-        for one in found:
-            if one.goes:
-                context.log.info(f"{one.kind} {one.name} goes: {one.reason}")
-            if one.goes and not config.dry_run:
-                one.remove()
+        for leftover in remains:
+            if leftover.goes:
+                context.log.info(f"{leftover.kind} {leftover.name} goes: {leftover.reason}")
+            if leftover.goes and not config.dry_run:
+                leftover.remove()
     context.add_output_metadata(
         {
-            **leftover_metadata(found, config.dry_run),
+            **leftover_metadata(remains, config.dry_run),
             **{f"Dagster: {kind}": count for kind, count in pruned.items()},
             **(
                 {}
@@ -199,24 +207,24 @@ def clear_leftovers(context: dg.OpExecutionContext, config: RetentionConfig, int
 
 @dg.op(
     out=_NOTHING,
-    description="Compare what is declared with what is: policy jobs, columnstore, chunk interval, schedules and sensors.",
+    description="Compare policy jobs, columnstore, chunk interval, schedules and sensors with what is declared.",
 )
-def see_drift(context: dg.OpExecutionContext, archive: ArchiveTier) -> None:
-    """The checks `declared_is_actual` anew: archive runs make them too, but not while their schedule is switched off."""
+def see_drift(context: dg.OpExecutionContext, archive: ArchiveTier, environment: dg.ResourceParam[Environment]) -> None:
+    """Evaluate the checks `declared_is_actual`. Archive runs do so too, but not while their schedule is switched off."""
     with as_dagster_failure(), archive.connect() as database:
         for dataset in DATASETS.values():
-            found = check_drift(database, context.instance, dataset)
-            if not found.passed:
-                context.log.warning(f"{dataset.table}: {found.description}")
-            context.instance.report_runless_asset_event(as_evaluation(found))
+            verdict = check_drift(database, context.instance, dataset, environment.variables)
+            if not verdict.passed:
+                context.log.warning(f"{dataset.table}: {verdict.description}")
+            context.instance.report_runless_asset_event(as_evaluation(verdict))
 
 
 @dg.config_mapping(
     config_schema={
-        "dry_run": dg.Field(bool, default_value=False, description="Only say what would go, and why the rest stays.")
+        "dry_run": dg.Field(bool, default_value=False, description="Only report what would go, and why the rest stays.")
     }
 )
-def _one_switch(value: dict[str, Any]) -> dict[str, Any]:
+def _dry_run_everywhere(value: dict[str, Any]) -> dict[str, Any]:
     names = [f"retain_{name}" for name in DATASETS] + ["clear_leftovers"]
     return {"ops": {name: {"config": {"dry_run": value["dry_run"]}} for name in names}}
 
@@ -224,7 +232,7 @@ def _one_switch(value: dict[str, Any]) -> dict[str, Any]:
 @dg.job(
     name=COMPRESSION_JOB,
     tags={WORKLOAD: "compression", MAX_RUNTIME: "7200", **AS_OWNER},
-    description="Compress the chunks that have reached their age, one transaction each, beside live writing.",
+    description="Compress the chunks that are old enough, one transaction each, while writing goes on.",
 )
 def compression_job() -> None:
     """One op a dataset, and the comparison with what is declared."""
@@ -235,13 +243,13 @@ def compression_job() -> None:
 
 @dg.job(
     name=RETENTION_JOB,
-    config=_one_switch,
+    config=_dry_run_everywhere,
     tags={WORKLOAD: "retention", MAX_RUNTIME: "7200", **AS_OWNER},
-    description="Drop the chunks that have had their time and for which everything is proven; clear what is left over. "
-    "`dry_run: true` only says what would go and why the rest stays.",
+    description="Drop the chunks that are past their retention once every proof holds, and delete other leftovers. "
+    "`dry_run: true` only reports what would go and why the rest stays.",
 )
 def retention_job() -> None:
-    """One op a dataset, and what is left over elsewhere."""
+    """One op a dataset, and one for other leftovers."""
     for dataset in DATASETS.values():
         retain_op(dataset)()
     clear_leftovers()

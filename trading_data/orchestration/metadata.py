@@ -1,7 +1,4 @@
-"""What a materialization shows: figures of snapshots and loads as Dagster metadata, the same names everywhere.
-
-Belongs here: turning results into metadata. Does not: getting them.
-"""
+"""What a materialization shows: figures of snapshots and loads as Dagster metadata, under the same names everywhere."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +16,7 @@ _WIDTH = 90
 
 
 def bars(values: Sequence[float]) -> str:
-    """A bar a value, from zero to the largest; the last ninety."""
+    """A bar chart in one line of text, from zero to the largest value; the last ninety values."""
     shown = values[-_WIDTH:]
     largest = max(shown, default=0.0)
     if largest <= 0:
@@ -33,13 +30,13 @@ Assets = Sequence[dg.AssetSpec | dg.AssetsDefinition]
 
 
 def linked(assets: Assets) -> list[dg.AssetSpec | dg.AssetsDefinition]:
-    """The same assets with links in their descriptions; an asset has none to itself."""
+    """The same assets, with links in their descriptions to the other assets that these name."""
     keys = {spec.key.path[-1]: spec.key for asset in assets for spec in _specs(asset)}
 
     def with_links(spec: dg.AssetSpec) -> dg.AssetSpec:
-        def link(found: re.Match[str]) -> str:
-            key = keys.get(found[1], spec.key)
-            return found[0] if key == spec.key else f"[{found[0]}](/assets/{'/'.join(key.path)})"
+        def link(name: re.Match[str]) -> str:
+            key = keys.get(name[1], spec.key)
+            return name[0] if key == spec.key else f"[{name[0]}](/assets/{'/'.join(key.path)})"
 
         return spec.replace_attributes(description=_NAME.sub(link, spec.description or ""))
 
@@ -49,12 +46,12 @@ def linked(assets: Assets) -> list[dg.AssetSpec | dg.AssetsDefinition]:
     ]
 
 
-def _specs(one: dg.AssetSpec | dg.AssetsDefinition) -> list[dg.AssetSpec]:
-    return list(one.specs) if isinstance(one, dg.AssetsDefinition) else [one]
+def _specs(asset: dg.AssetSpec | dg.AssetsDefinition) -> list[dg.AssetSpec]:
+    return list(asset.specs) if isinstance(asset, dg.AssetsDefinition) else [asset]
 
 
 SHOWN = 20
-"""Rows, files and keys shown at most."""
+"""The most rows, files or keys that a page shows."""
 _SQL_TYPES = {"text": "text", "float": "double precision", "decimal": "numeric", "time": "timestamptz"}
 
 
@@ -100,30 +97,30 @@ def aggregate_metadata(dataset: Dataset, aggregate: Aggregate) -> dict[str, Any]
 
 
 def snapshot_figures(drained: Sequence[Drained], day: date) -> dict[str, Any]:
-    """What a snapshot wrote into the intake of one day."""
-    of_day = [one for one in drained if day in one.days]
-    ranges = [journal for one in of_day for journal in one.journals]
+    """What a snapshot wrote into the intake for one day."""
+    of_day = [batch for batch in drained if day in batch.days]
+    ranges = [journal for batch in of_day for journal in batch.journals]
     return {
-        "offered": sum(one.days[day] for one in of_day),
+        "offered": sum(batch.days[day] for batch in of_day),
         "batches": len(of_day),
         "journals": journal_table([vars(range_) for range_ in ranges]),
-        "files": dg.MetadataValue.md("\n".join(f"- `{one.file.name}`" for one in of_day[:SHOWN]) or "none"),
+        "files": dg.MetadataValue.md("\n".join(f"- `{batch.file.name}`" for batch in of_day[:SHOWN]) or "none"),
     }
 
 
 def load_figures(loaded: Sequence[Loaded], day: date) -> dict[str, Any]:
     """What loads did to the rows of one day."""
-    fresh = [one for one in loaded if not one.already]
-    figures = {name: sum(one.days.get(day, {}).get(name, 0) for one in fresh) for name in COUNTS}
+    new = [batch for batch in loaded if not batch.already]
+    figures = {name: sum(batch.days.get(day, {}).get(name, 0) for batch in new) for name in COUNTS}
     return {"offered": sum(figures.values()), **figures}
 
 
 def load_page(loaded: Sequence[Loaded], day: date) -> dict[str, Any]:
-    """Which batches brought rows of one day, and which ranges of which journals these were."""
-    fresh = [one for one in loaded if not one.already and day in one.days]
+    """The batches that brought rows of one day, and the ranges of journals in them."""
+    new = [batch for batch in loaded if not batch.already and day in batch.days]
     return {
-        "batches": ", ".join(str(one.batch_id) for one in fresh[:SHOWN]) or "none",
-        "journals": journal_table([journal for one in fresh for journal in one.journals]),
+        "batches": ", ".join(str(batch.batch_id) for batch in new[:SHOWN]) or "none",
+        "journals": journal_table([journal for batch in new for journal in batch.journals]),
     }
 
 
@@ -138,6 +135,6 @@ def journal_table(ranges: Sequence[dict[str, Any]]) -> dg.TableMetadataValue:
 
 
 def when(moments: Sequence[datetime | None], choose: Any) -> Any:
-    """The earliest or latest of some moments as metadata, whichever `choose` (min or max) takes; `none` if there is none."""
+    """The moment that `choose` (min or max) picks, as metadata; `none` if no moment is known."""
     known = [moment for moment in moments if moment is not None]
     return dg.MetadataValue.timestamp(choose(known)) if known else "none"

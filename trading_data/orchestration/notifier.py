@@ -1,9 +1,8 @@
-"""The sensor that watches and tells: once a minute it gathers what is wrong and tells each channel what is due.
+"""`alert_sensor`: once a minute it collects what is wrong and sends each channel the alerts that are due.
 
-It asks Dagster for failed and stuck runs and red checks, and looks at both tiers itself, so that a health job that is dead
-silences nobody. A tier that is away is one of its findings and no failed tick; so is a channel that does not deliver.
-
-Belongs here: the sensor. Does not: what is wrong (`findings`, `health`), and telling (`alerts`).
+It reads failed and stuck runs and red checks from Dagster, and measures both tiers itself, so that a dead health sensor silences no
+alert. A tier that is away is a finding, not a failed tick; so is a channel that does not deliver. What is wrong is decided in
+`run_findings` and `operations.health`, delivery is in `operations.alerts`.
 """
 
 import json
@@ -18,9 +17,10 @@ from trading_data.operations.alerts.channels import channels
 from trading_data.operations.alerts.notify import Book, NotifyResult, Watched, blind, tell, watch
 from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
 from trading_data.operations.alerts.store import StorageMemory
+from trading_data.operations.backup.metrics import UNKNOWN, look_at_backups, unknown
 from trading_data.operations.health.thresholds import ERROR, Finding
 from trading_data.orchestration.declared import ALL_JOBS, sensor_status
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
+from trading_data.orchestration.resources import ArchiveTier, Environment, IntakeStore, LiveTier
 from trading_data.orchestration.run_findings import (
     ended_failures,
     failed_runs,
@@ -29,111 +29,123 @@ from trading_data.orchestration.run_findings import (
     stuck_runs,
     switched,
 )
-from trading_data.settings import Settings
 
 LOOK_EVERY = 50.0
-"""A tick sooner than that after the last look only says so."""
+"""A tick sooner than this after the last measurement does nothing."""
 BACKUPS_EVERY = 600.0
-"""Seconds between two looks at the backups: their manifests are long, and their limits are hours."""
+"""Seconds between two checks of the backups: their manifests are long, and their limits are hours."""
 LOOK = "look"
 
 
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=sensor_status("alert_sensor"),
-    description="Tell webhook, mail, services and log what is wrong, and when it is over: failed and stuck runs, red checks, "
-    "thresholds crossed, a tier that is away.",
+    description="Send alerts to webhook, mail, services and log when something is wrong, and again when it is over: failed and "
+    "stuck runs, red checks, crossed thresholds, a tier that is away.",
 )
 def alert_sensor(
-    context: dg.SensorEvaluationContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
+    context: dg.SensorEvaluationContext,
+    live: LiveTier,
+    archive: ArchiveTier,
+    intake: IntakeStore,
+    environment: dg.ResourceParam[Environment],
 ) -> dg.SensorResult:
-    """One look and one round of telling; asks for no run."""
+    """One measurement and one round of alerts; starts no run."""
     now = time.time()
     remembered: dict[str, float] = json.loads(context.cursor or "{}")
     ago = now - remembered.get("looked", 0.0)
     if 0 <= ago < LOOK_EVERY:
-        stands = _standing(Book.load(StorageMemory(context.instance.daemon_cursor_storage).load()))
-        said = f"{stands}; looked {ago:.0f} s ago, once a minute is enough"
-        return dg.SensorResult(skip_reason=said, cursor=context.cursor)
+        standing = _standing(Book.load(StorageMemory(context.instance.daemon_cursor_storage).load()))
+        reason = f"{standing}; looked {ago:.0f} s ago, once a minute is enough"
+        return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
     checks = [] if context.repository_def is None else context.repository_def.asset_graph.asset_check_keys
     watched = _look(live, archive, intake)
     looked_at_backups = remembered.get("backups", 0.0)
     backups_due = not 0 <= now - looked_at_backups < BACKUPS_EVERY
-    found = [*_of_dagster(context.instance, checks, now), *watched.findings]
-    of_backups, backups_seen = _of_backups(now) if backups_due else ([], False)
-    found += of_backups
+    of_dagster = _of_dagster(context.instance, checks, now, environment)
+    of_backups, backups_seen = _of_backups(environment, now) if backups_due else ([], False)
     if backups_due:
         looked_at_backups = now
 
-    def unknown(key: str) -> bool:
+    def is_unknown(key: str) -> bool:
         of_unseen = key.startswith("backup_") and not backups_seen
-        return watched.unknown(key) or (of_unseen and all(of_backup.key != key for of_backup in of_backups))
+        return watched.unknown(key) or (of_unseen and all(finding.key != key for finding in of_backups))
 
-    done = _tell(context, found, now, unknown)
+    findings = [*of_dagster, *watched.findings, *of_backups]
+    done = _notify(context, environment, findings, now, is_unknown)
     cursor = json.dumps({"looked": now, "backups": looked_at_backups})
-    return dg.SensorResult(skip_reason=_said(done), cursor=cursor)
+    return dg.SensorResult(skip_reason=_summary(done), cursor=cursor)
 
 
 def _look(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> Watched:
     try:
         with live.for_sensor() as client, archive.for_sensor() as database:
             return watch(client, database, intake.open(), datetime.now(UTC))
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong in looking, failed runs are still told
-        said = str(error) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong here, alerts about failed runs are still sent
+        message = str(error) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
         return blind(
-            Finding(key=LOOK, severity=ERROR, message=said, command="trading-data doctor", harm=990, hurts_in=0.0)
+            Finding(key=LOOK, severity=ERROR, message=message, command="trading-data doctor", harm=990, hurts_in=0.0)
         )
 
 
-def _of_backups(now: float) -> tuple[list[Finding], bool]:
-    """What is wrong with the backups, and whether they could be looked at: else what was wrong is not over."""
-    from trading_data.operations.backup.metrics import UNKNOWN, look_at_backups, unknown
-
+def _of_backups(environment: Environment, now: float) -> tuple[list[Finding], bool]:
+    """What is wrong with the backups, and whether they could be read; if not, open alerts about them stay open."""
     try:
-        found, _ = look_at_backups(Settings.from_env().backup_uri, datetime.fromtimestamp(now, UTC))
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong with backups, everything else is still told
-        found = [unknown(error)]
-    return found, all(one.key != UNKNOWN for one in found)
+        findings, _ = look_at_backups(environment.settings.backup_uri, datetime.fromtimestamp(now, UTC))
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong with backups, all other alerts are still sent
+        findings = [unknown(error)]
+    return findings, all(finding.key != UNKNOWN for finding in findings)
 
 
-def _of_dagster(instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], now: float) -> list[Finding]:
-    moment = datetime.fromtimestamp(now, UTC)
+def _of_dagster(
+    instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], now: float, environment: Environment
+) -> list[Finding]:
+    moment, ui_url = datetime.fromtimestamp(now, UTC), environment.ui_url
     return [
-        *failed_runs(instance, ALL_JOBS, moment),
+        *failed_runs(instance, ALL_JOBS, moment, ui_url=ui_url),
         *red_checks(instance, checks),
-        *stuck_runs(instance, moment),
-        *switched(instance),
+        *stuck_runs(instance, moment, ui_url),
+        *switched(instance, environment.variables),
         *large_storage(instance),
     ]
 
 
-def _tell(
-    context: dg.SensorEvaluationContext, found: list[Finding], now: float, unknown: Callable[[str], bool]
+def _notify(
+    context: dg.SensorEvaluationContext,
+    environment: Environment,
+    findings: list[Finding],
+    now: float,
+    is_unknown: Callable[[str], bool],
 ) -> NotifyResult:
-    """One round; a setting of a wrong form is a finding, and the channels that it does not concern are used."""
-    settings = AlertSettings.from_env()
+    """One round of alerts. A malformed setting is a finding; the channels that it does not concern are used."""
+    settings = AlertSettings.from_env(environment.variables)
     moment = datetime.fromtimestamp(now, UTC)
+
+    def ended(since: float) -> list[Finding]:
+        failed_since = datetime.fromtimestamp(since, UTC)
+        return ended_failures(context.instance, ALL_JOBS, moment, failed_since, ui_url=environment.ui_url)
+
     return tell(
         StorageMemory(context.instance.daemon_cursor_storage),
         channels(settings, context.log),
-        [*found, *wrong_settings(settings)],
+        [*findings, *wrong_settings(settings)],
         now,
         settings.every,
-        unknown,
+        is_unknown,
         context.log,
-        lambda since: ended_failures(context.instance, ALL_JOBS, moment, datetime.fromtimestamp(since, UTC)),
+        ended,
     )
 
 
 def _standing(book: Book) -> str:
-    """What stands, whether it was told in this tick, earlier, or cannot be judged now."""
+    """The open alerts: sent in this tick, sent earlier, or impossible to judge now."""
     names = book.standing()
     return (
         f"{len(names)} wrong: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else "nothing is wrong"
     )
 
 
-def _said(done: NotifyResult) -> str:
-    told = [f"{count} by {name}" for name, count in done.delivered.items()]
+def _summary(done: NotifyResult) -> str:
+    sent = [f"{count} by {name}" for name, count in done.delivered.items()]
     failed = [f"not by {name} ({why})" for name, why in done.failed.items()]
-    return "; ".join([_standing(done.book), *([f"told {', '.join(told)}"] if told else []), *failed])[:1000]
+    return "; ".join([_standing(done.book), *([f"sent {', '.join(sent)}"] if sent else []), *failed])[:1000]

@@ -1,9 +1,7 @@
-"""The check that no row looks wrong: it stays red while such a row is in the table, whichever days a run is about.
+"""Which days the check `values_are_plausible` covers: it stays red while a row that looks wrong is in the table.
 
-A verdict names its days, and the next one begins with them. A run looks at its own days and at the first of those; the others
-cannot have changed, since rows change by loads alone, and a load's days are its run's own. "Execute" looks at all of them.
-
-Belongs here: which days are looked at. Does not: what looks wrong (`archive.verify.odd_values`), and the verdict (`verdicts`).
+A verdict records its odd days, and the next verdict begins with them. A run examines its own days and the first of the recorded
+ones. The others cannot have changed, since only loads change rows, and the days of a load are its run's. "Execute" examines all.
 """
 
 from collections.abc import Collection
@@ -23,7 +21,7 @@ from trading_data.orchestration.verdicts import ODD_DAYS, values_are_plausible
 def after_load(
     instance: dg.DagsterInstance, database: Archive, dataset: Dataset, days: Collection[date]
 ) -> dg.AssetCheckResult:
-    """The verdict of a run that is about some UTC days."""
+    """The verdict of a run for some UTC days."""
     known = sorted(_odd_days(instance, dataset).intersection(chunk_days(database, dataset)).difference(days))
     return values_are_plausible(dataset, odd_values(database, dataset, {*days, *known[:1]}), known[1:])
 
@@ -31,12 +29,12 @@ def after_load(
 def by_itself(
     instance: dg.DagsterInstance, database: Archive, dataset: Dataset, days: Collection[date]
 ) -> dg.AssetCheckResult:
-    """The verdict on some UTC days and on all that were odd when last looked at."""
+    """The verdict on some UTC days and on all that were odd at the last verdict."""
     return values_are_plausible(dataset, odd_values(database, dataset, {*days, *_odd_days(instance, dataset)}))
 
 
 def _odd_days(instance: dg.DagsterInstance, dataset: Dataset) -> set[date]:
-    """The days of the last verdict; none if there is no verdict."""
+    """The odd days of the last verdict; none if there is no verdict."""
     key = dg.AssetCheckKey(dg.AssetKey(dataset.table), PLAUSIBLE)
     records = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=VERDICTS)
     evaluation = records[0].evaluation if records else None

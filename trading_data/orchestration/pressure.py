@@ -1,7 +1,4 @@
-"""Whether memory pressure calls for an archive run: a pure decision over readings, with hysteresis.
-
-Belongs here: thresholds, state and decision. Does not: reading memory (`live.connection`) and asking for runs (`sensors`).
-"""
+"""Whether memory pressure calls for an archive run: a pure decision over readings, with hysteresis."""
 
 import json
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +14,7 @@ _TREND_READINGS = 3
 
 @dataclass(frozen=True)
 class PressureState:
-    """What the sensor remembers: armed or not, when it fired last (seconds since 1970), the last readings."""
+    """What the sensor keeps between ticks: armed or not, when it last fired (seconds since 1970), the last readings."""
 
     armed: bool = True
     fired_at: float = 0.0
@@ -32,8 +29,8 @@ class PressureState:
         """From a sensor's cursor."""
         if not cursor:
             return cls()
-        found = json.loads(cursor)
-        return cls(found["armed"], found["fired_at"], [MemoryReading(**one) for one in found["readings"]])
+        stored = json.loads(cursor)
+        return cls(stored["armed"], stored["fired_at"], [MemoryReading(**reading) for reading in stored["readings"]])
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def judge(state: PressureState, reading: MemoryReading, under_way: str | None) -
     Args:
         state: what was remembered.
         reading: memory now.
-        under_way: the id of a run that this sensor asked for and that has not ended.
+        under_way: the id of an unfinished run that this sensor requested.
     """
     readings = [*state.readings, reading][-_READINGS:]
     state = replace(state, readings=readings)

@@ -1,19 +1,17 @@
-"""What is used of Dagster that its public API does not have; nothing else of `dagster._…` is imported in this package.
+"""The private names of Dagster that this package uses; it imports nothing else from `dagster._…`.
 
-| what | why |
+| name | used for |
 | --- | --- |
-| `AssetCheckExecutionRecordStatus` | the newest verdict of a check, apart from one that is only planned |
-| `InstigatorStatus`, `InstigatorType` | whether somebody has switched a schedule or sensor |
-| `WILL_RETRY_TAG` | a failed run that Dagster is about to try again |
-| `CheckError` | what a `dagster.yaml` that Dagster does not take raises |
-| `ConfigurableClassData` | the form in which `dagster.yaml` names a storage of our own |
-| `TELLS_NOTHING` | an output that turns no partition green |
-| `engine_of` | connections of Dagster's storage that are lost are opened anew |
+| `AssetCheckExecutionRecordStatus` | telling the newest verdict of a check from an evaluation that is only planned |
+| `InstigatorStatus`, `InstigatorType` | whether a schedule or sensor was switched by hand |
+| `WILL_RETRY_TAG` | failed runs that Dagster is about to retry |
+| `CheckError` | the error that an invalid `dagster.yaml` raises |
+| `ConfigurableClassData` | the form in which `dagster.yaml` names our storage class |
+| `TURNS_NOTHING_GREEN` | an output that turns no partition green |
+| `engine_of` | replacing lost connections of Dagster's storage |
 | `event_tables` | pruning: Dagster itself prunes only ticks |
 
 A release that changes one of these breaks `test_private.py`.
-
-Belongs here: these names. Does not: what is done with them.
 """
 
 from typing import Any, NamedTuple
@@ -30,11 +28,11 @@ from dagster._serdes import ConfigurableClassData as ConfigurableClassData
 
 VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 """States of a check that has been evaluated."""
-TELLS_NOTHING = SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+TURNS_NOTHING_GREEN = SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 
 class EventTables(NamedTuple):
-    """The storage that has them, events, verdicts of checks, and tags of events."""
+    """The storage class, and its tables of events, of check evaluations, and of event tags."""
 
     storage: type[Any]
     events: Any
@@ -43,7 +41,7 @@ class EventTables(NamedTuple):
 
 
 def event_tables() -> EventTables:
-    """The tables of Dagster's events; loads SQLAlchemy, which loading the definitions must not."""
+    """The tables of Dagster's events. Loads SQLAlchemy, so not to be called while definitions load."""
     from dagster._core.storage.event_log.schema import (
         AssetCheckExecutionsTable,
         AssetEventTagsTable,

@@ -1,7 +1,4 @@
-"""What sensors and schedules ask of past and present runs.
-
-Belongs here: questions to the instance. Does not: decisions.
-"""
+"""Queries about past and present runs, and the runs that are old enough to delete."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -13,7 +10,7 @@ from trading_data.operations.maintenance.cleanup import Leftover
 
 RUNS_FOR = timedelta(days=30)
 _AT_ONCE = 5_000
-"""Runs looked at in one night, the oldest first."""
+"""Runs examined in one night, the oldest first."""
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _OF_ASSETS = {
     dg.DagsterEventType.ASSET_MATERIALIZATION,
@@ -23,10 +20,10 @@ _OF_ASSETS = {
 
 
 def old_runs(instance: dg.DagsterInstance, jobs: Iterable[str], now: datetime) -> Iterator[Leftover]:
-    """Runs of these jobs that were created more than 30 days ago and have ended.
+    """Finished runs of these jobs that were created more than 30 days ago.
 
-    Deleting a run deletes its events, and with those of an asset the partition would be missing again: a run that has any
-    stays, whatever its job.
+    Deleting a run deletes its events, and without its events a partition would count as missing again. So a run with events of
+    an asset stays, whatever its job.
     """
     for job in jobs:
         chosen = dg.RunsFilter(job_name=job, statuses=_ENDED, created_before=now - RUNS_FOR)
@@ -51,17 +48,17 @@ ACTIVE = [
 
 def active_run(instance: dg.DagsterInstance, job_name: str | None = None, **tags: str) -> str | None:
     """The id of a run that is queued or under way, of a job or with all of the tags; None if there is none."""
-    found = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=ACTIVE, tags=tags or None), limit=1)
-    return found[0].run_id if found else None
+    runs = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=ACTIVE, tags=tags or None), limit=1)
+    return runs[0].run_id if runs else None
 
 
 def newest_run(instance: dg.DagsterInstance, job_name: str, **tags: str) -> float | None:
     """When the newest run of a job was created, in seconds since 1970; None if there was none."""
-    found = instance.get_run_records(dg.RunsFilter(job_name=job_name, tags=tags or None), limit=1)
-    return found[0].create_timestamp.timestamp() if found else None
+    records = instance.get_run_records(dg.RunsFilter(job_name=job_name, tags=tags or None), limit=1)
+    return records[0].create_timestamp.timestamp() if records else None
 
 
 def materialized_since(instance: dg.DagsterInstance, asset: dg.AssetKey, moment: datetime) -> bool:
-    """Whether an asset was materialized at a moment (aware) or after it, in whichever run."""
+    """Whether any run materialized an asset at or after a moment (aware)."""
     newest = instance.get_latest_materialization_event(asset)
     return newest is not None and newest.timestamp >= moment.timestamp()

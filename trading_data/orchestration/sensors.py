@@ -1,8 +1,6 @@
-"""Reactions to a state: observe, decide, ask for a run or say with numbers why not.
+"""Reactions to a state: observe, decide, request a run, or skip with the numbers that explain why.
 
-A server that is away makes a tick fail, visibly; it is never a reason to skip.
-
-Belongs here: sensors. Does not: decisions worth a test of their own (`pressure`).
+If a server is away the tick fails, visibly; that is never a reason to skip. Decisions worth a test of their own are in `pressure`.
 """
 
 import json
@@ -14,6 +12,7 @@ import dagster as dg
 
 from trading_data.archive.aggregates.refresh import waiting
 from trading_data.datasets import DATASETS, TABLES
+from trading_data.datasets.declaration import Dataset
 from trading_data.live.connection import read_memory
 from trading_data.orchestration.declared import sensor_status
 from trading_data.orchestration.health_sensor import health_sensor
@@ -22,7 +21,7 @@ from trading_data.orchestration.left import PAUSE, all_left, left_line
 from trading_data.orchestration.notifier import alert_sensor
 from trading_data.orchestration.partitions import daily, days_tag, few_ranges
 from trading_data.orchestration.pressure import PressureState, judge
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier
+from trading_data.orchestration.resources import ArchiveTier, Environment, IntakeStore, LiveTier
 from trading_data.orchestration.runs import active_run, newest_run
 from trading_data.orchestration.tags import (
     LATE,
@@ -44,7 +43,7 @@ _AGAIN_SECONDS = 60.0
     job=archive_job,
     minimum_interval_seconds=15,
     default_status=sensor_status("memory_pressure_sensor"),
-    description="Archive with no hot window when Redis is above 75 % of its limit or under ten minutes from full.",
+    description="Archive with no hot window when Redis is above 75 % of its memory limit or less than ten minutes from full.",
 )
 def memory_pressure_sensor(context: dg.SensorEvaluationContext, live: LiveTier) -> dg.SensorResult:
     """One run of today's partition under memory pressure."""
@@ -68,8 +67,8 @@ def memory_pressure_sensor(context: dg.SensorEvaluationContext, live: LiveTier) 
     job=archive_job,
     minimum_interval_seconds=30,
     default_status=sensor_status("pending_intake_sensor"),
-    description="Archive what waits when no archive run is about to: imports, batches left by an outage, and what was accepted "
-    "while nothing ran, such as before a start.",
+    description="Archive what waits when no archive run is due: imports, batches left by an outage, and what was accepted while "
+    "nothing ran, such as before a start.",
 )
 def pending_intake_sensor(
     context: dg.SensorEvaluationContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
@@ -80,26 +79,28 @@ def pending_intake_sensor(
     files = [file for name in TABLES for file in store.pending(name)]
     newest = newest_run(context.instance, archive_job.name)
     if files:
-        age = now - min(file.turn for file in files) / 1e9
-        said, waits = (
-            f"{counted(len(files), 'batch waits', 'batches wait')} in the intake, the oldest for {age:.0f} s",
-            age,
-        )
+        waited = now - min(file.turn for file in files) / 1e9
+        batches = counted(len(files), "batch waits", "batches wait")
+        backlog = f"{batches} in the intake, the oldest for {waited:.0f} s"
     elif newest is not None and now - newest < PAUSE.total_seconds():
-        return dg.SkipReason("no batch waits in the intake")
+        return dg.SkipReason(
+            f"no batch waits in the intake; entries in the journals wait for the next scheduled run, the last run was requested "
+            f"{now - newest:.0f} s ago"
+        )
     else:
         with live.for_sensor() as client, archive.for_sensor() as database:
             left = all_left(client, store, database)
         if not left:
             return dg.SkipReason("no batch waits in the intake, and nothing that was accepted")
-        said, waits = f"{left_line(left)}, and no archive run has begun for {PAUSE.total_seconds() / 60:.0f} min", now
+        waited = now
+        backlog = f"{left_line(left)}, and no archive run has begun for {PAUSE.total_seconds() / 60:.0f} min"
     under_way = active_run(context.instance, archive_job.name)
     if under_way:
-        return dg.SkipReason(f"{said}; archive run {under_way[:8]} is queued or under way")
+        return dg.SkipReason(f"{backlog}; archive run {under_way[:8]} is queued or under way")
     last = float(context.cursor or 0)
-    if waits < _PENDING_SECONDS or now - last < _AGAIN_SECONDS:
+    if waited < _PENDING_SECONDS or now - last < _AGAIN_SECONDS:
         return dg.SkipReason(
-            f"{said}; asked for a run {now - last:.0f} s ago" if last else f"{said}; not long enough yet"
+            f"{backlog}; a run was requested {now - last:.0f} s ago" if last else f"{backlog}; not long enough yet"
         )
     request = dg.RunRequest(run_key=f"pending-intake-{now:.3f}", partition_key=_today(now), tags={TRIGGER: PENDING})
     return dg.SensorResult(run_requests=[request], cursor=str(now))
@@ -109,77 +110,69 @@ def pending_intake_sensor(
     asset_selection=dg.AssetSelection.groups("aggregates"),
     minimum_interval_seconds=15,
     default_status=sensor_status("late_data_sensor"),
-    description="Refresh the aggregates of days other than today that loads have changed: exactly those, finest first.",
+    description="Refresh the aggregates of days before today whose rows a load has changed: exactly those days, finest aggregate "
+    "first.",
 )
-def late_data_sensor(context: dg.SensorEvaluationContext, archive: ArchiveTier) -> dg.SensorResult | dg.SkipReason:
-    """One run a dataset and range of late days; of many ranges, those a few days apart are one."""
+def late_data_sensor(
+    context: dg.SensorEvaluationContext, archive: ArchiveTier, environment: dg.ResourceParam[Environment]
+) -> dg.SensorResult | dg.SkipReason:
+    """One run for each dataset and range of late days; of many ranges, those a few days apart are one."""
     now = time.time()
     with archive.for_sensor() as database:
         stale = waiting(database)
-    asked: dict[str, float] = {
+    requested: dict[str, float] = {
         key: at for key, at in json.loads(context.cursor or "{}").items() if now - at < _AGAIN_SECONDS
     }
+    today = _today(now)
+    shown = date.fromisoformat(daily(environment).get_first_partition_key() or today)
     requests, held = [], []
-    shown = date.fromisoformat(daily().get_first_partition_key() or _today(now))
-    for key, dataset_name, first, last in _late_ranges(stale, shown, date.fromisoformat(_today(now))):
+    for key, dataset, partition, days in _late_runs(stale, shown, today):
         under_way = active_run(context.instance, None, **{LATE: key})
-        if under_way or key in asked:
-            held.append(f"{key} ({'run ' + under_way[:8] + ' under way' if under_way else 'asked for just now'})")
+        if under_way or key in requested:
+            held.append(f"{key} ({f'run {under_way[:8]} under way' if under_way else 'requested just now'})")
             continue
-        asked[key] = now
+        requested[key] = now
         requests.append(
             dg.RunRequest(
                 run_key=f"late-{key}-{now:.3f}",
-                asset_selection=[dg.AssetKey(aggregate.name) for aggregate in DATASETS[dataset_name].aggregates],
-                asset_check_keys=[],  # the step tells their verdicts
-                tags={**range_tags(first, last), LATE: key, TRIGGER: LATE_DATA},
-            )
-        )
-    for key, dataset_name, days in _older_days(stale, shown):
-        if active_run(context.instance, None, **{LATE: key}) or key in asked:
-            held.append(key)
-            continue
-        asked[key] = now
-        requests.append(
-            dg.RunRequest(
-                run_key=f"late-{key}-{now:.3f}",
-                partition_key=_today(now),
-                asset_selection=[dg.AssetKey(aggregate.name) for aggregate in DATASETS[dataset_name].aggregates],
-                asset_check_keys=[],  # the step tells their verdicts
-                tags={**days_tag(days), LATE: key, TRIGGER: LATE_DATA},
+                partition_key=partition,
+                asset_selection=[dg.AssetKey(aggregate.name) for aggregate in dataset.aggregates],
+                asset_check_keys=[],  # the step reports their verdicts
+                tags={**days, LATE: key, TRIGGER: LATE_DATA},
             )
         )
     if requests:
-        return dg.SensorResult(run_requests=requests, cursor=json.dumps(asked))
+        return dg.SensorResult(run_requests=requests, cursor=json.dumps(requested))
     return dg.SkipReason(f"waiting for {'; '.join(held[:5])}" if held else "no day but today waits for its aggregates")
 
 
-def _older_days(stale: dict[str, list[date]], shown: date) -> Iterator[tuple[str, str, list[date]]]:
-    """Late days before the first partition, by dataset."""
-    for name, dataset in DATASETS.items():
-        if days := sorted(
-            {day for aggregate in dataset.aggregates for day in stale.get(aggregate.name, []) if day < shown}
-        ):
-            yield f"{name}_before_{shown}", name, days
+def _late_runs(
+    stale: dict[str, list[date]], shown: date, today: str
+) -> Iterator[tuple[str, Dataset, str | None, dict[str, str]]]:
+    """A key, the dataset, the partition or None, and the tags with the days of each run; `shown` is the first partition.
 
-
-def _late_ranges(stale: dict[str, list[date]], shown: date, today: date) -> Iterator[tuple[str, str, date, date]]:
+    Days before the first partition are no partitions: one run of today's partition has them all in its tag.
+    """
     for name, dataset in DATASETS.items():
-        days = {
-            day for aggregate in dataset.aggregates for day in stale.get(aggregate.name, []) if shown <= day != today
+        late = {day for aggregate in dataset.aggregates for day in stale.get(aggregate.name, [])} - {
+            date.fromisoformat(today)
         }
-        for first, last in few_ranges(sorted(days)):
-            yield f"{name}_{first}_{last}", name, first, last
+        for first, last in few_ranges(day for day in late if day >= shown):
+            yield f"{name}_{first}_{last}", dataset, None, range_tags(first, last)
+        if older := [day for day in late if day < shown]:
+            yield f"{name}_before_{shown}", dataset, today, days_tag(older)
 
 
 def _today(now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
 
 
-sensors: list[dg.SensorDefinition] = [
-    memory_pressure_sensor,
-    pending_intake_sensor,
-    late_data_sensor,
-    health_sensor,
-    alert_sensor,
-]
+def sensors(environment: Environment) -> list[dg.SensorDefinition]:
+    """All sensors."""
+    return [
+        memory_pressure_sensor,
+        pending_intake_sensor,
+        late_data_sensor,
+        health_sensor(environment),
+        alert_sensor,
+    ]

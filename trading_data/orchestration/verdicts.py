@@ -1,7 +1,4 @@
-"""The verdicts on a dataset's assets: what was found as the result of a check, with a sentence and its figures.
-
-Belongs here: results. Does not: the checks that ask for them one at a time (`checks`), and when they are told (`reports`).
-"""
+"""The verdicts on a dataset's assets: findings as check results, each with a sentence and figures."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -21,7 +18,7 @@ from trading_data.orchestration.metadata import SHOWN
 from trading_data.printable import counted, noun
 
 ODD_DAYS = "days"
-"""The metadata of `values_are_plausible` in which it keeps the UTC days that have rows that look wrong."""
+"""The metadata of `values_are_plausible` that lists the UTC days with rows that look wrong."""
 _DIFFERENCES = 10
 
 
@@ -29,13 +26,13 @@ def nothing_quarantined(archive: Archive, dataset: Dataset) -> dg.AssetCheckResu
     """Whether rejected entries wait for a decision."""
     kinds = quarantine_waiting(archive, dataset)
     total = sum(count for count, _ in kinds.values())
-    said = ", ".join(f"{count} {kind} since {since:%Y-%m-%d %H:%M}Z" for kind, (count, since) in kinds.items())
+    reasons = ", ".join(f"{count} {kind} since {since:%Y-%m-%d %H:%M}Z" for kind, (count, since) in kinds.items())
     return dg.AssetCheckResult(
         asset_key=dataset.table,
         check_name=QUARANTINED,
         passed=total == 0,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{counted(total, 'entry waits', 'entries wait')} in quarantine: {said}. Run `trading-data quarantine "
+        description=f"{counted(total, 'entry waits', 'entries wait')} in quarantine: {reasons}. Run `trading-data quarantine "
         f"list {dataset.name}`"
         if total
         else "No entry waits in quarantine.",
@@ -44,14 +41,14 @@ def nothing_quarantined(archive: Archive, dataset: Dataset) -> dg.AssetCheckResu
 
 
 def nothing_missing(dataset: Dataset, lost: Lost) -> dg.AssetCheckResult:
-    """Whether entries are lost that nobody has acknowledged."""
-    said = ". ".join(said for _, said in lost.said())
+    """Whether entries are lost and not acknowledged."""
+    losses = ". ".join(sentence for _, sentence in lost.said())
     return dg.AssetCheckResult(
         asset_key=dataset.table,
         check_name=MISSING,
         passed=not lost,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{said}. It stays red until they are back, or until you run `{acknowledge_command(dataset)}`"
+        description=f"{losses}. It stays red until they are back, or until you run `{acknowledge_command(dataset)}`"
         if lost
         else "Every entry that was added to the journals is archived, in the intake or in its journal, or is acknowledged.",
         metadata={"missing": lost.least, "journals": len(lost.journals)},
@@ -59,7 +56,7 @@ def nothing_missing(dataset: Dataset, lost: Lost) -> dg.AssetCheckResult:
 
 
 def accounts_balance(dataset: Dataset, finding: AuditResult) -> dg.AssetCheckResult:
-    """Whether ledger, rows and books agree."""
+    """Whether ledger, rows and archived ranges agree."""
     return dg.AssetCheckResult(
         asset_key=dataset.table,
         check_name=BALANCE,
@@ -69,26 +66,24 @@ def accounts_balance(dataset: Dataset, finding: AuditResult) -> dg.AssetCheckRes
     )
 
 
-def values_are_plausible(
-    dataset: Dataset, found: Sequence[OddValues], known: Sequence[date] = ()
-) -> dg.AssetCheckResult:
-    """Whether rows look wrong that break no rule; `known` are days, in order, of which that is known and unchanged."""
-    parts = [one.said() for one in found]
+def values_are_plausible(dataset: Dataset, odd: Sequence[OddValues], known: Sequence[date] = ()) -> dg.AssetCheckResult:
+    """Whether any rows look wrong although they break no rule; `known` are further such days, in order, examined earlier."""
+    parts = [values.said() for values in odd]
     if known:
         parts.append(f"{len(known):,} more days with such rows, {known[0]} to {known[-1]}")
-    said = "; ".join(parts)
+    description = "; ".join(parts)
     return dg.AssetCheckResult(
         asset_key=dataset.table,
         check_name=PLAUSIBLE,
         passed=not parts,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{said}. They are archived as they came: if they are wrong, import right ones, which take their place"
+        description=f"{description}. They are archived as they came. If they are wrong, import correct rows, which replace them"
         if parts
         else "No row looks wrong.",
         metadata={
-            **{one.kind: one.rows for one in found},
+            **{values.kind: values.rows for values in odd},
             ODD_DAYS: dg.MetadataValue.json(
-                sorted({str(day) for day in known}.union(*(map(str, one.days) for one in found)))
+                sorted({str(day) for day in known}.union(*(map(str, values.days) for values in odd)))
             ),
         },
     )
@@ -96,14 +91,14 @@ def values_are_plausible(
 
 def balance_of(dataset: Dataset, days: Mapping[date, Handled]) -> AuditResult:
     """The verdicts on some days as one finding."""
-    faults = [f"{day}: {said}" for day, one in days.items() for said in one.faults]
+    faults = [f"{day}: {fault}" for day, handled in days.items() for fault in handled.faults]
     rows = sum(day.rows for day in days.values())
-    said = "; ".join(faults[:SHOWN]) or f"{counted(rows, 'row')} on {counted(len(days), 'day')} accounted for"
-    return AuditResult(dataset.name, None, not faults, "accounts", said)
+    description = "; ".join(faults[:SHOWN]) or f"{counted(rows, 'row')} on {counted(len(days), 'day')} accounted for"
+    return AuditResult(dataset.name, None, not faults, "accounts", description)
 
 
 def equals_raw(aggregate: Aggregate, wrong: list[str]) -> dg.AssetCheckResult:
-    """Whether an aggregate is what the raw rows give; `wrong` has a line for each bucket that is not."""
+    """Whether an aggregate equals the raw rows; `wrong` has a line for each bucket that differs."""
     return dg.AssetCheckResult(
         asset_key=aggregate.name,
         check_name=EQUAL,
@@ -117,18 +112,18 @@ def equals_raw(aggregate: Aggregate, wrong: list[str]) -> dg.AssetCheckResult:
     )
 
 
-def keys_as_declared(dataset: Dataset, strange: list[WrongType]) -> dg.AssetCheckResult:
-    """Whether keys bear a name of the dataset and are of another type."""
-    said = "; ".join(one.said for one in strange[:SHOWN]) + ("; …" if len(strange) > SHOWN else "")
+def keys_as_declared(dataset: Dataset, wrong: list[WrongType]) -> dg.AssetCheckResult:
+    """Whether every key named like one of the dataset has the declared type; `wrong` are those that have not."""
+    keys = "; ".join(key.said for key in wrong[:SHOWN]) + ("; …" if len(wrong) > SHOWN else "")
     return dg.AssetCheckResult(
         asset_key=dataset.snapshot,
         check_name=DECLARED_KEYS,
-        passed=not strange,
+        passed=not wrong,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{counted(len(strange), 'key has a name', 'keys have names')} of ours and "
-        f"{noun(len(strange), 'is', 'are')} not archived: {said}. Somebody else writes them: find "
-        "out who (`trading-data redis-cli MONITOR`, `ACL LOG`), then RENAME the keys or DEL them"
-        if strange
+        description=f"{counted(len(wrong), 'key has a name', 'keys have names')} of ours but another type, and "
+        f"{noun(len(wrong), 'is', 'are')} not archived: {keys}. Another program writes them: find it "
+        "(`trading-data redis-cli MONITOR`, `ACL LOG`), then RENAME the keys or DEL them"
+        if wrong
         else "Every key with a name of ours is of its type.",
-        metadata={"keys": len(strange)},
+        metadata={"keys": len(wrong)},
     )

@@ -191,7 +191,7 @@ def test_a_run_shows_them_and_goes_on(rig: Rig, instance: dg.DagsterInstance) ->
     assert not passed
     assert said is not None
     assert said.startswith(
-        "4 keys have names of ours and are not archived: `stocks:price:TEXT` is a string, not a hash; "
+        "4 keys have names of ours but another type, and are not archived: `stocks:price:TEXT` is a string, not a hash; "
     )
     assert "`journal:price:HASH` is a hash, not a stream" in said
     assert said.endswith("then RENAME the keys or DEL them")

@@ -1,4 +1,4 @@
-"""Whole runs of the archive job on an instance of Dagster."""
+"""Complete runs of the archive job on an instance of Dagster."""
 
 import os
 import re
@@ -68,9 +68,9 @@ def test_a_run_carries_everything_from_journals_to_aggregates(rig: Rig, instance
 def test_rows_of_another_day_are_that_days_and_its_aggregates_follow(rig: Rig, instance: dg.DagsterInstance) -> None:
     rig.store.record_prices([*bars_of_today(), bar("A"), bar("B", 3)])
     result = run_archive(instance)
-    found = materializations(result, "price_data")
-    assert set(found) == {today(), "2026-11-20"}
-    assert found["2026-11-20"]["inserted"] == 2
+    shown = materializations(result, "price_data")
+    assert set(shown) == {today(), "2026-11-20"}
+    assert shown["2026-11-20"]["inserted"] == 2
     assert rig.query("select count(*) from price_1d") == [(1,)]
     (request,) = tick("late_data_sensor", instance).run_requests
     assert request.tags["dagster/asset_partition_range_start"] == "2026-11-20"
@@ -107,14 +107,14 @@ def test_rejected_entries_turn_a_check_yellow_and_the_rest_passes(rig: Rig, inst
     rig.entry("journal:trade", {"timestamp": "x"})
     result = run_archive(instance)
     assert result.success
-    found = checks(result)
-    passed, said = found["price_data", "nothing_quarantined"]
+    verdicts = checks(result)
+    passed, description = verdicts["price_data", "nothing_quarantined"]
     assert not passed
-    assert "1 missing field" in str(said)
-    assert "trading-data quarantine list price" in str(said)
-    passed, said = found["trade_data", "nothing_quarantined"]
+    assert "1 missing field" in str(description)
+    assert "trading-data quarantine list price" in str(description)
+    passed, description = verdicts["trade_data", "nothing_quarantined"]
     assert not passed
-    assert "trading-data quarantine list trade" in str(said)
+    assert "trading-data quarantine list trade" in str(description)
 
 
 def test_what_looks_wrong_is_told_while_it_is_in_the_table(rig: Rig, instance: dg.DagsterInstance) -> None:
@@ -122,39 +122,39 @@ def test_what_looks_wrong_is_told_while_it_is_in_the_table(rig: Rig, instance: d
     job = dg.define_asset_job("alone", selection=dg.AssetSelection.checks(key))
     alone = dg.Definitions.merge(build_defs(), dg.Definitions(jobs=[job])).resolve_job_def("alone")
 
-    def told() -> list[tuple[str, str, str]]:
-        return [(one.key, one.severity, one.command) for one in red_checks(instance, [key])]
+    def reported() -> list[tuple[str, str, str]]:
+        return [(finding.key, finding.severity, finding.command) for finding in red_checks(instance, [key])]
 
     def executed() -> tuple[bool, str]:
-        (one,) = alone.execute_in_process(instance=instance).get_asset_check_evaluations()
-        assert one.severity == dg.AssetCheckSeverity.WARN
-        return one.passed, str(one.description)
+        (verdict,) = alone.execute_in_process(instance=instance).get_asset_check_evaluations()
+        assert verdict.severity == dg.AssetCheckSeverity.WARN
+        return verdict.passed, str(verdict.description)
 
     red = ("check.price_data.values_are_plausible", "warn")
     rig.store.record_prices(
         [bar("A", close=50.0, timestamp=OLD), bar("B", close=50.0, timestamp=OLD + timedelta(days=40))]
     )
     assert run_archive(instance).success
-    assert told() == [
+    assert reported() == [
         (*red, f"trading-data query prices A --start {OLD:%Y-%m-%d} --end {OLD + timedelta(days=1):%Y-%m-%d}")
     ]
-    passed, said = executed()
+    passed, description = executed()
     assert not passed
-    assert "open or close outside high and low: 2 rows" in said
+    assert "open or close outside high and low: 2 rows" in description
     for _ in range(2):
         rig.store.record_prices(bars_of_today())
         assert run_archive(instance).success
-        assert [one[:2] for one in told()] == [red]
+        assert [finding[:2] for finding in reported()] == [red]
         assert not executed()[0]
     rig.store.record_prices([bar("A", timestamp=OLD)])
     assert run_archive(instance).success
-    assert [one[:2] for one in told()] == [red]
-    passed, said = executed()
+    assert [finding[:2] for finding in reported()] == [red]
+    passed, description = executed()
     assert not passed
-    assert ": 1 row, the first B at " in said
+    assert ": 1 row, the first B at " in description
     rig.store.record_prices([bar("B", timestamp=OLD + timedelta(days=40))])
     assert run_archive(instance).success
-    assert told() == []
+    assert reported() == []
     assert executed() == (True, "No row looks wrong.")
 
 
@@ -170,16 +170,16 @@ def test_lost_entries_keep_a_check_red_until_they_are_acknowledged(rig: Rig, ins
     assert checks(run_archive(instance))["price_data", "nothing_missing"][0]
     rig.store.record_prices(bars_of_today(4))
     rig.client.xtrim("journal:price:A", maxlen=1, approximate=False)
-    found = checks(run_archive(instance))
-    passed, said = found["price_data", "nothing_missing"]
+    verdicts = checks(run_archive(instance))
+    passed, description = verdicts["price_data", "nothing_missing"]
     assert not passed
-    assert "(3 entries)" in str(said)
-    assert "journal:price:A after " in str(said)
-    assert ("trade_data", "nothing_missing") not in found
+    assert "(3 entries)" in str(description)
+    assert "journal:price:A after " in str(description)
+    assert ("trade_data", "nothing_missing") not in verdicts
     assert ("price_data", "nothing_missing") not in checks(run_archive(instance)), (
-        "it stays red, and is told once an hour"
+        "it stays red, and is reported once an hour"
     )
-    command = re.search("`(trading-data verify --acknowledge [^`]+)`", str(said))
+    command = re.search("`(trading-data verify --acknowledge [^`]+)`", str(description))
     assert command is not None
     done = CliRunner().invoke(group, shlex.split(command[1])[1:])
     assert done.exit_code == 0, done.output
@@ -195,9 +195,9 @@ def test_the_archive_away_is_one_clear_line_and_the_next_run_carries_on(
         result = run_archive(instance)
         assert not result.success
         assert materializations(result, "price_snapshot")[today()]["offered"] == 5
-        said = failure(result, "price_data")
-        assert "does not answer" in said
-        assert "nothing is lost" in said
+        message = failure(result, "price_data")
+        assert "does not answer" in message
+        assert "nothing is lost" in message
     assert rig.trim(PRICE).removed == 0
     assert run_archive(instance).success
     assert rig.account(PRICE).accepted == rig.accepted(PRICE) == 5
@@ -248,7 +248,7 @@ def test_many_days_are_one_run(rig: Rig, instance: dg.DagsterInstance) -> None:
     for name in ("price_snapshot", "price_data", "price_5m", "price_1h", "price_1d"):
         assert set(materializations(result, name)) == {str(day) for day in days}
     assert not materializations(result, "trade_1d")
-    assert {one["dagster/partition_row_count"] for one in materializations(result, "price_data").values()} == {1}
+    assert {page["dagster/partition_row_count"] for page in materializations(result, "price_data").values()} == {1}
     assert rig.query("select count(*) from price_1d") == [(DAYS,)]
     assert instance.get_runs_count() == 1
 
@@ -290,8 +290,8 @@ def test_what_the_clock_runs_between_two_hours_leaves_every_verdict_standing(
     clock = {"dagster/schedule_name": "archive_schedule"}
     rig.store.record_prices(bars_of_today(2))
     first = run_archive(instance, **clock)
-    told = {name for asset, name in checks(first) if asset == PRICE.table}
-    assert len(told) == 6
+    reported = {name for asset, name in checks(first) if asset == PRICE.table}
+    assert len(reported) == 6
     rig.store.record_prices(bars_of_today(5)[2:])
     second = run_archive(instance, **clock)
     assert second.success
@@ -306,10 +306,10 @@ def test_what_the_clock_runs_between_two_hours_leaves_every_verdict_standing(
     rig.store.record_prices([bar("B", timestamp=day_start(now().date()))])
     by_hand = run_archive(instance, **{"dagster/from_ui": "true"})
     assert materializations(by_hand, PRICE.table)[today()]["inserted"] == 1
-    assert {name for asset, name in checks(by_hand) if asset == PRICE.table} == told
+    assert {name for asset, name in checks(by_hand) if asset == PRICE.table} == reported
     rig.store.record_prices([bar("A")])  # of an older day
     assert run_archive(instance, **clock).success
-    names = [one.name for one in PRICE.aggregates]
+    names = [aggregate.name for aggregate in PRICE.aggregates]
     late = run_assets(instance, names, "2026-11-20", **{"dagster/sensor_name": "late_data_sensor"})
     assert {name: set(materializations(late, name)) for name in names} == {name: {"2026-11-20"} for name in names}
     assert checks(late).keys() == {(name, "equals_raw") for name in names}

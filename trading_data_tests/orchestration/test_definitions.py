@@ -35,23 +35,23 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
 
 
 def test_groups_and_names(defs: dg.Definitions) -> None:
-    found: dict[str, set[str]] = {}
+    groups: dict[str, set[str]] = {}
     for name, spec in specs(defs).items():
-        found.setdefault(str(spec.group_name), set()).add(name)
-    sources = found.pop("sources")
-    assert found == GROUPS
+        groups.setdefault(str(spec.group_name), set()).add(name)
+    sources = groups.pop("sources")
+    assert groups == GROUPS
     state = {f"redis/state_{name}" for name in ("watchlist", "candidates", "active", "monitoring", "signal", "system")}
     journals = {"redis/journal_price", "redis/journal_trade", "redis/journal_metrics"}
     assert sources == journals | {"redis/latest_price"} | state
 
 
 def test_the_graph_runs_from_redis_keys_to_the_coarsest_aggregate(defs: dg.Definitions) -> None:
-    found = specs(defs)
+    by_name = specs(defs)
     chain = ["price_1d", "price_1h", "price_5m", "price_data", "price_snapshot", "redis/journal_price"]
     for lower, upper in pairwise(chain):
-        assert upper in {dep.asset_key.to_user_string() for dep in found[lower].deps}
-    state = {name for name in found if name.startswith("redis/state_")}
-    assert {dep.asset_key.to_user_string() for dep in found["state_snapshot"].deps} == state
+        assert upper in {dep.asset_key.to_user_string() for dep in by_name[lower].deps}
+    state = {name for name in by_name if name.startswith("redis/state_")}
+    assert {dep.asset_key.to_user_string() for dep in by_name["state_snapshot"].deps} == state
 
 
 def test_everything_is_described_owned_and_of_a_kind(defs: dg.Definitions) -> None:
@@ -62,9 +62,9 @@ def test_everything_is_described_owned_and_of_a_kind(defs: dg.Definitions) -> No
 
 
 def test_descriptions_link_the_assets_they_name(defs: dg.Definitions) -> None:
-    found = specs(defs)
-    links = {name: re.findall(r"\]\(/assets/(\S+?)\)", spec.description or "") for name, spec in found.items()}
-    assert {target for some in links.values() for target in some} <= set(found)
+    by_name = specs(defs)
+    links = {name: re.findall(r"\]\(/assets/(\S+?)\)", spec.description or "") for name, spec in by_name.items()}
+    assert {target for targets in links.values() for target in targets} <= set(by_name)
     assert links["price_data"] == ["price_snapshot", "price_5m"]
     assert links["price_1d"] == ["price_1h"]
     assert links["redis/journal_price"] == ["price_snapshot", "price_data"]
@@ -93,7 +93,9 @@ def test_partitions_are_utc_days_up_to_today_and_backfills_are_one_run(defs: dg.
 def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
     assert {"archive_job", "compression_job", "retention_job"} <= {job.name for job in repository.get_all_jobs()}
-    assert {(one.name, one.cron_schedule, one.execution_timezone) for one in repository.schedule_defs} == {
+    assert {
+        (schedule.name, schedule.cron_schedule, schedule.execution_timezone) for schedule in repository.schedule_defs
+    } == {
         ("archive_schedule", "*/5 * * * *", "UTC"),
         ("gap_backfill_schedule", "30 1 * * *", "UTC"),
         ("compression_schedule", "10 3 * * *", "UTC"),
@@ -101,7 +103,7 @@ def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
         ("backup_schedule", "20 2 * * *", "UTC"),
         ("restore_drill_schedule", "20 5 * * 0", "UTC"),
     }
-    assert {one.name for one in repository.sensor_defs} == {
+    assert {sensor.name for sensor in repository.sensor_defs} == {
         "memory_pressure_sensor",
         "pending_intake_sensor",
         "late_data_sensor",
@@ -111,12 +113,12 @@ def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
 
 
 def test_tables_show_their_columns(defs: dg.Definitions) -> None:
-    found = specs(defs)
+    by_name = specs(defs)
     for dataset in DATASETS.values():
-        schema = found[dataset.table].metadata["dagster/column_schema"]
+        schema = by_name[dataset.table].metadata["dagster/column_schema"]
         assert {column.name for column in schema.columns} == {*dataset.names, "batch_id"}
         for aggregate in dataset.aggregates:
-            metadata = found[aggregate.name].metadata
+            metadata = by_name[aggregate.name].metadata
             assert metadata["dagster/table_name"] == aggregate.name
             assert {column.name for column in metadata["dagster/column_schema"].columns} == set(aggregate.columns)
             assert set(metadata["dagster/column_lineage"].deps_by_column) == set(aggregate.columns)

@@ -29,8 +29,8 @@ def green(instance: dg.DagsterInstance, asset: str) -> set[str]:
     return set(instance.get_materialized_partitions(dg.AssetKey(asset)))
 
 
-def said(instance: dg.DagsterInstance, asset: str, day: date) -> str:
-    """What the newest observation of a partition says."""
+def newest_observation(instance: dg.DagsterInstance, asset: str, day: date) -> str:
+    """The description of a partition's newest observation."""
     chosen = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[str(day)])
     (record, *_) = instance.fetch_observations(chosen, limit=1).records
     assert record.asset_observation is not None
@@ -48,8 +48,8 @@ def test_a_backfill_of_sixty_days_with_rows_on_twenty(rig: Rig, instance: dg.Dag
     for asset in PRICES:
         assert green(instance, asset) == set(map(str, WITH_ROWS)), asset
     for asset in ("price_data", "price_5m", "price_1d"):
-        assert said(instance, asset, DAYS[1]) == f"{DAYS[1]} is not green: no row"
-    rows = {one["dagster/partition_row_count"] for one in materializations(result, "price_data").values()}
+        assert newest_observation(instance, asset, DAYS[1]) == f"{DAYS[1]} is not green: no row"
+    rows = {page["dagster/partition_row_count"] for page in materializations(result, "price_data").values()}
     assert rows == {1}
     again = run_assets(instance, PRICES, str(DAYS[0]), last=str(DAYS[-1]))
     assert again.success
@@ -62,7 +62,7 @@ def test_a_run_for_last_friday_counts_what_is_of_friday(rig: Rig, instance: dg.D
     result = run_archive(instance, str(friday))
     assert result.success
     assert green(instance, "price_data") == {today()}
-    assert said(instance, "price_data", friday) == "2026-11-20 is not green: no row"
+    assert newest_observation(instance, "price_data", friday) == "2026-11-20 is not green: no row"
     assert materializations(result, "price_data")[today()]["inserted"] == 1
     rig.store.record_prices([bar("A", timestamp=noon(friday)), bar("B", timestamp=noon(friday))])
     shown = materializations(run_archive(instance, str(friday)), "price_data")
@@ -97,7 +97,7 @@ def test_a_day_whose_account_does_not_balance_is_not_green(rig: Rig, instance: d
     rig.query("delete from price_data where symbol = 'B' and timestamp < %s returning 1", day_start(DAYS[1]))
     result = run_assets(instance, PRICES, str(DAYS[0]), last=str(DAYS[1]))
     assert green(instance, "price_data") == {str(DAYS[1])}
-    assert "the account does not balance: price_data holds 1 row" in said(instance, "price_data", DAYS[0])
+    assert "the account does not balance: price_data holds 1 row" in newest_observation(instance, "price_data", DAYS[0])
     passed, description = checks(result)["price_data", "accounts_balance"]
     assert not passed
     assert "trading-data verify" in str(description)
@@ -133,7 +133,7 @@ def test_a_fill_leaves_a_day_for_another_one(rig: Rig, instance: dg.DagsterInsta
     rig.store.record_trades([fill(timestamp=noon(second))])
     assert run_archive(instance).success
     assert green(instance, "trade_data") == {str(first), str(second)}
-    assert said(instance, "trade_data", first) == f"{first} is not green: no row"
+    assert newest_observation(instance, "trade_data", first) == f"{first} is not green: no row"
     (request,) = tick("late_data_sensor", instance).run_requests
     asked = {request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end")}
     assert asked == {str(first), str(second)}
@@ -148,15 +148,15 @@ def test_today_is_told_every_time_and_what_else_it_says_once_an_hour(rig: Rig, i
     first = run_archive(instance)
     rig.store.record_prices([bar("B", timestamp=day_start(moment.date()))])
     second = run_archive(instance)
-    full, light = (materializations(one, "price_data")[today()] for one in (first, second))
+    full, light = (materializations(run, "price_data")[today()] for run in (first, second))
     assert "day" in full
     assert "day" not in light
     assert light["dagster/partition_row_count"] == 2
     assert materializations(first, "price_5m")
     assert not materializations(second, "price_5m")
-    told = {name for (asset, name), _ in checks(first).items() if asset == "price_data"}
-    assert told >= {"nothing_quarantined", "nothing_missing", "accounts_balance", "declared_is_actual"}
-    assert not [one for one in checks(second) if one[0] == "price_data"]
+    reported = {name for (asset, name), _ in checks(first).items() if asset == "price_data"}
+    assert reported >= {"nothing_quarantined", "nothing_missing", "accounts_balance", "declared_is_actual"}
+    assert not [name for asset, name in checks(second) if asset == "price_data"]
 
 
 def test_a_verdict_that_changes_is_told_at_once(rig: Rig, instance: dg.DagsterInstance) -> None:
@@ -174,12 +174,14 @@ def test_each_check_runs_by_itself(rig: Rig, instance: dg.DagsterInstance) -> No
     rig.archive_all(PRICE)
     defs = build_defs()
     wanted = [
-        one.key
+        spec.key
         for assets in defs.asset_checks or []
         if isinstance(assets, dg.AssetChecksDefinition)
-        for one in assets.check_specs
+        for spec in assets.check_specs
     ]
-    assert len(wanted) == 3 * 5 + 1 + 5 + 3 + 1  # tables (bars have one more), aggregates, snapshots, state
+    assert (
+        len(wanted) == 3 * 5 + 1 + 5 + 3 + 1 + 6 + 7
+    )  # tables (bars have one more), aggregates, snapshots, state, health
     job = dg.define_asset_job("only_checks", selection=dg.AssetSelection.checks(*wanted))
     with_job = dg.Definitions.merge(defs, dg.Definitions(jobs=[job]))
     result = with_job.resolve_job_def("only_checks").execute_in_process(instance=instance, raise_on_error=False)

@@ -38,16 +38,16 @@ def test_a_run_measures_judges_records_and_draws(rig: Rig, instance: dg.DagsterI
     rig.archive_all(TRADE)
     result = run_health(instance)
     assert result.success
-    found = checks(result)
-    assert {name for asset, name in found if asset == "redis_health"} == set(OF_REDIS)
-    assert {name for asset, name in found if asset == "timescale_health"} == set(OF_TIMESCALE)
-    red = {name for (_, name), (passed, _) in found.items() if not passed}
+    verdicts = checks(result)
+    assert {name for asset, name in verdicts if asset == "redis_health"} == set(OF_REDIS)
+    assert {name for asset, name in verdicts if asset == "timescale_health"} == set(OF_TIMESCALE)
+    red = {name for (_, name), (passed, _) in verdicts.items() if not passed}
     assert red == {"rejected"}
-    assert found["timescale_health", "rejected"][1] == (
+    assert verdicts["timescale_health", "rejected"][1] == (
         "1 rejected trade entry waits for a decision. Run `trading-data quarantine list`"
     )
-    assert str(found["redis_health", "persistence"][1]).startswith("the live tier keeps an append-only file; ")
-    assert str(found["redis_health", "replication"][1]).endswith("is not known (there is no replica)")
+    assert str(verdicts["redis_health", "persistence"][1]).startswith("the live tier keeps an append-only file; ")
+    assert str(verdicts["redis_health", "replication"][1]).endswith("is not known (there is no replica)")
     with rig.archive.transaction() as cursor:
         cursor.execute("update archive_quarantine set settled = 'discarded', settled_at = now()")
     again = run_health(instance)
@@ -66,7 +66,8 @@ def test_a_run_measures_judges_records_and_draws(rig: Rig, instance: dg.DagsterI
 def test_severities_follow_the_threshold(rig: Rig, instance: dg.DagsterInstance) -> None:
     then = int((now().timestamp() - 9000) * 1000)
     rig.entry_at("journal:metrics", f"{then}-0", measurement())
-    (lag,) = (one for one in run_health(instance).get_asset_check_evaluations() if one.check_name == "lag")
+    evaluations = run_health(instance).get_asset_check_evaluations()
+    (lag,) = (verdict for verdict in evaluations if verdict.check_name == "lag")
     assert (lag.passed, lag.severity, lag.blocking) == (False, dg.AssetCheckSeverity.ERROR, False)
     assert "has waited for more than 2 h (now 2 h 30 min)" in str(lag.description)
     assert lag.metadata["flow.journal.oldest.metrics"].value == pytest.approx(9000, abs=60)
@@ -77,18 +78,18 @@ def test_archive_runs_and_health_runs_say_whether_the_newest_row_is_fresh(
 ) -> None:
     rig.store.record_metrics([measurement()])
     result = run_archive(instance)
-    passed, said = checks(result)["metrics_data", FRESH]
+    passed, description = checks(result)["metrics_data", FRESH]
     assert not passed
-    assert str(said).startswith("the newest metrics row in the archive is ")
+    assert str(description).startswith("the newest metrics row in the archive is ")
     assert checks(result)["trade_data", FRESH] == (
         True,
         "trade: age of the newest archived row by the hours that count is not known (nothing is archived yet)",
     )
     moment = MOMENT + timedelta(minutes=5)
-    (turned,) = report_freshness(instance, rig.archive, moment)
+    (turned,) = report_freshness(instance, rig.archive, moment, "XNYS")
     assert (turned.asset_key, turned.check_name, turned.passed) == (dg.AssetKey("metrics_data"), FRESH, True)
-    assert report_freshness(instance, rig.archive, moment) == []
-    (again,) = report_freshness(instance, rig.archive, moment + timedelta(hours=1))
+    assert report_freshness(instance, rig.archive, moment, "XNYS") == []
+    (again,) = report_freshness(instance, rig.archive, moment + timedelta(hours=1), "XNYS")
     assert not again.passed
 
 
@@ -126,28 +127,42 @@ def test_a_full_live_tier_does_not_hide_what_is_wrong(rig: Rig, instance: dg.Dag
         rig.client.config_set("maxmemory", limit)
     assert result.success
     assert shown(result, "redis_health")["recorded"].startswith("nothing: the live tier is full")
-    passed, said = checks(result)["redis_health", "memory"]
+    passed, description = checks(result)["redis_health", "memory"]
     assert not passed
-    assert "trading-data archive" in str(said)
+    assert "trading-data archive" in str(description)
     assert checks(run_health(instance))["redis_health", "memory"][0]
 
 
-def told(instance: dg.DagsterInstance, asset: str) -> int:
+@pytest.mark.parametrize(("asset", "check"), [("redis_health", "memory"), ("timescale_health", "rejected")])
+def test_a_check_runs_by_itself_and_materializes_nothing(
+    rig: Rig, instance: dg.DagsterInstance, asset: str, check: str
+) -> None:
+    key = dg.AssetCheckKey(dg.AssetKey(asset), check)
+    job = dg.define_asset_job("alone", selection=dg.AssetSelection.checks(key))
+    alone = dg.Definitions.merge(build_defs(), dg.Definitions(jobs=[job])).resolve_job_def("alone")
+    rig.entry("journal:trade", {"order_id": "o1", "timestamp": "no time"})
+    rig.archive_all(TRADE)
+    result = alone.execute_in_process(instance=instance)
+    assert {name: passed for name, (passed, _) in checks(result).items()} == {(asset, check): check == "memory"}
+    assert not materializations(result, asset)
+
+
+def reported(instance: dg.DagsterInstance, asset: str) -> int:
     return len(instance.fetch_materializations(dg.AssetKey(asset), limit=50).records)
 
 
 def test_the_sensor_tells_what_changes_and_asks_for_no_run(rig: Rig, instance: dg.DagsterInstance) -> None:
     first = tick("health_sensor", instance)
     assert first.run_requests == []
-    assert "none recorded: nobody has sent anything since the last look" in first.skip_message
-    assert (told(instance, "redis_health"), told(instance, "timescale_health")) == (1, 1)
+    assert "none recorded: no data came in since the last tick" in first.skip_message
+    assert (reported(instance, "redis_health"), reported(instance, "timescale_health")) == (1, 1)
     again = tick("health_sensor", instance, first.cursor)
-    assert told(instance, "redis_health") == 1, "no verdict changed"
+    assert reported(instance, "redis_health") == 1, "no verdict changed"
     rig.entry("journal:trade", {"order_id": "o1", "timestamp": "no time"})
     rig.archive_all(TRADE)
     turned = tick("health_sensor", instance, again.cursor)
-    assert "rejected is not well" in turned.skip_message
-    assert told(instance, "timescale_health") == 2
+    assert "rejected fails" in turned.skip_message
+    assert reported(instance, "timescale_health") == 2
     key = dg.AssetCheckKey(dg.AssetKey("timescale_health"), "rejected")
     record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
     assert record.evaluation is not None
@@ -185,4 +200,4 @@ def test_a_tier_that_is_away_fails_the_tick_after_the_other_was_told(
     monkeypatch.setenv(variable, url)
     with pytest.raises(TradingDataError, match="does not answer"):
         tick("health_sensor", instance)
-    assert told(instance, other) == 1
+    assert reported(instance, other) == 1

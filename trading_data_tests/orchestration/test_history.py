@@ -99,7 +99,7 @@ def test_without_a_vendor_the_schedule_says_what_is_missing(
     skipped = schedule_tick("gap_backfill_schedule", instance, NIGHT).skip_message
     assert skipped is not None
     assert skipped.startswith("4 days of symbols are missing since ")
-    assert skipped.endswith("TRADING_DATA_VENDOR names nobody to ask")
+    assert skipped.endswith("no vendor is named: set TRADING_DATA_VENDOR")
     assert "TRADING_DATA_VENDOR is not set" in failure(backfill(instance), "price_history")
 
 
@@ -155,4 +155,4 @@ def test_a_backfill_without_a_partition_says_what_to_give(
     monday(rig, "A")
     job = build_defs().resolve_job_def("backfill_job")
     result = job.execute_in_process(instance=instance, raise_on_error=False)
-    assert "say for which days: `trading-data run backfill_job --day" in failure(result, "price_history")
+    assert "name the days: `trading-data run backfill_job --day" in failure(result, "price_history")

@@ -139,7 +139,7 @@ def test_thirty_days_of_cycles_and_a_backfilled_day_that_stays_green(rig: Rig, s
         at=(later - timedelta(days=30)).replace(tzinfo=None),
     )
     assert told[0][0] <= told[0][1]
-    gone = [one for one in old_runs(instance, ["archive_job"], later) if one.goes]
+    gone = [leftover for leftover in old_runs(instance, ["archive_job"], later) if leftover.goes]
     assert len(gone) > min(4_900, (DAYS - 1) * CYCLES * 0.9), "at most 5,000 are looked at in a night"
 
 

@@ -18,8 +18,8 @@ def private_imports(path: Path) -> list[str]:
     found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        names += [one.name for one in node.names] if isinstance(node, ast.Import) else []
-        found += [one for one in names if one.startswith("dagster") and "._" in one]
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        found += [name for name in names if name.startswith("dagster") and "._" in name]
     return found
 
 
@@ -33,7 +33,7 @@ def test_each_is_what_it_is_used_for(tmp_path: Path) -> None:
     assert {"RUNNING", "STOPPED", "DECLARED_IN_CODE"} <= set(private.InstigatorStatus.__members__)
     assert {"SENSOR", "SCHEDULE"} <= set(private.InstigatorType.__members__)
     assert private.WILL_RETRY_TAG == "dagster/will_retry"
-    assert private.TELLS_NOTHING == "__source_asset_observation__"
+    assert private.TURNS_NOTHING_GREEN == "__source_asset_observation__"
     (tmp_path / "dagster.yaml").write_text("run_queue: {max_concurrent_runs: many}\nnothing: 1\n")
     with pytest.raises((dg.DagsterError, private.CheckError)):
         dg.DagsterInstance.from_config(str(tmp_path))

@@ -60,7 +60,7 @@ def test_an_archive_run_writes_the_state_and_shows_it_as_tables(rig: Rig, instan
     assert rows(found["monitoring"]) == [{"symbol": "MSFT", "quantity": "5"}]
     assert rows(found["signal"]) == [{"signal_type:symbol": "momentum:AAPL", "direction": "long"}]
     assert rows(found["watchlist"]) == [{"member": "AAPL"}, {"member": "\\xff\\x1b[31m"}]
-    assert [(one["rank"], one["member"], one["score"]) for one in rows(found["candidates"])] == [
+    assert [(row["rank"], row["member"], row["score"]) for row in rows(found["candidates"])] == [
         ("1", "TOP", "inf"),
         ("2", "HIGH", "2.5"),
         ("3", "LOW", "0.5"),
@@ -98,7 +98,7 @@ def test_a_page_shows_the_head_of_what_is_large_and_the_document_has_all(
     client.hset("positions:active:A", mapping={f"f{number:03}": "x" * 300 for number in range(40)})
     found = shown(run_of(instance, STATE))
     assert found["watchlist rows"] == 60
-    assert [one["member"] for one in rows(found["watchlist"])] == [f"S{number:03}" for number in range(50)]
+    assert [row["member"] for row in rows(found["watchlist"])] == [f"S{number:03}" for number in range(50)]
     (row,) = rows(found["active"])
     assert (len(row), {len(cell) for cell in row.values()}) == (30, {1, 200})
     state = newest_state(rig.intake)

@@ -31,5 +31,5 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeptConnections:
 def test_dagster_yaml_names_a_storage_that_keeps_connections(storage: KeptConnections) -> None:
     assert storage.postgres_url == URL
     kept = (storage.run_storage, storage.event_log_storage, storage.schedule_storage)
-    engines: list[sa.Engine] = [vars(one)["_engine"] for one in kept]
-    assert [type(one.pool) for one in engines] == [QueuePool] * 3
+    engines: list[sa.Engine] = [vars(storage)["_engine"] for storage in kept]
+    assert [type(engine.pool) for engine in engines] == [QueuePool] * 3

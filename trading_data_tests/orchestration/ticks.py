@@ -1,7 +1,4 @@
-"""One tick of a sensor or schedule, and one run, on an instance of Dagster; the only place that knows how.
-
-Belongs here: helpers. Does not: tests.
-"""
+"""Helpers: one tick of a sensor or schedule, or one run, on an instance of Dagster."""
 
 from datetime import UTC, datetime
 from tempfile import gettempdir
@@ -43,8 +40,9 @@ def tick(name: str, instance: dg.DagsterInstance, cursor: str | None = None) -> 
     """One tick of a sensor: `run_requests`, `skip_message`, `cursor`."""
     defs = build_defs()
     sensor = defs.resolve_sensor_def(name)
-    context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs, resources=resources())
-    return sensor.evaluate_tick(context)
+    made = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs, resources=resources())
+    with made as context:
+        return sensor.evaluate_tick(context)
 
 
 def schedule_tick(name: str, instance: dg.DagsterInstance, moment: datetime) -> Any:
@@ -80,25 +78,26 @@ def end_run(instance: dg.DagsterInstance, run: dg.DagsterRun, status: dg.Dagster
 
 def materializations(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, dict[str, Any]]:
     """Partition → metadata values of every materialization of an asset in a run."""
-    found: dict[str, dict[str, Any]] = {}
+    shown: dict[str, dict[str, Any]] = {}
     for event in result.all_events:
         if event.is_step_materialization:
-            one = event.step_materialization_data.materialization
-            if one.asset_key == dg.AssetKey(asset):
-                found[str(one.partition)] = {name: value.value for name, value in one.metadata.items()}
-    return found
+            materialization = event.step_materialization_data.materialization
+            if materialization.asset_key == dg.AssetKey(asset):
+                metadata = {name: value.value for name, value in materialization.metadata.items()}
+                shown[str(materialization.partition)] = metadata
+    return shown
 
 
 def checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], tuple[bool, str | None]]:
     """(asset, check) → passed and description."""
     return {
-        (one.asset_key.to_user_string(), one.check_name): (one.passed, one.description)
-        for one in result.get_asset_check_evaluations()
+        (verdict.asset_key.to_user_string(), verdict.check_name): (verdict.passed, verdict.description)
+        for verdict in result.get_asset_check_evaluations()
     }
 
 
 def failure(result: dg.ExecuteInProcessResult, step: str) -> str:
-    """What a failed step says to the user."""
+    """The message of a failed step; empty if it did not fail."""
     for event in result.all_events:
         if event.is_step_failure and event.step_key == step:
             data = event.step_failure_data

@@ -1,8 +1,4 @@
-"""Group `aggregates`: one asset a continuous aggregate, finest first.
-
-Belongs here: the assets, refreshing a run's days, and what is told of them. Does not: refreshing
-(`archive.aggregates.refresh`), and the step (`datasets`).
-"""
+"""Group `aggregates`: one asset for each continuous aggregate, finest first; refreshing a run's days and reporting them."""
 
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -17,7 +13,6 @@ from trading_data.archive.verify.ledger import chunk_days
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.metadata import aggregate_metadata
-from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.reports import Event, Reports, handled, news
 from trading_data.orchestration.verdicts import equals_raw
 from trading_data.printable import counted
@@ -25,22 +20,21 @@ from trading_data.printable import counted
 _SHOWN = 10
 
 
-def aggregate_specs(dataset: Dataset) -> list[dg.AssetSpec]:
+def aggregate_specs(dataset: Dataset, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetSpec]:
     """The assets of a dataset's continuous aggregates."""
     return [
         dg.AssetSpec(
             aggregate.name,
             group_name="aggregates",
             deps=[aggregate.source],
-            partitions_def=daily(),
+            partitions_def=partitions,
             kinds={"timescaledb", "postgres"},
             owners=[OWNER],
             skippable=True,
             metadata=aggregate_metadata(dataset, aggregate),
             description=f"The continuous aggregate `{aggregate.name}`: {dataset.title} by {', '.join(aggregate.group_by)} and "
-            f"{aggregate.interval}, built on `{aggregate.source}`. Refreshes exactly the ranges that "
-            "loads have changed. A day is green when "
-            "it has a bucket and nothing of it waits to be refreshed.",
+            f"{aggregate.interval}, built on `{aggregate.source}`. A run refreshes exactly the ranges that loads have changed. "
+            "A day is green when it has a bucket and no range of it waits for a refresh.",
         )
         for aggregate in dataset.aggregates
     ]
@@ -53,24 +47,24 @@ def refresh_days(
     dataset: Dataset,
     aggregates: Iterable[Aggregate],
 ) -> Iterator[Event]:
-    """Refresh the run's days of these aggregates, finest first, and tell which of their days are right."""
-    there = chunk_days(database, dataset)
+    """Refresh the run's days of these aggregates, finest first, and report which of their days are right."""
+    with_chunks = chunk_days(database, dataset)
     for aggregate in aggregates:
         done = refresh(database, dataset, aggregate, reports.days)
         wrong = {day: _differences(database, dataset, aggregate, done, day) for day in done.windows}
         late = set(waiting(database).get(aggregate.name, []))
-        days = {*reports.days, *(reports.never_told(aggregate.name, there) - late)}
-        full, untold = days_with_buckets(database, aggregate, days), reports.untold(aggregate.name, days)
-        told: list[Event] = []
+        days = {*reports.days, *(reports.not_green(aggregate.name, with_chunks) - late)}
+        filled, unreported = days_with_buckets(database, aggregate, days), reports.unreported(aggregate.name, days)
+        sent: list[Event] = []
         for day in sorted(days):
-            if reason := _not_right(day in full, day in late, wrong.get(day, [])):
-                told += reports.not_handled(aggregate.name, day, reason)
-            elif reports.is_due(aggregate.name, day, untold):
-                told.append(handled(aggregate.name, day, _figures(done, day)))
-        yield from told
+            if reason := _not_right(day in filled, day in late, wrong.get(day, [])):
+                sent += reports.not_handled(aggregate.name, day, reason)
+            elif reports.is_due(aggregate.name, day, unreported):
+                sent.append(handled(aggregate.name, day, _figures(done, day)))
+        yield from sent
         if done.windows:
             equal = equals_raw(aggregate, [line for lines in wrong.values() for line in lines])
-            yield from news(instance, [equal], every=reports.every_verdict(told))
+            yield from news(instance, [equal], every=reports.every_verdict(sent))
 
 
 def _differences(archive: Archive, dataset: Dataset, aggregate: Aggregate, done: Refreshed, day: date) -> list[str]:
@@ -78,13 +72,13 @@ def _differences(archive: Archive, dataset: Dataset, aggregate: Aggregate, done:
 
 
 def _not_right(bucket: bool, late: bool, wrong: list[str]) -> str:
-    """Why a day of an aggregate is not right; empty if it is."""
+    """Why a day of an aggregate is not green; empty if it is."""
     if wrong:
         return (
             f"{counted(len(wrong), 'bucket differs', 'buckets differ')} from the raw rows: {'; '.join(wrong[:_SHOWN])}"
         )
     if late:
-        return "a load has changed rows of it that are yet to be refreshed"
+        return "a load has changed its rows since the last refresh"
     return "" if bucket else "no row"
 
 

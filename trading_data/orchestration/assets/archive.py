@@ -1,10 +1,5 @@
-"""Group `archive`: from the intake into the hypertables, one asset a dataset; a partition is a chunk.
+"""Group `archive`: from the intake into the hypertables, one asset for each dataset; a partition is a chunk."""
 
-Belongs here: the asset, loading what waits, and what is told of it. Does not: loading (`archive.load`), trimming
-(`archive.trim`), and the step (`datasets`).
-"""
-
-import os
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
@@ -30,9 +25,8 @@ from trading_data.orchestration.day_metadata import day_figures, day_page
 from trading_data.orchestration.drift import check_drift
 from trading_data.orchestration.health_checks import fresh_result
 from trading_data.orchestration.metadata import load_figures, load_page, table_metadata
-from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.reports import Event, Reports, handled, news, still_handled
-from trading_data.orchestration.resources import earliest
+from trading_data.orchestration.resources import Environment
 from trading_data.orchestration.tags import MEMORY_PRESSURE, TRIGGER
 from trading_data.orchestration.verdicts import (
     accounts_balance,
@@ -40,26 +34,24 @@ from trading_data.orchestration.verdicts import (
     nothing_missing,
     nothing_quarantined,
 )
-from trading_data.settings import Settings
-from trading_data.sources.vendors.choose import VENDOR
 from trading_data.times import now
 
 
-def table_spec(dataset: Dataset) -> dg.AssetSpec:
-    """The asset of a dataset's hypertable. Rows come from a vendor only where the environment names one."""
-    history = [f"{dataset.name}_history"] if dataset.sources and os.environ.get(VENDOR) else []
+def table_spec(dataset: Dataset, partitions: dg.PartitionsDefinition[str], vendor: str) -> dg.AssetSpec:
+    """The asset of a dataset's hypertable. It depends on its history asset only if a vendor is named."""
+    history = [f"{dataset.name}_history"] if dataset.sources and vendor else []
     return dg.AssetSpec(
         dataset.table,
         group_name="archive",
         deps=[dataset.snapshot, *history],
-        partitions_def=daily(),
+        partitions_def=partitions,
         kinds={"timescaledb", "postgres"},
         owners=[OWNER],
         skippable=True,
         metadata=table_metadata(dataset),
-        description=f"The hypertable `{dataset.table}`: {dataset.title}, one UTC day a chunk. A day is green when everything "
-        "accepted for it so far is in the table, its account balances, and it has a row. A run drains and loads whatever waits, "
-        "of all days, each batch in one transaction with its ledger row and archived ranges; then it trims the journals and "
+        description=f"The hypertable `{dataset.table}`: {dataset.title}, one chunk for each UTC day. A day is green when it has a "
+        "row, everything accepted for it so far is in the table, and its accounts balance. A run drains and loads whatever waits, "
+        "for all days, each batch in one transaction with its ledger row and archived ranges; then it trims the journals and "
         f"refreshes the aggregates of its own day. Comes from `{dataset.snapshot}`"
         + "".join(f" and `{name}`" for name in history)
         + "".join(f"; feeds `{aggregate.name}`" for aggregate in dataset.aggregates[:1])
@@ -74,78 +66,82 @@ def load(
     database: Archive,
     store: Intake,
     dataset: Dataset,
+    environment: Environment,
 ) -> Iterator[Event]:
-    """Load what waits, trim the journals, and tell which days were handled, and the verdicts of the checks."""
+    """Load what waits, trim the journals, and report the handled days and the verdicts of the checks."""
     pressed = context.run.tags.get(TRIGGER) == MEMORY_PRESSURE
     hot_window = timedelta(0) if pressed else dataset.hot_window
     loaded: list[Loaded] = []
-    retry_what_is_taken_now(database, store, dataset, earliest=earliest())
-    for one in load_pending(database, store, dataset, run_id=context.run.run_id):
-        loaded.append(one)
+    retry_what_is_taken_now(database, store, dataset, earliest=environment.earliest)
+    for batch in load_pending(database, store, dataset, run_id=context.run.run_id):
+        loaded.append(batch)
         trim_archived(client, database, dataset, hot_window=hot_window)
-    if not loaded:  # what has left the hot window since the last load
+    if not loaded:  # entries may have left the hot window since the last load
         trim_archived(client, database, dataset, hot_window=hot_window)
     yield from _load_history(context.run.run_id, database, store, dataset)
-    brought = {day for one in loaded for day in one.days_with_rows}
-    settings = Settings.from_env()
-    if brought and move_back(settings.home, min(brought)):
+    brought = {day for batch in loaded for day in batch.days_with_rows}
+    if brought and move_back(environment.settings.home, min(brought)):
         context.log.info(
-            f"partitions begin on {min(brought)} once the code location is loaded anew: `up` does that now, elsewhere "
+            f"partitions will begin on {min(brought)} once the code location is reloaded: `up` does that now, elsewhere "
             "press Reload on the page Deployment"
         )
-    days = {*reports.days, *brought, *reports.never_told(dataset.table, chunk_days(database, dataset))}
-    found = archived_days(database, dataset, sorted(days))
-    verdicts = handled_days(database, dataset, found, now().date(), [one.batch_id for one in loaded])
-    told = list(_days(reports, database, dataset, loaded, found, verdicts))
-    yield from told
-    every = reports.every_verdict(told)
+    days = {*reports.days, *brought, *reports.not_green(dataset.table, chunk_days(database, dataset))}
+    archived = archived_days(database, dataset, sorted(days))
+    verdicts = handled_days(database, dataset, archived, now().date(), [batch.batch_id for batch in loaded])
+    sent = list(_days(reports, database, dataset, environment.settings.calendar, loaded, archived, verdicts))
+    yield from sent
+    every = reports.every_verdict(sent)
     yield from news(
         context.instance,
         [
             nothing_quarantined(database, dataset),
             nothing_missing(dataset, confirmed_lost(client, database, store, dataset)),
             accounts_balance(dataset, balance_of(dataset, verdicts)),
-            check_drift(database, context.instance, dataset),
+            check_drift(database, context.instance, dataset, environment.variables),
             *([plausible.after_load(context.instance, database, dataset, days)] if dataset.odd_values else []),
         ],
         every=every,
     )
-    yield from news(context.instance, [fresh_result(database, dataset, now())], words=False, every=every)
+    fresh = fresh_result(database, dataset, now(), environment.settings.calendar)
+    yield from news(context.instance, [fresh], words=False, every=every)
 
 
 def _load_history(run_id: str, database: Archive, store: Intake, dataset: Dataset) -> Iterator[Event]:
-    """Load the rows that stand for days of a dataset, as a file brought them, and say how many.
+    """Load a dataset's daily rows, which come from files, and report how many.
 
-    They are no partitions of the asset: a file has thousands of days, and none of them is a day of this table.
+    Their days are no partitions of the asset: a file has thousands of days, and they belong to another table.
     """
     history = HISTORY.get(dataset.name)
     loaded = list(load_pending(database, store, history, run_id=run_id)) if history else []
     if history and loaded:
-        figures = {name: sum(getattr(one, name) for one in loaded) for name in COUNTS}
-        said = f"{history.title} were loaded into `{history.table}`"
-        yield dg.AssetObservation(dataset.table, metadata=figures, description=said)
+        figures = {name: sum(getattr(batch, name) for batch in loaded) for name in COUNTS}
+        description = f"{history.title} were loaded into `{history.table}`"
+        yield dg.AssetObservation(dataset.table, metadata=figures, description=description)
 
 
 def _days(
     reports: Reports,
     database: Archive,
     dataset: Dataset,
+    calendar: str,
     loaded: list[Loaded],
-    found: Mapping[date, ArchivedDay],
+    archived: Mapping[date, ArchivedDay],
     verdicts: Mapping[date, Handled],
 ) -> Iterator[Event]:
-    """What to tell of each day: a page of a day that is over or was not told in the last hour, else the numbers that change."""
+    """Report each day: a full page if it is over or was not reported in the last hour, else the numbers that change."""
     asset, today = dataset.table, now().date()
-    untold = reports.untold(asset, found)
-    in_full = {day: found[day] for day, verdict in verdicts.items() if verdict and (day in untold or day < today)}
-    pages = day_page(database, dataset, in_full)
+    unreported = reports.unreported(asset, archived)
+    in_full = {
+        day: archived[day] for day, verdict in verdicts.items() if verdict and (day in unreported or day < today)
+    }
+    pages = day_page(database, dataset, calendar, in_full)
     for day, verdict in verdicts.items():
         if not verdict:
-            left = not verdict.rows and any(one.days.get(day, {}).get("moved", 0) < 0 for one in loaded)
+            left = not verdict.rows and any(batch.days.get(day, {}).get("moved", 0) < 0 for batch in loaded)
             yield from reports.not_handled(asset, day, verdict.said, news=left)
             continue
-        figures = {**day_figures(found[day]), **load_figures(loaded, day)}
+        figures = {**day_figures(archived[day]), **load_figures(loaded, day)}
         if day in pages:
             yield handled(asset, day, {**figures, **pages[day], **load_page(loaded, day)})
-        else:  # today, told in the last hour
+        else:  # today, reported in the last hour
             yield (still_handled if reports.by_clock else handled)(asset, day, figures)

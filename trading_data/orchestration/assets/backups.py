@@ -1,8 +1,4 @@
-"""`redis_backup` and `timescale_backup`: the two halves of one backup, in the order that loses nothing.
-
-Belongs here: the assets, their checks, what their pages show. Does not: taking and keeping backups
-(`trading_data.operations.backup`).
-"""
+"""`redis_backup` and `timescale_backup`: the two halves of a backup, in the order that loses nothing."""
 
 import time
 from typing import Any
@@ -19,9 +15,8 @@ from trading_data.operations.backup.retention import BackupVerdict, prune
 from trading_data.operations.backup.tables import rows_of
 from trading_data.orchestration.assets.sources import OWNER, journal_key, state_keys
 from trading_data.orchestration.declared import DURABLE, READS_BACK, REDIS_BACKUP, TIMESCALE_BACKUP
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, as_dagster_failure
+from trading_data.orchestration.resources import ArchiveTier, Environment, IntakeStore, LiveTier, as_dagster_failure
 from trading_data.printable import counted
-from trading_data.settings import Settings
 from trading_data.times import now
 
 _ROWS = 200
@@ -42,20 +37,21 @@ def backup_assets() -> list[dg.AssetsDefinition]:
         dg.AssetCheckSpec(
             DURABLE,
             asset=REDIS_BACKUP,
-            description="The live tier keeps an append-only file, and its last writes went well.",
+            description="Every live server keeps an append-only file, and its last write to it succeeded.",
         )
     ],
-    description="The live tier's snapshot, read as a replica would, and the batches that wait in the intake: the first half of "
-    "a backup. `timescale_backup` of the same run completes it.",
+    description="The first half of a backup: the live tier's snapshot, read as a replica reads it, and the batches that wait in "
+    "the intake. `timescale_backup` in the same run completes it.",
 )
-def redis_backup(context: dg.AssetExecutionContext, live: LiveTier, intake: IntakeStore) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def redis_backup(
+    context: dg.AssetExecutionContext, live: LiveTier, intake: IntakeStore, environment: dg.ResourceParam[Environment]
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Take the first half."""
     began = time.monotonic()
     with as_dagster_failure(), live.for_archiver() as client, live.for_copying() as copier:
-        uri = Settings.from_env().backup_uri
-        half = take_redis(uri, client, intake.open(), context.run.run_id, copier=copier)
+        half = take_redis(environment.settings.backup_uri, client, intake.open(), context.run.run_id, copier=copier)
     account = half.redis["account"]
-    kinds = [{"kind": kind, "keys": one[0], "expire": "no"} for kind, one in account["kinds"].items()]
+    kinds = [{"kind": kind, "keys": counts[0], "expire": "no"} for kind, counts in account["kinds"].items()]
     for kind, hours in account["expiring"].items():
         kinds.append({"kind": kind, "keys": sum(hour[0] for hour in hours.values()), "expire": "yes"})
     return dg.MaterializeResult(
@@ -63,7 +59,7 @@ def redis_backup(context: dg.AssetExecutionContext, live: LiveTier, intake: Inta
             "backup": half.name,
             "bytes": half.size,
             "keys": keys_of(account),
-            "journal entries": sum(one["length"] for one in account["journals"].values()),
+            "journal entries": sum(journal["length"] for journal in account["journals"].values()),
             "batches": sum(map(len, half.intake.values())),
             "encrypted": half.encrypted,
             "seconds": round(time.monotonic() - began, 3),
@@ -84,22 +80,24 @@ def redis_backup(context: dg.AssetExecutionContext, live: LiveTier, intake: Inta
             READS_BACK, asset=TIMESCALE_BACKUP, description="Every file of the backup reads back as it was written."
         )
     ],
-    description="The archive by `pg_dump`, counted table by table and chunk by chunk in the same snapshot, and the manifest that "
-    "makes the whole a backup; old backups go by the declared scheme.",
+    description="The second half: the archive by `pg_dump`, its rows counted by table and chunk in the same snapshot, and the "
+    "manifest that completes the backup. Old backups are deleted by the retention scheme.",
 )
-def timescale_backup(context: dg.AssetExecutionContext, archive: ArchiveTier) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Complete what `redis_backup` of this run began."""
-    began, uri = time.monotonic(), Settings.from_env().backup_uri
+def timescale_backup(
+    context: dg.AssetExecutionContext, archive: ArchiveTier, environment: dg.ResourceParam[Environment]
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Complete the backup that `redis_backup` of this run began."""
+    began, uri = time.monotonic(), environment.settings.backup_uri
     with as_dagster_failure(), archive.connect_as_owner() as database:
         made = take_timescale(uri, database, context.run.run_id)
         seconds = round(time.monotonic() - began, 3)
         check = _reads_back(uri, made)
-        kept = prune(uri, now()) if check.passed else []
+        verdicts = prune(uri, now()) if check.passed else []
     chunks = [
-        {"table": table, "chunks": len(found), "rows": sum(one["rows"] for one in found)}
-        for table, found in made.timescale["chunks"].items()
+        {"table": table, "chunks": len(counts), "rows": sum(chunk["rows"] for chunk in counts)}
+        for table, counts in made.timescale["chunks"].items()
     ]
-    books = [{"table": table, "chunks": 0, "rows": one[0]} for table, one in made.timescale["tables"].items()]
+    others = [{"table": table, "chunks": 0, "rows": counts[0]} for table, counts in made.timescale["tables"].items()]
     return dg.MaterializeResult(
         metadata={
             "backup": made.name,
@@ -108,8 +106,8 @@ def timescale_backup(context: dg.AssetExecutionContext, archive: ArchiveTier) ->
             "dagster/row_count": rows_of(made.timescale),
             "recovery point": dg.MetadataValue.timestamp(made.began),
             "seconds": seconds,
-            "tables": _table([*chunks, *books]),
-            "backups": _table([_verdict(one) for one in kept]),
+            "tables": _table([*chunks, *others]),
+            "backups": _table([_verdict_row(verdict) for verdict in verdicts]),
         },
         check_results=[check],
     )
@@ -121,40 +119,41 @@ def _durable(half: Manifest) -> dg.AssetCheckResult:
         state = node["persistence"]
         if not state.get("aof_enabled"):
             faults.append(
-                f"{node['file']}: it keeps no append-only file, so what was accepted since the backup is lost with it"
+                f"{node['file']}: the server keeps no append-only file; if it fails, what was accepted since the backup is lost"
             )
         elif state.get("aof_last_write_status") != "ok":
-            faults.append(f"{node['file']}: its last write to the append-only file failed: see to its disk")
+            faults.append(f"{node['file']}: the server's last write to its append-only file failed: check its disk")
     return dg.AssetCheckResult(
         check_name=DURABLE,
         passed=not faults,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(faults) or "Every server keeps an append-only file, and its last writes went well.",
+        description="; ".join(faults)
+        or "Every live server keeps an append-only file, and its last write to it succeeded.",
         metadata={"faults": len(faults)},
     )
 
 
 def _reads_back(uri: str, made: Manifest) -> dg.AssetCheckResult:
-    said = ""
+    fault = ""
     try:
         check_files(chosen(uri, made.name), inside=False)
     except Refused as error:
-        said = str(error)
+        fault = str(error)
     return dg.AssetCheckResult(
         check_name=READS_BACK,
-        passed=not said,
+        passed=not fault,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=said
+        description=fault
         or f"{counted(len(made.files), 'file')}, {counted(made.size, 'byte')} read back as they were written.",
         metadata={"files": len(made.files)},
     )
 
 
-def _verdict(backup_verdict: BackupVerdict) -> dict[str, Any]:
+def _verdict_row(verdict: BackupVerdict) -> dict[str, Any]:
     return {
-        "backup": backup_verdict.backup.name,
-        "verdict": "went" if backup_verdict.goes else "kept",
-        "reason": backup_verdict.reason,
+        "backup": verdict.backup.name,
+        "verdict": "went" if verdict.goes else "kept",
+        "reason": verdict.reason,
     }
 
 

@@ -1,10 +1,8 @@
-"""One step a dataset: drain its journals, load what waits, refresh the aggregates of the run's days.
+"""One step for each dataset: drain its journals, load what waits, refresh the aggregates of the run's days.
 
-A run handles whatever waits, of all days. What turns green are days, each by what is there: a day of a table when its account
-balances and it has a row, whichever run brought the rows. So no asset yields an output, which would turn all days of the run
-green; it yields events, a day each. And a step does no more than it was asked for: of the aggregates alone, it only refreshes.
-
-Belongs here: the step. Does not: what is done in it (`snapshots`, `archive`, `aggregates`), and what is said of it (`reports`).
+A run handles whatever waits, for all days. A day turns green by the state of its data: a day of a table when its accounts balance
+and it has a row, whichever run brought the rows. So no asset yields an output, which would turn all days of the run green; it
+yields an event for each day. A step does only what was requested: for the aggregates alone, it only refreshes.
 """
 
 from collections.abc import Iterator
@@ -16,35 +14,43 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.orchestration.assets.aggregates import aggregate_specs, refresh_days
 from trading_data.orchestration.assets.archive import load, table_spec
 from trading_data.orchestration.assets.snapshots import drain, snapshot_spec
-from trading_data.orchestration.partitions import run_days
+from trading_data.orchestration.partitions import daily, run_days
 from trading_data.orchestration.reports import Event, Reports
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, LiveTier, as_dagster_failure
+from trading_data.orchestration.resources import ArchiveTier, Environment, IntakeStore, LiveTier, as_dagster_failure
 
 
-def dataset_assets() -> list[dg.AssetsDefinition]:
-    """One multi-asset a dataset: its snapshot, its table, its aggregates."""
-    return [_dataset_assets(dataset) for dataset in DATASETS.values()]
+def dataset_assets(environment: Environment) -> list[dg.AssetsDefinition]:
+    """One multi-asset for each dataset: its snapshot, its table, its aggregates."""
+    return [_dataset_assets(dataset, daily(environment), environment.vendor) for dataset in DATASETS.values()]
 
 
-def _dataset_assets(dataset: Dataset) -> dg.AssetsDefinition:
+def _dataset_assets(dataset: Dataset, partitions: dg.PartitionsDefinition[str], vendor: str) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=dataset.table,
-        specs=[snapshot_spec(dataset), table_spec(dataset), *aggregate_specs(dataset)],
+        specs=[
+            snapshot_spec(dataset, partitions),
+            table_spec(dataset, partitions, vendor),
+            *aggregate_specs(dataset, partitions),
+        ],
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=dataset.name,
     )
     def dataset_step(
-        context: dg.AssetExecutionContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
+        context: dg.AssetExecutionContext,
+        live: LiveTier,
+        archive: ArchiveTier,
+        intake: IntakeStore,
+        environment: dg.ResourceParam[Environment],
     ) -> Iterator[Event]:
         days, asked = run_days(context), {key.to_user_string() for key in context.selected_asset_keys}
         reports = Reports(context.instance, asked, days, context.run.tags)
         with as_dagster_failure(), archive.connect() as database:
             if asked & {dataset.snapshot, dataset.table}:
                 with live.for_archiver() as client:
-                    yield from drain(context, reports, client, database, intake.open(), dataset)
+                    yield from drain(context, reports, client, database, intake.open(), dataset, environment)
                     if dataset.table in asked:
-                        yield from load(context, reports, client, database, intake.open(), dataset)
+                        yield from load(context, reports, client, database, intake.open(), dataset, environment)
             aggregates = [aggregate for aggregate in dataset.aggregates if asked & {aggregate.name, dataset.table}]
             if aggregates:
                 yield from refresh_days(context.instance, reports, database, dataset, aggregates)

@@ -1,7 +1,4 @@
-"""Group `history`: bars that nobody sent to the live tier, from a market-data vendor or files.
-
-Belongs here: the asset. Does not: which days are missing (`calendars.states`), asking (`sources.backfill`), vendors (`vendors`).
-"""
+"""Group `history`: bars that never reached the live tier, from a market-data vendor or files."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 import dagster as dg
 from pydantic import Field
 
-from trading_data.calendars import TradingCalendar
 from trading_data.calendars.gap_plot import by_state, heat_map
 from trading_data.calendars.states import CLOSED, MISSING, NO_CALENDAR, day_states, known_subjects
 from trading_data.datasets import PRICE
@@ -19,11 +15,10 @@ from trading_data.errors import BadInput
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.declared import HISTORY
 from trading_data.orchestration.partitions import daily
-from trading_data.orchestration.private import TELLS_NOTHING
+from trading_data.orchestration.private import TURNS_NOTHING_GREEN
 from trading_data.orchestration.reports import Event, Reports, handled
-from trading_data.orchestration.resources import ArchiveTier, IntakeStore, as_dagster_failure, earliest
+from trading_data.orchestration.resources import ArchiveTier, Environment, IntakeStore, as_dagster_failure
 from trading_data.printable import counted
-from trading_data.settings import Settings
 from trading_data.sources.backfill import Filled, fill
 from trading_data.sources.vendors import vendor_from_env
 from trading_data.times import DAY
@@ -35,56 +30,65 @@ _SHOWN = 20
 
 
 class HistoryConfig(dg.Config):
-    """Which symbols, and whether to ask again for days that the vendor has answered or refused before."""
+    """Which symbols, and whether to request days again that the vendor has answered or refused before."""
 
     symbols: list[str] = Field(default_factory=list, description="Empty for all that the archive knows.")
     again: bool = False
 
 
-def history_assets() -> list[dg.AssetsDefinition]:
+def history_assets(environment: Environment) -> list[dg.AssetsDefinition]:
     """The one asset of the group."""
-    return [_price_history()]
+    return [_price_history(environment)]
 
 
-def _price_history() -> dg.AssetsDefinition:
+def _price_history(environment: Environment) -> dg.AssetsDefinition:
     @dg.asset(
         name=HISTORY,
         dagster_type=cast(dg.DagsterType, dg.Nothing),
         group_name="history",
-        partitions_def=daily(),
+        partitions_def=daily(environment),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool="history_price",
         kinds={"python", "parquet"},
         owners=[OWNER],
-        description="Bars from the vendor that `TRADING_DATA_VENDOR` names, for the symbols and days that the exchange's "
-        "calendar expects and the archive does not hold; into the intake, from which `price_data` loads them.",
+        description="Fetches bars from the vendor that `TRADING_DATA_VENDOR` names, for the symbols and days that the exchange's "
+        "calendar expects and the archive lacks, into the intake, from which `price_data` loads them.",
     )
     def price_history(
-        context: dg.AssetExecutionContext, config: HistoryConfig, archive: ArchiveTier, intake: IntakeStore
+        context: dg.AssetExecutionContext,
+        config: HistoryConfig,
+        archive: ArchiveTier,
+        intake: IntakeStore,
+        environment: dg.ResourceParam[Environment],
     ) -> Iterator[Event | dg.Output[None]]:
         with as_dagster_failure(), archive.connect() as database:
             if not (context.has_partition_key or context.has_partition_key_range):
                 raise BadInput(
-                    "say for which days: `trading-data run backfill_job --day 2026-11-20`, or --start and --end; on the page "
+                    "name the days: `trading-data run backfill_job --day 2026-11-20`, or --start and --end; in the web page, "
                     "choose partitions"
                 )
             days = [date.fromisoformat(key) for key in context.partition_keys]
             reports = Reports(context.instance, [HISTORY], days, context.run.tags)
-            vendor, calendar = vendor_from_env(), TradingCalendar.configured(Settings.from_env().calendar)
+            vendor, calendar = vendor_from_env(environment.variables), environment.calendar
             symbols = config.symbols or sorted(known_subjects(database, PRICE))
             if not symbols:
-                raise BadInput("the archive knows no symbol yet: name some in the run's config (`symbols`)")
+                raise BadInput("the archive has no symbol yet: name some in the run's config (`symbols`)")
             states = day_states(database, PRICE, calendar, min(days), max(days) + DAY, symbols, only=days)
             wanted = _wanted(states, config.again)
             filled: dict[date, Filled] = {}
             with closing(vendor):
-                for one in fill(
-                    database, intake.open(), PRICE, vendor, wanted, earliest=earliest(), run_id=context.run.run_id
+                for answer in fill(
+                    database,
+                    intake.open(),
+                    PRICE,
+                    vendor,
+                    wanted,
+                    earliest=environment.earliest,
+                    run_id=context.run.run_id,
                 ):
-                    filled |= dict.fromkeys(one.days, one)
-                    context.log.info(
-                        f"{one.days[0]} to {one.days[-1]}: {counted(one.rows.total(), 'bar')} from {vendor.name}"
-                    )
+                    filled |= dict.fromkeys(answer.days, answer)
+                    bars = counted(answer.rows.total(), "bar")
+                    context.log.info(f"{answer.days[0]} to {answer.days[-1]}: {bars} from {vendor.name}")
         for day in days:
             of_day = states[states["day"] == day]
             figures = _figures(vendor.name, of_day, day, filled.get(day))
@@ -96,13 +100,13 @@ def _price_history() -> dg.AssetsDefinition:
             else:
                 yield handled(HISTORY, day, figures)
         # Without an output `price_data` would be skipped; a plain one would turn all days of the run green.
-        yield dg.Output(None, metadata={TELLS_NOTHING: True})
+        yield dg.Output(None, metadata={TURNS_NOTHING_GREEN: True})
 
     return price_history
 
 
 def _wanted(states: "pd.DataFrame", again: bool) -> dict[date, list[str]]:
-    """By day what to ask for: what is missing, and of days without a calendar what has no row and no answer yet."""
+    """The symbols to request by day: what is missing; on days without a calendar, symbols with no row and no answer yet."""
     unknown = (states["state"] == NO_CALENDAR) & (states["rows"] == 0) & (states["vendor"] == "")
     chosen = states[states["state"] != CLOSED] if again else states[(states["state"] == MISSING) | unknown]
     wanted: dict[date, list[str]] = {}
@@ -112,7 +116,7 @@ def _wanted(states: "pd.DataFrame", again: bool) -> dict[date, list[str]]:
 
 
 def _not_green(vendor: str, states: "pd.DataFrame", day: date, filled: Filled | None) -> str | None:
-    """Why a day is not green: it was asked for and has no bar, or there was nothing to ask and the archive has no row."""
+    """Why a day is not green: it was requested and has no bar, or there was nothing to request and the archive has no row."""
     if filled is not None and filled.asked:
         if filled.of_day(day):
             return None
@@ -120,21 +124,21 @@ def _not_green(vendor: str, states: "pd.DataFrame", day: date, filled: Filled | 
         return f"no row: {vendor} gave no bar for {symbols}, {len(filled.refused)} of them refused"
     if states["rows"].sum():
         return None
-    return "no row: nothing was asked for" if len(states) else "no row: the session is not over"
+    return "no row: nothing was requested" if len(states) else "no row: the session is not over"
 
 
 def _figures(vendor: str, states: "pd.DataFrame", day: date, filled: Filled | None) -> dict[str, object]:
-    map_ = heat_map(states)
+    coverage = heat_map(states)
     bars = {} if filled is None else filled.of_day(day)
     asked, refused = (set(filled.asked), set(filled.refused)) if filled else (set(), set())
     names = [batch.file.name for batch in (filled.batches if filled else [])[:_SHOWN]]
     figures: dict[str, object] = {
         "vendor": vendor,
-        "symbols asked for": len(asked),
+        "symbols requested": len(asked),
         "bars": sum(bars.values()),
         "symbols without a bar": len(asked - bars.keys() - refused),
         "symbols refused": len(refused),
         "batches": dg.MetadataValue.md("\n".join(f"- `{name}`" for name in names) or "none"),
-        "before": dg.MetadataValue.md(f"```\n{map_}\n```") if map_ else "the session is not over",
+        "before": dg.MetadataValue.md(f"```\n{coverage}\n```") if coverage else "the session is not over",
     }
     return figures | {f"before: {state}": number for state, number in by_state(states).items()}

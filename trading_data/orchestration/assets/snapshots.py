@@ -1,7 +1,4 @@
-"""Group `live`: from the journals into the intake, one asset a dataset.
-
-Belongs here: the asset, draining, and what is told of it. Does not: draining (`intake.snapshot`), and the step (`datasets`).
-"""
+"""Group `live`: from the journals into the intake, one asset for each dataset."""
 
 from collections.abc import Iterator
 
@@ -21,29 +18,28 @@ from trading_data.live.journal import find_journals
 from trading_data.live.type_mismatch import keys_of, wrong_types
 from trading_data.orchestration.assets.sources import OWNER, journal_key, latest_key
 from trading_data.orchestration.metadata import snapshot_figures
-from trading_data.orchestration.partitions import daily
 from trading_data.orchestration.reports import Event, Reports, handled, news
-from trading_data.orchestration.resources import earliest
+from trading_data.orchestration.resources import Environment
 from trading_data.orchestration.verdicts import keys_as_declared
 from trading_data.printable import counted
 from trading_data.times import now
 
 EMERGENCY_RATIO = 0.9
-"""Share of the memory limit above which, and only while the archive is away, journals are trimmed up to the intake."""
+"""Share of the memory limit above which journals are trimmed up to the intake, and only while the archive is away."""
 
 
-def snapshot_spec(dataset: Dataset) -> dg.AssetSpec:
-    """The asset of a dataset's journals on their way."""
+def snapshot_spec(dataset: Dataset, partitions: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
+    """The asset of a dataset's batches between journals and archive."""
     return dg.AssetSpec(
         dataset.snapshot,
         group_name="live",
         deps=[journal_key(dataset), *([latest_key(dataset)] if dataset.latest else [])],
-        partitions_def=daily(),
+        partitions_def=partitions,
         kinds={"redis", "parquet"},
         owners=[OWNER],
         skippable=True,
-        description=f"Drains `{dataset.journal}` into the intake, durably, and only then notes how far. A run drains all that "
-        f"waits; its partitions are the days that it found there. Next: `{dataset.table}` loads what is there.",
+        description=f"Drains `{dataset.journal}` into the intake and notes the position only once the batch is durable. A run "
+        f"drains all that waits; the days of the drained entries turn green. Next, `{dataset.table}` loads the batches.",
     )
 
 
@@ -54,9 +50,10 @@ def drain(
     database: Archive,
     store: Intake,
     dataset: Dataset,
+    environment: Environment,
 ) -> Iterator[Event]:
-    """Drain what waits and sample what was only set, and tell the days that were found."""
-    first, run_id = earliest(), context.run.run_id
+    """Drain the journals, sample latest values that have no entry, and report the days of what was drained."""
+    first, run_id = environment.earliest, context.run.run_id
     archived = _archived(context, client, database, dataset)
     drained = list(snapshot(client, store, dataset, earliest=first, archived=archived, run_id=run_id))
     if sampled := sample(client, store, dataset, earliest=first, run_id=run_id):
@@ -65,21 +62,21 @@ def drain(
     if not checked.passed:
         context.log.warning(checked.description)
     emergency = {"trimmed to the intake": _emergency(context, client, store, dataset)} if archived is None else {}
-    found = {day for one in drained for day in one.days}
-    untold = reports.untold(dataset.snapshot, found)
-    told = [
+    days = {day for batch in drained for day in batch.days}
+    unreported = reports.unreported(dataset.snapshot, days)
+    sent = [
         handled(dataset.snapshot, day, snapshot_figures(drained, day) | emergency)
-        for day in sorted(found)
-        if emergency or reports.is_due(dataset.snapshot, day, untold)
+        for day in sorted(days)
+        if emergency or reports.is_due(dataset.snapshot, day, unreported)
     ]
-    yield from told
-    yield from news(context.instance, [checked], every=reports.every_verdict(told))
-    for day in sorted(set(reports.days) - found):
-        yield from reports.not_handled(dataset.snapshot, day, "no row of it waited in the journals")
+    yield from sent
+    yield from news(context.instance, [checked], every=reports.every_verdict(sent))
+    for day in sorted(set(reports.days) - days):
+        yield from reports.not_handled(dataset.snapshot, day, "none of its rows waited in the journals")
 
 
 def _archived(context: dg.AssetExecutionContext, client: Client, database: Archive, dataset: Dataset) -> Ranges | None:
-    """What the archive holds of the journals; None while it is away, for draining goes on without it."""
+    """The archived ranges of the journals; None while the archive is away: draining goes on without them."""
     try:
         return archived_ranges(database, dataset, find_journals(client, dataset))
     except ArchiveTierError as error:
@@ -88,7 +85,7 @@ def _archived(context: dg.AssetExecutionContext, client: Client, database: Archi
 
 
 def _emergency(context: dg.AssetExecutionContext, client: Client, intake: Intake, dataset: Dataset) -> int:
-    """The archive is away. If memory is critical too, trim what is durable in the intake, and say so."""
+    """While the archive is away: if memory is critical too, trim what is durable in the intake, and log it."""
     memory = read_memory(client, now().timestamp())
     if memory.ratio < EMERGENCY_RATIO:
         return 0

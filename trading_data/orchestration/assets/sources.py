@@ -1,7 +1,4 @@
-"""What Redis itself holds, as external assets at the head of the lineage.
-
-Belongs here: one spec a kind of key. Does not: anything that runs.
-"""
+"""The keys of Redis as external assets at the head of the lineage: one spec for each kind of key."""
 
 import dagster as dg
 
@@ -34,8 +31,8 @@ def source_specs() -> list[dg.AssetSpec]:
         specs.append(
             dg.AssetSpec(
                 journal_key(dataset),
-                description=f"`{dataset.journal}`: every accepted entry ({dataset.title}), as a stream. Never expires; "
-                f"`{dataset.snapshot}` drains it, and it is trimmed only when `{dataset.table}` has committed.",
+                description=f"`{dataset.journal}`: every accepted entry ({dataset.title}), as a stream that never expires. "
+                f"`{dataset.snapshot}` drains it; it is trimmed only after `{dataset.table}` has committed.",
                 group_name="sources",
                 kinds={"redis"},
                 owners=[OWNER],
@@ -46,7 +43,7 @@ def source_specs() -> list[dg.AssetSpec]:
                 dg.AssetSpec(
                     latest_key(dataset),
                     description=f"`{dataset.latest}`: the latest value of each {dataset.subject}, as a hash that expires. "
-                    "Read for producers that have never heard of the journal.",
+                    "It is archived too, for producers that do not write to the journal.",
                     group_name="sources",
                     kinds={"redis"},
                     owners=[OWNER],
@@ -59,7 +56,7 @@ def source_specs() -> list[dg.AssetSpec]:
             dg.AssetSpec(
                 key,
                 description=f"`{declared.pattern}`: {declared.content}, as a {declared.type} that {lifetime}. "
-                "`state_snapshot` keeps it.",
+                "`state_snapshot` saves it.",
                 group_name="sources",
                 kinds={"redis"},
                 owners=[OWNER],

@@ -1,7 +1,4 @@
-"""Group `live`: the live tier's state into the intake, one asset for the whole of it.
-
-Belongs here: the asset, its check and its tables. Does not: taking a state (`trading_data.intake.state`).
-"""
+"""Group `live`: the live tier's state into the intake, in one asset."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +7,8 @@ import dagster as dg
 
 from trading_data.intake.state.document import StateSnapshot
 from trading_data.intake.state.files import StateFile, put_state
-from trading_data.intake.state.tables import Table, said, tables
+from trading_data.intake.state.tables import Table, tables
+from trading_data.intake.state.tables import said as sentence
 from trading_data.intake.state.take import take_state
 from trading_data.orchestration.assets.sources import OWNER, state_keys
 from trading_data.orchestration.declared import DECLARED_KEYS, STATE
@@ -19,7 +17,7 @@ from trading_data.orchestration.resources import IntakeStore, LiveTier, as_dagst
 from trading_data.printable import counted
 
 _ROWS, _COLUMNS, _LETTERS = 50, 30, 200
-"""What a page shows of a table; the document has all of it."""
+"""The most that a page shows of a table; the document is complete."""
 
 
 def state_assets() -> list[dg.AssetsDefinition]:
@@ -34,11 +32,11 @@ def state_assets() -> list[dg.AssetsDefinition]:
     kinds={"redis", "json"},
     owners=[OWNER],
     output_required=False,  # an output would hold the tables a second time
-    description="Positions, signals, watchlist, candidates and system state, whole, as one dated document in the intake. "
-    "`trading-data state show --at TIME` gives the newest before a moment.",
+    description="Positions, signals, watchlist, candidates and system state, as one dated document in the intake. "
+    "`trading-data state show --at TIME` prints the newest one before a moment.",
 )
 def state_snapshot(context: dg.AssetExecutionContext, live: LiveTier, intake: IntakeStore) -> Iterator[Event]:
-    """Take the state and write it."""
+    """Read the state and write it."""
     with as_dagster_failure(), live.for_archiver() as client:
         state = take_state(client, run_id=context.run.run_id)
         file = put_state(intake.open(), state)
@@ -47,16 +45,16 @@ def state_snapshot(context: dg.AssetExecutionContext, live: LiveTier, intake: In
 
 
 def _metadata(state: StateSnapshot, file: StateFile) -> dict[str, Any]:
-    found = tables(state)
-    problems = [dg.TableRecord({"key": said(problem)[:_LETTERS]}) for problem in state.problems[:_ROWS]]
+    shown = tables(state)
+    problems = [dg.TableRecord({"key": sentence(problem)[:_LETTERS]}) for problem in state.problems[:_ROWS]]
     return {
         "keys": state.keys,
         "began": dg.MetadataValue.timestamp(state.began),
         "ended": dg.MetadataValue.timestamp(state.ended),
         "file": file.name,
         "problems": len(state.problems),
-        **{f"{one.name} rows": len(one.rows) for one in found},
-        **{one.name: _shown(one) for one in found},
+        **{f"{table.name} rows": len(table.rows) for table in shown},
+        **{table.name: _shown(table) for table in shown},
     } | ({"problem keys": dg.MetadataValue.table(problems)} if problems else {})
 
 
@@ -71,14 +69,14 @@ def _shown(table: Table) -> dg.TableMetadataValue:
 
 def state_as_declared(state: StateSnapshot) -> dg.AssetCheckResult:
     """Whether every key is of its declared type."""
-    named = "; ".join(map(said, state.problems[:5]))
+    problems = "; ".join(map(sentence, state.problems[:5]))
     return dg.AssetCheckResult(
         asset_key=STATE,
         check_name=DECLARED_KEYS,
         passed=not state.problems,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{counted(len(state.problems), 'key is', 'keys are')} not in the document: {named}. Correct their "
-        f"producer and delete them"
+        description=f"{counted(len(state.problems), 'key is', 'keys are')} not in the document: {problems}. Correct "
+        "the producer and delete them"
         if state.problems
         else "Every key of the state is of its declared type.",
         metadata={"problems": len(state.problems)},
