@@ -1,4 +1,4 @@
-"""What tests do to both tiers: builders with defaults, one step of the path at a time, and reading tables.
+"""The helpers of all tests: records with defaults, each step of the archive path, and reading tables.
 
 Belongs here: helpers without assertions. Does not: fixtures (`conftest`).
 """
@@ -53,7 +53,7 @@ _FILLED_BOOKS = SQL(" union all ").join(
     )
     for name in _BOOKS
 )
-"""Tables of the books that have rows, and whether they are large: few rows are deleted in a tenth of what truncating takes."""
+"""The bookkeeping tables that have rows, and whether each is large: deleting few rows takes a tenth of the time of truncating."""
 
 _WITH_CHUNKS = SQL("""
     select h.table_name from _timescaledb_catalog.hypertable h
@@ -94,7 +94,7 @@ def measurement(name: str = "latency", minute: int = 0, value: float = 1.5, unit
 
 
 class Rig:
-    """Both tiers and the intake, one step of the path at a time."""
+    """Both tiers and the intake, with a method for each step of the archive path."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.datasets = settings, DATASETS
@@ -116,7 +116,10 @@ class Rig:
                 cursor.execute(SQL("truncate {}" if large else "delete from {}").format(Identifier(name)))
             cursor.execute(_WITH_CHUNKS)
             filled = {name for (name,) in cursor.fetchall()}
-            groups = [[one.table, *(each.name for each in reversed(one.aggregates))] for one in TABLES.values()]
+            groups = [
+                [dataset.table, *(aggregate.name for aggregate in reversed(dataset.aggregates))]
+                for dataset in TABLES.values()
+            ]
             together = [name for group in groups if filled.intersection(group) for name in group]
             if together:
                 cursor.execute(SQL("truncate {}").format(SQL(", ").join(map(Identifier, together))))
@@ -127,12 +130,12 @@ class Rig:
         self.store.close()
 
     def entry(self, journal: str, fields: Mapping[Any, Any]) -> str:
-        """Add a raw entry, as any producer could."""
+        """Add a raw entry, as any producer can."""
         added: bytes = self.client.xadd(journal, dict(fields))  # type: ignore[assignment]
         return added.decode()
 
     def entry_at(self, journal: str, entry_id: str, record: Measurement) -> None:
-        """Add a measurement with an entry id of one's own: what a server with another clock would do."""
+        """Add a measurement with a given entry id, as a server with another clock would."""
         fields = {name: str(getattr(record, name)) for name in ("metric_name", "value", "unit")}
         self.client.xadd(journal, {**fields, "timestamp": record.timestamp.isoformat()}, id=entry_id)  # type: ignore[dict-item]
 
@@ -142,7 +145,7 @@ class Rig:
         return list(snapshot(self.client, self.intake, dataset, earliest=EARLIEST, archived=archived, **options))
 
     def load(self, dataset: Dataset) -> list[Loaded]:
-        """Load what waits of a dataset."""
+        """Load the waiting batches of a dataset."""
         return list(load_pending(self.archive, self.intake, dataset, run_id="test"))
 
     def trim(self, dataset: Dataset, hot_window: timedelta = timedelta(0)) -> Trimmed:
@@ -183,13 +186,13 @@ def today() -> datetime:
 
 
 def refuse(rig: Rig, *fills: Fill) -> None:
-    """Leave fills in quarantine as a release before 009_fills.sql refused them, for having the moment of another."""
-    for one in fills:
-        rig.entry("journal:trade", {name: plain(getattr(one, name)) for name in TRADE.names} | {"side": "later"})
+    """Put fills into quarantine as releases before 009_fills.sql did, which refused two fills at one moment."""
+    for fill in fills:
+        rig.entry("journal:trade", {name: plain(getattr(fill, name)) for name in TRADE.names} | {"side": "later"})
     rig.archive_all(TRADE)
     rig.query("""
-        update archive_quarantine as known set kind = 'key taken', payload = said::json,
-               digest = encode(sha256(convert_to(said, 'UTF8')), 'hex')
-        from (select quarantine_id, replace(payload::text, '"later"', '"buy"') as said from archive_quarantine) as one
-        where known.quarantine_id = one.quarantine_id and kind = 'unknown side' returning 1
+        update archive_quarantine as known set kind = 'key taken', payload = fixed::json,
+               digest = encode(sha256(convert_to(fixed, 'UTF8')), 'hex')
+        from (select quarantine_id, replace(payload::text, '"later"', '"buy"') as fixed from archive_quarantine) as corrected
+        where known.quarantine_id = corrected.quarantine_id and kind = 'unknown side' returning 1
     """)

@@ -18,7 +18,7 @@ from trading_data_tests.bench.examples import entry
 from trading_data_tests.rig import Rig
 
 TINY = BenchPlan(scale=0.001, repeat=1)
-OWN = [name for name, one in BENCHES.items() if one.own_servers]
+OWN = [name for name, bench in BENCHES.items() if bench.own_servers]
 FULL = "TRADING_DATA_TEST_FULL"
 LONG = ("backfill", "compress", "growth")
 """Several Dagster runs each: in the long form only."""
@@ -57,19 +57,23 @@ def test_a_bench_of_the_whole_system_runs(name: str) -> None:
 
 def look(bench: Bench, entries: list[dict[str, object]], failed: str) -> None:
     assert failed == ""
-    assert [one["name"] for one in entries] == [promise.name for promise in bench.promises]
-    for one, promise in zip(json.loads(json.dumps(entries)), bench.promises, strict=True):
-        assert set(one) == KEYS
-        assert math.isfinite(one["ratio"])
-        assert one["ratio"] > 0 or promise.name == "backfill"  # a difference of two runs: at this size mostly noise
-        assert one["target"] == (None if promise.target is None else str(promise.target))
-        assert (one["met"] is None) is (promise.target is None)
-        assert one["figures"]["ratio"]["samples"] == 1
-        assert one["conditions"]["repetitions"] == 1
+    assert [entry["name"] for entry in entries] == [promise.name for promise in bench.promises]
+    for document, promise in zip(json.loads(json.dumps(entries)), bench.promises, strict=True):
+        assert set(document) == KEYS
+        assert math.isfinite(document["ratio"])
+        assert (
+            document["ratio"] > 0 or promise.name == "backfill"
+        )  # a difference of two runs: at this size mostly noise
+        assert document["target"] == (None if promise.target is None else str(promise.target))
+        assert (document["met"] is None) is (promise.target is None)
+        assert document["figures"]["ratio"]["samples"] == 1
+        assert document["conditions"]["repetitions"] == 1
 
 
 def test_all_targets_of_the_table_are_declared() -> None:
-    targets = {one.name: one.target and str(one.target) for bench in BENCHES.values() for one in bench.promises}
+    targets = {
+        promise.name: promise.target and str(promise.target) for bench in BENCHES.values() for promise in bench.promises
+    }
     assert targets == {
         "archive": "≥ 0.8",
         "archive-to-sql": "≥ 6",
@@ -102,7 +106,7 @@ def test_a_target_is_met_on_its_own_side() -> None:
 
 
 def test_names_of_promises_mean_their_bench() -> None:
-    assert [one.name for one in chosen(["write", "read-year", "read"])] == ["read", "write"]
+    assert [bench.name for bench in chosen(["write", "read-year", "read"])] == ["read", "write"]
     assert chosen([]) == list(BENCHES.values())
     with pytest.raises(BadInput, match="there is no bench 'nonsense'; there are archive, "):
         chosen(["nonsense"])
@@ -121,7 +125,7 @@ def made_up(ratio: float, *, also: bool = True) -> Bench:
 
 
 def test_a_further_condition_counts() -> None:
-    met = [run_one(one, None, TINY).entries[0]["met"] for one in (made_up(2), made_up(2, also=False), made_up(0.5))]
+    met = [run_one(bench, None, TINY).entries[0]["met"] for bench in (made_up(2), made_up(2, also=False), made_up(0.5))]
     assert met == [True, False, False]
 
 
@@ -132,12 +136,12 @@ def invoked(*options: str) -> Result:
 def test_the_command_exits_by_what_could_not_be_run_and_not_by_targets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    file = tmp_path / "found.json"
+    file = tmp_path / "report.json"
     monkeypatch.setitem(BENCHES, "made-up", made_up(0.5))
     done = invoked("made-up", "--json", str(file))
     assert done.exit_code == 0
     assert "missed" in done.output
-    assert [one["met"] for one in read(file)] == [False]
+    assert [entry["met"] for entry in read(file)] == [False]
 
     monkeypatch.setitem(BENCHES, "made-up", made_up(-1))
     done = invoked("made-up")
@@ -162,8 +166,8 @@ def test_wrong_usage(options: list[str], said: str) -> None:
 
 
 def test_a_page_is_made_from_files(tmp_path: Path) -> None:
-    one, page = tmp_path / "one.json", tmp_path / "page.md"
-    save([entry()], one)
-    done = invoked("--page", str(page), "--from", str(one), "--from", str(one))
+    report, page = tmp_path / "report.json", tmp_path / "page.md"
+    save([entry()], report)
+    done = invoked("--page", str(page), "--from", str(report), "--from", str(report))
     assert done.exit_code == 0
     assert page.read_text(encoding="utf-8").count("## Measured on") == 2

@@ -9,9 +9,9 @@ from trading_data.bench.measure import Ratio, Spread, alternate, per_call, rates
 
 
 def test_a_spread_has_median_quartiles_and_extremes() -> None:
-    found = Spread.of([5.0, 1.0, 3.0, 2.0, 4.0])
-    assert (found.low, found.lower_quartile, found.median, found.upper_quartile, found.high) == (1, 2, 3, 4, 5)
-    assert found.samples == 5
+    spread = Spread.of([5.0, 1.0, 3.0, 2.0, 4.0])
+    assert (spread.low, spread.lower_quartile, spread.median, spread.upper_quartile, spread.high) == (1, 2, 3, 4, 5)
+    assert spread.samples == 5
     assert Spread.of([2.0]).as_json() == {
         "median": 2.0,
         "low": 2.0,
@@ -29,9 +29,9 @@ def test_what_has_no_median_is_an_error(values: list[float]) -> None:
 
 
 def test_a_ratio_is_that_of_the_medians_and_spreads_over_the_repetitions() -> None:
-    found = Ratio.of([2.0, 6.0, 100.0], [1.0, 2.0, 4.0])
-    assert found.value == 3.0
-    assert (found.spread.low, found.spread.median, found.spread.high) == (2.0, 3.0, 25.0)
+    ratio = Ratio.of([2.0, 6.0, 100.0], [1.0, 2.0, 4.0])
+    assert ratio.value == 3.0
+    assert (ratio.spread.low, ratio.spread.median, ratio.spread.high) == (2.0, 3.0, 25.0)
     with pytest.raises(ValueError, match="2 repetitions of one and 1 of the other"):
         Ratio.of([1.0, 2.0], [1.0])
 
@@ -43,9 +43,9 @@ def test_subject_and_reference_take_turns_and_each_second_round_goes_the_other_w
         order.append(name)
         return float(len(order))
 
-    found = alternate(3, {"subject": lambda: work("s"), "reference": lambda: work("r")})
+    figures = alternate(3, {"subject": lambda: work("s"), "reference": lambda: work("r")})
     assert "".join(order) == "srrssr"
-    assert found == {"subject": [1.0, 4.0, 5.0], "reference": [2.0, 3.0, 6.0]}
+    assert figures == {"subject": [1.0, 4.0, 5.0], "reference": [2.0, 3.0, 6.0]}
 
 
 @pytest.mark.parametrize("on", [True, False])

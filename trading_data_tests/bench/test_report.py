@@ -25,8 +25,8 @@ def test_a_bar_without_a_target_has_no_mark() -> None:
 
 def shown(terminal: bool) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=160, no_color=True)
-    found = [entry(), entry("read-year", 1.25, "≤ 1.5", met=True), entry("idle", 0.04, None)]
-    show(found, console)
+    entries = [entry(), entry("read-year", 1.25, "≤ 1.5", met=True), entry("idle", 0.04, None)]
+    show(entries, console)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
@@ -49,7 +49,7 @@ def test_a_table_on_a_terminal() -> None:
 
 
 def test_what_is_saved_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "found.json"
+    file = tmp_path / "report.json"
     save([entry()], file)
     assert read(file) == [entry()]
     assert list(tmp_path.iterdir()) == [file]

@@ -79,7 +79,7 @@ def test_journal_copy_and_archive_have_the_same_rows(rig: Rig, scratch: BenchRig
     assert len(ours) == 1200
     assert ours == theirs
     assert limit_days == [(2,)] == rig.query("select count(*) from show_chunks('price_data')")
-    assert [one["timestamp"] for one in bars.records(7)] == [bars.moments[at // 3] for at in range(7)]
+    assert [record["timestamp"] for record in bars.records(7)] == [bars.moments[at // 3] for at in range(7)]
 
 
 def test_the_raw_read_takes_in_every_entry_by_the_requests_of_the_archiver(scratch: BenchRig) -> None:
@@ -88,7 +88,7 @@ def test_the_raw_read_takes_in_every_entry_by_the_requests_of_the_archiver(scrat
     requests = read_requests(scratch.client)
     assert len(requests) == bars.count // ROWS_PER_PAGE + 2  # the first page of each of two lanes is a small one
     with wire(scratch.client) as line:
-        replies = sum(line.send(one) for one in requests)
+        replies = sum(line.send(request) for request in requests)
     client: Any = scratch.client
     entries = [fields for name in find_journals(client, PRICE) for _, fields in client.xrange(name)]
     content = sum(len(value) for fields in entries for value in fields)
@@ -108,16 +108,16 @@ def test_an_error_on_the_wire_is_an_error(scratch: BenchRig) -> None:
 
 
 def test_listening_keeps_what_was_asked(scratch: BenchRig) -> None:
-    listening = RecordingClient(scratch.client)
-    pipeline = listening.pipeline(transaction=False)
+    recording = RecordingClient(scratch.client)
+    pipeline = recording.pipeline(transaction=False)
     pipeline.set("one", "1")
     pipeline.get("one")
     assert pipeline.execute() == [True, b"1"]
-    assert listening.requests == [packed("SET", "one", "1") + packed("GET", "one")]
+    assert recording.requests == [packed("SET", "one", "1") + packed("GET", "one")]
 
 
 def test_fewer_entries_are_of_fewer_symbols() -> None:
-    assert [(one.symbols, one.count) for one in map(bars_of, (1_000_000, 10_000, 400, 4))] == [
+    assert [(bars.symbols, bars.count) for bars in map(bars_of, (1_000_000, 10_000, 400, 4))] == [
         (500, 1_000_000),
         (500, 10_000),
         (20, 400),
@@ -129,5 +129,5 @@ def test_fewer_entries_are_of_fewer_symbols() -> None:
 
 
 def test_programs_of_a_bench_get_its_servers_and_home(scratch: BenchRig) -> None:
-    found = Settings.from_env(scratch.env)
-    assert (found.redis_url, found.home) == (scratch.settings.redis_url, scratch.settings.home)
+    settings = Settings.from_env(scratch.env)
+    assert (settings.redis_url, settings.home) == (scratch.settings.redis_url, scratch.settings.home)

@@ -55,8 +55,8 @@ def test_import_reaches_the_archive_like_live_data_and_twice_writes_nothing(rig:
         assert done.returncode == 0, done.stderr
         assert b"2 rows and 1 rejected one wait" in done.stdout
         (loaded,) = rig.load(PRICE)
-        found = (loaded.inserted, loaded.unchanged, loaded.quarantined, loaded.replayed)
-        assert found == (inserted, unchanged, quarantined, replayed)
+        counts = (loaded.inserted, loaded.unchanged, loaded.quarantined, loaded.replayed)
+        assert counts == (inserted, unchanged, quarantined, replayed)
     assert rig.query("select open, volume from price_data order by timestamp") == [(1.0, 10.0), (0.1, 10.0)]
     assert rig.query("select kind, journal from archive_quarantine") == [("no zone", str(file))]
 
@@ -78,11 +78,11 @@ def test_import_refuses_wrong_columns_before_anything_is_read(rig: Rig, tmp_path
 def test_status(rig: Rig) -> None:
     rig.store.record_trades([fill()])
     rig.store.record_metrics([measurement()])
-    found = json.loads(run("status", "--json").stdout)
-    assert found["version"] == __version__
-    assert found["datasets"]["trade"]["undrained"] == 1
-    assert found["datasets"]["price"]["newest"] is None
-    assert found["archive"]["policy_drift"] == []
+    status = json.loads(run("status", "--json").stdout)
+    assert status["version"] == __version__
+    assert status["datasets"]["trade"]["undrained"] == 1
+    assert status["datasets"]["price"]["newest"] is None
+    assert status["archive"]["policy_drift"] == []
     table = run("status", COLUMNS="200").stdout.decode()
     assert "metrics" in table
     assert "TimescaleDB" in table

@@ -28,23 +28,23 @@ def minutes(symbol: str, days: int = 1, count: int = 60) -> pd.DataFrame:
 
 
 def wide(frame: pd.DataFrame, rule: str) -> pd.DataFrame:
-    found = frame.groupby("symbol").resample(rule, on="timestamp")
+    groups = frame.groupby("symbol").resample(rule, on="timestamp")
     how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum", "source": "last"}
-    return found.agg(how).dropna().reset_index()
+    return groups.agg(how).dropna().reset_index()
 
 
 def written(folder: Path, *frames: pd.DataFrame, name: str = "bars.csv") -> str:
-    path, whole = folder / name, pd.concat(frames)[list(PRICE.names)]
-    whole.to_parquet(path, index=False) if name.endswith("parquet") else whole.to_csv(path, index=False)
+    path, frame = folder / name, pd.concat(frames)[list(PRICE.names)]
+    frame.to_parquet(path, index=False) if name.endswith("parquet") else frame.to_csv(path, index=False)
     return str(path)
 
 
 def days(rig: Rig) -> list[float]:
     """The volumes of A's days."""
-    found: list[float] = rig.reader.prices("A", DAY - pd.Timedelta(days=9), DAY + pd.Timedelta(days=1), "1d")[
+    volumes: list[float] = rig.reader.prices("A", DAY - pd.Timedelta(days=9), DAY + pd.Timedelta(days=1), "1d")[
         "volume"
     ].tolist()
-    return found
+    return volumes
 
 
 def advised(said: str) -> list[str]:
@@ -66,8 +66,8 @@ def test_days_and_minutes_of_one_symbol_go_where_they_belong(name: str, rig: Rig
     assert "not imported, several a day: 180 rows, the first is row 1: " in said
     assert "Take minutes by `trading-data import prices" in said
     rig.load(DAILY)
-    found = rig.query("select symbol, volume from daily_data order by 1, timestamp")
-    assert found == [("A", 6000.0), ("A", 6000.0)]
+    rows = rig.query("select symbol, volume from daily_data order by 1, timestamp")
+    assert rows == [("A", 6000.0), ("A", 6000.0)]
     assert rig.query("select count(*) from archive_quarantine") == [(0,)]
 
 
@@ -136,8 +136,8 @@ def test_bars_stamped_in_their_last_second(stamp: float, name: str, rig: Rig, tm
     code, said = run(advised(said))
     assert code == 0, said
     rig.load(PRICE)
-    found = rig.reader.prices("A", DAY, DAY + pd.Timedelta(days=1))
-    assert found["timestamp"].tolist() == each["timestamp"].tolist()
+    frame = rig.reader.prices("A", DAY, DAY + pd.Timedelta(days=1))
+    assert frame["timestamp"].tolist() == each["timestamp"].tolist()
 
 
 def test_bars_stamped_at_the_end_of_their_minute_are_taken_by_an_option(rig: Rig, tmp_path: Path) -> None:
@@ -166,4 +166,4 @@ def test_a_bar_off_the_minute(rig: Rig, tmp_path: Path) -> None:
     assert code == 1
     assert "Correct the stamps; if they are right, `trading-data import prices" in said
     assert run(advised(said))[0] == 0
-    assert sum(one.inserted for one in rig.load(PRICE)) == 121
+    assert sum(loaded.inserted for loaded in rig.load(PRICE)) == 121

@@ -45,9 +45,9 @@ ISO = lines("%Y-%m-%dT%H:%M:%SZ")
 def parquet(**columns: Any) -> bytes:
     numbers = dict(zip(("open", "high", "low", "close", "volume"), zip(*NUMBERS, strict=True), strict=True))
     times = pa.array(TIMES, pa.timestamp("us", "UTC"))
-    whole = {"symbol": ["KDR"] * 2, "timestamp": times, **numbers, "source": ["file"] * 2} | columns
+    arrays = {"symbol": ["KDR"] * 2, "timestamp": times, **numbers, "source": ["file"] * 2} | columns
     sink = BytesIO()
-    pq.write_table(pa.table({name: pa.array(values) for name, values in whole.items() if values is not None}), sink)
+    pq.write_table(pa.table({name: pa.array(values) for name, values in arrays.items() if values is not None}), sink)
     return sink.getvalue()
 
 
@@ -79,7 +79,7 @@ READ = {
     "BOM": Case("\ufeff" + ISO),
     "CRLF": Case(ISO.replace("\n", "\r\n")),
     "capitals and blanks in the header": Case(ISO.replace(HEADER, "Symbol, Timestamp ,OPEN,High,Low,Close,Volume,Source")),
-    "quotes": Case("\n".join(",".join(f'"{one}"' for one in line.split(",")) for line in ISO.splitlines())),
+    "quotes": Case("\n".join(",".join(f'"{part}"' for part in line.split(",")) for line in ISO.splitlines())),
     "no end of the last line": Case(ISO.rstrip("\n")),
     "offset": Case(lines("%Y-%m-%dT%H:%M:%S+00:00").replace("T15:", "T10:").replace("+00:00", "-05:00")),
     "a blank before the time": Case(lines("%Y-%m-%d %H:%M:%S+00:00")),
@@ -333,9 +333,9 @@ def test_what_was_taken_before_the_damage_is_said(rig: Rig, tmp_path: Path) -> N
     file.write_text(f"{many}latency,1\n")
     code, said = run(["import", "metrics", str(file)])
     assert code == 1
-    found = re.search(r"Expected 4 columns, got 2: latency,1; the ([\d,]+) rows before it wait: correct the file", said)
-    assert found is not None
-    assert 0 < int(found[1].replace(",", "")) < 200_000
+    match = re.search(r"Expected 4 columns, got 2: latency,1; the ([\d,]+) rows before it wait: correct the file", said)
+    assert match is not None
+    assert 0 < int(match[1].replace(",", "")) < 200_000
     file.write_text(many)
     assert run(["import", "metrics", str(file)])[0] == 0
     rig.load(METRICS)

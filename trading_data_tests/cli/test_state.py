@@ -94,10 +94,10 @@ def test_before_a_moment_as_json(show: Show) -> None:
     for at, quantity in (("2026-11-20T16:00:00Z", "10"), ("2026-11-20T16:00:00.000001Z", "20"), ("2026-11-21", "20")):
         code, out, err = show("--at", at, "--format", "json")
         assert (code, err) == (0, "")
-        found = json.loads(out)
-        assert found["kinds"][1]["keys"][0]["value"] == [["quantity", quantity]]
-        assert found["kinds"][0]["keys"][0]["value"][2] == {"base64": "/w=="}
-        assert found["skipped"] == []
+        document = json.loads(out)
+        assert document["kinds"][1]["keys"][0]["value"] == [["quantity", quantity]]
+        assert document["kinds"][0]["keys"][0]["value"][2] == {"base64": "/w=="}
+        assert document["skipped"] == []
 
 
 def test_a_damaged_one_is_named_and_the_one_before_shown(home: Path, show: Show) -> None:

@@ -27,8 +27,8 @@ def test_no_password_has_a_default_and_a_missing_one_is_named() -> None:
     assert used
     assert all(rest == f":?set {name}" for name, rest in used)
     asked = {name for name, _ in used}
-    given = {one["environment"] for one in COMPOSE["secrets"].values()}
-    assert given - asked == {"GRAFANA_PASSWORD"}, "asked for only when Grafana is started"
+    given = {secret["environment"] for secret in COMPOSE["secrets"].values()}
+    assert given - asked == {"GRAFANA_PASSWORD"}, "needed only by Grafana"
 
 
 def test_passwords_reach_containers_as_files() -> None:
@@ -77,17 +77,17 @@ def test_no_image_runs_as_root() -> None:
             assert service["user"].split(":")[0] not in ("0", "root", "")
     last = DOCKERFILE.rpartition("\nFROM ")[2]
     assert re.search(r"^USER 10001:10001$", last, re.MULTILINE)
-    assert all(re.search(r":\d+\.\d+\S+$", one) for one in re.findall(r"^ARG \w+=(\S+)$", DOCKERFILE, re.MULTILINE))
+    assert all(re.search(r":\d+\.\d+\S+$", image) for image in re.findall(r"^ARG \w+=(\S+)$", DOCKERFILE, re.MULTILINE))
 
 
 def test_every_setting_is_given_to_the_code_location() -> None:
     given = SERVICES["code"]["environment"].keys()
     own = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
-    wanted = {one for one in own if one.startswith(("TRADING_DATA", "DAGSTER"))} - {
+    wanted = {variable for variable in own if variable.startswith(("TRADING_DATA", "DAGSTER"))} - {
         names.ADMIN_URL, names.ARCHIVE_CRON, names.HEALTH_SCHEDULE,  # the last two: for the demo, or in deploy/settings.env
     }  # fmt: skip
     assert wanted <= given
-    assert {password_file(one) for one in SECRETS if one not in (names.ADMIN_URL, names.DRILL_URL)} <= given
+    assert {password_file(secret) for secret in SECRETS if secret not in (names.ADMIN_URL, names.DRILL_URL)} <= given
     assert len(wanted) == len(Settings.__dataclass_fields__)
 
 
@@ -106,9 +106,9 @@ def test_mounted_and_copied_files_are_there() -> None:
                 assert (ROOT / volume.split(":")[0]).exists(), volume
     ignored = (ROOT / ".dockerignore").read_text()
     for name in re.findall(r"^COPY (?!--from)(?:--chown=\S+ )?(.+) \S+$", DOCKERFILE, re.MULTILINE):
-        for one in name.split():
-            assert f"!{one}" in ignored, one
-            assert (ROOT / one).exists() or one == "requirements/image.txt", one
+        for path in name.split():
+            assert f"!{path}" in ignored, path
+            assert (ROOT / path).exists() or path == "requirements/image.txt", path
 
 
 def test_the_live_tier_of_the_file_is_the_declared_one() -> None:
@@ -137,19 +137,19 @@ def test_dockers_instance_differs_in_its_launcher_alone() -> None:
     launcher = docker.pop("run_launcher")
     assert docker == plain
     assert launcher["class"] == "DockerRunLauncher"
-    passed = dict(one.split("=", 1) for one in launcher["config"]["env_vars"])
+    passed = dict(variable.split("=", 1) for variable in launcher["config"]["env_vars"])
     given = {
         name: re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", value) for name, value in SERVICES["code"]["environment"].items()
     }
-    assert passed == given, "what is not said here is looked for in the daemon, which does not know it"
+    assert passed == given, "a variable without a value is read from the environment of the daemon, which lacks it"
 
 
-def test_the_values_for_kubernetes_say_what_is_relied_on() -> None:
+def test_the_values_for_kubernetes_have_what_the_system_relies_on() -> None:
     assert VALUES["runLauncher"]["type"] == "K8sRunLauncher"
     assert VALUES["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2", "a bare postgresql:// means psycopg 3"
     assert VALUES["postgresql"]["postgresqlParams"]["sslmode"] == "verify-full"
-    assert VALUES["dagsterWebserver"]["service"]["port"] >= 1024, "nobody there may bind a lower one"
-    assert [one["name"] for one in VALUES["dagsterWebserver"]["workspace"]["servers"]] == [LOCATION]
+    assert VALUES["dagsterWebserver"]["service"]["port"] >= 1024, "an unprivileged process cannot bind a lower one"
+    assert [server["name"] for server in VALUES["dagsterWebserver"]["workspace"]["servers"]] == [LOCATION]
     plain = yaml.safe_load((ROOT / "dagster.yaml").read_text())["concurrency"]["pools"]
     pools = VALUES["concurrency"]["pools"]
     assert (pools["granularity"], pools["defaultLimit"]) == (plain["granularity"], plain["default_limit"])
@@ -159,12 +159,14 @@ def test_the_values_for_kubernetes_say_what_is_relied_on() -> None:
     (location,) = VALUES["dagster-user-deployments"]["deployments"]
     assert location["envSecrets"] == [{"name": "trading-data"}]
     assert location["dagsterApiGrpcArgs"] == ["-m", "trading_data.definitions", "--location-name", "trading_data"]
-    assert location["includeConfigInLaunchedRuns"] == {"enabled": False}, "runs have memory and rights of their own"
+    assert location["includeConfigInLaunchedRuns"] == {"enabled": False}, "runs have their own memory and rights"
     assert VALUES["dagster-user-deployments"]["rbacEnabled"] is False
     launcher = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
     for same in ("envSecrets", "volumes", "volumeMounts"):
         assert launcher[same] == location[same]
-    assert [one["name"].endswith(f"{location['name']}-user-env") for one in launcher["envConfigMaps"]] == [True]
+    assert [
+        config_map["name"].endswith(f"{location['name']}-user-env") for config_map in launcher["envConfigMaps"]
+    ] == [True]
     assert launcher["runK8sConfig"]["containerConfig"]["resources"]["limits"]
     assert launcher["runK8sConfig"]["podSpecConfig"]["automountServiceAccountToken"] is False
     assert "password" not in str(VALUES).lower().replace("passwordsecret", "").replace("postgresql-password", "")

@@ -89,12 +89,12 @@ class Reader:
 
 def blocks() -> Iterator[tuple[str, str]]:
     """Each block of the shell, with the block of Python that is typed into it, if it ends in one."""
-    found = _BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    for at, (language, text) in enumerate(found):
+    blocks = _BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    for at, (language, text) in enumerate(blocks):
         if language == "sh":
             python = text.rstrip().endswith("python")
-            assert not python or found[at + 1][0] == "python"
-            yield text, found[at + 1][1] if python else ""
+            assert not python or blocks[at + 1][0] == "python"
+            yield text, blocks[at + 1][1] if python else ""
 
 
 def filled(shell: str, servers: dict[str, str]) -> str:
@@ -110,5 +110,5 @@ def partitions(page: str, asset: str) -> list[str]:
     body = json.dumps({"query": query, "variables": {"path": [asset]}}).encode()
     request = urllib.request.Request(f"{page}/graphql", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as reply:
-        found: list[str] = json.load(reply)["data"]["assetNodeOrError"]["partitionKeys"]
-        return found
+        keys: list[str] = json.load(reply)["data"]["assetNodeOrError"]["partitionKeys"]
+        return keys

@@ -15,10 +15,12 @@ def test_the_demo_loses_nothing(demo: RunningDemo) -> None:
     assert code == 0, said
     report = json.loads(demo.report.read_text())
     for dataset in ("price", "trade", "metrics"):
-        one = report[dataset]
-        assert one["accepted"] > 0
-        assert one["lost"] == 0
-        assert one["accepted"] == one["inserted"] + one["replaced"] + one["unchanged"] + one["quarantined"]
+        counts = report[dataset]
+        assert counts["accepted"] > 0
+        assert counts["lost"] == 0
+        assert (
+            counts["accepted"] == counts["inserted"] + counts["replaced"] + counts["unchanged"] + counts["quarantined"]
+        )
     assert report["memory_pressure_runs"] >= 1
     assert report["archive_runs"] > report["memory_pressure_runs"]
     assert report["aggregates_equal"] is True

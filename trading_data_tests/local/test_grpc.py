@@ -92,8 +92,8 @@ class Deployment:
         with urllib.request.urlopen(request, timeout=60) as reply:
             answer: dict[str, Any] = json.load(reply)
         assert "errors" not in answer, answer
-        found: dict[str, Any] = next(iter(answer["data"].values()))
-        return found
+        result: dict[str, Any] = next(iter(answer["data"].values()))
+        return result
 
     def launch(self, port: int) -> dict[str, Any]:
         selector = {
@@ -151,20 +151,22 @@ def test_runs_are_launched_by_the_daemon_over_grpc_and_nothing_is_lost(rig: Rig,
     if not FULL:
         for dataset in DATASETS.values():  # what the feed sent behind the run
             rig.archive_all(dataset)
-    assert [one for one in verify(rig.client, rig.archive, rig.intake) if not one.ok] == []
+    assert [result for result in verify(rig.client, rig.archive, rig.intake) if not result.ok] == []
     for dataset in DATASETS.values():
-        found = account(rig.archive, dataset, "journal")
-        assert found.inserted + found.replaced + found.unchanged + found.quarantined == rig.accepted(dataset)
+        loaded = account(rig.archive, dataset, "journal")
+        assert loaded.inserted + loaded.replaced + loaded.unchanged + loaded.quarantined == rig.accepted(dataset)
         for aggregate in dataset.aggregates if FULL else ():
             assert differences(rig.archive, dataset, aggregate, day_start(day), day_start(day) + 2 * DAY) == []
 
 
 def _status(deployment: Deployment, run: dict[str, Any]) -> str:
-    found: str = deployment.ask(deployment.web, _STATUS, {"id": run["run"]["runId"]})["status"]
-    return found
+    status: str = deployment.ask(deployment.web, _STATUS, {"id": run["run"]["runId"]})["status"]
+    return status
 
 
 def _settled(rig: Rig) -> bool:
     left = sum(len(rig.intake.pending(name)) for name in DATASETS) + sum(map(len, waiting(rig.archive).values()))
-    done = all(account(rig.archive, one, "journal").accepted == rig.accepted(one) for one in DATASETS.values())
+    done = all(
+        account(rig.archive, dataset, "journal").accepted == rig.accepted(dataset) for dataset in DATASETS.values()
+    )
     return done and not left

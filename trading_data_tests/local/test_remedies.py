@@ -20,7 +20,7 @@ VENV = Path(sys.executable).parent
 CANNOT_SUCCEED = ("trading-data up", "trading-data verify --acknowledge", "trading-data doctor", "pg_stat_statements")
 """What ends with 1 in a system that is well: it is up already, nothing is lost, a drill is due, a view is not there."""
 EXTRA = (
-    "trading-data run " + " ".join(view.name for one in DATASETS.values() for view in one.aggregates),
+    "trading-data run " + " ".join(view.name for dataset in DATASETS.values() for view in dataset.aggregates),
     "trading-data run archive_job",
     "trading-data dagster sensor start late_data_sensor",
     "trading-data psql --owner -c 'reindex table price_data'",
@@ -40,7 +40,7 @@ def test_every_remedy_runs(up: Up) -> None:
     with ThreadPoolExecutor(3) as several:
         ends = several.map(lambda command: in_the_shell(up, command), commands)
     for command, done in zip(commands, ends, strict=True):
-        allowed = (0, 1) if any(one in command for one in CANNOT_SUCCEED) else (0,)
+        allowed = (0, 1) if any(words in command for words in CANNOT_SUCCEED) else (0,)
         if done.returncode not in allowed or (done.returncode == 1 and not (done.stderr + done.stdout).strip()):
             failed.append(f"{command}: {done.returncode}: {done.stderr or done.stdout}")
     assert not failed, "\n".join(failed)
@@ -48,9 +48,9 @@ def test_every_remedy_runs(up: Up) -> None:
 
 def declared() -> Iterator[str]:
     """The commands of everything that is declared, its places filled."""
-    yield from (one.command for one in AWAYS)
-    for one in (*THRESHOLDS, *BACKUPS):
-        yield command_for(one, "price_data" if "{of}" in one.command else "")
+    yield from (away.command for away in AWAYS)
+    for threshold in (*THRESHOLDS, *BACKUPS):
+        yield command_for(threshold, "price_data" if "{of}" in threshold.command else "")
 
 
 def written() -> Iterator[str]:
@@ -58,11 +58,11 @@ def written() -> Iterator[str]:
     for path in PACKAGE.rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Finding":
-                texts = [*call.args, *(one.value for one in call.keywords)]
+                texts = [*call.args, *(keyword.value for keyword in call.keywords)]
                 yield from (
-                    str(one.value)
-                    for one in texts
-                    if isinstance(one, ast.Constant) and str(one.value).startswith("trading-data ")
+                    str(text.value)
+                    for text in texts
+                    if isinstance(text, ast.Constant) and str(text.value).startswith("trading-data ")
                 )
 
 

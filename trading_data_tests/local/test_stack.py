@@ -28,9 +28,9 @@ os.kill(os.getpid(), 9)
 
 
 def record(home: Path, name: str) -> Record:
-    found = Record.load(home / "services" / name / "state.json")
-    assert found is not None
-    return found
+    record = Record.load(home / "services" / name / "state.json")
+    assert record is not None
+    return record
 
 
 def pids(home: Path) -> dict[str, int | None]:

@@ -51,19 +51,19 @@ class Up:
         self.env = {name: value for name, value in os.environ.items() if name not in given} | {HOME: str(home)}
         self.env[ARCHIVE_CRON] = "* * * * *"
         self.env[HEALTH_SCHEDULE] = "off"  # the entries are counted, and so must come to an end
-        with closing(socket.socket()) as one:
-            one.bind(("127.0.0.1", 0))
-            self.port = one.getsockname()[1]
+        with closing(socket.socket()) as attempt:
+            attempt.bind(("127.0.0.1", 0))
+            self.port = attempt.getsockname()[1]
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, *options: str) -> None:
         command = [sys.executable, "-c", PROGRAM, "up", "--port", str(self.port), *options]
         with (self.home / "up.log").open("w") as log:
             self.process = subprocess.Popen(command, env=self.env, stdout=log, stderr=subprocess.STDOUT, text=True)
-        until(lambda: "Press Ctrl-C" in self.said() or self.process is None or self.process.poll() is not None)
-        assert "Press Ctrl-C" in self.said(), self.said()
+        until(lambda: "Press Ctrl-C" in self.output() or self.process is None or self.process.poll() is not None)
+        assert "Press Ctrl-C" in self.output(), self.output()
 
-    def said(self) -> str:
+    def output(self) -> str:
         return (self.home / "up.log").read_text()
 
     def kill(self) -> None:
@@ -77,12 +77,12 @@ class Up:
         return self.process.wait(120)
 
     def pids(self) -> dict[str, int]:
-        found = {}
+        pids = {}
         for state in (self.home / "services").glob("*/state.json"):
             pid = json.loads(state.read_text())["pid"]
             if pid is not None and psutil.pid_exists(pid):
-                found[state.parent.name] = pid
-        return found
+                pids[state.parent.name] = pid
+        return pids
 
     def settings_env(self) -> dict[str, str]:
         """The environment with the addresses of what runs in the home."""
@@ -97,13 +97,13 @@ class Up:
             settings = self.settings()
             archive = Archive(settings.require_timescale_url())
             with closing(connect_for_archiver(settings.require_redis_url())) as client, closing(archive):
-                found: dict[str, Any] = gather(client, archive, Intake(settings.intake_uri)).as_json()["datasets"]
-                return found
+                datasets: dict[str, Any] = gather(client, archive, Intake(settings.intake_uri)).as_json()["datasets"]
+                return datasets
         except TradingDataError:
             return {}
 
     def archived(self) -> int:
-        return sum(one["inserted"] for one in self.status().values())
+        return sum(dataset["inserted"] for dataset in self.status().values())
 
     def entries_ever(self) -> dict[str, int]:
         """Entries ever added to the journals, by the server's own count."""
@@ -152,17 +152,20 @@ def test_killed_and_started_again_the_counts_add_up(up: Up) -> None:
     up.kill()
 
     up.start("--feed", "none")
-    (url,) = re.findall(r"^metrics +metrics for Prometheus +(\S+)$", up.said(), re.MULTILINE)
+    (url,) = re.findall(r"^metrics +metrics for Prometheus +(\S+)$", up.output(), re.MULTILINE)
     with urllib.request.urlopen(url, timeout=30) as reply:
         assert b'trading_data_up{tier="redis"} 1.0' in reply.read()
     until(
-        lambda: (found := up.status()) and not any(one["unarchived"] + one["waiting_batches"] for one in found.values())
+        lambda: (
+            (datasets := up.status())
+            and not any(dataset["unarchived"] + dataset["waiting_batches"] for dataset in datasets.values())
+        )
     )
-    found, ever = up.status(), up.entries_ever()
-    for name, one in found.items():
-        assert one["accepted"] >= ever[name], name  # the server may have lost its last second, the archive has not
-        assert one["offered"] == one["accepted"] + one["replayed"]
-        assert one["missing"] == 0
+    datasets, ever = up.status(), up.entries_ever()
+    for name, figures in datasets.items():
+        assert figures["accepted"] >= ever[name], name  # the server may have lost its last second, the archive has not
+        assert figures["offered"] == figures["accepted"] + figures["replayed"]
+        assert figures["missing"] == 0
     assert up.stop() == 0
     assert up.pids() == {}
 
@@ -170,9 +173,9 @@ def test_killed_and_started_again_the_counts_add_up(up: Up) -> None:
 def test_any_free_port_the_readme_a_daemon_that_dies_and_an_end_that_leaves_nobody(up: Up, tmp_path: Path) -> None:
     up.port = 0
     up.start("--symbols", "5")
-    assert "trading-data doctor" in up.said()
-    (page,) = set(re.findall(r"http://127\.0\.0\.1:[1-9]\d*(?=\n)", up.said())) - set(
-        re.findall(r"metrics .*", up.said())
+    assert "trading-data doctor" in up.output()
+    (page,) = set(re.findall(r"http://127\.0\.0\.1:[1-9]\d*(?=\n)", up.output())) - set(
+        re.findall(r"metrics .*", up.output())
     )
     with urllib.request.urlopen(f"{page}/server_info", timeout=30) as reply:
         assert reply.status == 200
@@ -184,13 +187,13 @@ def test_any_free_port_the_readme_a_daemon_that_dies_and_an_end_that_leaves_nobo
         first = up.pids()[name]
         os.kill(first, signal.SIGKILL)
         until(lambda name=name, first=first: up.pids().get(name, first) != first)  # type: ignore[misc]
-    until(lambda: "code died, and is started again" in up.said())
+    until(lambda: "code died, and is started again" in up.output())
     assert everybody.is_running()
     pids = set(up.pids().values())
-    families = [one for pid in pids for one in psutil.Process(pid).children(recursive=True)]
+    families = [child for pid in pids for child in psutil.Process(pid).children(recursive=True)]
     assert up.stop() == 0
     assert up.pids() == {}
-    assert not [one for one in families if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert not [process for process in families if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert subprocess.run(START_OVER.replace(".trading_data", str(up.home)).split(), check=True).returncode == 0
 
 
@@ -206,7 +209,7 @@ def follow_the_readme(up: Up, page: str, folder: Path) -> None:
     assert (folder / "ups").read_text().count("is up already, and goes on") == 2
     assert "price_data: " in said
     assert "missing in part" in said
-    until(lambda: "Dagster's partitions begin on 2026-11-20 now" in up.said())  # that of the oldest sample
+    until(lambda: "Dagster's partitions begin on 2026-11-20 now" in up.output())  # that of the oldest sample
     until(lambda: partitions(page, "price_data")[0] == "2026-11-20")
 
 
@@ -214,7 +217,7 @@ def test_a_server_that_dies_is_started_again_and_if_it_dies_again_is_named_with_
     up.start("--feed", "none")
     first = up.pids()["redis"]
     os.kill(first, signal.SIGKILL)
-    until(lambda: up.pids().get("redis", first) != first and "redis died, and is started again" in up.said())
+    until(lambda: up.pids().get("redis", first) != first and "redis died, and is started again" in up.output())
     command = [sys.executable, "-c", PROGRAM, "up", "--port", str(up.port)]
     second = subprocess.run(command, env=up.env, capture_output=True, text=True, timeout=120, check=False)
     assert second.returncode == 1
@@ -223,7 +226,7 @@ def test_a_server_that_dies_is_started_again_and_if_it_dies_again_is_named_with_
     os.kill(up.pids()["redis"], signal.SIGKILL)
     assert up.process is not None
     assert up.process.wait(120) == 1
-    said = up.said()
+    said = up.output()
     assert "redis died; the end of its log is above" in said
     assert "Ready to accept connections" in said
     assert up.pids() == {}

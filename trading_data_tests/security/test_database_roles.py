@@ -44,18 +44,16 @@ class Place:
         self.admin = make_url(server).set(database=ROLES.prefix, drivername="postgresql+psycopg2")
 
     def url(self, role: str) -> str:
-        whole = self.admin.set(
-            username=getattr(ROLES, role), password=PASSWORDS[role], drivername="postgresql+psycopg2"
-        )
-        return whole.render_as_string(hide_password=False)
+        url = self.admin.set(username=getattr(ROLES, role), password=PASSWORDS[role], drivername="postgresql+psycopg2")
+        return url.render_as_string(hide_password=False)
 
     def admin_url(self, database: str | None = None) -> str:
         return self.admin.set(database=database or ROLES.prefix).render_as_string(hide_password=False)
 
     def run(self, role: str, statement: str, database: str | None = None) -> list[Any]:
-        whole = make_url(self.url(role) if role in LOGINS else self.admin_url()).set(drivername="postgresql")
-        whole = whole.set(database=database or whole.database)
-        with closing(psycopg2.connect(whole.render_as_string(hide_password=False))) as connection:
+        url = make_url(self.url(role) if role in LOGINS else self.admin_url()).set(drivername="postgresql")
+        url = url.set(database=database or url.database)
+        with closing(psycopg2.connect(url.render_as_string(hide_password=False))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(statement)
@@ -90,7 +88,7 @@ def books(servers: Settings) -> Iterator[Place]:
         if os.environ.get(TIMESCALE_URL):
             migrate(Archive(place.url("owner")))
         else:
-            texts = {one.name: one.text for one in migrations()}
+            texts = {migration.name: migration.text for migration in migrations()}
             place.run("owner", texts["001_bookkeeping.sql"] + texts["006_retention.sql"] + texts["007_ranges.sql"])
             for name in (
                 "archive_coverage",
@@ -173,16 +171,16 @@ def test_dagster_has_a_database_of_its_own_and_sees_no_other(books: Place) -> No
 
 
 def test_no_role_is_more_than_it_must_be(books: Place) -> None:
-    found = books.run(
+    roles = books.run(
         "admin",
         "select rolname, rolsuper or rolcreatedb or rolcreaterole or rolreplication or rolbypassrls, rolcanlogin, "
         f"rolpassword from pg_authid where rolname like '{ROLES.prefix}%'",
     )
-    assert {name: login for name, _, login, _ in found} == {
+    assert {name: login for name, _, login, _ in roles} == {
         **{getattr(ROLES, name): True for name in LOGINS}, ROLES.aggregates: False,
     }  # fmt: skip
-    assert not any(more for _, more, _, _ in found)
-    assert all(password.startswith("SCRAM-SHA-256$") for _, _, login, password in found if login)
+    assert not any(more for _, more, _, _ in roles)
+    assert all(password.startswith("SCRAM-SHA-256$") for _, _, login, password in roles if login)
 
 
 def test_again_it_changes_nothing(books: Place) -> None:
@@ -198,11 +196,11 @@ def test_a_role_without_a_password_is_refused(books: Place) -> None:
 @needs_url
 def test_every_table_of_the_archive_is_declared(archive: Place) -> None:
     names = {name for (name,) in archive.run("admin", "select tablename from pg_tables where schemaname = 'public'")}
-    assert names == set(BOOKS) | {one.table for one in TABLES.values()}, "say in archive.roles who may write it"
+    assert names == set(BOOKS) | {dataset.table for dataset in TABLES.values()}, "say in archive.roles who may write it"
 
 
 @needs_url
-@pytest.mark.parametrize("table", [one.table for one in TABLES.values()])
+@pytest.mark.parametrize("table", [dataset.table for dataset in TABLES.values()])
 def test_rows_are_removed_by_the_owner_alone(archive: Place, table: str) -> None:
     for statement in (f"delete from {table}", f"truncate {table}", f"drop table {table}", f"alter table {table} add x int",
                       f"select drop_chunks('{table}', now())", f"create index on {table} (batch_id)"):  # fmt: skip
@@ -217,13 +215,13 @@ MOVE = "move_trade_data(jsonb)"
 @needs_url
 def test_a_fill_is_moved_by_the_owner_s_function(archive: Place) -> None:
     """It runs with the owner's rights: so nothing that its caller makes is looked up, and only the writer may call it."""
-    found = archive.run(
+    settings = archive.run(
         "admin",
         "select pg_get_userbyid(proowner), prosecdef, proconfig, has_function_privilege('public', oid, 'execute') "
         f"from pg_proc where oid = '{MOVE}'::regprocedure",
     )
     path = ["search_path=pg_catalog, pg_temp", "plan_cache_mode=force_custom_plan"]
-    assert found == [(ROLES.owner, True, path, False)]
+    assert settings == [(ROLES.owner, True, path, False)]
     assert archive.refused("reader", f"{_WRITE}; select move_trade_data('[]')")
     assert archive.refused("writer", f"alter function {MOVE} reset search_path")
     assert archive.run("writer", "select move_trade_data('[]')") == [(0,)]
@@ -257,12 +255,14 @@ def test_the_writer_does_the_whole_cycle_and_the_owner_the_aging(
     rig.store.record_metrics([measurement()])
     rig.entry("journal:metrics", {"metric_name": "x", "timestamp": "never", "value": "1", "unit": ""})
     for dataset in (PRICE, TRADE, METRICS):
-        assert sum(one.offered for one in rig.archive_all(dataset)) > 0
+        assert sum(batch.offered for batch in rig.archive_all(dataset)) > 0
     rig.store.record_prices([bar("AAPL", 3, close=11.5), bar("AAPL", 31)])
     assert rig.archive_all(PRICE)[0].replaced == 1
 
     owner = Archive(settings.require_owner_url())
-    assert [one.outcome for one in compress_aged(owner, TRADE, now().replace(year=MOMENT.year + 1))] == ["compressed"]
+    assert [result.outcome for result in compress_aged(owner, TRADE, now().replace(year=MOMENT.year + 1))] == [
+        "compressed"
+    ]
     with rig.archive.transaction() as cursor:  # what a caller puts before the tables is not looked at
         cursor.execute("create temporary table trade_data (x int) on commit drop")
         cursor.execute("select move_trade_data('[]')")
@@ -271,7 +271,7 @@ def test_the_writer_does_the_whole_cycle_and_the_owner_the_aging(
     assert rig.query("select order_id from trade_data order by timestamp") == [("o2",), ("o1",)]
 
     packed = list(compress_aged(owner, PRICE, now().replace(year=MOMENT.year + 1)))
-    assert [one.outcome for one in packed] == ["compressed"]
+    assert [result.outcome for result in packed] == ["compressed"]
     rig.store.record_prices([bar("AAPL", 4, close=11.25), bar("AAPL", 32)])  # now into the columnstore
     assert rig.archive_all(PRICE)[0].replaced == 1
 
@@ -280,8 +280,8 @@ def test_the_writer_does_the_whole_cycle_and_the_owner_the_aging(
         "AAPL", MOMENT, MOMENT.replace(hour=23), interval="5m")) == 7  # fmt: skip
     assert gather(rig.client, rig.archive, rig.intake)
     assert list(plan(owner, rig.intake, PRICE, now()))
-    assert [one for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok] == []
+    assert [result for result in verify(rig.client, rig.archive, rig.intake, deep=True) if not result.ok] == []
     later = now().replace(year=MOMENT.year + 1)
-    assert [one.outcome for one in compress_aged(rig.archive, METRICS, later)] == ["refused"]
+    assert [result.outcome for result in compress_aged(rig.archive, METRICS, later)] == ["refused"]
     for dataset in DATASETS.values():
         archive.run("owner", f"truncate {dataset.table}")

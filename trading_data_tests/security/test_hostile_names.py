@@ -130,8 +130,8 @@ def test_what_others_wrote_under_hostile_names_is_archived_or_shown_in_quarantin
         rig.entry("journal:trade", {"order_id": name, "symbol": name, "strategy": name})
     for dataset in DATASETS.values():
         rig.archive_all(dataset)
-        found = rig.account(dataset)
-        assert found.inserted + found.quarantined == len(hostile) + 1
+        counts = rig.account(dataset)
+        assert counts.inserted + counts.quarantined == len(hostile) + 1
         count = f"select count(*) from {dataset.table} where {dataset.key[0]} = %s"
         assert rig.query(count, UNTOUCHED) == [(1,)]
     numbers = [number for (number,) in rig.query("select quarantine_id from archive_quarantine order by 1")]

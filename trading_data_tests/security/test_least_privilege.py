@@ -52,8 +52,8 @@ def _admin(database: str) -> str:
 def _by_superuser(*statements: str) -> None:
     with closing(psycopg2.connect(_admin("postgres"))) as connection, connection.cursor() as cursor:
         connection.autocommit = True
-        for one in statements:
-            cursor.execute(one)
+        for statement in statements:
+            cursor.execute(statement)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_everybody_does_their_work(url: Callable[[str], str], tmp_path: Path, mo
     with closing(LiveStore.from_url(url("feed"))) as feed:
         feed.record_prices([bar("ACME", minute) for minute in range(5)])
     rig = Rig(Settings.from_env())
-    assert sum(one.inserted for one in rig.archive_all(PRICE)) == 5
+    assert sum(batch.inserted for batch in rig.archive_all(PRICE)) == 5
 
     for role in ("writer", "reader"):
         monkeypatch.setenv(TIMESCALE_URL, url(role))
@@ -136,9 +136,9 @@ def test_everybody_does_their_work(url: Callable[[str], str], tmp_path: Path, mo
     with closing(LiveStore.from_url(url("feed"))) as feed:
         feed.record_prices([bar("ACME", 9)])
     rig = Rig(Settings.from_env())
-    assert sum(one.inserted for one in rig.archive_all(PRICE)) == 1
+    assert sum(batch.inserted for batch in rig.archive_all(PRICE)) == 1
     with closing(Archive(url("owner"))) as owner:
-        assert [one.outcome for one in compress_aged(owner, PRICE, now().replace(year=MOMENT.year + 1))] == [
+        assert [result.outcome for result in compress_aged(owner, PRICE, now().replace(year=MOMENT.year + 1))] == [
             "compressed"
         ]
     rig.close()

@@ -9,9 +9,9 @@ PERMISSIVE = r"\b(MIT|BSD|0BSD|Apache|Apache-2\.0|PSF|Python Software Foundation
 
 
 def _licence(name: str) -> str:
-    found = metadata(name)
-    classifiers = [one for one in found.get_all("Classifier") or [] if one.startswith("License")]
-    said = [*(found.get_all("License-Expression") or classifiers or found.get_all("License") or [])]
+    package = metadata(name)
+    classifiers = [classifier for classifier in package.get_all("Classifier") or [] if classifier.startswith("License")]
+    said = [*(package.get_all("License-Expression") or classifiers or package.get_all("License") or [])]
     return " ".join(said)[:100]
 
 

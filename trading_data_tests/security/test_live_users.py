@@ -30,8 +30,8 @@ from trading_data_tests.security.users import DEPLOY, USERS, secrets, server_wit
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[str]:
-    with folder() as path, server_with_users(path) as found:
-        yield found
+    with folder() as path, server_with_users(path) as server:
+        yield server
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def clients(place: str) -> Iterator[dict[str, Any]]:
     """A client a user; the keys of the server are whatever earlier tests left."""
     made = {user: redis.Redis.from_url(_url(place, user), socket_timeout=5) for user in USERS}
     yield made
-    for one in made.values():
-        one.close()
+    for client in made.values():
+        client.close()
 
 
 def test_nobody_comes_in_without_a_name(place: str) -> None:

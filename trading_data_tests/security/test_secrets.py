@@ -87,15 +87,15 @@ def _connected(url: URL) -> Any:
 def _everything_in(url: URL) -> str:
     with closing(_connected(url)) as connection, connection.cursor() as cursor:
         cursor.execute("select tablename from pg_tables where schemaname = 'public'")
-        found = []
+        texts = []
         for (name,) in cursor.fetchall():
             cursor.execute(f'select t::text from "{name}" t')
-            found += [text for (text,) in cursor.fetchall()]
-        return "\n".join(found)
+            texts += [text for (text,) in cursor.fetchall()]
+        return "\n".join(texts)
 
 
 def _is_clean(*texts: str) -> bool:
-    return not any(one in text for text in texts for one in (SECRET, QUOTED))
+    return not any(secret in text for text in texts for secret in (SECRET, QUOTED))
 
 
 def test_it_is_in_no_log_event_metadata_error_alert_or_backup(
@@ -174,14 +174,14 @@ def test_a_url_or_its_password_comes_from_a_file(tmp_path: Path, name: str) -> N
     scheme = "redis" if "REDIS" in name else "postgresql+psycopg2"
     (tmp_path / "url").write_text(f"{scheme}://me:{QUOTED}@host:1/0\n")
     (tmp_path / "password").write_text(SECRET + "\n")
-    whole = {name: f"{scheme}://me:{QUOTED}@host:1/0"}
+    complete = {name: f"{scheme}://me:{QUOTED}@host:1/0"}
     by_file, by_password = {f"{name}_FILE": str(tmp_path / "url")}, {password_file(name): str(tmp_path / "password")}
-    assert with_secrets(by_file) == whole
-    assert with_secrets({name: f"{scheme}://me@host:1/0", **by_password}) == whole
+    assert with_secrets(by_file) == complete
+    assert with_secrets({name: f"{scheme}://me@host:1/0", **by_password}) == complete
     assert without_secrets({**by_file, **by_password, "X": "y"}) == {"X": "y"}
     assert _is_clean(repr(Settings.from_env(by_file)))
     for wrong in (
-        {**whole, **by_file}, {**whole, **by_password}, by_password, {f"{name}_FILE": str(tmp_path / "none")},
+        {**complete, **by_file}, {**complete, **by_password}, by_password, {f"{name}_FILE": str(tmp_path / "none")},
         {f"{name}_FILE": str(tmp_path)}, {name: f"{scheme}://host:1/0", **by_password},
     ):  # fmt: skip
         with pytest.raises(SettingError, match=name.removesuffix("_URL")) as caught:
@@ -198,7 +198,7 @@ def test_an_empty_file_is_no_password(tmp_path: Path) -> None:
 def test_the_images_entrypoint_hands_dagster_its_url_and_nobody_elses(tmp_path: Path) -> None:
     (tmp_path / "password").write_text(SECRET)
     env = {"PATH": os.environ["PATH"], DAGSTER_URL: "postgresql://me@host/dagster", REDIS_URL: "redis://a@b/0"}
-    env |= {password_file(one): str(tmp_path / "password") for one in (DAGSTER_URL, REDIS_URL)}
+    env |= {password_file(variable): str(tmp_path / "password") for variable in (DAGSTER_URL, REDIS_URL)}
     command = [sys.executable, "-m", "trading_data.local.entrypoint", "env"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     lines = done.stdout.splitlines()
@@ -214,7 +214,7 @@ def test_batches_are_readable_by_their_owner_only(rig: Rig, tmp_path: Path) -> N
         rig.snapshot(rig.datasets["price"])
     finally:
         os.umask(before)
-    found = list((tmp_path / "intake").rglob("*"))
-    assert any(one.is_file() for one in found)
-    for one in [tmp_path / "intake", *found]:
-        assert one.stat().st_mode & 0o777 == (0o600 if one.is_file() else 0o700), one
+    paths = list((tmp_path / "intake").rglob("*"))
+    assert any(path.is_file() for path in paths)
+    for path in [tmp_path / "intake", *paths]:
+        assert path.stat().st_mode & 0o777 == (0o600 if path.is_file() else 0o700), path

@@ -40,7 +40,7 @@ def test_the_whole_way_goes_over_tls(rig: Rig, secure: str) -> None:
         rig.archive = Archive(make_url(secure).set(database=name).render_as_string(hide_password=False))
         migrate(rig.archive)
         rig.store.record_metrics([measurement()])
-        assert sum(one.inserted for one in rig.archive_all(METRICS)) == 1
+        assert sum(batch.inserted for batch in rig.archive_all(METRICS)) == 1
         assert rig.query("select ssl, version from pg_stat_ssl where pid = pg_backend_pid()")[0][0] is True
         rig.archive.close()
     finally:
