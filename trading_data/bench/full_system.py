@@ -51,8 +51,6 @@ class UpProcess:
     @property
     def settings(self) -> Settings:
         """The settings, with the addresses of the servers that run already."""
-        from trading_data.local.servers import Stack
-
         return Settings.from_env(Stack(_settings(self.home)).env())
 
     def wait(self) -> None:

@@ -27,6 +27,7 @@ from trading_data.errors import ArchiveTierError, Refused
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, connect_for_archiver, live_errors
 from trading_data.live.writes import is_cluster
+from trading_data.local.servers import Stack
 from trading_data.settings import (
     BACKUP_URI,
     HOME,
@@ -167,8 +168,6 @@ def _running(settings: Settings, say: Callable[[str], None]) -> Iterator[Setting
     if settings.redis_url and settings.timescale_url:
         yield settings
         return
-    from trading_data.local.servers import Stack
-
     stack = Stack(replace(settings, dagster_url=settings.dagster_url or _NOT_NEEDED))
     try:
         yield replace(stack.start(say), dagster_url=settings.dagster_url)

@@ -34,7 +34,7 @@ from trading_data.intake.state.files import newest_state, state_files
 from trading_data.intake.state.tables import said, tables
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
-from trading_data.local.servers import others
+from trading_data.local.servers import other_homes_advice
 from trading_data.printable import printable
 from trading_data.reader.known import near, unknown
 from trading_data.reader.market_data import MarketData
@@ -297,7 +297,7 @@ def _no_state(settings: Settings, intake: Intake, before: datetime | None, skipp
         return IntakeError(f"no state{when} can be read in the intake at {intake.uri}: {skipped[0]}")
     files = state_files(intake)
     oldest = f"; the oldest is of {files[0].ended:%Y-%m-%d %H:%M:%S.%f}Z" if files else ""
-    elsewhere = "" if files else others(settings)
+    elsewhere = "" if files else other_homes_advice(settings)
     return IntakeError(
         f"there is no state{when} in the intake at {intake.uri}{oldest}: {elsewhere}the asset `state_snapshot` writes them"
     )

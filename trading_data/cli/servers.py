@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from trading_data.errors import ServerError, SettingError
-from trading_data.local.servers import Stack, embedded, home_of, nothing_runs, others
+from trading_data.local.servers import Stack, embedded_urls, home_with_urls, no_server_error, other_homes_advice
 from trading_data.settings import BACKUP_URI, DAGSTER_URL, HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
 
 
@@ -29,7 +29,7 @@ def settings_of_running(*, needed: bool = True) -> Settings:
             home's servers: its intake would be missed, and new batches would go where nothing reads them.
     """
     settings = Settings.from_env()
-    running = embedded(settings)
+    running = embedded_urls(settings)
     completed = replace(
         settings,
         redis_url=settings.redis_url or running.get(REDIS_URL),
@@ -37,8 +37,8 @@ def settings_of_running(*, needed: bool = True) -> Settings:
         dagster_url=settings.dagster_url or running.get(DAGSTER_URL),
     )
     if needed and not (completed.redis_url or completed.timescale_url or completed.owner_url):
-        raise nothing_runs(settings)
-    if needed and not running and not os.environ.get(INTAKE_URI) and (other := home_of(settings)):
+        raise no_server_error(settings)
+    if needed and not running and not os.environ.get(INTAKE_URI) and (other := home_with_urls(settings)):
         raise SettingError(
             f"the server URLs belong to the home {other}, but {HOME} is {settings.home}, and nothing reads the intake there: "
             f"`export {HOME}={other}`, or name the intake with {INTAKE_URI}"
@@ -87,8 +87,8 @@ def start() -> None:
 def stop() -> None:
     """Stop the servers that `start` or `up` started in this home."""
     settings = Settings.from_env()
-    if not embedded(settings):
-        advice = others(settings).removesuffix("; or ")
+    if not embedded_urls(settings):
+        advice = other_homes_advice(settings).removesuffix("; or ")
         click.echo(f"no server runs in the home {settings.home}{': ' * bool(advice)}{advice}", err=True)
     Stack(settings).stop()
 
@@ -97,8 +97,8 @@ def stop() -> None:
 def env() -> None:
     """Print `export NAME=value` lines for a shell; prints none and exits 1 if no server runs in this home."""
     settings = Settings.from_env()
-    if not embedded(settings):
-        raise nothing_runs(settings)
+    if not embedded_urls(settings):
+        raise no_server_error(settings)
     for name, value in Stack(settings).env().items():
         click.echo(f"export {name}={shlex.quote(value)}")
 

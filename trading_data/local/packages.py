@@ -8,7 +8,7 @@ from typing import Any
 from trading_data.errors import ServerError
 
 
-def required(module: str, variable: str) -> Any:
+def require_package(module: str, variable: str) -> Any:
     """The module of this name; `variable` is the setting that makes it unnecessary.
 
     Raises:
@@ -20,7 +20,7 @@ def required(module: str, variable: str) -> Any:
         raise _missing(module, variable) from error
 
 
-def folder(package: str, variable: str) -> Path:
+def package_folder(package: str, variable: str) -> Path:
     """The folder of this package, without importing it.
 
     Raises:

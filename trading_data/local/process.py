@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import psutil
 
 from trading_data.errors import ServerError
-from trading_data.local.record import Record, alone, end, ended, holders, try_lock, wait
+from trading_data.local.record import Record, end_process, exclusive, has_ended, processes_holding, try_lock, wait_until
 
 Progress = Callable[[str], None]
 
@@ -85,7 +85,7 @@ class ServerProcess(ABC):
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with alone(self.folder / "control"):
+            with exclusive(self.folder / "control"):
                 return self._start(progress)
         except OSError as error:
             raise ServerError(
@@ -97,12 +97,12 @@ class ServerProcess(ABC):
         """Stop it cleanly, or by force if that takes too long; returns whether it was running."""
         if not self.folder.is_dir():
             return False
-        with alone(self.folder / "control"):
+        with exclusive(self.folder / "control"):
             self._process = None
             record = Record.load(self._state)
             running = record.process() if record else None
             if running:
-                end(running, self.stop_signal, self.stop_seconds)
+                end_process(running, self.stop_signal, self.stop_seconds)
             os.close(self._claim())
             if record:
                 record.stopped().save(self._state)
@@ -110,11 +110,11 @@ class ServerProcess(ABC):
 
     def alive(self) -> bool:
         """Whether the process that `start` started or adopted still runs. Fast enough to poll."""
-        return self._process is not None and not ended(self._process)
+        return self._process is not None and not has_ended(self._process)
 
     def died(self) -> bool:
         """Whether the process that `start` started or adopted has ended without `stop`."""
-        return self._process is not None and ended(self._process)
+        return self._process is not None and has_ended(self._process)
 
     def url(self) -> str | None:
         """Its address if it runs, regardless of which program started it."""
@@ -145,7 +145,7 @@ class ServerProcess(ABC):
                 progress(f"{self.title}: already running")
                 return False
             progress(f"{self.title}: runs but does not answer; restarting it")
-            end(running, self.stop_signal, self.stop_seconds)
+            end_process(running, self.stop_signal, self.stop_seconds)
         lock = self._claim()
         try:
             self.prepare(progress)
@@ -160,14 +160,14 @@ class ServerProcess(ABC):
         path = self.folder / "in-use"
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         # The children of a killed server end by themselves.
-        if wait(lambda: try_lock(lock), 1):
+        if wait_until(lambda: try_lock(lock), 1):
             return lock
-        for process in holders(path):
-            end(process, self.stop_signal, self.stop_seconds)
-        if wait(lambda: try_lock(lock), 10):
+        for process in processes_holding(path):
+            end_process(process, self.stop_signal, self.stop_seconds)
+        if wait_until(lambda: try_lock(lock), 10):
             return lock
         os.close(lock)
-        others = ", ".join(str(process.pid) for process in holders(path)) or "of another account"
+        others = ", ".join(str(process.pid) for process in processes_holding(path)) or "of another account"
         raise ServerError(f"{self.title} in {self.folder} is in use by processes that do not end: {others}. Stop them")
 
     def _launch(self, lock: int, last_port: int | None) -> None:
@@ -179,10 +179,10 @@ class ServerProcess(ABC):
             if self._wait_ready(process, port, log_start):
                 self._process = process
                 return
-            if ended(process) and not _is_free(port):  # another process took it first
+            if has_ended(process) and not _is_free(port):  # another process took it first
                 continue
-            fate = "ended" if ended(process) else f"was not ready within {self.start_seconds:.0f} s"
-            end(process, self.stop_signal, self.stop_seconds)
+            fate = "ended" if has_ended(process) else f"was not ready within {self.start_seconds:.0f} s"
+            end_process(process, self.stop_signal, self.stop_seconds)
             break
         else:
             fate = f"found its port taken {_PORT_ATTEMPTS} times"
@@ -211,8 +211,10 @@ class ServerProcess(ABC):
     def _wait_ready(self, process: psutil.Process, port: int, log_start: int) -> bool:
         # Read the log rather than connect: until the server listens, a connection attempt can be given its port.
         words = self.ready_words.encode()
-        wait(lambda: ended(process) or words in self._log_from(log_start), self.start_seconds)
-        return wait(lambda: ended(process) or self.ping(port, process.pid), self.start_seconds) and not ended(process)
+        wait_until(lambda: has_ended(process) or words in self._log_from(log_start), self.start_seconds)
+        return wait_until(
+            lambda: has_ended(process) or self.ping(port, process.pid), self.start_seconds
+        ) and not has_ended(process)
 
     def _log_from(self, start: int) -> bytes:
         with self.log.open("rb") as file:

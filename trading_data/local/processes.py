@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from trading_data.local.process import Progress, ServerProcess
-from trading_data.local.record import Record, ended
+from trading_data.local.record import Record, has_ended
 
 LOCATION = "trading_data"
 MODULE = "trading_data.definitions"
@@ -66,9 +66,9 @@ class _Process(ServerProcess):
 
 
 class CodeServer(_Process):
-    """The code location, over gRPC: a server that loads the definitions in a child, and anew when it is asked to.
+    """The code location, over gRPC: a server that loads the definitions in a child process, and again on each reload.
 
-    Runs are children of that child; one that is replaced ends when its runs have.
+    Runs are children of that child. A child that was replaced ends after its runs.
     """
 
     name, title, variable = "code", "code location", "TRADING_DATA_HOME"
@@ -90,13 +90,13 @@ class CodeServer(_Process):
         ]
 
     def died(self) -> bool:
-        """Whether it, or the child with the definitions, has ended without `stop`."""
+        """Whether the server, or the child with the definitions, has ended without `stop`."""
         if super().died() or self._process is None:
             return super().died()
-        if self._loaded is None or ended(self._loaded):  # or it was replaced
+        if self._loaded is None or has_ended(self._loaded):  # or it was replaced
             with suppress(psutil.NoSuchProcess):
-                self._loaded = next((child for child in self._process.children() if not ended(child)), None)
-        return self._loaded is None or ended(self._loaded)
+                self._loaded = next((child for child in self._process.children() if not has_ended(child)), None)
+        return self._loaded is None or has_ended(self._loaded)
 
     def address(self, port: int) -> str:
         """Where it listens."""

@@ -60,12 +60,12 @@ class Record:
             return None
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
-            if abs(process.create_time() - self.started) < _CLOCK_STEP and not ended(process):
+            if abs(process.create_time() - self.started) < _CLOCK_STEP and not has_ended(process):
                 return process
         return None
 
 
-def ended(process: psutil.Process) -> bool:
+def has_ended(process: psutil.Process) -> bool:
     """Whether `process` has ended; true for a zombie too."""
     try:
         if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
@@ -76,16 +76,16 @@ def ended(process: psutil.Process) -> bool:
     return True
 
 
-def end(process: psutil.Process, signal: int, seconds: float) -> None:
+def end_process(process: psutil.Process, signal: int, seconds: float) -> None:
     """Send `signal`, kill the process after `seconds`, and wait for its end; never touches another process with the same pid."""
     with suppress(psutil.NoSuchProcess):
         process.send_signal(signal)
-        if not wait(lambda: ended(process), seconds):
+        if not wait_until(lambda: has_ended(process), seconds):
             process.kill()
-            wait(lambda: ended(process), 30)
+            wait_until(lambda: has_ended(process), 30)
 
 
-def wait(condition: Callable[[], bool], seconds: float) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     """Wait for `condition`; whether it became true within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -96,7 +96,7 @@ def wait(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 @contextmanager
-def alone(path: Path, seconds: float = 600) -> Iterator[None]:
+def exclusive(path: Path, seconds: float = 600) -> Iterator[None]:
     """Hold the lock file `path`, so that only one program at a time starts or stops this server.
 
     Raises:
@@ -104,7 +104,7 @@ def alone(path: Path, seconds: float = 600) -> Iterator[None]:
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not wait(lambda: try_lock(handle), seconds):
+        if not wait_until(lambda: try_lock(handle), seconds):
             raise ServerError(
                 f"another program has held {path} for more than {seconds:.0f} s: it starts or stops that server"
             )
@@ -122,7 +122,7 @@ def try_lock(handle: int) -> bool:
     return True
 
 
-def holders(path: Path) -> list[psutil.Process]:
+def processes_holding(path: Path) -> list[psutil.Process]:
     """The other processes that have `path` open, the oldest first."""
     wanted = os.path.realpath(path)
     processes = []

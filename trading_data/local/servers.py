@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_data.errors import SettingError
-from trading_data.local.packages import required
+from trading_data.local.packages import require_package
 from trading_data.settings import DAGSTER_URL, HOME, REDIS_URL, TIMESCALE_URL, Settings, without_password
 
 if TYPE_CHECKING:
@@ -132,13 +132,13 @@ class Stack:
     def _server(self, name: str) -> "ServerProcess":
         if name not in self._servers:
             role = ROLES[name]
-            required("psutil", role.variable)
+            require_package("psutil", role.variable)
             module = import_module(f"trading_data.local.{role.module}")
             self._servers[name] = getattr(module, role.server)(self._folder(name), self._env, **self._options[name])
         return self._servers[name]
 
 
-def embedded(settings: Settings) -> dict[str, str]:
+def embedded_urls(settings: Settings) -> dict[str, str]:
     """The variables of the embedded servers that run in this home; URLs in `settings` are ignored."""
     bare = Stack(replace(settings, redis_url=None, timescale_url=None, dagster_url=None))
     return {name: value for name, value in bare.env().items() if name != HOME}
@@ -160,16 +160,16 @@ def running_homes() -> list[Path]:
     return sorted(homes)
 
 
-def nothing_runs(settings: Settings) -> SettingError:
+def no_server_error(settings: Settings) -> SettingError:
     """The error for a home without a running server; names the homes that have one."""
     unset = not (settings.redis_url or settings.timescale_url)
     return SettingError(
         f"no server runs in the home {settings.home}{f', and no {REDIS_URL} or {TIMESCALE_URL} is set' * unset}: "
-        f"{others(settings)}start servers here with `trading-data services start`, or everything with `trading-data up`"
+        f"{other_homes_advice(settings)}start servers here with `trading-data services start`, or everything with `trading-data up`"
     )
 
 
-def others(settings: Settings) -> str:
+def other_homes_advice(settings: Settings) -> str:
     """Advice that names the other homes with running servers and ends with `; or `; empty if there are none."""
     homes = [home for home in running_homes() if home != settings.home.resolve()]
     if not homes:
@@ -177,12 +177,12 @@ def others(settings: Settings) -> str:
     return f"servers run in {', '.join(map(str, homes))}: choose with `export {HOME}={homes[0]}`; or "
 
 
-def home_of(settings: Settings) -> Path | None:
+def home_with_urls(settings: Settings) -> Path | None:
     """The other home on this machine whose embedded servers the set URLs name; None if there is none."""
     given = {REDIS_URL: settings.redis_url, TIMESCALE_URL: settings.timescale_url}
     for home in running_homes():
         if home != settings.home.resolve():
-            urls = embedded(replace(settings, home=home))
+            urls = embedded_urls(replace(settings, home=home))
             if any(url and urls.get(name) == url for name, url in given.items()):
                 return home
     return None

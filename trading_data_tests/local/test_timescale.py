@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 
 from trading_data.local.postgres import programs
-from trading_data.local.record import wait
+from trading_data.local.record import wait_until
 from trading_data.local.timescale import Timescale
 from trading_data_tests.local.conftest import connect, first_value
 
@@ -93,7 +93,7 @@ def test_when_the_engine_dies_so_does_the_process_with_the_reason_in_its_log(ser
     with pytest.raises(psycopg2.Error):
         # A conversion that this build promises and does not have.
         value(server, "SELECT convert_to('é', 'LATIN1')")
-    assert wait(server.died, 10)
+    assert wait_until(server.died, 10)
     assert not server.alive()
     assert "the engine died: TypeError" in server.log_end()
     server.start()
