@@ -100,9 +100,12 @@ def _print_status(status: Status) -> None:
     console = Console(highlight=False)
     memory = status.memory
     limit = f"of {memory.limit / 1e6:,.0f} MB ({memory.ratio:.1%})" if memory.limit else "(maxmemory is not set)"
-    console.print(f"trading_data {status.version}")
-    console.print(f"live     {status.live}  {status.live_version}  {memory.used / 1e6:,.1f} MB {limit}")
-    console.print(f"archive  {status.archive}  {status.archive_version}")
+    for line in (
+        f"trading_data {status.version}",
+        f"live     {status.live}  {status.live_version}  {memory.used / 1e6:,.1f} MB {limit}",
+        f"archive  {status.archive}  {status.archive_version}",
+    ):
+        console.print(line, soft_wrap=True)
     table = Table("")
     for dataset in status.datasets:
         table.add_column(dataset.dataset, justify="right")
@@ -114,7 +117,7 @@ def _print_status(status: Status) -> None:
             f"{counted(status.waiting_refreshes, 'aggregate range is', 'aggregate ranges are')} due to be refreshed"
         )
     for line in status.policy_drift:
-        console.print(f"drift: {line}", style="red")
+        console.print(f"drift: {line}", style="red", soft_wrap=True)
 
 
 def _newest(dataset: DatasetStatus) -> str:
@@ -124,7 +127,7 @@ def _newest(dataset: DatasetStatus) -> str:
 
 _ROWS: dict[str, Callable[[DatasetStatus], str]] = {
     "journals": lambda dataset: f"{dataset.journals:,}",
-    "entries in them": lambda dataset: f"{dataset.entries:,}",
+    "entries in journals": lambda dataset: f"{dataset.entries:,}",
     "not drained": lambda dataset: f"{dataset.undrained:,}",
     "not archived": lambda dataset: f"{dataset.unarchived:,}",
     "batches waiting": lambda dataset: f"{dataset.waiting_batches:,}",

@@ -97,7 +97,7 @@ def _dagster_settings() -> Settings:
 def _print_run(description: str, error: str | None) -> None:
     if error is not None:
         raise TradingDataError(f"{description} failed: {error}")
-    click.echo(description)
+    click.echo(f"{description} succeeded")
 
 
 @click.command("retention")
@@ -128,7 +128,9 @@ def retention_command(dataset: str | None, dry_run: bool) -> None:
             _old_runs(settings), dry_run
         )
         if young:
-            click.echo(f"{counted(young, 'state, file or run', 'states, files and runs')} not old enough to be removed")
+            click.echo(
+                f"{counted(young, 'state, file or run is', 'states, files and runs are')} not old enough to be removed"
+            )
     verb = "would be dropped" if dry_run else "dropped"
     click.echo(f"{counted(dropped, 'chunk')} {verb}, {counted(kept, 'stays', 'stay')}")
 

@@ -59,7 +59,7 @@ def test_what_is_saved_is_read(tmp_path: Path) -> None:
 def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "other.json"
     file.write_text(text)
-    with pytest.raises(BadInput, match="no report of `trading-data bench --json`"):
+    with pytest.raises(BadInput, match="not a report of `trading-data bench --json`"):
         read(file)
 
 
