@@ -1,1 +1,1 @@
-"""Tests of `trading-data bench`: forms and fairness, never speed."""
+"""Tests of `trading-data bench`: results and fairness, never speed."""

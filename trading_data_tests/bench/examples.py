@@ -1,4 +1,4 @@
-"""Entries of a report, made up. Belongs here: builders. Does not: tests."""
+"""Invented entries of a report."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Each bench once at a tiny scale: that it runs and what its entries look like. No speed is judged."""
+"""Each bench runs once at a tiny scale, and its entries are complete. No speed is judged."""
 
 import json
 import math

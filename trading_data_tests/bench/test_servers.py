@@ -1,4 +1,4 @@
-"""Servers of benches: whose they are, that nothing of a user's is touched, and that both sides get the same rows."""
+"""The servers of benches: a user's data are never touched, and subject and reference get the same rows."""
 
 import os
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What `query` exports, `import` takes as it is: every row is back, equal, from CSV and from Parquet."""
+"""An export of `query` can be imported without options: every row comes back equal, from CSV and from Parquet."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""A home where nothing runs is refused by name, with the homes that run; nothing is written into it and nothing read from it."""
+"""A home without servers is refused with the names of the homes that have some; nothing is written to it or read from it."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Files whose times are counts in more than one unit."""
+"""Files whose times are numbers in more than one unit."""
 
 import re
 import shlex

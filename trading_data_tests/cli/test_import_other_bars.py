@@ -1,4 +1,4 @@
-"""Files that hold other bars beside minutes: each command takes its own, and says which one takes the rest."""
+"""Files with other bars besides minutes: each command imports its own rows, and names the command for the rest."""
 
 import re
 import shlex

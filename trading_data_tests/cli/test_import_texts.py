@@ -1,4 +1,4 @@
-"""What `trading-data import` says of files as vendors, programs and spreadsheets write them, and that its advice works.
+"""The messages of `trading-data import` for files of vendors, programs and spreadsheets, and that their advice works.
 
 Each case is the same two bars. Either they are read as they are, or a text says what is wrong; then the command that it proposes is
 run as it stands, or what it asks for is done, until both bars are in the archive.

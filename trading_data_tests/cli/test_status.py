@@ -1,4 +1,4 @@
-"""`trading-data status`: what it shows where not everything can be read."""
+"""`trading-data status` if not everything can be read."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `up` says once a minute."""
+"""The line that `up` prints once a minute."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,7 +1,8 @@
-"""The README, followed by the letter on a system that `up` has started: every block, in order, in one folder, with bash.
+"""Runs the README on a system that `up` has started: every block, in order, in one folder, with bash.
 
-Belongs here: what stands for the three things that cannot be had twice (starting the system, running the tests, servers of
-one's own), and what a block says. Does not: starting and stopping (`test_up`).
+Three things are replaced because they cannot run twice: starting the system, running the tests, and servers given by URL.
+
+Belongs here: those replacements and running the blocks. Does not: starting and stopping (`test_up`).
 """
 
 import json
@@ -28,10 +29,10 @@ _SCRIPTS = {
 
 
 class Reader:
-    """Somebody who follows the README in `folder`, beside an `up` with the environment `env`."""
+    """Follows the README in `folder`, next to an `up` with the environment `env`."""
 
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
-        """Lays out what a clone has."""
+        """Create the files of a clone that the README uses."""
         self.folder = folder
         self.env = env | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         (folder / "docs").symlink_to(ROOT / "docs")

@@ -1,4 +1,4 @@
-"""The bridge: one session, many clients that do what clients do, including to leave at any moment."""
+"""The bridge: one session for many clients, which may disconnect at any moment."""
 
 import io
 import random

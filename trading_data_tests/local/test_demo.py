@@ -1,4 +1,4 @@
-"""The demo: begun with the first test, so that its waiting costs nothing, and looked at with the last."""
+"""The demo: started with the first test, because it mostly waits, and checked with the last."""
 
 import io
 import json

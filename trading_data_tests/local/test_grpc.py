@@ -1,4 +1,4 @@
-"""The deployment of `docker-compose.yml` without containers: its very commands as processes that meet over gRPC.
+"""The deployment of `docker-compose.yml` without containers: the same commands as processes, connected over gRPC.
 
 The long form (TRADING_DATA_TEST_FULL=1) sends the demo's whole trading day through it.
 """

@@ -1,4 +1,4 @@
-"""What every finding says to run is run, on a system that is up, in a shell that has the virtual environment and nothing else."""
+"""The command of every finding runs on a system that is up, in a shell with only the virtual environment."""
 
 import ast
 import os

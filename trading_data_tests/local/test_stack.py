@@ -1,4 +1,4 @@
-"""The three servers of a home: start, stop, kill, takeover, two homes, and what is said when something fails."""
+"""The three servers of a home: start, stop, kill, adoption, two homes, and the errors."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What is particular to the embedded TimescaleDB: its features, across a restart, in a dump, and after its death."""
+"""The embedded TimescaleDB: its features, after a restart, in a dump, and after it was killed."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""`trading-data up` as a user runs it: killed, started again, and with a server that dies under it."""
+"""`trading-data up` as a user runs it: killed, started again, and with a server that dies meanwhile."""
 
 import json
 import os

@@ -1,1 +1,1 @@
-"""Tests of who may do what, of secrets, and of names that wish us ill."""
+"""Tests of privileges, secrets, TLS and hostile names."""

@@ -1,4 +1,4 @@
-"""The database's roles: what each may do, and what none of them may, tried on real servers.
+"""The database roles: what each may do, and what none may, on real servers.
 
 The embedded TimescaleDB has one user. The books are plain tables, so their rights are tried on Dagster's PostgreSQL; all the
 rest needs a TimescaleDB given by URL.

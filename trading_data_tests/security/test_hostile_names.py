@@ -1,4 +1,4 @@
-"""Names are data: hostile ones come through the whole way equal, or are refused at the door, and touch nothing else."""
+"""Names are data: a hostile name passes through the whole path unchanged or is refused, and affects nothing else."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Watching, backing up and coming back, each as the user and role that the deployment gives it, on real servers.
+"""Monitoring, backup and restore, each as the user and role of the deployment, on real servers.
 
 The embedded TimescaleDB has one user: this asks for a server by URL.
 """

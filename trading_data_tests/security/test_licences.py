@@ -1,4 +1,4 @@
-"""The licences of what is installed at run time are those that `docs/security.md` lists."""
+"""The licences of the installed run-time packages are those that `docs/security.md` lists."""
 
 import re
 from importlib.metadata import PackageNotFoundError, metadata

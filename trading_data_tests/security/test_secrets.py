@@ -1,4 +1,4 @@
-"""A secret planted in every URL, work that succeeds and work that fails: afterwards it is found nowhere."""
+"""A secret in every URL appears nowhere after work that succeeds and work that fails."""
 
 import os
 import subprocess

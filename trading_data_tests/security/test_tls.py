@@ -1,4 +1,4 @@
-"""TLS to the archive by URL and certificate files: what is verified is used, what is not is refused.
+"""TLS to the archive by URL and certificate files: verified servers are used, others refused.
 
 TLS to the live tier: `live/test_connection.py`. The embedded TimescaleDB speaks none, so this asks for a server by URL.
 """
