@@ -1,4 +1,4 @@
-"""`psql`, `redis-cli`, `archive`, `run` and `logs` as a user runs them: the right address, arguments passed on, correct exit codes."""
+"""`psql`, `redis-cli`, `archive`, `run` and `logs` as a user runs them: right address, arguments passed on, correct exit codes."""
 
 import sys
 from pathlib import Path
