@@ -112,20 +112,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="skip the files whose tests take long")
 
 
+def _place(path: Path) -> int:
+    """The place of a file or folder in `_LONG`; its length if it is not there."""
+    text = f"{path}/" if path.is_dir() else str(path)
+    return min((index for index, name in enumerate(_LONG) if f"trading_data_tests/{name}" in text), default=len(_LONG))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--quick`, do not even import the files whose tests take long."""
+    return True if config.option.quick and _place(collection_path) < len(_LONG) else None
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the tests: the longest files first in workers; else those of the embedded servers last, with the demo at the end."""
-
-    def place(item: pytest.Item) -> int:
-        places = [index for index, name in enumerate(_LONG) if f"trading_data_tests/{name}" in str(item.path)]
-        return min(places, default=len(_LONG))
-
-    if config.option.quick:
-        skipped = [item for item in items if place(item) < len(_LONG)]
-        items[:] = [item for item in items if place(item) == len(_LONG)]
-        config.hook.pytest_deselected(items=skipped)
     if _is_worker(config):
-        items.sort(key=place)
+        items.sort(key=lambda item: _place(item.path))
     else:
         items.sort(key=lambda item: ("/local/" in str(item.path)) + ("test_demo" in item.path.name))
 
