@@ -206,7 +206,7 @@ def follow_the_readme(up: Up, page: str, folder: Path) -> None:
     said = reader.follow(servers)
     assert set(reader.failed()) == {"trading-data doctor"}, said  # a new home has no backup, and doctor says so
     assert (folder / "fills.csv").read_text().startswith("order_id,timestamp,")
-    assert (folder / "ups").read_text().count("is up already, and goes on") == 2
+    assert (folder / "ups").read_text().count("is up already, and keeps running") == 2
     assert "price_data: " in said
     assert "missing in part" in said
     until(lambda: "Dagster's partitions begin on 2026-11-20 now" in up.output())  # that of the oldest sample
@@ -221,7 +221,7 @@ def test_a_server_that_dies_is_started_again_and_if_it_dies_again_is_named_with_
     command = [sys.executable, "-c", PROGRAM, "up", "--port", str(up.port)]
     second = subprocess.run(command, env=up.env, capture_output=True, text=True, timeout=120, check=False)
     assert second.returncode == 1
-    assert "is up already, and goes on" in second.stderr
+    assert "is up already, and keeps running" in second.stderr
     assert len(up.pids()) > 3
     os.kill(up.pids()["redis"], signal.SIGKILL)
     assert up.process is not None
