@@ -227,7 +227,7 @@ def rig(servers: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.fixture
 def instance() -> Iterator["dg.DagsterInstance"]:
     """A Dagster instance in memory: in files a run takes three times as long. Tests in `local` and `security` use PostgreSQL."""
-    import dagster as dg
+    import dagster as dg  # takes two seconds to import
 
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance

@@ -1,4 +1,4 @@
-"""`trading-data bench`: every promise about speed, as a ratio against a reference measured in the same minutes on the same rows.
+"""`trading-data bench`: every performance target, as a ratio to a reference measured in the same minutes on the same rows.
 
-Belongs here: benches and what they share. Does not: tests (`trading_data_tests.bench`), and anything that production runs.
+Belongs here: benches and what they share. Does not: their tests (`trading_data_tests.bench`), and anything used in production.
 """

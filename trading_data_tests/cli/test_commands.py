@@ -15,6 +15,8 @@ import pytest
 from sqlalchemy import make_url
 
 from trading_data import __version__
+from trading_data.cli.health import _may_be_switched
+from trading_data.cli.main import _COMMANDS, group
 from trading_data.datasets import PRICE
 from trading_data.settings import Settings
 from trading_data_tests.rig import Rig, bar, fill, measurement
@@ -140,8 +142,6 @@ def test_help_is_quick_to_import() -> None:
 
 
 def test_the_list_of_commands_says_what_each_command_says_and_imports_none() -> None:
-    from trading_data.cli.main import _COMMANDS, group
-
     for name, (_, summary) in _COMMANDS.items():
         command = group.get_command(click.Context(group), name)
         assert command is not None
@@ -155,8 +155,6 @@ def test_the_list_of_commands_says_what_each_command_says_and_imports_none() -> 
 
 
 def test_dagster_is_imported_only_if_a_schedule_may_be_switched(servers: Settings) -> None:
-    from trading_data.cli.health import _may_be_switched
-
     url = make_url(str(servers.dagster_url))
     own = url.set(database="switched").render_as_string(hide_password=False)
     with (
