@@ -150,7 +150,7 @@ def test_the_command_exits_by_what_could_not_be_run_and_not_by_targets(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "printed"),
     [
         (["nonsense"], "there is no bench 'nonsense'"),
         (["--scale", "0"], "0"),
@@ -159,10 +159,10 @@ def test_the_command_exits_by_what_could_not_be_run_and_not_by_targets(
         (["--page", "page.md", "--from", "a.json", "write"], "take no NAME"),
     ],
 )
-def test_wrong_usage(options: list[str], said: str) -> None:
+def test_wrong_usage(options: list[str], printed: str) -> None:
     done = invoked(*options)
     assert done.exit_code == 2
-    assert said in done.output
+    assert printed in done.output
 
 
 def test_a_page_is_made_from_files(tmp_path: Path) -> None:

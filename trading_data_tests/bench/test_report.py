@@ -42,10 +42,10 @@ def test_plain_lines_elsewhere_than_on_a_terminal() -> None:
 
 
 def test_a_table_on_a_terminal() -> None:
-    said = shown(terminal=True)
-    assert "0.45–0.55" in said
-    assert "what it is measured against" in said
-    assert "┃" in said
+    output = shown(terminal=True)
+    assert "0.45–0.55" in output
+    assert "what it is measured against" in output
+    assert "┃" in output
 
 
 def test_what_is_saved_is_read(tmp_path: Path) -> None:
@@ -74,8 +74,8 @@ def test_the_page_puts_reports_side_by_side_and_says_when_and_on_what() -> None:
     )
     curve = [{"times": 10, "entries": 5000, "seconds": {"median": 0.5, "lower_quartile": 0.4, "upper_quartile": 0.6}}]
     growth = entry("growth-archive", 0.7, "≤ 1", met=True, figures={**entry()["figures"], "curve": curve})
-    said = page([[entry(), growth], [embedded]])
-    lines = said.splitlines()
+    output = page([[entry(), growth], [embedded]])
+    lines = output.splitlines()
     assert lines[0] == "# Performance"
     (ratios,) = [line for line in lines if line.startswith("| `archive` | ≥ 0.8")]
     assert ratios == "| `archive` | ≥ 0.8 | 0.5 (0.45–0.55) missed | **0.9 (0.85–0.95)** |"

@@ -69,11 +69,11 @@ def test_import_refuses_wrong_columns_before_anything_is_read(rig: Rig, tmp_path
     wrong.write_text("symbol,date,open\n")
     done = run("import", "prices", str(good), str(wrong))
     assert done.returncode == 1
-    said = done.stderr.decode()
-    assert said.startswith("trading-data: ")
-    assert said.count("\n") == 1
+    output = done.stderr.decode()
+    assert output.startswith("trading-data: ")
+    assert output.count("\n") == 1
     for name in ("wrong.csv", "timestamp", "date"):
-        assert name in said
+        assert name in output
     assert rig.intake.pending("price") == []
 
 
@@ -106,7 +106,7 @@ def test_migrate_twice(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "env", "code", "said"),
+    ("arguments", "env", "code", "output"),
     [
         (["status"], {"TRADING_DATA_REDIS_URL": "redis://127.0.0.1:1/0"}, 1, "does not answer"),
         (["status"], {"TRADING_DATA_START": "soon"}, 1, "TRADING_DATA_START must be a day like 2000-01-01, not 'soon'"),
@@ -117,10 +117,10 @@ def test_migrate_twice(rig: Rig) -> None:
         (["import", "prices", "missing.csv"], {}, 1, "missing.csv"),
     ],
 )
-def test_exit_codes(rig: Rig, arguments: list[str], env: dict[str, str], code: int, said: str) -> None:
+def test_exit_codes(rig: Rig, arguments: list[str], env: dict[str, str], code: int, output: str) -> None:
     done = run(*arguments, **env)
     assert done.returncode == code
-    assert said in done.stderr.decode()
+    assert output in done.stderr.decode()
     if code == 1:
         assert done.stderr.count(b"\n") == 1
     assert rig

@@ -68,16 +68,16 @@ def test_an_export_is_taken_as_it_is(name: str, form: str, rig: Rig, tmp_path: P
     rig.archive_all(dataset)
     record(rig, dataset, 1)
     expected = rows(rig, dataset)
-    code, data, said = run("query", dataset.plural, *RANGE, "--format", form)
-    assert (code, said) == (0, "")
+    code, data, output = run("query", dataset.plural, *RANGE, "--format", form)
+    assert (code, output) == (0, "")
     file = tmp_path / f"rows.{form}"
     file.write_bytes(data)
     if form == "parquet":
         schema = pq.read_schema(file)
         assert {name: schema.field(name).type for name in TYPES[name]} == TYPES[name]
     rig.clean()
-    code, told, said = run("import", dataset.plural, str(file))
-    assert (code, said) == (0, "")
+    code, told, output = run("import", dataset.plural, str(file))
+    assert (code, output) == (0, "")
     assert f"{len(expected)} rows and 0 rejected ones wait in the intake" in told.decode()
     rig.load(dataset)
     pd.testing.assert_frame_equal(rows(rig, dataset), expected, check_exact=True)
@@ -90,8 +90,8 @@ def test_an_aggregate_is_refused_by_name(dataset: Dataset, interval: str, form: 
     rig.archive_all(dataset)
     file = tmp_path / f"buckets.{form}"
     file.write_bytes(run("query", dataset.plural, *RANGE, "--interval", interval, "--format", form)[1])
-    code, _, said = run("import", dataset.plural, str(file))
+    code, _, output = run("import", dataset.plural, str(file))
     assert code == 1
-    assert f"holds an aggregate, whose buckets are no {dataset.title}" in said
-    assert f"`trading-data query {dataset.plural} … --interval raw`" in said
+    assert f"holds an aggregate, whose buckets are no {dataset.title}" in output
+    assert f"`trading-data query {dataset.plural} … --interval raw`" in output
     assert rig.intake.pending(dataset.name) == []

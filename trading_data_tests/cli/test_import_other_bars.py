@@ -47,24 +47,24 @@ def days(rig: Rig) -> list[float]:
     return volumes
 
 
-def advised(said: str) -> list[str]:
-    return shlex.split(re.findall(r"`trading-data ([^`]+)`", said)[0])
+def advised(output: str) -> list[str]:
+    return shlex.split(re.findall(r"`trading-data ([^`]+)`", output)[0])
 
 
 @pytest.mark.parametrize("name", ["bars.csv", "bars.parquet"])
 def test_days_and_minutes_of_one_symbol_go_where_they_belong(name: str, rig: Rig, tmp_path: Path) -> None:
     each = minutes("A", days=2)
     file = written(tmp_path, each, wide(each, "D"), minutes("B"), name=name)
-    code, said = run(["import", "prices", file])
-    assert code == 0, said
-    assert f"not imported, daily: 2 rows, the first is row 121: {file} has daily bars of A, and" in said
+    code, output = run(["import", "prices", file])
+    assert code == 0, output
+    assert f"not imported, daily: 2 rows, the first is row 121: {file} has daily bars of A, and" in output
     rig.load(PRICE)
     assert rig.query("select symbol, count(*) from price_data group by 1 order by 1") == [("A", 120), ("B", 60)]
     assert days(rig) == [6000.0, 6000.0]
-    code, said = run(advised(said))
-    assert code == 0, said
-    assert "not imported, several a day: 180 rows, the first is row 1: " in said
-    assert "Take minutes by `trading-data import prices" in said
+    code, output = run(advised(output))
+    assert code == 0, output
+    assert "not imported, several a day: 180 rows, the first is row 1: " in output
+    assert "Take minutes by `trading-data import prices" in output
     rig.load(DAILY)
     rows = rig.query("select symbol, volume from daily_data order by 1, timestamp")
     assert rows == [("A", 6000.0), ("A", 6000.0)]
@@ -75,9 +75,9 @@ def test_a_row_keeps_its_number_beside_rows_that_are_not_taken(rig: Rig, tmp_pat
     each = minutes("A")
     file = written(tmp_path, wide(each, "D"), each)
     Path(file).write_text(Path(file).read_text() + "A,2026-11-19T20:00:00Z,x,1,1,1,1,t\n")
-    code, said = run(["import", "prices", file])
-    assert code == 0, said
-    assert "row 62: open 'x' is not a number" in said
+    code, output = run(["import", "prices", file])
+    assert code == 0, output
+    assert "row 62: open 'x' is not a number" in output
     assert rig.load(PRICE)[0].quarantined == 1
     ((payload,),) = rig.query("select payload from archive_quarantine")
     assert "row 62" in str(payload)
@@ -87,9 +87,9 @@ def test_a_file_of_days_and_of_minutes_of_other_symbols(rig: Rig, tmp_path: Path
     days = pd.DataFrame({"symbol": "D", "timestamp": pd.bdate_range("2026-09-01", periods=30, tz="UTC"), "open": 1.0})
     days = days.assign(high=2.0, low=1.0, close=2.0, volume=9.0, source="test")
     file = written(tmp_path, minutes("A"), days)
-    code, said = run(["import", "prices", file])
-    assert code == 0, said
-    assert run(advised(said))[0] == 0
+    code, output = run(["import", "prices", file])
+    assert code == 0, output
+    assert run(advised(output))[0] == 0
     rig.load(PRICE)
     rig.load(DAILY)
     assert rig.query("select count(*) from price_data") == [(60,)]
@@ -99,13 +99,13 @@ def test_a_file_of_days_and_of_minutes_of_other_symbols(rig: Rig, tmp_path: Path
 @pytest.mark.parametrize("rule", ["h", "5min"])
 def test_hours_among_minutes_have_no_place(rule: str, rig: Rig, tmp_path: Path) -> None:
     each = minutes("A", days=3)
-    code, said = run(["import", "prices", written(tmp_path, each, wide(each, rule))])
-    assert code == 0, said
-    assert "it has no place for other bars" in said
+    code, output = run(["import", "prices", written(tmp_path, each, wide(each, rule))])
+    assert code == 0, output
+    assert "it has no place for other bars" in output
     rig.load(PRICE)
     assert days(rig) == [6000.0] * 3
-    code, said = run(advised(said))
-    assert (code, "not taken" in said) == (0, False)
+    code, output = run(advised(output))
+    assert (code, "not taken" in output) == (0, False)
 
 
 @pytest.mark.parametrize("step", ["7ms", "1s", "17s"])
@@ -113,14 +113,14 @@ def test_ticks_and_seconds_are_refused_and_their_minutes_taken(step: str, rig: R
     ticks = minutes("A", count=300).assign(
         timestamp=pd.date_range(DAY + pd.Timedelta(hours=15), periods=300, freq=step)
     )
-    code, said = run(["import", "prices", written(tmp_path, ticks)])
+    code, output = run(["import", "prices", written(tmp_path, ticks)])
     assert code == 1
-    assert "several bars of A within a minute, which are ticks or bars of seconds" in said
+    assert "several bars of A within a minute, which are ticks or bars of seconds" in output
     assert rig.intake.pending("price") == []
-    made = eval(re.findall(r"`(frame\.[^`]+)`", said)[0], {"frame": ticks})
-    assert re.findall(r"`(frame\.[^`]+)`", said)[0] == _RESAMPLE
-    code, said = run(["import", "prices", written(tmp_path, made.reset_index())])
-    assert code == 0, said
+    made = eval(re.findall(r"`(frame\.[^`]+)`", output)[0], {"frame": ticks})
+    assert re.findall(r"`(frame\.[^`]+)`", output)[0] == _RESAMPLE
+    code, output = run(["import", "prices", written(tmp_path, made.reset_index())])
+    assert code == 0, output
     rig.load(PRICE)
     assert rig.query("select sum(volume) from price_data") == [(30_000.0,)]
 
@@ -130,11 +130,11 @@ def test_ticks_and_seconds_are_refused_and_their_minutes_taken(step: str, rig: R
 def test_bars_stamped_in_their_last_second(stamp: float, name: str, rig: Rig, tmp_path: Path) -> None:
     each = minutes("A")
     late = each.assign(timestamp=each["timestamp"] + pd.Timedelta(milliseconds=stamp))
-    code, said = run(["import", "prices", written(tmp_path, late, name=name)])
+    code, output = run(["import", "prices", written(tmp_path, late, name=name)])
     assert code == 1
-    assert "stamped in the last second of a minute, which is the end of a bar" in said
-    code, said = run(advised(said))
-    assert code == 0, said
+    assert "stamped in the last second of a minute, which is the end of a bar" in output
+    code, output = run(advised(output))
+    assert code == 0, output
     rig.load(PRICE)
     frame = rig.reader.prices("A", DAY, DAY + pd.Timedelta(days=1))
     assert frame["timestamp"].tolist() == each["timestamp"].tolist()
@@ -145,9 +145,9 @@ def test_bars_stamped_at_the_end_of_their_minute_are_taken_by_an_option(rig: Rig
     each = minutes("A", count=3)
     file = written(tmp_path, each.assign(timestamp=each["timestamp"] + pd.Timedelta(minutes=1)))
     Path(file).write_text(Path(file).read_text() + "A,yesterday,1,1,1,1,1,t\n")
-    code, said = run(["import", "prices", file, "--ends"])
-    assert code == 0, said
-    assert "row 4: timestamp 'yesterday' is not" in said
+    code, output = run(["import", "prices", file, "--ends"])
+    assert code == 0, output
+    assert "row 4: timestamp 'yesterday' is not" in output
     rig.load(PRICE)
     assert [at for (at,) in rig.query("select timestamp from price_data order by 1")] == each["timestamp"].tolist()
 
@@ -158,12 +158,12 @@ def test_a_bar_off_the_minute(rig: Rig, tmp_path: Path) -> None:
     last = each.tail(1).assign(timestamp=each["timestamp"].max() + pd.Timedelta(seconds=77))
     assert "not taken" not in run(["import", "prices", written(tmp_path, each, last)])[1]
     last["timestamp"] -= pd.Timedelta(seconds=60)
-    code, said = run(["import", "prices", written(tmp_path, each, last)])
+    code, output = run(["import", "prices", written(tmp_path, each, last)])
     assert code == 0
-    assert "not imported, off the minute: 1 row, the first is row 61: " in said
+    assert "not imported, off the minute: 1 row, the first is row 61: " in output
     late = each.assign(timestamp=each["timestamp"] + pd.Timedelta(seconds=30))
-    code, said = run(["import", "prices", written(tmp_path, late)])
+    code, output = run(["import", "prices", written(tmp_path, late)])
     assert code == 1
-    assert "Correct the stamps; if they are right, `trading-data import prices" in said
-    assert run(advised(said))[0] == 0
+    assert "Correct the stamps; if they are right, `trading-data import prices" in output
+    assert run(advised(output))[0] == 0
     assert sum(loaded.inserted for loaded in rig.load(PRICE)) == 121

@@ -59,19 +59,19 @@ def indexed() -> bytes:
 
 @dataclass(frozen=True)
 class Case:
-    """A file; the texts that are said of it, one after the other; what people have to do beside the commands that are proposed."""
+    """A file, the messages expected in turn, and what a person has to do besides running the proposed commands."""
 
     content: str | bytes
-    said: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
     file: str = "KDR.csv"
     options: tuple[str, ...] = ()
-    """Given from the start: what no text can know."""
+    """Given from the start, because no message can know them."""
     more: tuple[str, ...] = ()
-    """Options that a text asks for without being able to propose their values."""
+    """Options that a message asks for without proposing a value."""
     corrected: str | bytes | None = None
-    """The file after the correction that the text asks for."""
+    """The file after the correction that the message asks for."""
     code: int = 1
-    """Exit code of the first try, where it failed."""
+    """Exit code of the first attempt, if it failed."""
 
 
 READ = {
@@ -245,8 +245,8 @@ BOTH = [("KDR", at, *numbers, "file") for at, numbers in zip(TIMES, NUMBERS, str
 @pytest.mark.parametrize("name", READ)
 def test_a_file_that_is_read_as_it_is(name: str, rig: Rig, tmp_path: Path) -> None:
     case = READ[name]
-    code, said = run(["import", "prices", written(tmp_path, case), *case.options])
-    assert (code, "rejected, " in said) == (0, False), said
+    code, output = run(["import", "prices", written(tmp_path, case), *case.options])
+    assert (code, "rejected, " in output) == (0, False), output
     assert in_the_archive(rig) == BOTH
 
 
@@ -254,14 +254,14 @@ def test_a_file_that_is_read_as_it_is(name: str, rig: Rig, tmp_path: Path) -> No
 def test_the_command_that_is_proposed_reads_the_file(name: str, rig: Rig, tmp_path: Path) -> None:
     case = ADVISED[name]
     arguments = ["import", "prices", written(tmp_path, case), *case.options]
-    for text in case.said:
-        code, said = run(arguments)
-        assert code == (0 if "rejected, epoch" in said else 1), said
-        assert re.search(text, said), said
-        (advice,) = set(re.findall(r"try `trading-data ([^`]+)`", said))
+    for text in case.messages:
+        code, output = run(arguments)
+        assert code == (0 if "rejected, epoch" in output else 1), output
+        assert re.search(text, output), output
+        (advice,) = set(re.findall(r"try `trading-data ([^`]+)`", output))
         arguments = shlex.split(advice)
-    code, said = run(arguments)
-    assert (code, "rejected, " in said) == (0, False), said
+    code, output = run(arguments)
+    assert (code, "rejected, " in output) == (0, False), output
     assert in_the_archive(rig) == BOTH
 
 
@@ -269,13 +269,13 @@ def test_the_command_that_is_proposed_reads_the_file(name: str, rig: Rig, tmp_pa
 def test_what_only_people_can_correct(name: str, rig: Rig, tmp_path: Path) -> None:
     case = CORRECTED[name]
     path = written(tmp_path, case)
-    code, said = run(["import", "prices", path, *case.options])
-    assert code == case.code, said
-    assert re.search(case.said[0], said), said
+    code, output = run(["import", "prices", path, *case.options])
+    assert code == case.code, output
+    assert re.search(case.messages[0], output), output
     if case.corrected is not None:
         written(tmp_path, Case(case.corrected, file=case.file))
-    code, said = run(["import", "prices", path, *case.more])
-    assert code == 0, said
+    code, output = run(["import", "prices", path, *case.more])
+    assert code == 0, output
     assert in_the_archive(rig) == BOTH
 
 
@@ -287,10 +287,10 @@ def test_what_is_no_file_is_refused_by_name(rig: Rig, tmp_path: Path) -> None:
     ):
         if name == "bars.xlsx":
             (tmp_path / name).write_text(ISO)
-        code, said = run(["import", "prices", str(tmp_path / name)])
+        code, output = run(["import", "prices", str(tmp_path / name)])
         assert code == 1
-        assert re.search(text, said), said
-        assert name in said
+        assert re.search(text, output), output
+        assert name in output
 
 
 def test_counts_by_reason_with_the_first_of_each(rig: Rig, tmp_path: Path) -> None:
@@ -302,8 +302,8 @@ def test_counts_by_reason_with_the_first_of_each(rig: Rig, tmp_path: Path) -> No
     first, second = tmp_path / "first.csv", tmp_path / "second.csv"
     first.write_text(ISO + "\n".join(bad) + "\n")
     second.write_text(f"{HEADER}\n{bad[2]}\nKDR,2026-11-20T15:05:00Z,x,2,1,1,1,f\n")
-    code, said = run(["import", "prices", str(first), str(second)])
-    told = [line for line in said.splitlines() if line.startswith("rejected, ")]
+    code, output = run(["import", "prices", str(first), str(second)])
+    told = [line for line in output.splitlines() if line.startswith("rejected, ")]
     assert code == 0
     assert [line.partition(str(tmp_path))[0] for line in told] == [
         "rejected, no zone: 2, the first in ",
@@ -313,16 +313,16 @@ def test_counts_by_reason_with_the_first_of_each(rig: Rig, tmp_path: Path) -> No
     assert f"{first}, row 3: timestamp 2026-11-20T15:02:00 has no time zone" in told[0]
     assert f"{first}, row 5: low 3.0 is above high 2.0" in told[1]
     assert f"{second}, row 2: open 'x' is not a number" in told[2]
-    assert "2 rows and 5 rejected ones wait in the intake" in said
+    assert "2 rows and 5 rejected ones wait in the intake" in output
     assert rig.load(PRICE)[0].quarantined == 3
 
 
 def test_nothing_good_is_a_failure_and_loses_nothing(rig: Rig, tmp_path: Path) -> None:
     file = tmp_path / "bars.csv"
     file.write_text(lines("%d.%m.%Y %H:%M"))
-    code, said = run(["import", "prices", str(file)])
+    code, output = run(["import", "prices", str(file)])
     assert code == 1
-    assert "all 2 rows were rejected" in said
+    assert "all 2 rows were rejected" in output
     (loaded,) = rig.load(PRICE)
     assert (loaded.inserted, loaded.quarantined) == (0, 2)
 
@@ -331,9 +331,11 @@ def test_what_was_taken_before_the_damage_is_said(rig: Rig, tmp_path: Path) -> N
     file = tmp_path / "figures.csv"
     many = "metric_name,timestamp,value,unit\n" + "latency,2026-11-20T15:00:00Z,1.5,ms\n" * 200_000
     file.write_text(f"{many}latency,1\n")
-    code, said = run(["import", "metrics", str(file)])
+    code, output = run(["import", "metrics", str(file)])
     assert code == 1
-    match = re.search(r"Expected 4 columns, got 2: latency,1; the ([\d,]+) rows before it wait: correct the file", said)
+    match = re.search(
+        r"Expected 4 columns, got 2: latency,1; the ([\d,]+) rows before it wait: correct the file", output
+    )
     assert match is not None
     assert 0 < int(match[1].replace(",", "")) < 200_000
     file.write_text(many)
@@ -347,9 +349,9 @@ def test_times_beyond_all_years_are_rejected_rows(unit: str, rig: Rig, tmp_path:
     file = tmp_path / "KDR.parquet"
     late = {"s": 1, "ms": 10**3, "us": 10**6}[unit] * 300_000_000_000
     file.write_bytes(parquet(timestamp=pa.array([late, late], pa.timestamp(unit, "UTC"))))
-    code, said = run(["import", "prices", str(file)])
+    code, output = run(["import", "prices", str(file)])
     assert code == 1
-    assert "all 2 rows were rejected" in said
+    assert "all 2 rows were rejected" in output
 
 
 def test_one_file_a_symbol(rig: Rig, tmp_path: Path) -> None:
@@ -358,8 +360,8 @@ def test_one_file_a_symbol(rig: Rig, tmp_path: Path) -> None:
             "timestamp,open,high,low,close,volume\n" + lines("%Y-%m-%dT%H:%MZ", SHORT)
         )
     files = [str(tmp_path / "AAPL.csv"), str(tmp_path / "BRK.B.csv")]
-    code, said = run(["import", "prices", *files, "--set", "symbol={stem}", "--set", "source=vendor"])
-    assert code == 0, said
+    code, output = run(["import", "prices", *files, "--set", "symbol={stem}", "--set", "source=vendor"])
+    assert code == 0, output
     assert {(row[0], row[-1]) for row in in_the_archive(rig)} == {("AAPL", "vendor"), ("BRK.B", "vendor")}
 
 
@@ -387,8 +389,8 @@ def test_the_commands_of_the_readme_read_what_they_say(
     for name, text in files.items():
         (samples / name).write_text(text)
         (command,) = re.findall(rf"^trading-data (import prices {samples / name} [^#\n]+)", readme, re.MULTILINE)
-        code, said = run(shlex.split(command))
-        assert code == 0, said
+        code, output = run(shlex.split(command))
+        assert code == 0, output
     assert in_the_archive(rig) == [
         ("AAPL", AT, 1.0, 2.0, 0.5, 1.5, 100.0, "vendor"),
         ("PEPE", AT, 0.00000812, 0.00000899, 0.00000801, 0.00000888, 123456789012345.0, "exchange"),

@@ -28,9 +28,9 @@ def show(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         monkeypatch.setattr(sys, "argv", ["trading-data", "state", "show", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
-        said = capsys.readouterr()
+        output = capsys.readouterr()
         assert isinstance(ended.value.code, int)
-        return ended.value.code, said.out, said.err
+        return ended.value.code, output.out, output.err
 
     return called
 
@@ -78,16 +78,16 @@ def files(home: Path) -> list[Path]:
 def test_the_newest_as_tables(home: Path) -> None:
     done = run("state", "show")
     assert (done.returncode, done.stderr) == (0, b"")
-    said = done.stdout.decode()
-    lines = [line.split() for line in said.splitlines()]
+    output = done.stdout.decode()
+    lines = [line.split() for line in output.splitlines()]
     assert lines[0][:4] == ["state", "of", "2026-11-20", "16:00:00.000000Z,"]
     assert ["AAPL", "1.500", "20"] in lines
     assert ["[red]:smile:"] in lines
     assert ["A\\x1b[31m"] in lines
     assert ["\\xff"] in lines
-    assert "signals:{signal_type}:{symbol}: 0" in said
-    assert "not in it: signals:[b]:smile:\\x1b is a set, not the hash that is declared" in said
-    assert "\x1b" not in said
+    assert "signals:{signal_type}:{symbol}: 0" in output
+    assert "not in it: signals:[b]:smile:\\x1b is a set, not the hash that is declared" in output
+    assert "\x1b" not in output
 
 
 def test_before_a_moment_as_json(show: Show) -> None:
@@ -116,7 +116,7 @@ def test_a_damaged_one_is_named_and_the_one_before_shown(home: Path, show: Show)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "output"),
     [
         (["--at", AT], 1, "there is no state from before 2026-11-20 15:00:00.000000Z"),
         (["--at", AT], 1, "the oldest is of 2026-11-20 15:00:00.000000Z"),
@@ -125,10 +125,10 @@ def test_a_damaged_one_is_named_and_the_one_before_shown(home: Path, show: Show)
         (["--format", "csv"], 2, "is not one of"),
     ],
 )
-def test_exit_codes(show: Show, arguments: list[str], code: int, said: str) -> None:
+def test_exit_codes(show: Show, arguments: list[str], code: int, output: str) -> None:
     ended, out, err = show(*arguments)
     assert (ended, out) == (code, "")
-    assert said in err
+    assert output in err
     assert code == 2 or err.count("\n") == 1
 
 

@@ -26,23 +26,25 @@ def test_rows_archived_and_rejected_are_said_by_dataset(rig: Rig) -> None:
         return {name: account(rig.archive, dataset) for name, dataset in DATASETS.items()}
 
     before = accounts()
-    said = minute_line(before, before, NOTHING)  # type: ignore[arg-type]
-    assert said == "rows archived: none; open alerts: none; failed runs: none"
+    output = minute_line(before, before, NOTHING)  # type: ignore[arg-type]
+    assert output == "rows archived: none; open alerts: none; failed runs: none"
     rig.store.record_prices([bar("A"), bar("B")])
     rig.store.record_metrics([measurement()])
     rig.entry("journal:price:ODD", {"timestamp": "yesterday"})
     for dataset in DATASETS.values():
         rig.archive_all(dataset)
-    said = minute_line(before, accounts(), None)  # type: ignore[arg-type]
-    assert said == (
+    output = minute_line(before, accounts(), None)  # type: ignore[arg-type]
+    assert output == (
         "rows archived: price 2, metrics 1; rejected entries: 1, see `trading-data quarantine list`; "
         "Dagster's storage does not answer"
     )
 
 
 def test_open_alerts_and_failed_runs_are_named_and_counted() -> None:
-    said = minute_line({}, {}, DagsterTroubles(["redis_away", "a", "b", "c", "d"], ["assets", "archive_job", "assets"]))
-    assert said == (
+    output = minute_line(
+        {}, {}, DagsterTroubles(["redis_away", "a", "b", "c", "d"], ["assets", "archive_job", "assets"])
+    )
+    assert output == (
         "rows archived: none; open alerts: 5 (redis_away, a, b, c, 1 other); failed runs: 3 (2 assets, archive_job); "
         "see `trading-data doctor`"
     )

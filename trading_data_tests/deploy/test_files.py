@@ -113,22 +113,22 @@ def test_mounted_and_copied_files_are_there() -> None:
 
 def test_the_live_tier_of_the_file_is_the_declared_one() -> None:
     lines = (ROOT / "deploy/redis/redis.conf").read_text().splitlines()
-    said = dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
-    assert {name: said[name].strip('"') for name in CONFIG if name != "bind"} == {
+    output = dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
+    assert {name: output[name].strip('"') for name in CONFIG if name != "bind"} == {
         name: value for name, value in CONFIG.items() if name != "bind"
     }
 
 
 def test_the_log_of_changes_is_archived() -> None:
-    said = (ROOT / "deploy/timescale/postgresql.conf").read_text()
+    output = (ROOT / "deploy/timescale/postgresql.conf").read_text()
     for line in (
         "wal_level = replica",
         "archive_mode = on",
         "shared_preload_libraries = 'timescaledb,pg_stat_statements'",
     ):
-        assert line in said
-    assert re.search(r"max_wal_senders = [1-9]", said)
-    assert "test ! -f /wal/%f" in said
+        assert line in output
+    assert re.search(r"max_wal_senders = [1-9]", output)
+    assert "test ! -f /wal/%f" in output
 
 
 def test_dockers_instance_differs_in_its_launcher_alone() -> None:

@@ -49,15 +49,15 @@ class Reader:
 
     def follow(self, servers: dict[str, str]) -> str:
         """Run every block but the one that starts over; what was printed. `servers` are the addresses for the third chapter."""
-        said = ""
+        output = ""
         for shell, python in blocks():
             if START_OVER in shell:
                 continue
             if EXPORTER in shell:
                 self.see_figures()
             else:
-                said += self.run(filled(shell, servers), python)
-        return said
+                output += self.run(filled(shell, servers), python)
+        return output
 
     def run(self, shell: str, python: str = "") -> str:
         """Run a block of the shell, whose Python, if any, gets its lines from the next block."""

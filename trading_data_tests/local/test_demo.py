@@ -11,8 +11,8 @@ from trading_data_tests.local.demo_process import RunningDemo
 
 
 def test_the_demo_loses_nothing(demo: RunningDemo) -> None:
-    code, said = demo.wait()
-    assert code == 0, said
+    code, output = demo.wait()
+    assert code == 0, output
     report = json.loads(demo.report.read_text())
     for dataset in ("price", "trade", "metrics"):
         counts = report[dataset]
@@ -28,8 +28,8 @@ def test_the_demo_loses_nothing(demo: RunningDemo) -> None:
     assert set(report["rows_by_tier"]) == {"archive", "live"}
     for step in ("sending", "archiving"):
         assert re.search(
-            rf"^  {step}: \d+ %, [\d,]+ rows accepted, [\d,]+ archived in \d+ runs?$", said, re.MULTILINE
-        ), said
+            rf"^  {step}: \d+ %, [\d,]+ rows accepted, [\d,]+ archived in \d+ runs?$", output, re.MULTILINE
+        ), output
     assert {"trading_data", "live", "archive", "dagster", "python"} <= set(report["versions"])
 
 

@@ -79,7 +79,7 @@ class Deployment:
         with self.process(name, [str(program), *words[1:]]):
             yield
 
-    def said(self, name: str) -> str:
+    def output(self, name: str) -> str:
         return (self.home / f"{name}.log").read_text()
 
     def listens(self, port: int) -> bool:
@@ -131,7 +131,7 @@ def test_runs_are_launched_by_the_daemon_over_grpc_and_nothing_is_lost(rig: Rig,
     feed = [sys.executable, "-m", "trading_data.sources.feeds", "--day", str(day), *amount]
     with ExitStack() as running:
         running.enter_context(deployment.service("code", deployment.code))
-        until(lambda: "Started Dagster code server" in deployment.said("code"), 120)
+        until(lambda: "Started Dagster code server" in deployment.output("code"), 120)
         running.enter_context(deployment.service("web", deployment.web))
         running.enter_context(deployment.service("web-read-only", deployment.read_only))
         running.enter_context(deployment.service("daemon"))
@@ -140,7 +140,7 @@ def test_runs_are_launched_by_the_daemon_over_grpc_and_nothing_is_lost(rig: Rig,
         assert deployment.launch(deployment.read_only)["__typename"] == "UnauthorizedError"
         until(lambda: rig.accepted(DATASETS["price"]) > 1000, 60)
         if FULL:
-            until(lambda: "minutes:" in deployment.said("feed").splitlines()[-1], 300)
+            until(lambda: "minutes:" in deployment.output("feed").splitlines()[-1], 300)
         run = deployment.launch(deployment.web)
         assert run["__typename"] == "LaunchRunSuccess", run
         until(lambda: _status(deployment, run) in ("SUCCESS", "FAILURE"), 120)

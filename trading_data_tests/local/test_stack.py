@@ -38,13 +38,13 @@ def pids(home: Path) -> dict[str, int | None]:
 
 
 def restarted(stack: Stack) -> tuple[Settings, list[str]]:
-    said: list[str] = []
-    return stack.start(said.append), said
+    output: list[str] = []
+    return stack.start(output.append), output
 
 
 def test_what_is_committed_survives_a_kill_and_an_orderly_stop(stack: Stack, home: Path) -> None:
-    settings, said = restarted(stack)
-    assert sorted(line.split(": ")[1] for line in said) == ["already running"] * 3
+    settings, output = restarted(stack)
+    assert sorted(line.split(": ")[1] for line in output) == ["already running"] * 3
     live = redis.Redis.from_url(settings.require_redis_url())
     live.set("key", "value")
     open_transactions = []
@@ -89,9 +89,9 @@ def test_servers_of_a_killed_program_are_taken_over_and_another_home_is_left_alo
     done = subprocess.run([sys.executable, "-c", LEAVE_RUNNING, str(home)], check=False, env=dict(os.environ))
     assert done.returncode == -signal.SIGKILL
     left = pids(home)
-    settings, said = restarted(stack)
+    settings, output = restarted(stack)
     assert pids(home) == left
-    assert all("already running" in line for line in said)
+    assert all("already running" in line for line in output)
 
     # A second home at the same time.
     shutil.copytree(empty_database, home / "other" / "services" / "timescale")

@@ -203,12 +203,12 @@ def follow_the_readme(up: Up, page: str, folder: Path) -> None:
     servers = {
         name: value for name, value in up.settings_env().items() if name in (REDIS_URL, TIMESCALE_URL, DAGSTER_URL)
     }
-    said = reader.follow(servers)
-    assert set(reader.failed()) == {"trading-data doctor"}, said  # a new home has no backup, and doctor says so
+    output = reader.follow(servers)
+    assert set(reader.failed()) == {"trading-data doctor"}, output  # a new home has no backup, and doctor says so
     assert (folder / "fills.csv").read_text().startswith("order_id,timestamp,")
     assert (folder / "ups").read_text().count("is up already, and keeps running") == 2
-    assert "price_data: " in said
-    assert "missing in part" in said
+    assert "price_data: " in output
+    assert "missing in part" in output
     until(lambda: "Dagster's partitions begin on 2026-11-20 now" in up.output())  # that of the oldest sample
     until(lambda: partitions(page, "price_data")[0] == "2026-11-20")
 
@@ -226,7 +226,7 @@ def test_a_server_that_dies_is_started_again_and_if_it_dies_again_is_named_with_
     os.kill(up.pids()["redis"], signal.SIGKILL)
     assert up.process is not None
     assert up.process.wait(120) == 1
-    said = up.output()
-    assert "redis died; the end of its log is above" in said
-    assert "Ready to accept connections" in said
+    output = up.output()
+    assert "redis died; the end of its log is above" in output
+    assert "Ready to accept connections" in output
     assert up.pids() == {}

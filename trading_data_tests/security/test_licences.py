@@ -11,8 +11,8 @@ PERMISSIVE = r"\b(MIT|BSD|0BSD|Apache|Apache-2\.0|PSF|Python Software Foundation
 def _licence(name: str) -> str:
     package = metadata(name)
     classifiers = [classifier for classifier in package.get_all("Classifier") or [] if classifier.startswith("License")]
-    said = [*(package.get_all("License-Expression") or classifiers or package.get_all("License") or [])]
-    return " ".join(said)[:100]
+    output = [*(package.get_all("License-Expression") or classifiers or package.get_all("License") or [])]
+    return " ".join(output)[:100]
 
 
 def test_every_licence_that_asks_for_more_is_named() -> None:
@@ -25,10 +25,12 @@ def test_every_licence_that_asks_for_more_is_named() -> None:
     looked = 0
     for name in sorted(pinned):
         try:
-            said = _licence(name)
+            output = _licence(name)
         except PackageNotFoundError:  # of the image alone, or of another system
             continue
         looked += 1
-        plain = re.search(PERMISSIVE, said) and not re.search(r"GPL|MPL|Mozilla|General Public|EUPL", said)
-        assert plain or f"`{name}`" in listed, f"{name} is under {said!r}: say so in docs/security.md, or do without it"
+        plain = re.search(PERMISSIVE, output) and not re.search(r"GPL|MPL|Mozilla|General Public|EUPL", output)
+        assert plain or f"`{name}`" in listed, (
+            f"{name} is under {output!r}: say so in docs/security.md, or do without it"
+        )
     assert looked > 50

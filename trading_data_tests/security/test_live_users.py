@@ -150,11 +150,11 @@ def test_the_backup_can_copy_everything_and_nothing_else(place: str) -> None:
         raw.sendall(b"*3\r\n$4\r\nAUTH\r\n$6\r\nbackup\r\n$%d\r\n%s\r\n" % (len(password), password))
         assert raw.recv(100) == b"+OK\r\n"
         raw.sendall(b"PSYNC ? -1\r\n")
-        said = b""
-        while b"\n$" not in said and (heard := raw.recv(65536)):
-            said += heard.lstrip(b"\n")
-    assert said.startswith(b"+FULLRESYNC"), said
-    assert b"\n$" in said
+        output = b""
+        while b"\n$" not in output and (heard := raw.recv(65536)):
+            output += heard.lstrip(b"\n")
+    assert output.startswith(b"+FULLRESYNC"), output
+    assert b"\n$" in output
 
 
 def test_the_configuration_is_the_declared_one(clients: dict[str, Any]) -> None:

@@ -138,7 +138,7 @@ def test_it_is_in_no_log_event_metadata_error_alert_or_backup(
     for line in ("verify", "backup", "backup --list"):
         _command(line)
     out, err = capfd.readouterr()
-    for said in (
+    for output in (
         "does not answer",
         "not told by webhook",
         "not told by email",
@@ -146,7 +146,7 @@ def test_it_is_in_no_log_event_metadata_error_alert_or_backup(
         "0 batches, 1 row",
         "balances",
     ):
-        assert said in out + err
+        assert output in out + err
     assert _is_clean(out, err)
     assert list((tmp_path / "backups").glob("*/manifest.json"))
     for path in tmp_path.rglob("*"):
