@@ -53,7 +53,7 @@ def last_minute(settings: Settings, home: Path, since: datetime) -> tuple[list[s
 
 def _away(reason: str) -> Finding:
     message = reason if reason.startswith("Dagster's") else f"Dagster's storage cannot be read: {reason}"
-    return Finding(STORAGE, ERROR, message, "trading-data services start", hurts_in=0.0, harm=860)
+    return Finding(STORAGE, ERROR, message, "trading-data services start", time_to_impact=0.0, priority=860)
 
 
 def _examine(instance: dg.DagsterInstance, ui_url: str, now: datetime) -> tuple[list[Finding], list[str]]:

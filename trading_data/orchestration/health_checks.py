@@ -46,7 +46,7 @@ def fresh_description(dataset: Dataset) -> str:
 
 def fresh_result(archive: Archive, dataset: Dataset, now: datetime, calendar: str) -> dg.AssetCheckResult:
     """The verdict of that check, by the newest archived row's own time. `calendar` names the exchange whose hours count."""
-    thresholds = [threshold for threshold in OF_FRESHNESS if threshold.of == dataset.name]
+    thresholds = [threshold for threshold in OF_FRESHNESS if threshold.subject == dataset.name]
     return _result(dataset.table, FRESH, thresholds, freshness(archive, dataset, now, calendar=calendar))
 
 
@@ -73,7 +73,7 @@ def report_freshness(
 def figures_metadata(figures: Figures, plots: dict[str, list[float]]) -> dict[str, Any]:
     """The figures as a table, those that are not available and why, the texts, and plots of the last day by metric."""
     records = [
-        dg.TableRecord({"figure": figure.name, "of": figure.of, "value": as_text(figure.value, figure.unit)})
+        dg.TableRecord({"figure": figure.name, "of": figure.subject, "value": as_text(figure.value, figure.unit)})
         for figure in figures
         if figure.value is not None
     ]
@@ -101,8 +101,10 @@ def _thresholds(keys: Sequence[str]) -> list[Threshold]:
 def _result(asset: str, name: str, thresholds: Sequence[Threshold], figures: Figures) -> dg.AssetCheckResult:
     findings = judge(thresholds, figures)
     names = dict.fromkeys(threshold.figure for threshold in thresholds)
-    wanted = {threshold.of for threshold in thresholds}
-    judged = [metric for figure in names for metric in figures.named(figure) if None in wanted or metric.of in wanted]
+    wanted = {threshold.subject for threshold in thresholds}
+    judged = [
+        metric for figure in names for metric in figures.named(figure) if None in wanted or metric.subject in wanted
+    ]
     severe = any(finding.severity == ERROR for finding in findings)
     return dg.AssetCheckResult(
         asset_key=asset,

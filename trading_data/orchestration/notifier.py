@@ -84,7 +84,14 @@ def _look(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> Watched:
     except Exception as error:  # noqa: BLE001 - whatever goes wrong here, alerts about failed runs are still sent
         message = str(error) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
         return blind(
-            Finding(key=LOOK, severity=ERROR, message=message, command="trading-data doctor", harm=990, hurts_in=0.0)
+            Finding(
+                key=LOOK,
+                severity=ERROR,
+                message=message,
+                command="trading-data doctor",
+                priority=990,
+                time_to_impact=0.0,
+            )
         )
 
 

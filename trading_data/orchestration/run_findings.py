@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -134,11 +135,11 @@ def stuck_runs(instance: dg.DagsterInstance, now: datetime, ui_url: str = "") ->
                     command="trading-data doctor"
                     if word == "queued"
                     else f"open {page_of(run, ui_url)} in Dagster and terminate it",
-                    of=run.job_name,
+                    subject=run.job_name,
                     value=seconds,
                     limit=limit.total_seconds(),
                     unit="s",
-                    harm=480,
+                    priority=480,
                 )
     return list(findings.values())
 
@@ -167,8 +168,8 @@ def silent_daemons(instance: dg.DagsterInstance, now: datetime) -> list[Finding]
             value=oldest,
             limit=BEATS_WITHIN,
             unit="s",
-            hurts_in=0.0,
-            harm=850,
+            time_to_impact=0.0,
+            priority=850,
         )
     ]
 
@@ -188,7 +189,7 @@ def switched(instance: dg.DagsterInstance, variables: Mapping[str, str] | None =
             value=float(len(lines)),
             limit=0.0,
             unit="count",
-            harm=600,
+            priority=600,
         )
     ]
 
@@ -210,7 +211,7 @@ def large_storage(instance: dg.DagsterInstance) -> list[Finding]:
             value=float(size),
             limit=STORAGE_BYTES,
             unit="bytes",
-            harm=280,
+            priority=280,
         )
     ]
 
@@ -252,8 +253,8 @@ def _run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, ui_url: str) 
         severity=ERROR,
         message=f"run {run.run_id[:8]} of {job}{_days(run)} failed: {first_line(instance, run)}. It is at {page_of(run, ui_url)}",
         command=_run_again(run, ui_url),
-        of=job,
-        harm=650,
+        subject=job,
+        priority=650,
     )
 
 
@@ -359,10 +360,10 @@ def _red(key: dg.AssetCheckKey, evaluation: Any) -> Finding:
         severity=ERROR if error else WARN,
         message=f"check {key.name} of {asset} is red: {description}",
         command=command[1] if command else "trading-data verify",
-        of=asset,
-        harm=660 if error else 300,
+        subject=asset,
+        priority=660 if error else 300,
     )
-    return Finding(**{**vars(finding), "of": dataset_of(finding)})
+    return replace(finding, subject=dataset_of(finding))
 
 
 def _records(

@@ -50,7 +50,7 @@ def declared() -> Iterator[str]:
     """The commands of everything that is declared, its places filled."""
     yield from (away.command for away in AWAYS)
     for threshold in (*THRESHOLDS, *BACKUPS):
-        yield command_for(threshold, "price_data" if "{of}" in threshold.command else "")
+        yield command_for(threshold, "price_data" if "{subject}" in threshold.command else "")
 
 
 def written() -> Iterator[str]:

@@ -73,8 +73,10 @@ def paragraph(alert: Alert) -> str:
     """One alert: what, since when, value and limit, how long until it hurts, what to run."""
     finding = alert.finding
     level = "OK" if alert.status == CLEARED else finding.severity.upper()
-    of = dataset_of(finding)
-    lines = [f"{level} {finding.key}{f' ({of})' if of else ''}: {_SAID[alert.status]}{_clean(finding.message)}"]
+    subject = dataset_of(finding)
+    lines = [
+        f"{level} {finding.key}{f' ({subject})' if subject else ''}: {_SAID[alert.status]}{_clean(finding.message)}"
+    ]
     if alert.status == CLEARED and alert.until is not None:
         lasted = span(alert.until - alert.since)
         return "\n  ".join([*lines, f"from {_minute(alert.since)} to {_minute(alert.until)}, {lasted}"])
@@ -86,12 +88,14 @@ def paragraph(alert: Alert) -> str:
 def figures(finding: Finding) -> list[str]:
     """The lines with value and limit, and with how long until it hurts, where they are known."""
     lines = []
-    value, limit, hurts_in = (_finite(number) for number in (finding.value, finding.limit, finding.hurts_in))
+    value, limit, time_to_impact = (
+        _finite(number) for number in (finding.value, finding.limit, finding.time_to_impact)
+    )
     if value is not None:
         against = "" if limit is None else f", limit {as_text(limit, finding.unit)}"
         lines.append(f"value {as_text(value, finding.unit)}{against}")
-    if hurts_in is not None:
-        lines.append("it hurts already" if hurts_in <= 0 else f"it hurts in {span(hurts_in)}")
+    if time_to_impact is not None:
+        lines.append("it hurts already" if time_to_impact <= 0 else f"it hurts in {span(time_to_impact)}")
     return lines
 
 
@@ -99,7 +103,7 @@ def dataset_of(finding: Finding) -> str:
     """The dataset that a finding is about, else whatever else it names, else nothing."""
     assets = {asset: name for name, dataset in DATASETS.items() for asset in (dataset.table, dataset.snapshot)}
     assets |= {view.name: name for name, dataset in DATASETS.items() for view in dataset.aggregates}
-    return assets.get(finding.of, finding.of)
+    return assets.get(finding.subject, finding.subject)
 
 
 def hide_secrets(text: str) -> str:
@@ -120,13 +124,13 @@ def _as_json(alert: Alert) -> dict[str, Any]:
         "severity": finding.severity,
         "is_error": finding.severity == ERROR,
         "dataset": finding_dataset(finding),
-        "of": finding.of,
+        "of": finding.subject,
         "message": _clean(finding.message),
         "command": _clean(finding.command),
         "value": _finite(finding.value),
         "limit": _finite(finding.limit),
         "unit": finding.unit,
-        "hurts_in_seconds": _finite(finding.hurts_in),
+        "hurts_in_seconds": _finite(finding.time_to_impact),
         "since": _iso(alert.since),
         "until": None if alert.until is None else _iso(alert.until),
         "lasted_seconds": None if alert.until is None else round(alert.until - alert.since, 3),

@@ -51,8 +51,8 @@ def unjudged(key: str, measured: Measured) -> bool:
     threshold = _threshold(key)
     if threshold is None or not (measured.away or threshold.stays):
         return False
-    of = key.removeprefix(threshold.key).removeprefix(".")
-    return measured.together().value(threshold.figure, of) is None
+    subject = key.removeprefix(threshold.key).removeprefix(".")
+    return measured.together().value(threshold.figure, subject) is None
 
 
 def _threshold(key: str) -> Threshold | None:
@@ -203,8 +203,8 @@ def undelivered(book: Book) -> list[Finding]:
             severity=WARN,
             message=f"alerts do not arrive by {name}, tried {failure.tries} times: {failure.message}",
             command="trading-data doctor",
-            of=name,
-            harm=450,
+            subject=name,
+            priority=450,
         )
         for name, failure in book.failures.items()
     ]

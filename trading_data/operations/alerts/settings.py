@@ -76,7 +76,7 @@ def wrong_settings(settings: AlertSettings) -> list[Finding]:
             severity=WARN,
             message=f"invalid settings of alerts are ignored: {'; '.join(settings.errors)}",
             command="trading-data doctor",
-            harm=460,
+            priority=460,
         )
     ]
 

@@ -17,7 +17,14 @@ STILL = "still"
 WORSE = "worse"
 CLEARED = "cleared"
 T = TypeVar("T")
-_FORMER_NAMES = {"told_at": "notified_at", "told_severity": "notified_severity", "said": "message"}
+_FORMER_NAMES = {
+    "told_at": "notified_at",
+    "told_severity": "notified_severity",
+    "said": "message",
+    "of": "subject",
+    "harm": "priority",
+    "hurts_in": "time_to_impact",
+}
 """Names of fields in a state that was saved before they were renamed, and today's."""
 
 

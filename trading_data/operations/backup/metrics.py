@@ -15,7 +15,7 @@ AGE = "flow.backup.age"
 DRILL_AGE = "flow.backup.drill_age"
 DRILL_FAILED = "flow.backup.drill_failed"
 MISSING = "flow.backup.missing"
-"""1 where there is no backup at all, or none that was ever drilled (`of` says which), so that this can be judged."""
+"""1 where there is no backup at all, or none that was ever drilled (`subject` says which), so that this can be judged."""
 
 
 def measure_backups(uri: str, now: datetime) -> Figures:
@@ -41,8 +41,8 @@ def measure_backups(uri: str, now: datetime) -> Figures:
                 not_offered="" if last_success else "never drilled",
             ),
             Metric(DRILL_FAILED, float(last_drill is not None and not last_drill.ok), "count"),
-            Metric(MISSING, float(newest is None), "count", of="backup"),
-            Metric(MISSING, float(last_success is None), "count", of="drill"),
+            Metric(MISSING, float(newest is None), "count", subject="backup"),
+            Metric(MISSING, float(last_success is None), "count", subject="drill"),
         )
     )
 
@@ -53,7 +53,7 @@ UNKNOWN = "backup_unknown"
 def unknown(error: Exception) -> Finding:
     """That the backups could not be looked at, and why."""
     reason = " ".join(str(error).split()) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
-    return Finding(UNKNOWN, WARN, reason, "trading-data backup --list", harm=560)
+    return Finding(UNKNOWN, WARN, reason, "trading-data backup --list", priority=560)
 
 
 def look_at_backups(uri: str, now: datetime) -> tuple[list[Finding], list[str]]:

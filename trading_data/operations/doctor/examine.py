@@ -31,6 +31,8 @@ from trading_data.printable import counted
 from trading_data.settings import Settings
 
 DRIFT, INTAKE = "drift", "intake"
+_JSON_NAMES = {"subject": "of", "priority": "harm", "time_to_impact": "hurts_in"}
+"""Names in `doctor --json` that are not those of `Finding`'s fields: programs read them."""
 PATIENCE = 5
 """Seconds for connecting to anything."""
 _NO_ARCHIVE = {ARCHIVE_AWAY.key, ARCHIVE_REFUSES.key}
@@ -50,7 +52,11 @@ class DoctorReport:
     def as_json(self) -> dict[str, Any]:
         """As plain values."""
         findings = [
-            {**vars(finding), "message": hide_secrets(finding.message), "dataset": dataset_of(finding) or None}
+            {
+                **{_JSON_NAMES.get(name, name): value for name, value in vars(finding).items()},
+                "message": hide_secrets(finding.message),
+                "dataset": dataset_of(finding) or None,
+            }
             for finding in self.findings
         ]
         return {"wrong": bool(self.findings), "findings": findings, "facts": self.facts}
@@ -132,7 +138,7 @@ def _drift(lines: list[str]) -> Iterator[Finding]:
     if lines:
         count = float(len(lines))
         yield Finding(
-            DRIFT, WARN, "; ".join(lines), "trading-data status", value=count, limit=0.0, unit="count", harm=400
+            DRIFT, WARN, "; ".join(lines), "trading-data status", value=count, limit=0.0, unit="count", priority=400
         )
 
 
@@ -149,12 +155,12 @@ def _intake(uri: str, intake: Intake | None) -> Part:
     command = "trading-data status"
     if intake is None:
         message = f"TRADING_DATA_INTAKE_URI names {hide_secrets(uri)}, which cannot be opened: correct it, or install what opens it"
-        return [Finding(INTAKE, ERROR, message, command, hurts_in=0.0, harm=820)], []
+        return [Finding(INTAKE, ERROR, message, command, time_to_impact=0.0, priority=820)], []
     try:
         path = intake.write(f"doctor/probe-{os.getpid()}", b".", "a probe", "nothing was in it")
         intake.delete(BatchFile(0, "", path))
     except (IntakeError, OSError) as error:
-        return [Finding(INTAKE, ERROR, str(error), command, hurts_in=0.0, harm=820)], []
+        return [Finding(INTAKE, ERROR, str(error), command, time_to_impact=0.0, priority=820)], []
     return [], [f"intake: {hide_secrets(uri)} takes writes"]
 
 

@@ -61,7 +61,7 @@ def families(measured: Measured, seconds: float) -> list[Metric]:
         gauges[name] = GaugeMetricFamily(exported_name(name, family.unit), family.help, labels=["of"])
     for figure in measured:
         if figure.value is not None and figure.name in gauges:
-            gauges[figure.name].add_metric([figure.of], figure.value)
+            gauges[figure.name].add_metric([figure.subject], figure.value)
     up = GaugeMetricFamily(UP, OTHERS[UP], labels=["tier"])
     for tier in measured.tiers:
         up.add_metric([tier], float(tier not in measured.away))

@@ -116,6 +116,6 @@ def away_finding(tier: str, error: Exception, full_in: float | None = None) -> F
         severity=ERROR,
         message=str(error),
         command=command or declared.command,
-        harm=declared.harm,
-        hurts_in=0.0 if tier == "redis" else full_in,
+        priority=declared.priority,
+        time_to_impact=0.0 if tier == "redis" else full_in,
     )

@@ -76,25 +76,25 @@ def measure_journals(
     client: Client, archive: Archive, intake: Intake, dataset: Dataset, moment: datetime, away: Collection[str]
 ) -> Iterator[Metric]:
     """The figures of a dataset's journals and of its batches that wait; arguments and errors as `flow.measure_flow`."""
-    of = dataset.name
+    subject = dataset.name
     readings = _read_all(client, archive, intake, dataset, away)
     oldest = max(0.0, moment.timestamp() - readings.files[0].turn / 1e9) if readings.files else 0.0
-    yield from numbered(_INTAKE, of, (len(readings.files), oldest))
-    yield _damaged(readings, of)
+    yield from numbered(_INTAKE, subject, (len(readings.files), oldest))
+    yield _damaged(readings, subject)
     known: Known = {}
     not_drained = 0
     if "redis" in away:
-        yield from not_measured(_LIVE, of, "redis")
+        yield from not_measured(_LIVE, subject, "redis")
     else:
         sides = _sides(client, readings, dataset)
         known = sides.current(client, list(sides.infos))
         not_drained = undrained(known, sides.infos)
         length = sum(info.length for info in readings.infos.values())
-        yield from numbered(_LIVE, of, (len(readings.infos), length, not_drained, _bytes(client, readings.infos)))
+        yield from numbered(_LIVE, subject, (len(readings.infos), length, not_drained, _bytes(client, readings.infos)))
     if readings.archived is None or away:
-        yield from not_measured((*_BOTH, _LOST), of, next(iter(away)))
+        yield from not_measured((*_BOTH, _LOST), subject, next(iter(away)))
     else:
-        yield from _unarchived(client, readings, readings.archived, of, known, not_drained)
+        yield from _unarchived(client, readings, readings.archived, subject, known, not_drained)
         yield _lost(client, archive, intake, dataset, readings)
 
 
@@ -122,15 +122,17 @@ def _sides(client: Client, readings: _JournalReadings, dataset: Dataset) -> Side
     return Sides(readings.infos, readings.waiting or IntakeHeads({}), Archived(ranges))
 
 
-def _damaged(readings: _JournalReadings, of: str) -> Metric:
+def _damaged(readings: _JournalReadings, subject: str) -> Metric:
     name, unit = _DAMAGED
     if readings.waiting is None:
-        return Metric(name, None, unit, of, readings.too_many)
-    return Metric(name, float(len(readings.waiting.damaged)), unit, of, about="; ".join(readings.waiting.damaged[:1]))
+        return Metric(name, None, unit, subject, readings.too_many)
+    return Metric(
+        name, float(len(readings.waiting.damaged)), unit, subject, about="; ".join(readings.waiting.damaged[:1])
+    )
 
 
 def _unarchived(
-    client: Client, readings: _JournalReadings, archived: Archived, of: str, known: Known, not_drained: int
+    client: Client, readings: _JournalReadings, archived: Archived, subject: str, known: Known, not_drained: int
 ) -> Iterator[Metric]:
     """Entries that are not in the archive yet, and the age of the oldest of them."""
     sides = Sides(readings.infos, IntakeHeads({}), archived)
@@ -140,7 +142,7 @@ def _unarchived(
     entries: float | str = 0.0
     if behind:
         entries = readings.too_many if readings.waiting is None else float(not_drained + readings.waiting.entries)
-    yield from numbered(_BOTH, of, (entries, _oldest(client, behind)))
+    yield from numbered(_BOTH, subject, (entries, _oldest(client, behind)))
 
 
 def _end(known: Known, name: str) -> EntryId:

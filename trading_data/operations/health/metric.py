@@ -12,7 +12,7 @@ FLOW = "flow"
 class Metric:
     """One number of one moment.
 
-    `name` is in dots, tier first: `redis.memory.used`, `timescale.locks.waiting`, `flow.journal.lag`. `of` names the dataset,
+    `name` is in dots, tier first: `redis.memory.used`, `timescale.locks.waiting`, `flow.journal.lag`. `subject` names the dataset,
     table or other object that the number belongs to, empty for the whole server. `value` is None where the server does not
     offer it, and `not_offered` then says why. `unit` is one of `bytes`, `s`, `ratio`, `count`, `per s`. `about` says in words what
     was counted, for the finding that is made of it.
@@ -21,14 +21,14 @@ class Metric:
     name: str
     value: float | None
     unit: str
-    of: str = ""
+    subject: str = ""
     not_offered: str = ""
     about: str = ""
 
     @property
     def metric(self) -> str:
         """The figure's name in `metrics_data`."""
-        return f"{self.name}.{self.of}" if self.of else self.name
+        return f"{self.name}.{self.subject}" if self.subject else self.name
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,14 @@ class Figures:
         return iter(self.figures)
 
     def named(self, name: str) -> tuple[Metric, ...]:
-        """All figures of that name, one for each `of`."""
+        """All figures of that name, one for each `subject`."""
         return tuple(figure for figure in self.figures if figure.name == name)
 
-    def value(self, name: str, of: str = "") -> float | None:
+    def value(self, name: str, subject: str = "") -> float | None:
         """The number, or None where there is none."""
-        return next((figure.value for figure in self.figures if figure.name == name and figure.of == of), None)
+        return next(
+            (figure.value for figure in self.figures if figure.name == name and figure.subject == subject), None
+        )
 
 
 def offered(figures: Iterable[Metric]) -> list[Metric]:
@@ -63,15 +65,15 @@ Wanted = Sequence[tuple[str, str]]
 _AWAY = {"redis": "the live tier could not be measured", "timescale": "the archive could not be measured"}
 
 
-def numbered(wanted: Wanted, of: str, values: Sequence[float | str]) -> Iterator[Metric]:
+def numbered(wanted: Wanted, subject: str, values: Sequence[float | str]) -> Iterator[Metric]:
     """Figures of one object, each with its number, or with the reason why there is none."""
     for (name, unit), value in zip(wanted, values, strict=True):
         if isinstance(value, str):
-            yield Metric(name, None, unit, of, value)
+            yield Metric(name, None, unit, subject, value)
         else:
-            yield Metric(name, float(value), unit, of)
+            yield Metric(name, float(value), unit, subject)
 
 
-def not_measured(wanted: Wanted, of: str, tier: str) -> Iterator[Metric]:
+def not_measured(wanted: Wanted, subject: str, tier: str) -> Iterator[Metric]:
     """Figures without numbers, because a tier (`redis`, `timescale`) is unavailable."""
-    return (Metric(name, None, unit, of, _AWAY[tier]) for name, unit in wanted)
+    return (Metric(name, None, unit, subject, _AWAY[tier]) for name, unit in wanted)

@@ -56,7 +56,7 @@ def measure_flow(
     calendar: str | None = None,
     away: Collection[str] = (),
 ) -> Figures:
-    """The figures of each dataset's way, `of` its name, and the seconds until memory is full.
+    """The figures of each dataset's way, `subject` its name, and the seconds until memory is full.
 
     Args:
         client: from `connect_for_archiver`.
@@ -166,18 +166,18 @@ def _forecasts(client: Client) -> Iterator[Metric]:
     with live_errors(client):
         now_ms = server_ms(client)
         past = _readings(client, now_ms)
-        for of, server in servers(client):
+        for subject, server in servers(client):
             info = server.info("memory")
             limit = int(info.get("maxmemory", 0))
-            metric = f"{MEMORY_USED}.{of}" if of else MEMORY_USED
+            metric = f"{MEMORY_USED}.{subject}" if subject else MEMORY_USED
             used = [*past.get(metric, []), (now_ms / 1e3, float(info["used_memory"]))]
             if not limit:
-                yield Metric(name, None, unit, of, "no maxmemory is set")
+                yield Metric(name, None, unit, subject, "no maxmemory is set")
             elif len(used) < _READINGS or used[-1][0] - used[0][0] < _SPAN:
-                yield Metric(name, None, unit, of, f"fewer than {_READINGS} readings in the last minutes")
+                yield Metric(name, None, unit, subject, f"fewer than {_READINGS} readings in the last minutes")
             else:
                 seconds = seconds_until_full([MemoryReading(at, int(value), limit) for at, value in used])
-                yield Metric(name, seconds, unit, of, "" if seconds is not None else "memory does not grow")
+                yield Metric(name, seconds, unit, subject, "" if seconds is not None else "memory does not grow")
 
 
 def _readings(client: Client, now_ms: int) -> dict[str, list[tuple[float, float]]]:

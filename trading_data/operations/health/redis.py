@@ -29,7 +29,7 @@ _ANYWHERE = ("*", "-*", "0.0.0.0", "::", "-::", "-::*", "::*")  # noqa: S104 - c
 
 
 def measure_redis(client: Client) -> Figures:
-    """The figures of the live tier; in a cluster those of each primary, `of` its address. Some ten commands a server.
+    """The figures of the live tier; in a cluster those of each primary, `subject` its address. Some ten commands a server.
 
     Raises:
         LiveTierError: a server does not answer.
@@ -37,21 +37,21 @@ def measure_redis(client: Client) -> Figures:
     figures: list[Metric] = []
     texts: dict[str, tuple[str, ...]] = {}
     with live_errors(client):
-        for of, server in servers(client):
+        for subject, server in servers(client):
             info = cast(dict[str, Any], server.info())
             settings, why = _settings(server)
-            slow, slowest = _latency(server, of)
+            slow, slowest = _latency(server, subject)
             figures += [
-                *_memory(info, of),
-                *_traffic(info, of),
-                *_clients(info, of),
-                *_persistence(info, of),
-                *_replication(info, of),
-                *_declared(info, settings, why, _exposed(settings) and _needs_no_password(server), of),
-                Metric("redis.round_trip", _round_trip(server), "s", of),
+                *_memory(info, subject),
+                *_traffic(info, subject),
+                *_clients(info, subject),
+                *_persistence(info, subject),
+                *_replication(info, subject),
+                *_declared(info, settings, why, _exposed(settings) and _needs_no_password(server), subject),
+                Metric("redis.round_trip", _round_trip(server), "s", subject),
                 *slow,
             ]
-            head = f" of {of}" if of else ""
+            head = f" of {subject}" if subject else ""
             texts[f"live tier{head}"] = (_version(info), *_description(info, settings, why))
             if slowest:
                 texts[f"slowest commands{head}"] = slowest
@@ -67,80 +67,80 @@ def servers(client: Any) -> Iterator[tuple[str, Any]]:
         yield f"{node.host}:{node.port}", client.get_redis_connection(node)
 
 
-def _memory(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
+def _memory(info: Mapping[str, Any], subject: str) -> Iterator[Metric]:
     used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
-    yield Metric("redis.memory.used", used, "bytes", of)
-    yield Metric("redis.memory.limit", limit, "bytes", of)
+    yield Metric("redis.memory.used", used, "bytes", subject)
+    yield Metric("redis.memory.limit", limit, "bytes", subject)
     if limit:
-        yield Metric("redis.memory.ratio", used / limit, "ratio", of)
+        yield Metric("redis.memory.ratio", used / limit, "ratio", subject)
     else:
-        yield Metric("redis.memory.ratio", None, "ratio", of, "no maxmemory is set")
-    yield _from_info(info, "used_memory_rss", "redis.memory.resident", "bytes", of)
+        yield Metric("redis.memory.ratio", None, "ratio", subject, "no maxmemory is set")
+    yield _from_info(info, "used_memory_rss", "redis.memory.resident", "bytes", subject)
     if used < ENOUGH_BYTES:
-        yield Metric("redis.memory.fragmentation", None, "ratio", of, "too little memory is in use to judge it")
+        yield Metric("redis.memory.fragmentation", None, "ratio", subject, "too little memory is in use to judge it")
     else:
-        yield _from_info(info, "mem_fragmentation_ratio", "redis.memory.fragmentation", "ratio", of)
+        yield _from_info(info, "mem_fragmentation_ratio", "redis.memory.fragmentation", "ratio", subject)
     databases = [database for name, database in info.items() if name.startswith("db") and isinstance(database, dict)]
-    yield Metric("redis.keys", sum(int(database["keys"]) for database in databases), "count", of)
-    yield Metric("redis.keys.evictable", sum(int(database["expires"]) for database in databases), "count", of)
+    yield Metric("redis.keys", sum(int(database["keys"]) for database in databases), "count", subject)
+    yield Metric("redis.keys.evictable", sum(int(database["expires"]) for database in databases), "count", subject)
 
 
-def _traffic(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
+def _traffic(info: Mapping[str, Any], subject: str) -> Iterator[Metric]:
     hits, misses = int(info.get("keyspace_hits", 0)), int(info.get("keyspace_misses", 0))
     if hits + misses < ENOUGH_LOOKUPS:
-        yield Metric("redis.hits", None, "ratio", of, f"fewer than {ENOUGH_LOOKUPS} lookups since its start")
+        yield Metric("redis.hits", None, "ratio", subject, f"fewer than {ENOUGH_LOOKUPS} lookups since its start")
     else:
-        yield Metric("redis.hits", hits / (hits + misses), "ratio", of)
-    yield _from_info(info, "evicted_keys", "redis.evicted", "count", of)
-    yield _from_info(info, "expired_keys", "redis.expired", "count", of)
-    yield _from_info(info, "instantaneous_ops_per_sec", "redis.commands", "per s", of)
-    yield _from_info(info, "total_error_replies", "redis.error_replies", "count", of)
-    yield _from_info(info, "uptime_in_seconds", "redis.uptime", "s", of)
+        yield Metric("redis.hits", hits / (hits + misses), "ratio", subject)
+    yield _from_info(info, "evicted_keys", "redis.evicted", "count", subject)
+    yield _from_info(info, "expired_keys", "redis.expired", "count", subject)
+    yield _from_info(info, "instantaneous_ops_per_sec", "redis.commands", "per s", subject)
+    yield _from_info(info, "total_error_replies", "redis.error_replies", "count", subject)
+    yield _from_info(info, "uptime_in_seconds", "redis.uptime", "s", subject)
 
 
-def _clients(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
+def _clients(info: Mapping[str, Any], subject: str) -> Iterator[Metric]:
     connected, most = int(info["connected_clients"]), int(info.get("maxclients", 0))
-    yield Metric("redis.clients", connected, "count", of)
+    yield Metric("redis.clients", connected, "count", subject)
     if most:
-        yield Metric("redis.clients.ratio", connected / most, "ratio", of)
+        yield Metric("redis.clients.ratio", connected / most, "ratio", subject)
     else:
-        yield Metric("redis.clients.ratio", None, "ratio", of, "INFO has no maxclients")
-    yield _from_info(info, "blocked_clients", "redis.clients.blocked", "count", of)
-    yield _from_info(info, "rejected_connections", "redis.clients.rejected", "count", of)
+        yield Metric("redis.clients.ratio", None, "ratio", subject, "INFO has no maxclients")
+    yield _from_info(info, "blocked_clients", "redis.clients.blocked", "count", subject)
+    yield _from_info(info, "rejected_connections", "redis.clients.rejected", "count", subject)
 
 
-def _persistence(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
+def _persistence(info: Mapping[str, Any], subject: str) -> Iterator[Metric]:
     appends = bool(int(info.get("aof_enabled", 0)))
-    yield Metric("redis.aof.on", float(appends), "count", of)
+    yield Metric("redis.aof.on", float(appends), "count", subject)
     off = "" if appends else "there is no append-only file"
     for name, field in (
         ("redis.aof.write_ok", "aof_last_write_status"),
         ("redis.aof.rewrite_ok", "aof_last_bgrewrite_status"),
     ):
-        yield Metric(name, None if off else float(info.get(field) == "ok"), "count", of, off)
+        yield Metric(name, None if off else float(info.get(field) == "ok"), "count", subject, off)
     for name, field, unit in (
         ("redis.aof.rewriting", "aof_rewrite_in_progress", "count"),
         ("redis.aof.size", "aof_current_size", "bytes"),
         ("redis.aof.delayed_syncs", "aof_delayed_fsync", "count"),
     ):
-        yield Metric(name, None, unit, of, off) if off else _from_info(info, field, name, unit, of)
-    yield Metric("redis.rdb.ok", float(info.get("rdb_last_bgsave_status") == "ok"), "count", of)
-    yield Metric("redis.rdb.age", max(0.0, time.time() - int(info["rdb_last_save_time"])), "s", of)
-    yield _from_info(info, "rdb_changes_since_last_save", "redis.rdb.changes", "count", of)
-    yield _from_info(info, "loading", "redis.loading", "count", of)
+        yield Metric(name, None, unit, subject, off) if off else _from_info(info, field, name, unit, subject)
+    yield Metric("redis.rdb.ok", float(info.get("rdb_last_bgsave_status") == "ok"), "count", subject)
+    yield Metric("redis.rdb.age", max(0.0, time.time() - int(info["rdb_last_save_time"])), "s", subject)
+    yield _from_info(info, "rdb_changes_since_last_save", "redis.rdb.changes", "count", subject)
+    yield _from_info(info, "loading", "redis.loading", "count", subject)
 
 
-def _replication(info: Mapping[str, Any], of: str) -> Iterator[Metric]:
+def _replication(info: Mapping[str, Any], subject: str) -> Iterator[Metric]:
     replicas = [replica for name, replica in info.items() if name.startswith("slave") and isinstance(replica, dict)]
-    yield Metric("redis.replicas", len(replicas), "count", of)
+    yield Metric("redis.replicas", len(replicas), "count", subject)
     if info.get("role") in ("slave", "replica"):
         up = info.get("master_link_status") == "up"
         field = "master_last_io_seconds_ago" if up else "master_link_down_since_seconds"
-        yield _from_info(info, field, "redis.replica.lag", "s", of)
+        yield _from_info(info, field, "redis.replica.lag", "s", subject)
     elif replicas:
-        yield Metric("redis.replica.lag", max(float(replica.get("lag", 0)) for replica in replicas), "s", of)
+        yield Metric("redis.replica.lag", max(float(replica.get("lag", 0)) for replica in replicas), "s", subject)
     else:
-        yield Metric("redis.replica.lag", None, "s", of, "there is no replica")
+        yield Metric("redis.replica.lag", None, "s", subject, "there is no replica")
 
 
 def _settings(server: Any) -> tuple[dict[str, str], str]:
@@ -154,17 +154,17 @@ def _settings(server: Any) -> tuple[dict[str, str], str]:
 
 
 def _declared(
-    info: Mapping[str, Any], settings: Mapping[str, str], why: str, open_to_all: bool, of: str
+    info: Mapping[str, Any], settings: Mapping[str, str], why: str, open_to_all: bool, subject: str
 ) -> Iterator[Metric]:
     """1 where the server is as declared, else 0."""
     policy = info.get("maxmemory_policy")
-    yield Metric("redis.config.policy", float(policy == POLICY), "count", of)
+    yield Metric("redis.config.policy", float(policy == POLICY), "count", subject)
     if why:
-        yield Metric("redis.config.fsync", None, "count", of, why)
-        yield Metric("redis.config.closed", None, "count", of, why)
+        yield Metric("redis.config.fsync", None, "count", subject, why)
+        yield Metric("redis.config.closed", None, "count", subject, why)
         return
-    yield Metric("redis.config.fsync", float(settings.get("appendfsync") in FSYNC), "count", of)
-    yield Metric("redis.config.closed", float(not open_to_all), "count", of)
+    yield Metric("redis.config.fsync", float(settings.get("appendfsync") in FSYNC), "count", subject)
+    yield Metric("redis.config.closed", float(not open_to_all), "count", subject)
 
 
 def _needs_no_password(server: Any) -> bool:
@@ -195,32 +195,32 @@ def _round_trip(server: Any) -> float:
     return statistics.median(taken)
 
 
-def _latency(server: Any, of: str) -> tuple[list[Metric], tuple[str, ...]]:
+def _latency(server: Any, subject: str) -> tuple[list[Metric], tuple[str, ...]]:
     """By LATENCY LATEST and LATENCY HISTOGRAM: the worst event, and 99 of 100 commands since the server's start."""
     figures = []
     try:
         events = server.execute_command("LATENCY LATEST")
         worst = max((int(event[2]) for event in events), default=0)
-        figures.append(Metric("redis.latency.worst_event", worst / 1e3, "s", of))
+        figures.append(Metric("redis.latency.worst_event", worst / 1e3, "s", subject))
     except RedisConnectionError:
         raise
     except RedisError as error:
-        figures.append(Metric("redis.latency.worst_event", None, "s", of, f"LATENCY LATEST is refused: {error}"))
+        figures.append(Metric("redis.latency.worst_event", None, "s", subject, f"LATENCY LATEST is refused: {error}"))
     try:
         by_command = _histograms(server.execute_command("LATENCY HISTOGRAM"))
     except RedisConnectionError:
         raise
     except RedisError as error:
         why = f"LATENCY HISTOGRAM is refused: {error}"
-        return [*figures, Metric("redis.latency.p99", None, "s", of, why)], ()
+        return [*figures, Metric("redis.latency.p99", None, "s", subject, why)], ()
     total: dict[int, int] = {}
     for counts in by_command.values():
         for bound, count in counts.items():
             total[bound] = total.get(bound, 0) + count
     if total:
-        figures.append(Metric("redis.latency.p99", _quantile(total, 0.99), "s", of))
+        figures.append(Metric("redis.latency.p99", _quantile(total, 0.99), "s", subject))
     else:
-        figures.append(Metric("redis.latency.p99", None, "s", of, "no command was counted yet"))
+        figures.append(Metric("redis.latency.p99", None, "s", subject, "no command was counted yet"))
     slowest = sorted(by_command, key=lambda name: -_quantile(by_command[name], 0.99))[:_SHOWN]
     return figures, tuple(
         f"{name}: 99 % within {_quantile(by_command[name], 0.99) * 1e3:,.3f} ms, {sum(by_command[name].values()):,} calls"
@@ -260,11 +260,11 @@ def _quantile(counts: Mapping[int, int], share: float) -> float:
     return 0.0
 
 
-def _from_info(info: Mapping[str, Any], field: str, name: str, unit: str, of: str) -> Metric:
+def _from_info(info: Mapping[str, Any], field: str, name: str, unit: str, subject: str) -> Metric:
     value = info.get(field)
     if value is None:
-        return Metric(name, None, unit, of, f"INFO has no {field}")
-    return Metric(name, float(value), unit, of)
+        return Metric(name, None, unit, subject, f"INFO has no {field}")
+    return Metric(name, float(value), unit, subject)
 
 
 def _version(info: Mapping[str, Any]) -> str:

@@ -14,8 +14,8 @@ def sentence(figure: Metric) -> str:
     """A figure in a sentence, such as "the newest price row in the archive is 2 min old"; or that it is not known, and why."""
     meaning = FIGURES[figure.name]
     if figure.value is None:
-        of = f"{figure.of}: " if figure.of else ""
-        return f"{of}{counted_by(figure.name)} is not known ({figure.not_offered})"
+        subject = f"{figure.subject}: " if figure.subject else ""
+        return f"{subject}{counted_by(figure.name)} is not known ({figure.not_offered})"
     return formatted(meaning.zero if meaning.zero and not figure.value else meaning.says, figure)
 
 
@@ -24,7 +24,7 @@ def formatted(words: str, figure: Metric, limit: float | None = None) -> str:
     text = words.format(
         value=as_text(figure.value, figure.unit),
         limit=as_text(limit, figure.unit),
-        of=figure.of,
+        subject=figure.subject,
         about=figure.about,
         many=_ByNumber(figure.value or 0.0),
     )
@@ -34,8 +34,8 @@ def formatted(words: str, figure: Metric, limit: float | None = None) -> str:
 def label(metric: str) -> str:
     """What a figure's plot is about, by its name in `metrics_data`: the name of the figure, then what it is of."""
     name = max((figure for figure in FIGURES if metric == figure or metric.startswith(f"{figure}.")), key=len)
-    of = metric.removeprefix(name).removeprefix(".")
-    return FIGURES[name].help + (f" ({of})" if of else "")
+    subject = metric.removeprefix(name).removeprefix(".")
+    return FIGURES[name].help + (f" ({subject})" if subject else "")
 
 
 def as_text(value: float | None, unit: str) -> str:

@@ -20,32 +20,33 @@ class Finding:
     """Something that is wrong now.
 
     `key` is the same for the same trouble in every minute (`redis_memory`, `journal_lag.price`): alerts are grouped, repeated and
-    cleared by it. `severity` is `error` or `warn`; `harm` orders findings, the greatest first. `hurts_in` are the seconds until
-    data or service suffer, None if unknown, 0 if they do already. `command` is what to run next.
+    cleared by it. `severity` is `error` or `warn`; findings are ordered by `priority`, the highest first. `time_to_impact` are the
+    seconds until data or service suffer, None if unknown, 0 if they do already. `command` is what to run next; `subject` is the
+    dataset, table or other object that the finding is about.
     """
 
     key: str
     severity: str
     message: str
     command: str
-    of: str = ""
+    subject: str = ""
     value: float | None = None
     limit: float | None = None
     unit: str = ""
-    hurts_in: float | None = None
-    harm: int = 0
+    time_to_impact: float | None = None
+    priority: int = 0
 
 
 @dataclass(frozen=True)
 class Threshold:
     """A declared limit for all figures of a name.
 
-    A figure is wrong when it is above `above`, or below `below`. `says` is formatted with `value`, `limit`, `of` and `about`, all
-    of them texts, and with `many`, which chooses words by the value (`{many:row waits/rows wait}`); `command` with `of`, and
-    with `node`, the option that names a server of a cluster.
-    `hurts_in` computes the seconds until it hurts from the figure and all others of its tier. With `of`, only the
-    figure of that object is judged. Of several crossed thresholds with one key, the most harmful one makes the finding. With
-    `stays`, a finding is over only by a figure, not for want of one.
+    A figure is wrong when it is above `above`, or below `below`. `says` is formatted with the texts `value`, `limit`, `subject` and
+    `about`, and with `many`, which chooses words by the value (`{many:row waits/rows wait}`); `command` with `subject`, and with
+    `node`, the option that names a server of a cluster. `time_to_impact` computes the seconds until data or service suffer from the
+    figure and all others of its tier. With `subject`, only the figure of that object is judged. Of several crossed thresholds with
+    one key, the one with the highest priority makes the finding. With `stays`, a finding is over only by a figure, not for want
+    of one.
     """
 
     key: str
@@ -55,9 +56,9 @@ class Threshold:
     above: float | None = None
     below: float | None = None
     severity: str = WARN
-    harm: int = 0
-    hurts_in: Callable[[Metric, Figures], float | None] | None = None
-    of: str | None = None
+    priority: int = 0
+    time_to_impact: Callable[[Metric, Figures], float | None] | None = None
+    subject: str | None = None
     stays: bool = False
 
     def crossed(self, value: float) -> bool:
@@ -69,23 +70,23 @@ def judge(thresholds: Sequence[Threshold], figures: Figures) -> list[Finding]:
     """What is wrong, in order of priority. A figure without a number is not judged."""
     worst: dict[str, Finding] = {}
     for finding in (finding for threshold in thresholds for finding in _judged(threshold, figures)):
-        if finding.key not in worst or worst[finding.key].harm < finding.harm:
+        if finding.key not in worst or worst[finding.key].priority < finding.priority:
             worst[finding.key] = finding
     return in_order(worst.values())
 
 
-def command_for(threshold: Threshold, of: str) -> str:
-    """The command of a threshold about an object; for a server of a cluster, `of` is its address."""
-    return threshold.command.format(of=of, node=f" --node {of}" if of else "")
+def command_for(threshold: Threshold, subject: str) -> str:
+    """The command of a threshold about an object; for a server of a cluster, `subject` is its address."""
+    return threshold.command.format(subject=subject, node=f" --node {subject}" if subject else "")
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """The most harmful first; among equals, the one with the sooner impact."""
+    """The highest priority first; among equals, the sooner impact."""
     return sorted(
         findings,
         key=lambda finding: (
-            -finding.harm,
-            float("inf") if finding.hurts_in is None else finding.hurts_in,
+            -finding.priority,
+            float("inf") if finding.time_to_impact is None else finding.time_to_impact,
             finding.key,
         ),
     )
@@ -94,19 +95,23 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
     limit = threshold.above if threshold.above is not None else threshold.below
     for figure in figures.named(threshold.figure):
-        if threshold.of not in (None, figure.of) or figure.value is None or not threshold.crossed(figure.value):
+        if (
+            threshold.subject not in (None, figure.subject)
+            or figure.value is None
+            or not threshold.crossed(figure.value)
+        ):
             continue
         yield Finding(
-            key=f"{threshold.key}.{figure.of}" if figure.of else threshold.key,
+            key=f"{threshold.key}.{figure.subject}" if figure.subject else threshold.key,
             severity=threshold.severity,
             message=formatted(threshold.says, figure, limit),
-            command=command_for(threshold, figure.of),
-            of=figure.of,
+            command=command_for(threshold, figure.subject),
+            subject=figure.subject,
             value=figure.value,
             limit=limit,
             unit=figure.unit,
-            hurts_in=None if threshold.hurts_in is None else threshold.hurts_in(figure, figures),
-            harm=threshold.harm,
+            time_to_impact=None if threshold.time_to_impact is None else threshold.time_to_impact(figure, figures),
+            priority=threshold.priority,
         )
 
 
@@ -154,11 +159,11 @@ def ask_archive(statement: str, *, owner: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Of the finding that a tier does not answer or refuses: its key, what to run, its harm."""
+    """Of the finding that a tier does not answer or refuses: its key, what to run, its priority."""
 
     key: str
     command: str
-    harm: int
+    priority: int
 
 
 LIVE_AWAY = Unavailable("redis_away", "trading-data services start", 1000)
@@ -172,7 +177,7 @@ AWAYS = (LIVE_AWAY, ARCHIVE_AWAY, LIVE_REFUSES, ARCHIVE_REFUSES, SCHEMA_OTHER, F
 
 def full_in(figure: Metric, figures: Figures) -> float | None:
     """Seconds until the live tier's memory is full."""
-    own = figures.value("flow.memory.full_in", figure.of)
+    own = figures.value("flow.memory.full_in", figure.subject)
     return own if own is not None else soonest_full(figures)
 
 
@@ -201,14 +206,34 @@ def both(
     *,
     warn: float,
     error: float,
-    harm: tuple[int, int],
+    priority: tuple[int, int],
     under: bool = False,
-    hurts_in: Callable[[Metric, Figures], float | None] | None = None,
+    time_to_impact: Callable[[Metric, Figures], float | None] | None = None,
 ) -> tuple[Threshold, Threshold]:
     """A warning and, at a further limit, an error with the same key."""
     return (
-        single(key, figure, says, command, limit=error, severity=ERROR, harm=harm[1], under=under, hurts_in=hurts_in),
-        single(key, figure, says, command, limit=warn, severity=WARN, harm=harm[0], under=under, hurts_in=hurts_in),
+        single(
+            key,
+            figure,
+            says,
+            command,
+            limit=error,
+            severity=ERROR,
+            priority=priority[1],
+            under=under,
+            time_to_impact=time_to_impact,
+        ),
+        single(
+            key,
+            figure,
+            says,
+            command,
+            limit=warn,
+            severity=WARN,
+            priority=priority[0],
+            under=under,
+            time_to_impact=time_to_impact,
+        ),
     )
 
 
@@ -220,12 +245,12 @@ def single(
     *,
     limit: float,
     severity: str = WARN,
-    harm: int,
+    priority: int,
     under: bool = False,
-    of: str | None = None,
-    hurts_in: Callable[[Metric, Figures], float | None] | None = None,
+    subject: str | None = None,
+    time_to_impact: Callable[[Metric, Figures], float | None] | None = None,
     stays: bool = False,
 ) -> Threshold:
     """One limit, above which (`under`: below which) a figure is wrong."""
     above, below = (None, limit) if under else (limit, None)
-    return Threshold(key, figure, says, command, above, below, severity, harm, hurts_in, of, stays)
+    return Threshold(key, figure, says, command, above, below, severity, priority, time_to_impact, subject, stays)

@@ -113,7 +113,7 @@ class _Queries:
 
 
 def _figures(
-    rows: Rows | str, wanted: Iterable[tuple[str, str, Callable[[tuple[Any, ...]], Any]]], of: str = ""
+    rows: Rows | str, wanted: Iterable[tuple[str, str, Callable[[tuple[Any, ...]], Any]]], subject: str = ""
 ) -> Iterator[Metric]:
     """Figures from one row, each by name, unit, and a function of the row; a text in place of rows is the reason."""
     for name, unit, read in wanted:
@@ -125,9 +125,9 @@ def _figures(
             else "the server has no statistics of this database"
         )
         if isinstance(value, str):
-            yield Metric(name, None, unit, of, value)
+            yield Metric(name, None, unit, subject, value)
         else:
-            yield Metric(name, float(value), unit, of)
+            yield Metric(name, float(value), unit, subject)
 
 
 def _folder(archive: Archive, reply: Rows | str, *, alone: bool) -> Path | None:
@@ -258,7 +258,7 @@ def _slowest(query: _Queries) -> tuple[Metric, tuple[str, ...]]:
 
 
 def _of_dataset(query: _Queries, dataset: Dataset, alone: bool) -> Iterator[Metric]:
-    of = dataset.table
+    subject = dataset.table
     # The nightly job has not yet seen a chunk that was made since yesterday, for example by a file of old days.
     values = {"table": dataset.table, "due": _due(dataset), "turn": now() - DAY}
     yield from _figures(
@@ -268,7 +268,7 @@ def _of_dataset(query: _Queries, dataset: Dataset, alone: bool) -> Iterator[Metr
             ("timescale.chunks.compressed", "count", lambda row: row[1]),
             ("timescale.chunks.overdue", "count", lambda row: row[2]),
         ],
-        of,
+        subject,
     )
     yield from _figures(
         query("health_columnstore", values),
@@ -279,7 +279,7 @@ def _of_dataset(query: _Queries, dataset: Dataset, alone: bool) -> Iterator[Metr
                 lambda row: row[0] / row[1] if row[1] else "no chunk is compressed yet",
             )
         ],
-        of,
+        subject,
     )
     yield from _figures(
         _ALONE if alone else query("health_tables", values),
@@ -301,7 +301,7 @@ def _of_dataset(query: _Queries, dataset: Dataset, alone: bool) -> Iterator[Metr
                 ),
             ),
         ],
-        of,
+        subject,
     )
 
 
@@ -311,11 +311,11 @@ def _due(dataset: Dataset) -> datetime:
 
 
 def _sizes(query: _Queries, dataset: Dataset, largest: list[tuple[float, str]]) -> Iterator[Metric]:
-    of = dataset.table
+    subject = dataset.table
     rows = query("health_sizes", {"table": dataset.table})
     if isinstance(rows, str):
-        yield Metric("timescale.table.bytes", None, "bytes", of, rows)
+        yield Metric("timescale.table.bytes", None, "bytes", subject, rows)
         return
-    largest += [(size, f"{name} of {of}: {size / 1e6:,.1f} MB") for name, size, _ in rows[:_SHOWN]]
-    yield Metric("timescale.table.bytes", sum(size for _, size, _ in rows), "bytes", of)
-    yield Metric("timescale.table.index_bytes", sum(index for _, _, index in rows), "bytes", of)
+    largest += [(size, f"{name} of {subject}: {size / 1e6:,.1f} MB") for name, size, _ in rows[:_SHOWN]]
+    yield Metric("timescale.table.bytes", sum(size for _, size, _ in rows), "bytes", subject)
+    yield Metric("timescale.table.index_bytes", sum(index for _, _, index in rows), "bytes", subject)

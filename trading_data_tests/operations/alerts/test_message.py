@@ -20,9 +20,11 @@ def test_the_words() -> None:
         value=0.93,
         limit=0.75,
         unit="ratio",
-        hurts_in=42 * 60.0,
+        time_to_impact=42 * 60.0,
     )
-    lag = finding("journal_lag.price", message="the journal waits", of="price_data", value=9e6, limit=1e6, unit="bytes")
+    lag = finding(
+        "journal_lag.price", message="the journal waits", subject="price_data", value=9e6, limit=1e6, unit="bytes"
+    )
     message = Message((Alert(NEW, full, AT, None, 1), Alert(STILL, lag, AT - 7200, None, 5)), AT)
     assert message.as_text() == (
         "ERROR redis_memory: memory is 93 % of its limit\n"
@@ -48,7 +50,7 @@ def test_the_words_when_it_is_over() -> None:
 
 
 def test_the_json() -> None:
-    one = error(of="price_data", value=float("inf"), limit=5.0, unit="s", hurts_in=float("nan"))
+    one = error(subject="price_data", value=float("inf"), limit=5.0, unit="s", time_to_impact=float("nan"))
     body = json.loads(json.dumps(Message((Alert(NEW, one, AT, None, 1),), AT).as_json(), allow_nan=False))
     assert (body["source"], body["at"]) == ("trading_data", "2026-11-23T12:00:00Z")
     assert body["text"].startswith("trading_data: 1 wrong: redis_memory is wrong\n\nERROR redis_memory (price)")

@@ -243,7 +243,7 @@ def test_a_check_that_is_only_planned_is_as_it_was(instance: dg.DagsterInstance)
     )
     instance.report_dagster_event(planned, run_id=started_run(instance).run_id)
     (found,) = red_checks(instance, [key, dg.AssetCheckKey(dg.AssetKey("price_data"), "never_ran")])
-    assert (found.key, found.severity, found.of) == ("check.price_data.accounts_balance", "error", "price")
+    assert (found.key, found.severity, found.subject) == ("check.price_data.accounts_balance", "error", "price")
     assert found.command == "trading-data verify --deep"
 
 

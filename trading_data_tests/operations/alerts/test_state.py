@@ -48,13 +48,18 @@ def test_told_repeated_and_cleared_once() -> None:
 
 def test_a_message_holds_all_that_is_due_the_worst_first_and_what_is_over_last() -> None:
     story = Story()
-    story.at(0, finding("gone", harm=900))
-    due = story.at(30, finding("small", harm=1), finding("great", harm=5), finding("sooner", harm=5, hurts_in=3.0))
+    story.at(0, finding("gone", priority=900))
+    due = story.at(
+        30,
+        finding("small", priority=1),
+        finding("great", priority=5),
+        finding("sooner", priority=5, time_to_impact=3.0),
+    )
     assert due == [(NEW, "sooner"), (NEW, "great"), (NEW, "small"), (CLEARED, "gone")]
 
 
 def test_of_two_findings_with_one_key_the_more_harmful_counts() -> None:
-    (told,) = Story().alerts(0, error(harm=9), finding(harm=1))
+    (told,) = Story().alerts(0, error(priority=9), finding(priority=1))
     assert told.finding.severity == ERROR
 
 

@@ -71,7 +71,9 @@ def test_a_memory_that_cannot_be_read_is_none(text: str) -> None:
 def test_what_another_release_wrote_is_read() -> None:
     kept = Kept()
     rounds(kept, [kept], 0, finding())
-    kept.text = kept.text.replace('"times": 1', '"times": 1, "mood": "bad"').replace('"harm": 0', '"harm": 0, "hue": 3')
+    kept.text = kept.text.replace('"times": 1', '"times": 1, "mood": "bad"').replace(
+        '"priority": 0', '"priority": 0, "hue": 3'
+    )
     rounds(kept, [kept], 1, finding())
     assert kept.said() == [("new", "redis_memory")]
 
@@ -105,7 +107,7 @@ def test_what_was_saved_before_fields_were_renamed_is_read() -> None:
     book = Book.load(memory.text)
     assert book.failures["webhook"].message == "refused"
     restored = book.states["log"].known["redis_memory"]
-    assert (restored.finding.harm, restored.finding.hurts_in, restored.notified_at) == (900, 60.0, 0.0)
+    assert (restored.finding.priority, restored.finding.time_to_impact, restored.notified_at) == (900, 60.0, 0.0)
     rounds(memory, [log, webhook], 1, error())
     assert log.said() == []
     rounds(memory, [log, webhook], 31, error())

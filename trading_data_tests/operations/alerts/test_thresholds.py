@@ -12,7 +12,7 @@ EVERY_ONE = [*THRESHOLDS, *BACKUPS]
 
 
 def figures(threshold: Threshold, value: float) -> Figures:
-    return Figures((Metric(threshold.figure, value, "count", threshold.of or "price"),))
+    return Figures((Metric(threshold.figure, value, "count", threshold.subject or "price"),))
 
 
 @pytest.mark.parametrize("at", range(len(EVERY_ONE)), ids=lambda at: f"{EVERY_ONE[at].key}-{EVERY_ONE[at].severity}")

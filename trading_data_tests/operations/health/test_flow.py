@@ -39,7 +39,7 @@ def test_nothing_anywhere_is_nothing_wrong(rig: Rig) -> None:
     assert keys(rig) == {}
     for name in ("price", "trade", "metrics"):
         assert found.value("flow.journal.length", name) == 0
-        (age,) = (one for one in found.named("flow.archived.age") if one.of == name)
+        (age,) = (one for one in found.named("flow.archived.age") if one.subject == name)
         assert (age.value, age.not_offered) == (None, "nothing is archived yet")
 
 
@@ -164,7 +164,7 @@ def test_too_many_batches_are_not_opened_and_what_was_lost_is_not_called_over(
     rig.store.record_metrics([measurement()])
     rig.snapshot(METRICS)
     monkeypatch.setattr("trading_data.operations.health.journals._HEADS", 0)
-    (one,) = (one for one in flow(rig).named("flow.journal.lost") if one.of == "metrics")
+    (one,) = (one for one in flow(rig).named("flow.journal.lost") if one.subject == "metrics")
     assert (one.value, one.not_offered.startswith("1 batch waits, too many to open each")) == (None, True)
     watched = watch(rig.client, rig.archive, rig.intake, now())
     assert watched.unknown("journal_lost.metrics")
@@ -251,7 +251,7 @@ def test_a_tier_that_is_away_is_a_finding_and_hides_nothing_else(rig: Rig) -> No
     assert told(gone, AWAY) == ["redis_away", "timescale_away"]
     measured = measure_all(rig.client, AWAY, rig.intake, now())
     assert measured.flow.value("flow.journal.length", "metrics") == 1
-    (lag,) = (one for one in measured.flow.named("flow.journal.oldest") if one.of == "metrics")
+    (lag,) = (one for one in measured.flow.named("flow.journal.oldest") if one.subject == "metrics")
     assert (lag.value, lag.not_offered) == (None, "the archive could not be measured")
     with pytest.raises(ArchiveTierError):
         measure_flow(rig.client, AWAY, rig.intake)
@@ -262,10 +262,10 @@ def test_a_tier_that_is_away_is_a_finding_and_hides_nothing_else(rig: Rig) -> No
 def test_without_the_archive_it_hurts_when_memory_is_full(rig: Rig) -> None:
     measured = measure_all(rig.client, AWAY, rig.intake, now())
     full = Figures(tuple(one for one in measured.flow if one.name != "flow.memory.full_in"))
-    assert findings(Measured(measured.redis, measured.timescale, full, measured.away))[0].hurts_in is None
+    assert findings(Measured(measured.redis, measured.timescale, full, measured.away))[0].time_to_impact is None
     full = Figures((*full, Metric("flow.memory.full_in", 4000.0, "s")))
     (one,) = findings(Measured(measured.redis, measured.timescale, full, measured.away))
-    assert (one.key, one.hurts_in) == ("timescale_away", 4000.0)
+    assert (one.key, one.time_to_impact) == ("timescale_away", 4000.0)
 
 
 def test_a_schema_of_another_release_is_a_finding_of_its_own(rig: Rig) -> None:

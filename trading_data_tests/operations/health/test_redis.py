@@ -112,7 +112,7 @@ def test_memory_that_is_full_soon(own: Node, seconds: float, severities: list[st
     found = judge(FLOW, growing(own, left / seconds))
     assert [(one.key, one.severity) for one in found] == [("memory_full_soon", one) for one in severities]
     for one in found:
-        assert one.hurts_in == one.value == pytest.approx(seconds, rel=0.2)
+        assert one.time_to_impact == one.value == pytest.approx(seconds, rel=0.2)
     own.client.delete("journal:metrics")
 
 
@@ -197,13 +197,13 @@ def test_a_cluster_is_measured_node_by_node() -> None:
         full = cluster.nodes[1]
         full.client.config_set("maxmemory", int(full.client.info("memory")["used_memory"] / 0.95))
         found = measure_redis(client)
-        addresses = {one.of for one in found.named("redis.memory.used")}
+        addresses = {one.subject for one in found.named("redis.memory.used")}
         assert addresses == {f"127.0.0.1:{port}" for port in ports}
         told = judge(REDIS, found)
-        assert of(told, "redis_memory") == [f"127.0.0.1:{full.port}"]
+        assert subject(told, "redis_memory") == [f"127.0.0.1:{full.port}"]
         assert f"live tier 127.0.0.1:{full.port} uses" in told[0].message
         assert len(memory_forecast(client).figures) == 3
 
 
-def of(found: Sequence[Finding], key: str) -> list[str]:
-    return [one.of for one in found if one.key.partition(".")[0] == key]
+def subject(found: Sequence[Finding], key: str) -> list[str]:
+    return [one.subject for one in found if one.key.partition(".")[0] == key]

@@ -32,12 +32,14 @@ def texts() -> Iterator[str]:
         yield meaning.help
         yield label(name)
         for value in (0.0, 1.0, 12_345.6, 0.25, -400.0, None):
-            for of in ("price_data", ""):
-                yield sentence(Metric(name, value, meaning.unit, of, "the server does not say"))
+            for subject in ("price_data", ""):
+                yield sentence(Metric(name, value, meaning.unit, subject, "the server does not say"))
     for threshold in (*THRESHOLDS, *BACKUPS):
         beyond = threshold.above + 1 if threshold.above is not None else (threshold.below or 0.0) - 1
         unit = FIGURES[threshold.figure].unit
-        (found,) = judge([threshold], Figures((Metric(threshold.figure, beyond, unit, threshold.of or "price_data"),)))
+        (found,) = judge(
+            [threshold], Figures((Metric(threshold.figure, beyond, unit, threshold.subject or "price_data"),))
+        )
         yield found.message
     for keys in (*OF_REDIS.values(), *OF_TIMESCALE.values()):
         yield condition([one for one in THRESHOLDS if one.key in keys])
@@ -70,7 +72,7 @@ def test_no_check_of_any_asset_is_described_by_a_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "of", "said"),
+    ("name", "value", "subject", "said"),
     [
         ("flow.archived.age", 125.0, "price", "the newest price row in the archive is 2 min old"),
         ("timescale.disk.free_ratio", 0.07, "", "7 % of the archive's disk is free"),
@@ -79,8 +81,8 @@ def test_no_check_of_any_asset_is_described_by_a_key() -> None:
         ("redis.aof.on", 0.0, "a:7000", "the live tier a:7000 keeps no append-only file"),
     ],
 )
-def test_the_sentences(name: str, value: float, of: str, said: str) -> None:
-    assert sentence(Metric(name, value, FIGURES[name].unit, of)) == said
+def test_the_sentences(name: str, value: float, subject: str, said: str) -> None:
+    assert sentence(Metric(name, value, FIGURES[name].unit, subject)) == said
 
 
 def test_what_is_below_its_limit_says_limit_and_number() -> None:

@@ -16,7 +16,7 @@ from trading_data.orchestration.build import build_defs
 
 
 def named(one: Threshold) -> str:
-    return f"{one.key}-{one.severity}-{one.of or ''}"
+    return f"{one.key}-{one.severity}-{one.subject or ''}"
 
 
 def beyond(one: Threshold, by: float) -> float:
@@ -30,29 +30,29 @@ def beyond(one: Threshold, by: float) -> float:
 @pytest.mark.parametrize("one", THRESHOLDS, ids=named)
 def test_it_is_crossed_and_cleared(one: Threshold) -> None:
     unit = FAMILIES[one.figure].unit
-    of = one.of or "price"
-    (found,) = judge([one], Figures((Metric(one.figure, beyond(one, 0.01), unit, of),)))
-    assert (found.key, found.severity, found.of) == (f"{one.key}.{of}", one.severity, of)
-    assert found.harm == one.harm > 0
+    subject = one.subject or "price"
+    (found,) = judge([one], Figures((Metric(one.figure, beyond(one, 0.01), unit, subject),)))
+    assert (found.key, found.severity, found.subject) == (f"{one.key}.{subject}", one.severity, subject)
+    assert found.priority == one.priority > 0
     assert "{" not in found.message + found.command
     for text, wanted in (("{value}", found.value), ("{limit}", found.limit)):
         assert text not in one.says or as_text(wanted, unit) in found.message
     for by in (0.0, -0.01):
-        assert judge([one], Figures((Metric(one.figure, beyond(one, by), unit, of),))) == []
-    assert judge([one], Figures((Metric(one.figure, None, unit, of, "not here"),))) == []
-    if one.of:
+        assert judge([one], Figures((Metric(one.figure, beyond(one, by), unit, subject),))) == []
+    assert judge([one], Figures((Metric(one.figure, None, unit, subject, "not here"),))) == []
+    if one.subject:
         assert judge([one], Figures((Metric(one.figure, beyond(one, 0.01), unit, "other"),))) == []
 
 
 def test_an_error_lies_further_on_and_harms_more_than_its_warning() -> None:
     by_key: dict[str, list[Threshold]] = {}
     for one in THRESHOLDS:
-        by_key.setdefault(f"{one.key}.{one.of}", []).append(one)
+        by_key.setdefault(f"{one.key}.{one.subject}", []).append(one)
     pairs = [found for found in by_key.values() if len(found) > 1]
     assert len(pairs) > 5
     for error, warning in pairs:
         assert (error.severity, warning.severity) == ("error", "warn")
-        assert error.harm > warning.harm
+        assert error.priority > warning.priority
         assert warning.crossed(beyond(error, 0.01))
         assert not error.crossed(beyond(warning, 0.01))
 
@@ -65,7 +65,7 @@ def test_every_threshold_is_checked_once() -> None:
 def test_every_command_exists() -> None:
     defs = build_defs()
     commands = [one.command for one in THRESHOLDS] + [one.command for one in AWAYS]
-    for command in {one.format(of="price_data", node=" --node a:1") for one in commands}:
+    for command in {one.format(subject="price_data", node=" --node a:1") for one in commands}:
         program, name, *words = shlex.split(command)
         assert program == "trading-data", command
         at: click.Command | None = group.get_command(click.Context(group), name)

@@ -13,7 +13,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         "trading-data retention --dry-run",
         warn=0.10,
         error=0.03,
-        harm=(610, 905),
+        priority=(610, 905),
         under=True,
     ),
     single(
@@ -22,7 +22,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         "more than {limit} of the archive's connections are open (now {value}); at 100 % it refuses sessions",
         ask_archive("select application_name, state, count(*) from pg_stat_activity group by 1, 2"),
         limit=0.80,
-        harm=370,
+        priority=370,
     ),
     single(
         "timescale_lock_wait",
@@ -32,7 +32,7 @@ TIMESCALE: tuple[Threshold, ...] = (
             "select pid, pg_blocking_pids(pid), left(query, 80) from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0"
         ),
         limit=60,
-        harm=380,
+        priority=380,
     ),
     single(
         "timescale_long_transaction",
@@ -42,7 +42,7 @@ TIMESCALE: tuple[Threshold, ...] = (
             "select pid, xact_start, state, left(query, 80) from pg_stat_activity where xact_start is not null order by 2"
         ),
         limit=3600,
-        harm=330,
+        priority=330,
     ),
     single(
         "timescale_slow_statement",
@@ -50,7 +50,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         "a frequent statement of the archive takes more than {limit} on average (now {value})",
         ask_archive("select calls, mean_exec_time, left(query, 80) from pg_stat_statements order by 2 desc limit 10"),
         limit=10,
-        harm=220,
+        priority=220,
     ),
     single(
         "timescale_cache",
@@ -59,15 +59,15 @@ TIMESCALE: tuple[Threshold, ...] = (
         ask_archive("show shared_buffers"),
         limit=0.80,
         under=True,
-        harm=210,
+        priority=210,
     ),
     single(
         "timescale_dead_rows",
         "timescale.table.dead_rows",
-        "more than {limit} of the rows of {of} are dead (now {value})",
-        ask_archive("vacuum analyze {of}", owner=True),
+        "more than {limit} of the rows of {subject} are dead (now {value})",
+        ask_archive("vacuum analyze {subject}", owner=True),
         limit=0.20,
-        harm=240,
+        priority=240,
     ),
     *both(
         "timescale_oldest_transaction",
@@ -77,15 +77,15 @@ TIMESCALE: tuple[Threshold, ...] = (
         ask_archive("vacuum freeze", owner=True),
         warn=500e6,
         error=1500e6,
-        harm=(340, 915),
+        priority=(340, 915),
     ),
     single(
         "timescale_chunks_overdue",
         "timescale.chunks.overdue",
-        "{value} {many:chunk/chunks} of {of} should have been compressed by now",
+        "{value} {many:chunk/chunks} of {subject} should have been compressed by now",
         COMPRESS,
         limit=0,
-        harm=310,
+        priority=310,
     ),
     single(
         "timescale_log_failing",
@@ -94,7 +94,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         ask_archive("select * from pg_stat_archiver"),
         limit=0,
         severity=ERROR,
-        harm=800,
+        priority=800,
     ),
     single(
         "timescale_replica_late",
@@ -102,6 +102,6 @@ TIMESCALE: tuple[Threshold, ...] = (
         "a replica of the archive is more than {limit} behind (now {value})",
         ask_archive("select application_name, state, replay_lag from pg_stat_replication"),
         limit=60,
-        harm=390,
+        priority=390,
     ),
 )
