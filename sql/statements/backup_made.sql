@@ -1,5 +1,5 @@
 -- What somebody made, in an order in which each can be dropped: aggregates, those made last first, for they may be built on
--- the others; then tables and what else is left.
+-- the others; then tables, and sequences and functions that are left. What belongs to an extension stays.
 select command from (
     select 1 as turn, (regexp_match(materialization_hypertable_name, '\d+$'))[1]::int as number,
            format('drop materialized view if exists %I.%I cascade', view_schema, view_name) as command
@@ -16,5 +16,5 @@ select command from (
     select 4, 0, format('drop routine if exists %I.%I(%s) cascade', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
     where n.nspname !~ '^(pg_|_timescaledb|timescaledb_|information_schema$)'
-      and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')) as made
+      and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')) as made
 order by turn, number desc, command
