@@ -1,7 +1,4 @@
-"""Both tiers at a glance: what `trading-data status` prints.
-
-Belongs here: gathering the figures. Does not: judging them, and printing.
-"""
+"""Both tiers at a glance, for `trading-data status`."""
 
 import time
 from dataclasses import dataclass
@@ -27,8 +24,8 @@ from trading_data.live.journal import find_journals, inspect
 class DatasetStatus:
     """One dataset: its journals, what waits, what is archived.
 
-    `undrained` and `unarchived` count journal entries after the noted positions; where a journal holds fewer entries than
-    that, what it holds. `damaged` says of each batch that cannot be read why, and what to do; its entries count for none.
+    `undrained` and `unarchived` count journal entries after the noted positions, and at most as many as the journal holds.
+    `damaged` has a line for each unreadable batch, with reason and remedy; its entries are not counted.
     """
 
     dataset: str
@@ -89,10 +86,10 @@ class Status:
 
 
 def gather(client: Client, archive: Archive, intake: Intake) -> Status:
-    """Ask both tiers.
+    """Read the status of both tiers.
 
     Raises:
-        LiveTierError, ArchiveTierError: a tier is away.
+        LiveTierError, ArchiveTierError: a tier does not answer.
         SchemaError: the schema is not this release's.
     """
     memory = read_memory(client, time.time())

@@ -74,24 +74,15 @@ def failed_runs(
 
 
 def ended_failures(
-    instance: dg.DagsterInstance,
-    jobs: Iterable[str],
-    now: datetime,
-    since: datetime,
-    of_partitions: Sequence[str] = OF_PARTITIONS,
-    ui_url: str = "",
+    instance: dg.DagsterInstance, jobs: Iterable[str], now: datetime, since: datetime, ui_url: str = ""
 ) -> list[Finding]:
     """A finding for each job of which a run failed after `since` and which `failed_runs` does not count as failed any more."""
     findings = []
     for job in jobs:
-        records = _records(instance, job, [dg.DagsterRunStatus.FAILURE], _PAGE, updated_after=since)
-        failed = [
-            record.dagster_run
-            for record in records
-            if not _retried(record.dagster_run)
-            and (job not in of_partitions or now - record.create_timestamp < ASSET_RUNS_FOR)
-        ]
-        if failed and not failed_runs(instance, [job], now, of_partitions):
+        made = {"created_after": now - ASSET_RUNS_FOR} if job in OF_PARTITIONS else {}
+        records = _records(instance, job, [dg.DagsterRunStatus.FAILURE], _PAGE, updated_after=since, **made)
+        failed = [record.dagster_run for record in records if not _retried(record.dagster_run)]
+        if failed and not failed_runs(instance, [job], now):
             findings.append(_run_failure(instance, failed[0], ui_url))
     return findings
 

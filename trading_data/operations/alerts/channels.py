@@ -1,7 +1,7 @@
-"""The ways an alert goes: the log, a webhook, mail, other services. Each either delivers a message or says why not.
+"""The channels of alerts: the log, a webhook, mail, other services. Each delivers a message or raises the reason why not.
 
-Belongs here: which ways there are, and their names. Does not: how a service is reached (`services`), what is due, and what
-happens to what did not arrive (`tell`).
+Belongs here: the channels and their names. Does not: how a service is reached (`services`), what is due, and repeating what was not
+delivered (`notify`).
 """
 
 import hashlib
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 
 class NotDelivered(TradingDataError):
-    """A message did not arrive; the text says where to and why, without secrets."""
+    """A message was not delivered; the text names destination and reason, without secrets."""
 
 
 class Channel(Protocol):
-    """A way for alerts."""
+    """A way on which alerts are delivered."""
 
     @property
     def name(self) -> str:
-        """The same for ever: what was told is remembered by it."""
+        """Never changes: the state of the channel is saved under it."""
 
     def send(self, message: Message) -> None:
         """Deliver a message.
 
         Raises:
-            NotDelivered: it did not arrive.
+            NotDelivered: it was not delivered.
         """
 
 
 class LogChannel:
-    """The log: always there."""
+    """The log; always used."""
 
     name = "log"
 
@@ -52,7 +52,7 @@ class LogChannel:
         self._logger = logger
 
     def send(self, message: Message) -> None:
-        """A record an alert, at the level of its severity."""
+        """A log record for each alert, at the level of its severity."""
         for alert in message.alerts:
             is_error = alert.finding.severity == ERROR
             level = logging.INFO if alert.status == CLEARED else logging.ERROR if is_error else logging.WARNING
@@ -61,7 +61,7 @@ class LogChannel:
 
 @dataclass(frozen=True)
 class ServiceChannel:
-    """A service that takes messages. `shown` names it without secrets; `make` builds it for a message; `secrets` are not shown."""
+    """A service that takes messages. `shown` names it without secrets; `make` builds its client; `secrets` are hidden in errors."""
 
     name: str
     shown: str
@@ -69,17 +69,17 @@ class ServiceChannel:
     secrets: Callable[[], Iterable[str]]
 
     def send(self, message: Message) -> None:
-        """Hand it over; what fails is tried once more."""
+        """Deliver the message, with one retry."""
         try:
             reason = services.deliver(self.make(message), message, self.secrets())
         except SettingError as error:
-            reason = f"is set wrongly: {error}"
+            reason = f"has an invalid setting: {error}"
         if reason is not None:
             raise NotDelivered(f"{self.shown} {reason}")
 
 
 def webhook_channel(settings: Webhook, timeout: float = services.TIMEOUT) -> ServiceChannel:
-    """Our JSON, posted; any 2xx answer is delivery."""
+    """A channel that posts our JSON; any 2xx response counts as delivered."""
     return ServiceChannel(
         "webhook",
         f"the webhook {settings.shown}",
@@ -89,7 +89,7 @@ def webhook_channel(settings: Webhook, timeout: float = services.TIMEOUT) -> Ser
 
 
 def email_channels(settings: Email, timeout: float = services.TIMEOUT) -> list[ServiceChannel]:
-    """A channel an address, so that one which is refused neither holds up the others nor makes them hear it again."""
+    """A channel for each address, so that a refused address neither delays the others nor repeats their messages."""
 
     def to(address: str, name: str) -> ServiceChannel:
         return ServiceChannel(
@@ -103,7 +103,7 @@ def email_channels(settings: Email, timeout: float = services.TIMEOUT) -> list[S
 
 
 def service_channel(url: str) -> ServiceChannel:
-    """A service that a URL names. The name has four digits of the URL: they tell few ways apart, and say nothing of its secrets."""
+    """The channel of a service's URL. Its name has four hex digits of the URL's hash, which reveal no secret."""
     scheme = url.partition("://")[0].lower()
     digits = hashlib.sha256(url.encode()).hexdigest()[:4]
     return ServiceChannel(
@@ -112,7 +112,7 @@ def service_channel(url: str) -> ServiceChannel:
 
 
 def channels(settings: AlertSettings, logger: logging.Logger) -> list[Channel]:
-    """All channels that are set, the log among them."""
+    """All configured channels, and the log."""
     used: list[Channel] = [LogChannel(logger)]
     if settings.webhook is not None:
         used.append(webhook_channel(settings.webhook))

@@ -1,6 +1,6 @@
-"""What is told, in words and as JSON: one message holds all that is due.
+"""The message to a channel, as text and as JSON; it holds all alerts that are due.
 
-Belongs here: words. Does not: what is due (`state`), and the way it goes (`channels`).
+Belongs here: words. Does not: what is due (`state`), and delivery (`channels`).
 """
 
 import hashlib
@@ -27,20 +27,20 @@ _LONGEST = 2000
 
 @dataclass(frozen=True)
 class Message:
-    """All that is due to one channel at a moment (seconds since 1970)."""
+    """All alerts that are due to a channel at a moment (seconds since 1970)."""
 
     alerts: tuple[Alert, ...]
     at: float
 
     @property
     def id(self) -> str:
-        """The same for the same alerts, so that a receiver can tell a repeated delivery from a new one."""
+        """The same for the same alerts, so that a receiver can recognise a repeated delivery."""
         parts = [f"{alert.finding.key} {alert.status} {alert.since} {alert.times}" for alert in self.alerts]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     @property
     def subject(self) -> str:
-        """One line: how much there is, and the worst of it."""
+        """One line: the numbers of alerts, and the worst one."""
         firing = [alert for alert in self.alerts if alert.status != CLEARED]
         ended = len(self.alerts) - len(firing)
         counts = [f"{len(firing)} wrong"] if firing else []
@@ -50,16 +50,16 @@ class Message:
 
     @property
     def kind(self) -> str:
-        """What services colour it by: `failure`, `warning`, or `success` where all is over."""
+        """The kind by which services colour it: `failure`, `warning`, or `success` if all alerts are over."""
         firing = {alert.finding.severity for alert in self.alerts if alert.status != CLEARED}
         return "failure" if ERROR in firing else "warning" if firing else "success"
 
     def as_text(self) -> str:
-        """A paragraph an alert."""
+        """A paragraph for each alert."""
         return "\n\n".join(paragraph(alert) for alert in self.alerts) + "\n"
 
     def as_json(self) -> dict[str, Any]:
-        """As plain values; `text` is what chat programs show."""
+        """As plain values; chat programs show `text`."""
         return {
             "source": "trading_data",
             "id": self.id,
@@ -70,7 +70,7 @@ class Message:
 
 
 def paragraph(alert: Alert) -> str:
-    """One alert: what, since when, value and limit, how long until it hurts, what to run."""
+    """One alert: message, start, value and limit, time to impact, command."""
     finding = alert.finding
     level = "OK" if alert.status == CLEARED else finding.severity.upper()
     subject = dataset_of(finding)
@@ -86,7 +86,7 @@ def paragraph(alert: Alert) -> str:
 
 
 def figures(finding: Finding) -> list[str]:
-    """The lines with value and limit, and with how long until it hurts, where they are known."""
+    """The lines for value and limit and for the time to impact, as far as they are known."""
     lines = []
     value, limit, time_to_impact = (
         _finite(number) for number in (finding.value, finding.limit, finding.time_to_impact)
@@ -100,14 +100,14 @@ def figures(finding: Finding) -> list[str]:
 
 
 def dataset_of(finding: Finding) -> str:
-    """The dataset that a finding is about, else whatever else it names, else nothing."""
+    """The dataset that a finding is about, else its subject, which may be empty."""
     assets = {asset: name for name, dataset in DATASETS.items() for asset in (dataset.table, dataset.snapshot)}
     assets |= {view.name: name for name, dataset in DATASETS.items() for view in dataset.aggregates}
     return assets.get(finding.subject, finding.subject)
 
 
 def hide_secrets(text: str) -> str:
-    """`text` without the passwords of URLs and of `password=…` and its like."""
+    """`text` without passwords: in URLs, and after `password=`, `token=` and the like."""
     text = _URL.sub(_without_password, text)
     return _WORD.sub(lambda match: f"{match[1]}***", text)
 
@@ -139,7 +139,7 @@ def _as_json(alert: Alert) -> dict[str, Any]:
 
 
 def finding_dataset(finding: Finding) -> str | None:
-    """The dataset that a finding is about, None if it is about no dataset."""
+    """The dataset that a finding is about, or None."""
     named = dataset_of(finding)
     return named if named in DATASETS else None
 

@@ -1,6 +1,6 @@
-"""Services that take alerts, all by way of `apprise`: a webhook, mail, and whatever a URL of its can name.
+"""Services that take alerts, all through `apprise`: a webhook, mail, and any other that an `apprise` URL names.
 
-Belongs here: everything that knows `apprise`. Does not: what is due (`state`), and what becomes of what did not arrive (`tell`).
+Belongs here: every use of `apprise`. Does not: what is due (`state`), and repeating what was not delivered (`notify`).
 """
 
 import logging
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 TIMEOUT = 5.0
 """Seconds for connecting and for each reply."""
 _TOGETHER = 20.0
-"""Seconds for a message with all its tries; a tick of Dagster's sensors may take a minute."""
+"""Seconds for a message with its retry; a tick of a Dagster sensor may take a minute."""
 _BETWEEN_PIECES = 1
-"""Seconds between the parts of a message that is split, and before another try: apprise's own 5.5 would not fit in."""
+"""Seconds between the parts of a split message, and before a retry: the default of apprise, 5.5, would exceed the limit."""
 _LOGGERS = ("apprise", "urllib3.connectionpool")
-"""What is logged there holds URLs as they are, with tokens."""
+"""Their log records hold whole URLs, with tokens."""
 _OF_APPRISE = ("version", "title", "message", "attachments", "type")
 _SHORTEST_SECRET = 3
 _LONGEST_REASON = 300
 _TRIED = re.compile(r"Attempt \d+/\d+ ")
-"""What says that something failed, and not why."""
+"""Log lines that say that a try failed, without the reason."""
 
 
 def webhook(settings: Webhook, message: Message, timeout: float = TIMEOUT) -> "NotifyBase":
-    """Our JSON, whole and alone, to be posted.
+    """A client that posts our JSON and nothing else.
 
     Raises:
         SettingError: the token cannot be read.
@@ -69,7 +69,7 @@ def webhook(settings: Webhook, message: Message, timeout: float = TIMEOUT) -> "N
 
 
 def mail(settings: Email, to: str, timeout: float = TIMEOUT) -> "NotifyBase":
-    """A plain text message to one address, so that one that is refused holds up no other.
+    """A client that mails plain text to one address.
 
     Raises:
         SettingError: the password cannot be read.
@@ -98,10 +98,10 @@ def mail(settings: Email, to: str, timeout: float = TIMEOUT) -> "NotifyBase":
 
 
 def named(url: str) -> "NotifyBase":
-    """The service that a URL of apprise's names; a message that is too long for it is split.
+    """The client of the service that a URL in the form of apprise names; it splits messages that are too long.
 
     Raises:
-        SettingError: it names none; the text shows nothing of the URL but its scheme.
+        SettingError: it names none; the text shows only the scheme of the URL.
     """
     with quiet() as log_lines:
         from apprise import Apprise, OverflowMode
@@ -117,14 +117,14 @@ def named(url: str) -> "NotifyBase":
 
 
 def secrets_of(url: str) -> set[str]:
-    """All parts of a service's URL but its scheme: in one a token stands where another has its host, or a topic."""
+    """All parts of a service's URL but its scheme: depending on the service, a token stands in the place of a host or a topic."""
     parts = {part for text in (url, unquote(url)) for part in re.split(r"[/?&=:@,;#\s]+", text)}
     scheme, mark, _ = url.partition("://")
     return parts - {scheme if mark else ""}
 
 
 def deliver(service: "NotifyBase", message: Message, secrets: Iterable[str]) -> str | None:
-    """Send a message by a service. Returns None if it arrived, else why not, without `secrets`."""
+    """Send a message by a service. Returns None if it was delivered, else the reason, without `secrets`."""
     from apprise import Apprise, AppriseResultStatus, NotifyFormat
 
     _trust(service)
@@ -140,7 +140,7 @@ def deliver(service: "NotifyBase", message: Message, secrets: Iterable[str]) -> 
 
 
 def reason(log_lines: Iterable[str], secrets: Iterable[str]) -> str:
-    """What apprise logged of a failure, each line once, without secrets."""
+    """The log lines of a failure, each once, without secrets."""
     text = " ".join(dict.fromkeys(" ".join(line.split()) for line in log_lines))
     for secret in sorted({*secrets, *map(quote, secrets)}, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
@@ -149,7 +149,7 @@ def reason(log_lines: Iterable[str], secrets: Iterable[str]) -> str:
 
 
 class _FailureLog(logging.Handler):
-    """Keeps what tells of a failure: warnings, and the error of a connection."""
+    """Keeps the log lines about failures: warnings, and errors of connections."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -166,7 +166,7 @@ class _FailureLog(logging.Handler):
 
 @contextmanager
 def quiet() -> Iterator[list[str]]:
-    """Nothing that apprise logs reaches any log; yields what it says of failures."""
+    """Keep the log records of apprise out of every log; yields its lines about failures."""
     handler, loggers = _FailureLog(), [logging.getLogger(name) for name in _LOGGERS]
     before = [(logger.propagate, logger.level) for logger in loggers]
     for logger in loggers:
@@ -187,7 +187,7 @@ def quiet() -> Iterator[list[str]]:
 
 
 def _asset() -> "AppriseAsset":
-    """One more try for what failed; redirections are not followed: a redirected POST would take the token elsewhere."""
+    """One retry; redirects are not followed: a redirected POST would send the token to another host."""
     from apprise import AppriseAsset
 
     return AppriseAsset(
@@ -200,7 +200,7 @@ def _asset() -> "AppriseAsset":
 
 
 def _trust(service: "NotifyBase") -> None:
-    """Verify certificates by the system's own, or by those that SSL_CERT_FILE names; `requests` would ask neither."""
+    """Verify certificates against those of the system, or of SSL_CERT_FILE; `requests` would use neither."""
     paths = ssl.get_default_verify_paths()
     if not service.verify_certificate:
         return

@@ -1,6 +1,6 @@
-"""Where it is remembered what was told: a file, or Dagster's own storage, which is there when both tiers are away.
+"""Where the state of alerts is saved: a file, or Dagster's own storage, which is available when both tiers are not.
 
-Belongs here: loading and saving one text. Does not: what it says (`tell`).
+Belongs here: loading and saving a text. Does not: its content (`notify`).
 """
 
 import os
@@ -30,14 +30,14 @@ class FileMemory:
         self.path = path
 
     def load(self) -> str:
-        """What the file holds."""
+        """The content of the file; empty if there is none."""
         try:
             return self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return ""
 
     def save(self, text: str) -> None:
-        """Write it so that it is durable when this returns."""
+        """Write it; it is durable when this returns."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         aside = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
         handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -54,7 +54,7 @@ class FileMemory:
 
 
 class KeyValues(Protocol):
-    """What Dagster's instance offers as `daemon_cursor_storage`."""
+    """The interface of `daemon_cursor_storage` of a Dagster instance."""
 
     def get_cursor_values(self, keys: set[str]) -> Mapping[str, str]:
         """The values of those of the keys that have one."""

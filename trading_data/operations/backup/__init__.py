@@ -1,9 +1,9 @@
-"""Backups of both tiers and the intake, restoring them, and proving every week that they can be restored.
+"""Backups of both tiers and the intake, their restore, and a weekly drill which proves that they can be restored.
 
-The order is Redis, then the intake's waiting batches, then TimescaleDB, so that at each moment of the copy an entry is in
-what is still to be copied or was copied already: what the archive of a moment lacks is in the journals of an earlier one, and
-a batch that Redis calls drained lies in the intake that is copied later, or is committed in the archive that is copied last.
+The order is Redis, then the waiting batches of the intake, then TimescaleDB. Entries move in this order, too, so each is copied at
+least once: an entry that is not yet in the archive is in the journals that were copied before, and a drained batch is in the
+intake that is copied later, or committed in the archive that is copied last.
 
-Belongs here: taking, keeping, listing, restoring and drilling backups, free of Dagster. Does not: assets and jobs
+Belongs here: creating, pruning, listing, restoring and drilling backups, free of Dagster. Does not: assets and jobs
 (`orchestration`), printing (`cli`), WAL archiving, which is the server's own.
 """

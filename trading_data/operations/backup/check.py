@@ -1,6 +1,6 @@
-"""What has to be true before anything is restored: the backup is whole and of our kind, and the target can take it.
+"""Checks before a restore: the backup is complete and readable, and the target can take it.
 
-Belongs here: looking and refusing, with nothing touched. Does not: restoring (`restore`).
+Belongs here: checks that change nothing. Does not: restoring (`restore`).
 """
 
 from dataclasses import dataclass
@@ -19,30 +19,30 @@ from trading_data.operations.backup.streams import fetch, identities_for
 from trading_data.operations.backup.target import BackupFolder
 from trading_data.printable import counted
 
-_HOW_TO_OVERWRITE = "Name another target, or say --into-non-empty, which deletes what is there"
+_HOW_TO_OVERWRITE = "Name another target, or add --into-non-empty, which deletes what is there"
 
 
 @dataclass(frozen=True)
 class Room:
-    """What was found where the archive is to be restored."""
+    """The database for the restored archive: whether it exists, and the server's versions."""
 
     exists: bool
     versions: dict[str, Any]
 
 
 def manifest_of(backup: Backup) -> Manifest:
-    """The manifest. Raises Refused where there is none, or a newer release wrote it."""
+    """The manifest. Raises Refused if there is none, or a newer release wrote it."""
     if backup.manifest is None:
         raise Refused(backup.damaged or f"{backup.name} has no manifest: it was never finished. Take another backup")
     return backup.manifest
 
 
 def check_files(backup: Backup, *, inside: bool) -> None:
-    """See that every file is what was stored; `inside`: and that it decrypts to what was backed up.
+    """Check that every file is as it was stored; `inside`: also that it decrypts to what was backed up.
 
     Raises:
-        Refused: a file is missing, cut short or changed, or the key is another's.
-        SettingError: the backup is encrypted and no key is named.
+        Refused: a file is missing, cut short or changed, or the key is wrong.
+        SettingError: the backup is encrypted and no key is configured.
     """
     manifest = manifest_of(backup)
     identities = identities_for(manifest.encrypted) if inside else None
@@ -52,7 +52,7 @@ def check_files(backup: Backup, *, inside: bool) -> None:
 
 
 def check_whole(manifest: Manifest) -> None:
-    """See that the manifest has every file that it speaks of. Raises Refused."""
+    """Check that the manifest lists every file that it refers to. Raises Refused."""
     for node in manifest.redis["nodes"]:
         manifest.file(node["file"])
     for dataset, names in manifest.intake.items():
@@ -62,7 +62,7 @@ def check_whole(manifest: Manifest) -> None:
 
 
 def check_release(manifest: Manifest) -> None:
-    """See that this release knows the backup's schema. Raises Refused."""
+    """Check that this release knows the backup's schema. Raises Refused."""
     known = {migration.name: migration.sha256 for migration in migrations()}
     unknown = sorted(manifest.schema.keys() - known.keys())
     if unknown:
@@ -77,11 +77,11 @@ def check_release(manifest: Manifest) -> None:
 
 
 def check_archive(manifest: Manifest, url: str, *, into_non_empty: bool) -> Room:
-    """See that the server can take the dump, and that there is nothing in the database.
+    """Check that the server can take the dump, and that the database is empty.
 
     Raises:
         Refused: it is older than the dump's, has not its version of TimescaleDB, holds rows, or is another database.
-        ArchiveTierError: the server is away.
+        ArchiveTierError: the server does not answer.
     """
     exists, archive = True, Archive(url)
     try:
@@ -99,8 +99,8 @@ def check_archive(manifest: Manifest, url: str, *, into_non_empty: bool) -> Room
         archive.close()
     if full and identity != manifest.database:
         raise Refused(
-            f"the database at {archive.address} is another one than {manifest.name} is of, and it holds rows "
-            f"({', '.join(full[:3])}): it is not overwritten, whatever is said. Restore into a fresh database"
+            f"the database at {archive.address} is not the one that {manifest.name} was made of, and it holds rows "
+            f"({', '.join(full[:3])}): it is never overwritten. Restore into a fresh database"
         )
     if full and not into_non_empty:
         raise Refused(
@@ -110,7 +110,7 @@ def check_archive(manifest: Manifest, url: str, *, into_non_empty: bool) -> Room
 
 
 def check_live(client: Client, *, into_non_empty: bool) -> None:
-    """See that there is nothing in the live tier's database. Raises Refused, and LiveTierError when it is away."""
+    """Check that the live tier's database is empty. Raises Refused, and LiveTierError if it does not answer."""
     with live_errors(client):
         count = int(client.dbsize())
     if count and not into_non_empty:
@@ -118,7 +118,7 @@ def check_live(client: Client, *, into_non_empty: bool) -> None:
 
 
 def check_intake(intake: Intake, *, into_non_empty: bool) -> None:
-    """See that nothing waits in the intake. Raises Refused."""
+    """Check that no batch waits in the intake. Raises Refused."""
     count = sum(len(intake.pending(dataset)) for dataset in TABLES)
     if count and not into_non_empty:
         raise Refused(

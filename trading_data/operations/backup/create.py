@@ -1,6 +1,6 @@
-"""Taking a backup: Redis, then what waits in the intake, then TimescaleDB, and the manifest last (why: the package's head).
+"""Creates a backup: Redis, then the waiting batches of the intake, then TimescaleDB, the manifest last (reasons: see the package).
 
-Belongs here: the order, and what is noted. Does not: how each part is read (`rdb`, `dump`), counted (`keys`, `tables`) and
+Belongs here: the order, and the manifest. Does not: how each part is read (`rdb`, `dump`), counted (`keys`, `tables`) and
 stored (`streams`).
 """
 
@@ -45,27 +45,27 @@ from trading_data.times import now
 def take_backup(
     uri: str, client: Client, archive: Archive, intake: Intake, run: str = "by hand", *, copier: Client | None = None
 ) -> Manifest:
-    """Take a whole backup. Arguments and errors are those of `take_redis` and `take_timescale`."""
+    """Create a complete backup. Arguments and errors are those of `take_redis` and `take_timescale`."""
     partial = take_redis(uri, client, intake, run, copier=copier)
     return take_timescale(uri, archive, run, partial.name)
 
 
 def take_redis(uri: str, client: Client, intake: Intake, run: str, *, copier: Client | None = None) -> Manifest:
-    """Take the first half: the live tier's snapshot and the intake's waiting batches.
+    """Create the first part: the live tier's snapshot and the intake's waiting batches.
 
-    It is no backup before `take_timescale` has completed it, in the same run.
+    It is no backup until `take_timescale` has completed it, in the same run.
 
     Args:
         uri: where backups lie.
         client: of the live tier.
         intake: between the tiers.
-        run: who takes it.
-        copier: of the same live tier, as the user that may copy it whole, where that is another one.
+        run: id of the run that creates it.
+        copier: of the same live tier, as the user that may replicate it, if that is another one.
 
     Raises:
-        BackupError: the live tier refuses or breaks off, or the target does not take it.
-        LiveTierError: the live tier is away.
-        SettingError: the key to encrypt to has the wrong form.
+        BackupError: the live tier refuses or breaks off, or the target cannot be written.
+        LiveTierError: the live tier does not answer.
+        SettingError: the key for encryption is invalid.
     """
     target, name, recipients = BackupFolder(uri), taken_now(), recipients_of_environment()
     database, states = database_of(client), persistence(client)
@@ -101,15 +101,15 @@ def take_timescale(uri: str, archive: Archive, run: str, name: str | None = None
     """Complete the backup that `take_redis` began in this run, and write its manifest.
 
     Raises:
-        Refused: there is none of this run.
-        BackupError: `pg_dump` failed or is too old, or the target does not take it.
-        ArchiveTierError: the archive is away.
+        Refused: this run has no first part.
+        BackupError: `pg_dump` failed or is too old, or the target cannot be written.
+        ArchiveTierError: the archive does not answer.
     """
     target = BackupFolder(uri)
     partial = _partial(target, run, name)
     recipients = recipients_of_environment()
     if bool(recipients) != partial.encrypted:
-        raise Refused(f"{partial.name} was begun with another key to encrypt to: begin anew with `redis_backup`")
+        raise Refused(f"{partial.name} was begun with another encryption key: begin again with `redis_backup`")
     with archive.transaction(snapshot=True) as cursor:
         servers = tables.versions(cursor)
     dump = _dump_in_lent_session if servers["one_session"] else _dump_snapshot
@@ -132,7 +132,7 @@ def take_timescale(uri: str, archive: Archive, run: str, name: str | None = None
 def _node(
     target: BackupFolder, name: str, url: str, database: int, recipients: list[Any]
 ) -> tuple[StoredFile, int, dict[str, Any]]:
-    """One server's snapshot, stored, and counted in a server of our own, for the server itself has gone on by then."""
+    """Store one server's snapshot, and count it in a scratch server, since the server itself has changed by then."""
     stored: list[tuple[StoredFile, int]] = []
 
     def fill(file: IO[bytes]) -> None:
@@ -145,7 +145,7 @@ def _node(
 
 
 class _Copied:
-    """A snapshot on its way to the target, written into a file beside."""
+    """A snapshot on its way to the target that is also written to a file."""
 
     def __init__(self, source: Snapshot, file: IO[bytes]) -> None:
         self._source, self._file = source, file
@@ -169,7 +169,7 @@ def _node_name(url: str) -> str:
 def _intake(
     target: BackupFolder, name: str, intake: Intake, recipients: list[Any]
 ) -> tuple[dict[str, list[str]], list[StoredFile]]:
-    """The batches as they are, damaged ones too. One that is loaded meanwhile is in the archive, which is dumped later."""
+    """Store the batches as they are, damaged ones too. One that is loaded meanwhile is in the archive, which is dumped later."""
     waiting: dict[str, list[str]] = {}
     files = []
     for dataset in TABLES:
@@ -212,7 +212,7 @@ Taken = tuple[StoredFile, dict[str, Any], datetime]
 
 
 def _dump_snapshot(target: BackupFolder, name: str, archive: Archive, number: int, recipients: list[Any]) -> Taken:
-    """Dump and count within one snapshot, which the transaction of the counting exports."""
+    """Dump and count in one snapshot, which the counting transaction exports."""
     with archive.transaction(snapshot=True, statement="6h") as cursor:
         cursor.execute("set local idle_in_transaction_session_timeout = 0")
         cursor.execute("select pg_export_snapshot()")
@@ -227,7 +227,7 @@ def _dump_snapshot(target: BackupFolder, name: str, archive: Archive, number: in
 def _dump_in_lent_session(
     target: BackupFolder, name: str, archive: Archive, number: int, recipients: list[Any]
 ) -> Taken:
-    """The same where nobody else can be connected meanwhile: we go on in the transaction in which `pg_dump` was."""
+    """The same on a server with a single session: counting continues in the transaction of `pg_dump`."""
     moment = now()
     with lent_session(archive.url) as url:
         with _borrowed(url, archive) as cursor:
@@ -257,7 +257,7 @@ def _borrowed(url: str, archive: Archive) -> Iterator[Any]:
 
 
 def _forget_statements(cursor: Any) -> None:
-    """What `pg_dump` prepares would otherwise outlive it in the one session, and the next one would fail on it."""
+    """Statements that `pg_dump` prepared would stay in the single session, and the next `pg_dump` would fail on them."""
     cursor.execute("select format('deallocate %I', name) from pg_prepared_statements where from_sql")
     for (command,) in cursor.fetchall():
         cursor.execute(command)

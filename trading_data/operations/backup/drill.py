@@ -1,7 +1,7 @@
-"""The restore drill: the newest backup into servers of our own, every count, sum and hash compared, and the times taken.
+"""The restore drill: the newest backup is restored into scratch servers, compared by every count and hash, and timed.
 
-The live tier comes back into an empty scratch server. The archive comes back into a scratch database on the archive's own
-server, or, where that has a single database and session, into an engine of our own; both are gone afterwards.
+The live tier is restored into an empty scratch server. The archive is restored into a scratch database on the archive's own
+server, or, if that has a single database and session, into an embedded engine; both are removed afterwards.
 
 Belongs here: where to restore to, and the result. Does not: restoring (`restore`).
 """
@@ -31,10 +31,10 @@ def restore_drill(backup: Backup, timescale_url: str, report: Report = lambda _:
     """Restore a backup into scratch servers, compare, and keep the result beside the backup.
 
     Returns:
-        The result: a backup that cannot be restored, or differs, is one that is not `ok`.
+        The result, which is not `ok` if the backup cannot be restored or differs.
 
     Raises:
-        ArchiveTierError: the archive's server is away, or its role may not make a database.
+        ArchiveTierError: the archive's server does not answer, or its role may not create a database.
         ServerError: no scratch server could be started.
     """
     moment, began = now(), time.monotonic()

@@ -1,9 +1,9 @@
-"""`pg_dump` and `pg_restore`: found, run without a password in sight, their output streamed.
+"""`pg_dump` and `pg_restore`: found, run without a visible password, their output streamed.
 
 TimescaleDB is dumped whole, in custom format. It is restored into a database without our tables, between
-`timescaledb_pre_restore()` and `timescaledb_post_restore()`, by one process: in parallel its catalog comes too late.
+`timescaledb_pre_restore()` and `timescaledb_post_restore()`, by one process: in parallel its catalog would come too late.
 
-Belongs here: the programs. Does not: what has to be true before (`check`), and comparing after (`restore`).
+Belongs here: the programs. Does not: checks before (`check`) and comparison after (`restore`).
 """
 
 import os
@@ -26,11 +26,11 @@ from trading_data.errors import ArchiveTierError, BackupError, Refused, ServerEr
 from trading_data.settings import without_password
 
 PROGRAMS = "TRADING_DATA_PG_BIN"
-"""The folder of `pg_dump` and `pg_restore`, where those found by themselves are too old."""
+"""The folder of `pg_dump` and `pg_restore`, if those on the PATH are too old."""
 
 
 class Dump:
-    """What a running `pg_dump` writes; at its end it is seen whether it did all its work."""
+    """The output of a running `pg_dump`; its exit code is checked at the end."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
         """Read from a process."""
@@ -54,7 +54,7 @@ class Dump:
 
 @contextmanager
 def dumping(url: str, server_number: int, snapshot: str | None) -> Iterator[Dump]:
-    """Dump the database at `url`, as it is in an exported snapshot where one is given.
+    """Dump the database at `url`, in an exported snapshot if one is given.
 
     Raises:
         BackupError: no program of the server's major version or newer was found.
@@ -86,7 +86,7 @@ def restore_dump(url: str, server_number: int, made_by: int, feed: Callable[[Any
     `made_by` is the major version of the `pg_dump` that made it.
 
     Raises:
-        BackupError: something of it could not be restored; the database is of no use then.
+        BackupError: a part could not be restored; the database is then of no use.
         ArchiveTierError: the server is away.
     """
     program = program_for("pg_restore", max(server_number, made_by * 10_000))
@@ -103,11 +103,11 @@ def restore_dump(url: str, server_number: int, made_by: int, feed: Callable[[Any
 
 
 def make_room(url: str, timescaledb: str) -> None:
-    """See that the database at `url` is there, has the extension at this very version, and none of anybody's tables.
+    """Prepare the database at `url`: it has the extension at exactly this version, and no tables of users.
 
     Raises:
         Refused: the server does not have that version.
-        ArchiveTierError: it is away, or the role may not.
+        ArchiveTierError: it does not answer, or the role lacks the right.
     """
     with _session(url) as cursor:
         cursor.execute("select extversion from pg_extension where extname = 'timescaledb'")
@@ -122,7 +122,7 @@ def make_room(url: str, timescaledb: str) -> None:
 
 
 def make_database(url: str) -> bool:
-    """See that the database at `url` exists; whether it was made. Raises ArchiveTierError when that cannot be."""
+    """Create the database at `url` if it does not exist. Returns whether it was created. Raises ArchiveTierError."""
     try:
         with _session(url):
             return False
@@ -142,7 +142,7 @@ def drop_database(url: str) -> None:
 
 
 def offers(archive: Archive, timescaledb: str) -> bool:
-    """Whether the server can install the extension at this very version."""
+    """Whether the server can install the extension at exactly this version."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(
             "select from pg_available_extension_versions where name = 'timescaledb' and version = %s", (timescaledb,)
@@ -171,7 +171,7 @@ def program_for(name: str, server_number: int) -> Path:
 
 
 def program_major(path: Path) -> int:
-    """The major version that a program says it has."""
+    """The major version of a program."""
     output = subprocess.run([str(path), "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
     match = re.search(r"(\d+)(?:\.\d+|devel|beta|rc)", output)
     return int(match[1]) if match else 0
@@ -214,14 +214,14 @@ def _run_pg_restore(program: Path, dsn: str, env: dict[str, str], feed: Callable
                     process.stdin.close()
         if failed or broken:
             raise BackupError(
-                f"pg_restore failed: {_last_error(errors)}. The database is incomplete: put right what it names, and restore again "
+                f"pg_restore failed: {_last_error(errors)}. The database is incomplete: correct what it names, and restore again "
                 "with --into-non-empty"
             ) from broken
 
 
 @contextmanager
 def _session(url: str) -> Iterator[Any]:
-    """A connection of its own, each statement by itself: pre_restore and the extension want a fresh one."""
+    """A new connection in autocommit: pre_restore and the extension need a fresh session."""
     dsn, _ = _connection(url, password=True)
     try:
         connection = psycopg2.connect(dsn, connect_timeout=10, **session_parameters(url))

@@ -1,7 +1,7 @@
-"""The account of a live tier's keys: how many of each kind, and digests that any change of any of them changes.
+"""The account of a live tier's keys: numbers by kind, and digests that change with any of them.
 
-A digest is over what a key means (its members sorted, its entries in order), not over how a server keeps it, so that it is the
-same in every server. Keys that expire are counted apart, by the hour in which they do: after that hour they may be gone.
+A digest is over the logical value of a key (members sorted, entries in order), not its encoding, so that it is the same in every
+server. Keys that expire are counted by the hour in which they do: after that hour they may be gone.
 
 Belongs here: counting and comparing. Does not: copying keys (`copy_keys`).
 """
@@ -28,8 +28,8 @@ def account(client: Client) -> dict[str, Any]:
     """The account of one server's database.
 
     Returns:
-        `kinds`: kind → [keys, digest], of keys that stay. `expiring`: kind → {hour since 1970: [keys, digest]}. `journals`: name →
-        {length, first, last, newest, added, digest}.
+        `kinds`: kind → [keys, digest], of keys without expiry. `expiring`: kind → {hour since 1970: [keys, digest]}. `journals`:
+        name → {length, first, last, newest, added, digest}.
 
     Raises:
         LiveTierError: the server is away.
@@ -71,7 +71,7 @@ def together(accounts: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def differences(expected: dict[str, Any], restored: dict[str, Any], now_ms: int) -> list[str]:
-    """A line for each thing in which an account differs from the one in the manifest; what may have expired is left out."""
+    """A line for each difference between an account and the one in the manifest; keys that may have expired are left out."""
     lines = [*_differing_kinds(expected["kinds"], restored["kinds"], "")]
     hour = now_ms // _HOUR_MS
     for kind in sorted({*expected["expiring"], *restored["expiring"]}):
@@ -88,20 +88,20 @@ def differences(expected: dict[str, Any], restored: dict[str, Any], now_ms: int)
 
 
 def keys_of(account: dict[str, Any]) -> int:
-    """How many keys an account has."""
+    """The number of keys in an account."""
     lasting = sum(counts[0] for counts in account["kinds"].values())
     return int(lasting + sum(hour[0] for hours in account["expiring"].values() for hour in hours.values()))
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
-    """The same items, so many at a time."""
+    """The items in tuples of `size`; the last may be shorter."""
     remaining = iter(items)
     while batch := tuple(islice(remaining, size)):
         yield batch
 
 
 def batched_keys(client: Client, size: int = _KEYS) -> Iterator[tuple[bytes, ...]]:
-    """All keys, so many at a time; each once, for nobody writes meanwhile, but a server may name one twice all the same."""
+    """All keys in batches, each key once: SCAN may return a key twice. Nothing may write meanwhile."""
     seen: set[bytes] = set()
     for names in batched(cast(Iterable[bytes], client.scan_iter(count=1000)), size):
         fresh = tuple(name for name in dict.fromkeys(names) if name not in seen)
@@ -111,7 +111,7 @@ def batched_keys(client: Client, size: int = _KEYS) -> Iterator[tuple[bytes, ...
 
 
 def type_and_expiry(client: Client, names: Sequence[bytes]) -> list[tuple[str, int]]:
-    """Of each key its type, and when it expires (ms since 1970; -1: never)."""
+    """Type and expiry (ms since 1970; -1: never) of each key."""
     pipeline: Any = client.pipeline(transaction=False)
     for name in names:
         pipeline.type(name)
@@ -121,7 +121,7 @@ def type_and_expiry(client: Client, names: Sequence[bytes]) -> list[tuple[str, i
 
 
 def entries(client: Client, name: bytes) -> Iterator[list[tuple[bytes, list[bytes]]]]:
-    """A stream's entries in order, some at a time, each its id and its flat list of fields."""
+    """A stream's entries in order, in pages: the id and the flat list of fields of each."""
     after = b"-"
     while page := cast(Any, client).execute_command("XRANGE", name, after, "+", "COUNT", _ENTRIES):
         yield page
@@ -135,7 +135,7 @@ def _digests(client: Client, names: Sequence[bytes]) -> Iterator[tuple[bytes, st
         pipeline.execute_command(*_READ_COMMAND.get(kind, ("TYPE",)), name, *_READ_RANGE.get(kind, ()))
     for name, (kind, expires), value in zip(names, types, pipeline.execute(), strict=True):
         if kind == "none":
-            continue  # it expired just now
+            continue  # it has expired
         if kind == "stream":
             digest, journal = _stream(client, name, value)
         else:
@@ -196,7 +196,7 @@ def _digest(parts: Sequence[bytes]) -> bytes:
 
 
 def _kind(name: str) -> str:
-    """The declared kind whose name is the longest beginning of the key's."""
+    """The declared kind with the longest prefix of the key's name."""
     fitting = [(len(key.prefix), kind) for kind, key in KEYS.items() if _fits(name, key.prefix, bool(key.about))]
     return max(fitting)[1] if fitting else name.partition(":")[0] if name.startswith("archive:") else "other"
 

@@ -1,9 +1,9 @@
-"""The manifest: what a backup holds, by versions, hashes and counts. It is written last, and it alone makes a folder a backup.
+"""The manifest: the content of a backup by versions, hashes and counts. It is written last; a folder without it is no backup.
 
-It is one line of canonical JSON with a hash over itself, so that any changed byte is noticed; it is never encrypted, and names
-the hashes of the plain bytes of encrypted files.
+It is one line of canonical JSON with a hash over itself, so that any changed byte is found. It is never encrypted, and has the
+hashes of the plain bytes of encrypted files.
 
-Belongs here: the form, and refusing what has another. Does not: files, and the accounts in it.
+Belongs here: the form and its validation. Does not: files, and the accounts in it.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from trading_data.times import now
 FORMAT = 1
 NAME = "manifest.json"
 PARTIAL = "redis.json"
-"""As the manifest, of the Redis half only, while the other half is still to come."""
+"""Like the manifest, for the first part (Redis and intake), until TimescaleDB is dumped."""
 DRILL = "drill.json"
 DUMP = "timescale.dump"
 _FILE = re.compile(r"redis-[\w.-]+\.rdb|timescale\.dump|intake/[a-z_]+/\d{20}-[0-9a-f]{64}\.parquet")
@@ -34,9 +34,9 @@ class Manifest:
 
     Attributes:
         name: of the backup, which is its folder's.
-        run: who took it; both halves are of one run.
+        run: id of the run that created it; both parts are of one run.
         made_by: this package's version.
-        began: when the snapshot of Redis was asked for, aware UTC: all that was accepted before is in the backup.
+        began: when the snapshot of Redis was requested, aware UTC: every entry accepted before is in the backup.
         ended: when the manifest was written.
         database: the identity of the database (`tables.identity`).
         schema: the migrations applied, with their hashes.
@@ -74,7 +74,7 @@ class Manifest:
         for stored in self.files:
             if stored.name == name:
                 return stored
-        raise Refused(f"{self.name} has no {name}: it is not a whole backup")
+        raise Refused(f"{self.name} has no {name}: the backup is incomplete")
 
 
 def folder_time(folder: str) -> datetime | None:
@@ -147,7 +147,7 @@ def _line(values: dict[str, Any]) -> bytes:
 
 @dataclass(frozen=True)
 class Drill:
-    """How a restore drill went: recovery point is the backup's age then, recovery time what restoring took."""
+    """The result of a restore drill: the recovery point is the age of the backup, the recovery time the duration of the restore."""
 
     at: datetime
     ok: bool
@@ -158,10 +158,10 @@ class Drill:
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup, whole or not.
+    """A backup, complete or not.
 
-    `taken` is the moment in its name, when its Redis half was begun. `manifest` is None where it has none; `damaged` says what
-    is wrong with one that cannot be read. `drill` is the last one.
+    `taken` is the moment in its name, when it was begun. `manifest` is None if it has none or an unreadable one, for which
+    `damaged` is the reason. `drill` is the last one.
     """
 
     uri: str
@@ -173,7 +173,7 @@ class Backup:
 
     @property
     def complete(self) -> bool:
-        """Whether it has a manifest that can be read: nothing else is a backup."""
+        """Whether it has a readable manifest: nothing else is a backup."""
         return self.manifest is not None
 
     @property
@@ -182,12 +182,12 @@ class Backup:
         return self.drill is not None and self.drill.ok
 
     def age(self, moment: datetime) -> timedelta:
-        """How old it is: what was accepted since it was begun is not in it."""
+        """Its age: entries accepted since it was begun may be missing from it."""
         return moment - (self.manifest.began if self.manifest else self.taken)
 
 
 def backups(uri: str) -> list[Backup]:
-    """All backups under `uri`, half-written ones too, newest first; what has another name is none.
+    """All backups under `uri`, incomplete ones too, newest first; folders of other names are ignored.
 
     Raises:
         BackupError: the target cannot be listed.
@@ -209,7 +209,7 @@ def chosen(uri: str, name: str | None) -> Backup:
     """The backup of that name, or the newest complete one.
 
     Raises:
-        Refused: there is none, it is not whole, or the target has backups of several databases and no name was given.
+        Refused: there is none, it is incomplete, or the target has backups of several databases and no name was given.
     """
     candidates = backups(uri)
     if name is not None:
@@ -232,7 +232,7 @@ def chosen(uri: str, name: str | None) -> Backup:
 
 
 def note_drill(backup: Backup, drill: Drill) -> None:
-    """Keep a drill's result beside its backup. Raises BackupError when that cannot be written."""
+    """Save a drill's result beside its backup. Raises BackupError if it cannot be written."""
     values: dict[str, Any] = {
         "at": drill.at.isoformat(),
         "ok": drill.ok,
@@ -278,4 +278,4 @@ def _drill(target: BackupFolder, name: str) -> Drill | None:
             timedelta(seconds=values["recovery_time_seconds"]),
         )
     except (BackupError, ValueError, KeyError, TypeError):
-        return None  # as good as none: the next one writes it anew
+        return None  # the next drill writes it again

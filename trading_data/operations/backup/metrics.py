@@ -1,7 +1,4 @@
-"""How old the newest backup and the last restore drill are, as figures of the flow.
-
-Belongs here: measuring. Does not: thresholds (`operations.health.rules`).
-"""
+"""Figures of the flow about backups: the ages of the newest backup and of the last restore drill."""
 
 from datetime import datetime
 
@@ -15,7 +12,7 @@ AGE = "flow.backup.age"
 DRILL_AGE = "flow.backup.drill_age"
 DRILL_FAILED = "flow.backup.drill_failed"
 MISSING = "flow.backup.missing"
-"""1 where there is no backup at all, or none that was ever drilled (`subject` says which), so that this can be judged."""
+"""1 if there is no backup at all, or none that was ever drilled (`subject` says which), so that thresholds can judge it."""
 
 
 def measure_backups(uri: str, now: datetime) -> Figures:
@@ -51,13 +48,13 @@ UNKNOWN = "backup_unknown"
 
 
 def unknown(error: Exception) -> Finding:
-    """That the backups could not be looked at, and why."""
+    """The finding that the backups could not be listed."""
     reason = " ".join(str(error).split()) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
     return Finding(UNKNOWN, WARN, reason, "trading-data backup --list", priority=560)
 
 
 def look_at_backups(uri: str, now: datetime) -> tuple[list[Finding], list[str]]:
-    """What is wrong with the backups under `uri`, and what there is."""
+    """What is wrong with the backups under `uri`, and a line about what there is."""
     try:
         found_backups = backups(uri)
     except BackupError as error:

@@ -1,4 +1,4 @@
-"""Whether a backup covers a chunk: what retention asks before it drops one whose dataset wants that.
+"""Whether a backup covers a chunk, which some datasets require before retention drops it.
 
 Belongs here: comparing a chunk with the newest backup of this very database. Does not: dropping
 (`operations.maintenance.retention`).
@@ -19,12 +19,12 @@ from trading_data.times import utc
 def covered_by_backups(archive: Archive, uri: str) -> Covered:
     """For `plan` and `retain`: whether the newest complete backup of this database holds a chunk as it is now.
 
-    It says None while there is no backup of this database. Where the dataset declares `drop_needs_drill`, the backup must have
-    been restored without a difference. Targets and the archive are asked only when a chunk is.
+    The function returns None while there is no backup of this database. If the dataset declares `drop_needs_drill`, the backup must
+    have been restored without a difference. Target and archive are read on the first call.
 
-    Raises (when asked):
+    Raises (the function):
         BackupError: the target cannot be read.
-        ArchiveTierError: the archive is away.
+        ArchiveTierError: the archive does not answer.
     """
 
     @cache

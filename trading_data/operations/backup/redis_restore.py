@@ -1,4 +1,4 @@
-"""Keys from one server into another, whatever both are: as the server packs them where the other takes that, else by meaning.
+"""Copies keys from one server to another: by DUMP and RESTORE if the versions are compatible, else by commands for each type.
 
 Belongs here: copying every type of key, with its expiry and a stream's counters. Does not: comparing (`keys`).
 """
@@ -21,15 +21,15 @@ _NOT_TAKEN = ("DUMP payload version", "Bad data format")
 
 
 def copy_keys(source: Client, into: Client, *, packed: bool = True) -> int:
-    """Copy all keys; those that expired meanwhile are left behind. Returns how many came.
+    """Copy all keys but those that expire meanwhile. Returns the number of keys copied.
 
     Args:
-        source: a server to which nobody writes.
+        source: a server without writers.
         into: an empty one, or a cluster.
-        packed: try the servers' own packing first.
+        packed: try DUMP and RESTORE first.
 
     Raises:
-        LiveTierError: a server is away, or refuses a key.
+        LiveTierError: a server does not answer, or refuses a key.
         BackupError: a key has a type that only a module knows.
     """
     count = 0
@@ -47,7 +47,7 @@ def copy_keys(source: Client, into: Client, *, packed: bool = True) -> int:
 
 
 def _restore_packed(source: Client, into: Client, alive: Sequence[tuple[bytes, str, int]]) -> bool:
-    """False if the server does not take what the other one packed; nothing of these keys is there then."""
+    """False if the server does not take the other's DUMP; none of these keys is written then."""
     with live_errors(source):
         pipeline: Any = source.pipeline(transaction=False)
         for name, _, _ in alive:

@@ -1,7 +1,7 @@
-"""The snapshot of a live-tier server, read from it as a replica would: its child process writes, its other clients go on.
+"""The snapshot of a live-tier server, read as a replica does: a child process sends it, other clients are served meanwhile.
 
-Nothing has to be free on the server's disk where it can send without one, and a server that somebody else runs needs no
-shell. The server is asked for the snapshot only (`rdb-only`), so it sends nothing after it.
+A diskless server needs no free disk space for it, and a managed server no shell. Only the snapshot is requested (`rdb-only`), so
+the server sends nothing after it.
 
 Belongs here: the replication handshake, and the two forms in which a snapshot comes. Does not: what is in it.
 """
@@ -20,7 +20,7 @@ from trading_data.live.connection import Client, info_of_each, live_errors, sock
 from trading_data.settings import without_password
 
 _SILENCE = 90.0
-"""Seconds without a byte: while it makes the snapshot a server sends an empty line every ten."""
+"""Time-out in seconds without a byte: while it makes the snapshot, a server sends an empty line every ten."""
 _MARK = 40
 _HEADER = re.compile(rb"(REDIS|VALKEY)(\d+)")
 
@@ -29,7 +29,7 @@ class Snapshot:
     """The bytes of a snapshot, read in blocks; `version` (of the format) is known after the first."""
 
     def __init__(self, stream: "_Stream", where: str) -> None:
-        """Begin to read what a server sends after SYNC."""
+        """Begin to read the reply to SYNC."""
         self._stream, self._where = stream, where
         self.version = 0
         head = stream.line()
@@ -64,7 +64,7 @@ class Snapshot:
         return data
 
     def _marked(self, size: int) -> bytes:
-        """All but the last 40 bytes of what is there, for those may be the mark."""
+        """All received bytes but the last 40, which may be the end mark."""
         buffer = self._stream.buffer
         while len(buffer) <= _MARK and buffer != self._mark:
             self._stream.more()
@@ -76,9 +76,9 @@ class Snapshot:
 
 @contextmanager
 def snapshot(url: str, *, through_disk: bool = False) -> Iterator[Snapshot]:
-    """Ask the server at `url` (that of one server) for a snapshot; it has been made when reading begins.
+    """Request a snapshot from the single server at `url`; it is complete when reading begins.
 
-    `through_disk` lets it write a file first, whose length it then says, in place of sending what it has at once.
+    With `through_disk` the server writes a file first and announces its length, in place of sending directly.
 
     Raises:
         BackupError: the server refuses, or breaks off.
@@ -107,20 +107,20 @@ def snapshot(url: str, *, through_disk: bool = False) -> Iterator[Snapshot]:
 
 
 class _Stream:
-    """A socket, with what was read of it and not used yet."""
+    """A socket with a buffer of bytes that were received and not used."""
 
     def __init__(self, sock: socket.socket, where: str) -> None:
         self._sock, self._where = sock, where
         self.buffer = bytearray()
 
     def ask(self, *words: str) -> str:
-        """Send a command; an error as text, or an empty text."""
+        """Send a command. Returns the error text, or an empty one."""
         self._send(*words)
         reply = self.line()
         return reply[1:].decode(errors="replace") if reply.startswith(b"-") else ""
 
     def begin(self, *words: str) -> str:
-        """Ask for the snapshot; why not, or an empty text, and then its head is the next thing to read."""
+        """Request the snapshot. Returns the error text, or an empty one; then the snapshot's head is the next to read."""
         self._send(*words)
         reply = self.line()
         if reply.startswith(b"-"):
@@ -158,9 +158,9 @@ class _Stream:
         self.buffer += data
 
     def broken(self, reason: str) -> BackupError:
-        """The error for a snapshot that did not come whole."""
+        """The error for an incomplete snapshot."""
         return BackupError(
-            f"the live tier at {self._where} did not send its snapshot to the end ({reason}): nothing is wrong with its data. See "
+            f"the live tier at {self._where} did not send its whole snapshot ({reason}): its data are not affected. Check "
             "its log and its memory, then take the backup again"
         )
 
@@ -170,7 +170,7 @@ class _Stream:
 
 
 def persistence(client: Client) -> list[dict[str, Any]]:
-    """Of each server that takes writes, whether it keeps an append-only file and how the last writes to disk went."""
+    """The state of the append-only file and of the last saves, of each server that takes writes."""
     fields = (
         "aof_enabled", "aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status",
         "rdb_last_save_time", "rdb_changes_since_last_save",

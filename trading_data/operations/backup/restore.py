@@ -1,8 +1,8 @@
-"""Restoring a backup: everything is looked at first, then the archive, the intake and the live tier come back, and are compared.
+"""Restores a backup: everything is checked first, then the archive, the intake and the live tier are restored and compared.
 
-The archive goes first and the live tier last, since producers begin to write as soon as that answers.
+The archive is first and the live tier last, since producers begin to write as soon as it answers.
 
-Belongs here: the order, and the comparison with the manifest. Does not: what is refused (`check`), single tiers' ways.
+Belongs here: the order, and the comparison with the manifest. Does not: checks before (`check`), and how a tier is restored.
 """
 
 import time
@@ -42,10 +42,10 @@ Report = Callable[[str], None]
 
 
 class Differs(BackupError):
-    """What was restored is not what the manifest says; `differences` has a line for each table, chunk, kind and journal."""
+    """The restored data differ from the manifest; `differences` has a line for each table, chunk, kind and journal."""
 
     def __init__(self, where: str, differences: Sequence[str]) -> None:
-        """Say where, and the first few."""
+        """The message names the tier and the first differences."""
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
         super().__init__(
             f"{where} was restored and differs from the manifest: {shown}. Do not use it; take another backup"
@@ -55,7 +55,7 @@ class Differs(BackupError):
 
 @dataclass(frozen=True)
 class Restored:
-    """What came back: keys, rows, batches; how old the backup was, and how long it took, by `check`, `timescale`, `redis`."""
+    """What was restored: keys, rows, batches; the age of the backup, and the seconds for `check`, `timescale`, `redis`."""
 
     name: str
     keys: int
@@ -75,24 +75,24 @@ def restore(
     into_non_empty: bool = False,
     report: Report = lambda _: None,
 ) -> Restored:
-    """Restore a backup, and compare what came back with its manifest.
+    """Restore a backup, and compare the result with its manifest.
 
-    The intake's batches come back with the archive, which may have had them only after the dump.
+    The intake's batches are restored with the archive, which may have loaded them only after the dump.
 
     Args:
-        backup: from `listing.chosen`.
+        backup: from `manifest.chosen`.
         client: of the live tier, from `connect_for_archiver`; not used for the tier `timescale`.
-        timescale_url: of the database; it is made if it is not there; not used for the tier `redis`.
+        timescale_url: of the database; it is created if missing; not used for the tier `redis`.
         intake: where batches wait; not used for the tier `redis`.
         tier: what to restore.
-        into_non_empty: delete first what the target holds; another database's rows are never deleted.
-        report: is told each step.
+        into_non_empty: first delete what the target holds; rows of another database are never deleted.
+        report: called with a line for each step.
 
     Raises:
-        Refused: something is not as it must be; nothing was touched.
-        Differs: what came back is not what was backed up.
+        Refused: a check failed; nothing was changed.
+        Differs: the restored data differ from the backup.
         BackupError: it could not be restored in full.
-        LiveTierError, ArchiveTierError: a tier is away.
+        LiveTierError, ArchiveTierError: a tier does not answer.
     """
     manifest, began = manifest_of(backup), time.monotonic()
     moment, seconds = now(), {}
@@ -141,7 +141,7 @@ def see_archive_equal(manifest: Manifest, archive: Archive) -> None:
 
 
 def _sources(stack: ExitStack, backup: Backup, manifest: Manifest) -> Iterator[Client]:
-    """A server of our own for each snapshot, so that one that no server reads is found before anything is touched."""
+    """A scratch server for each snapshot, so that an unreadable snapshot is found before anything is changed."""
     for node in manifest.redis["nodes"]:
         file = manifest.file(node["file"])
         yield stack.enter_context(_loaded(backup, manifest, file))

@@ -1,6 +1,6 @@
-"""Which backups are kept: the newest of each of the last days, weeks and months that have one, by a scheme declared here.
+"""Retention of backups: the newest of each of the last days, weeks and months that have one is kept.
 
-Belongs here: the scheme, choosing, removing what it does not keep. Does not: cold files, which are no backups and stay.
+Belongs here: the scheme, choosing and removing. Does not: cold files, which are no backups and stay.
 """
 
 import os
@@ -15,7 +15,7 @@ from trading_data.operations.backup.target import BackupFolder
 
 KEEP = "TRADING_DATA_BACKUP_KEEP"
 PARTIAL_KEPT_FOR = timedelta(days=2)
-"""How long a half-written backup is left alone: its writer may be alive, or somebody may want to look."""
+"""How long an incomplete backup is kept: its writer may be alive, or somebody may want to look."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Scheme:
 
     @classmethod
     def from_env(cls) -> "Scheme":
-        """What TRADING_DATA_BACKUP_KEEP says (`daily=7,weekly=5,monthly=12`), the declared scheme where it is silent.
+        """The scheme of TRADING_DATA_BACKUP_KEEP (`daily=7,weekly=5,monthly=12`); parts that it lacks have their defaults.
 
         Raises:
-            SettingError: it has another form.
+            SettingError: it is invalid.
         """
         text = os.environ.get(KEEP, "").replace(" ", "")
         pairs = [re.fullmatch(r"(daily|weekly|monthly)=(\d{1,4})", part) for part in text.split(",") if part]
@@ -42,7 +42,7 @@ class Scheme:
 
 @dataclass(frozen=True)
 class BackupVerdict:
-    """One backup, whether it goes, and why."""
+    """A backup, whether it is removed, and why."""
 
     backup: Backup
     goes: bool
@@ -50,7 +50,7 @@ class BackupVerdict:
 
 
 def judge(candidates: Iterable[Backup], scheme: Scheme, moment: datetime) -> list[BackupVerdict]:
-    """The verdict on each, newest first. The newest complete one never goes, and one whose manifest is damaged neither."""
+    """The verdicts, newest backup first. The newest complete one stays, and so does one with a damaged manifest."""
     ordered = sorted(candidates, key=lambda backup: (backup.taken, backup.name), reverse=True)
     complete = [backup for backup in ordered if backup.complete]
     kept: dict[str, str] = {backup.name: "the newest" for backup in complete[:1]}
@@ -68,11 +68,11 @@ def judge(candidates: Iterable[Backup], scheme: Scheme, moment: datetime) -> lis
 
 
 def prune(uri: str, moment: datetime, scheme: Scheme | None = None) -> list[BackupVerdict]:
-    """Remove what the scheme does not keep; the verdict on everything. What is not recognised is not touched.
+    """Remove the backups that the scheme does not keep. Returns all verdicts. Unknown files and folders are not touched.
 
     Raises:
-        BackupError: something cannot be removed.
-        SettingError: the environment's scheme has another form.
+        BackupError: a backup cannot be removed.
+        SettingError: the environment's scheme is invalid.
     """
     verdicts = judge(backups(uri), scheme or Scheme.from_env(), moment)
     for verdict in verdicts:

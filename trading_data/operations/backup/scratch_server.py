@@ -1,7 +1,7 @@
-"""A server of our own that loads a snapshot, to count what is in it and to copy keys from it: gone when we are.
+"""A scratch server that loads a snapshot, to count its keys and to copy them; it ends with this process.
 
-It listens on a socket in a folder for its owner only. Whoever started it holds its input open; when that ends without a word,
-as after a kill, the server is stopped and the folder removed.
+It listens on a socket in a folder that only its owner can open. The parent process holds a pipe to it open; if that closes without
+notice, as after a kill, the server is stopped and the folder removed.
 
 Belongs here: finding a server program that can read the snapshot, starting and stopping it. Does not: what is in it.
 """
@@ -37,11 +37,11 @@ _PAUSE = 0.02
 
 @contextmanager
 def scratch_server(fill: Callable[[IO[bytes]], None] | None = None, database: int = 0) -> Iterator[Client]:
-    """A client of a scratch server that has loaded the snapshot which `fill` writes into a file; without it, an empty one.
+    """A client of a scratch server that has loaded the snapshot which `fill` writes; without `fill` it is empty.
 
     Raises:
         BackupError: there is no server program.
-        Refused: none of those that there are can read the snapshot.
+        Refused: no server program here can read the snapshot.
     """
     parent = tempfile.gettempdir()
     if len(parent) >= _LONGEST_FOLDER:
@@ -69,7 +69,7 @@ def scratch_server(fill: Callable[[IO[bytes]], None] | None = None, database: in
 
 @contextmanager
 def _started(folder: Path, command: list[str]) -> Iterator[str | None]:
-    """None when it runs and has loaded; else why not."""
+    """None once it has loaded; else the reason why not."""
     for name in ("ended", "pid", "socket"):
         (folder / name).unlink(missing_ok=True)
     settings = ["--port", "0", "--unixsocket", f"{folder}/socket", "--unixsocketperm", "700", "--dir", str(folder)]

@@ -1,10 +1,10 @@
 """One session of a server lent to several programs in turn, so that they see the same transaction.
 
-The embedded engine has a single session: while `pg_dump` is in its transaction nobody can export or share its snapshot. So
-`pg_dump` connects to us instead, and when it says good-bye we do not pass that on: whoever connects next is still inside its
+The embedded engine has a single session: while `pg_dump` is in its transaction, no other client can share its snapshot. So
+`pg_dump` connects to this proxy, which does not pass on the end of its session: the next client is still inside that
 transaction, and can count exactly what was dumped.
 
-Belongs here: that. Does not: anything about dumps. It is for a server on this machine that wants no password.
+It works with a server on this machine that needs no password.
 """
 
 import socket
@@ -24,10 +24,10 @@ _TERMINATE = b"X"
 
 @contextmanager
 def lent_session(url: str) -> Iterator[str]:
-    """The URL at which programs reach, one after the other, one session of the server at `url`.
+    """The URL under which programs share, one after the other, one session of the server at `url`.
 
     Raises:
-        ArchiveTierError: the server is away.
+        ArchiveTierError: the server does not answer.
     """
     parts = parts_of(url)
     try:
@@ -68,7 +68,7 @@ def _serve(listener: socket.socket, server: socket.socket, greeting: bytes) -> N
 
 
 def _pass_requests(client: socket.socket, server: socket.socket) -> None:
-    """Pass messages on, all but the good-bye."""
+    """Pass on all messages of the client but Terminate."""
     while True:
         kind = _exactly(client, 1)
         length = _exactly(client, 4)
@@ -105,7 +105,7 @@ def _welcome(client: socket.socket, greeting: bytes) -> None:
 
 
 def _greeting(server: socket.socket, user: str, database: str) -> bytes:
-    """Begin the session; all that the server says up to and with its ReadyForQuery."""
+    """Begin the session. Returns the server's messages up to and including ReadyForQuery."""
     parameters = b"".join(word.encode() + b"\0" for word in ("user", user, "database", database)) + b"\0"
     server.sendall(struct.pack("!II", len(parameters) + 8, _PROTOCOL) + parameters)
     greeting = bytearray()

@@ -1,6 +1,6 @@
-"""Bytes on their way into a backup and out of it: hashed on both sides of the encryption, in blocks, never held whole.
+"""Bytes on their way into a backup and out of it: hashed before and after encryption, in blocks, never held in memory as a whole.
 
-Belongs here: hashing, age encryption, its keys. Does not: where the bytes come from and go to.
+Belongs here: hashing, age encryption, its keys. Does not: sources and targets of the bytes.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ BLOCK = 1 << 20
 
 
 class ByteSource(Protocol):
-    """What bytes are read from: no bytes mean the end."""
+    """A source of bytes; an empty read is the end."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Up to `size` bytes."""
 
 
 class Sink(Protocol):
-    """What bytes are written to."""
+    """A destination of bytes."""
 
     def write(self, data: bytes, /) -> Any:
         """Take all of them."""
@@ -48,7 +48,7 @@ class StoredFile:
 
 
 class _Tap:
-    """Hashes and counts what passes. The first error on the way is kept: what comes through another library is a text."""
+    """Hashes and counts the bytes that pass. The first error is kept, since the encryption library passes on only its text."""
 
     def __init__(self, through: Any) -> None:
         self._through, self._hash = through, hashlib.sha256()
@@ -87,10 +87,10 @@ class _Tap:
 
 
 def store(target: BackupFolder, folder: str, name: str, source: ByteSource, recipients: list[Any]) -> StoredFile:
-    """Write all that `source` gives into a file of a backup, encrypted if there are recipients.
+    """Write all bytes of `source` into a file of a backup, encrypted if there are recipients.
 
     Raises:
-        BackupError: the target does not take it, or the source broke off; the file may be there in part.
+        BackupError: the target cannot be written, or the source broke off; the file may be incomplete.
     """
     plain = _Tap(source)
     with target.writing(f"{folder}/{name}") as file:
@@ -100,28 +100,28 @@ def store(target: BackupFolder, folder: str, name: str, source: ByteSource, reci
 
 
 def fetch(target: BackupFolder, folder: str, file: StoredFile, sink: Sink | None, identities: list[Any] | None) -> None:
-    """Read a file of a backup into `sink` (None: only look), and see that it is what was stored.
+    """Read a file of a backup into `sink` (None: only check it), and check that it is as it was stored.
 
     Args:
         target: where backups lie.
         folder: the backup's.
         file: as the manifest has it.
-        sink: gets the plain bytes; it must not use them before this returns, or have called this with None before.
-        identities: keys for an encrypted backup (see `identities_for`); None to look at the stored bytes only.
+        sink: gets the plain bytes, which are checked only when this returns, or by an earlier call with None.
+        identities: keys for an encrypted backup (see `identities_for`); None to check only the stored bytes.
 
     Raises:
-        Refused: the file is missing, cut short or changed, or no key opens it.
+        Refused: the file is missing, cut short or changed, or no key decrypts it.
     """
     where = f"{file.name} of {folder}"
     try:
         with target.reading(f"{folder}/{file.name}") as opened:
             stored, plain = _Tap(opened), _Tap(sink)
             _unlocked(stored, plain, identities, where)
-            while stored.read(BLOCK):  # a changed file may end, for whoever decrypts it, before its end
+            while stored.read(BLOCK):  # decryption of a changed file may stop early
                 pass
     except FileNotFoundError:
         raise Refused(
-            f"{where} is missing: the backup is not whole. Take another one: `trading-data backup --list`"
+            f"{where} is missing: the backup is incomplete. Take another one: `trading-data backup --list`"
         ) from None
     if (stored.size, stored.sha256) != (file.size, file.sha256):
         raise Refused(
@@ -134,10 +134,10 @@ def fetch(target: BackupFolder, folder: str, file: StoredFile, sink: Sink | None
 
 
 def recipients_of_environment() -> list[Any]:
-    """The keys that backups are encrypted to; none if the environment names none.
+    """The keys that backups are encrypted to, by the environment; empty for no encryption.
 
     Raises:
-        SettingError: a key has the wrong form, or the package for it is not installed.
+        SettingError: a key is invalid, or the package for it is not installed.
     """
     recipients = []
     for text in filter(None, map(str.strip, os.environ.get(RECIPIENT, "").split(","))):
@@ -151,7 +151,7 @@ def recipients_of_environment() -> list[Any]:
 
 
 def identities_for(encrypted: bool) -> list[Any]:
-    """The keys that open a backup; an empty list for one that is not encrypted.
+    """The keys that decrypt a backup; an empty list for an unencrypted one.
 
     Raises:
         SettingError: the environment names no file of keys, or one that cannot be read.
@@ -179,7 +179,7 @@ def identities_for(encrypted: bool) -> list[Any]:
 
 def _unlocked(stored: _Tap, plain: _Tap, identities: list[Any] | None, where: str) -> None:
     if not identities:
-        # Not encrypted, or nobody wants to see inside.
+        # Not encrypted, or only the stored bytes are checked.
         _moved(stored, plain, None)
         return
     age = _age()
@@ -192,7 +192,7 @@ def _unlocked(stored: _Tap, plain: _Tap, identities: list[Any] | None, where: st
 
 
 def _moved(source: _Tap, sink: _Tap, through: Callable[[], Any] | None) -> None:
-    """Move everything, through the encryption where there is one; errors of both ends are raised as they were."""
+    """Move all bytes, through the encryption if there is one; errors of both ends are raised unchanged."""
     try:
         if through is not None:
             through()

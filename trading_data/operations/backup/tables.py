@@ -1,6 +1,6 @@
-"""The account of a database: rows and hashes per table and chunk, buckets of aggregates, where sequences stand; and who it is.
+"""The account of a database: rows and hashes per table and chunk, buckets of aggregates, sequences; and its identity.
 
-Each statement is bounded by one chunk, so that none of them takes long or much memory however much there is.
+Each statement is bounded by one chunk, so that none takes long or much memory, whatever the size of the database.
 
 Belongs here: counting and comparing. Does not: dumping and restoring (`dump`).
 """
@@ -22,9 +22,9 @@ from trading_data.times import utc
 
 
 def identity(cursor: Cursor) -> str:
-    """Who a database is: a text that its own restores share and no other database has; empty before its first migration.
+    """The identity of a database: a text that it shares with its restores only; empty before the first migration.
 
-    It is made of the moment of the first migration, to the microsecond, which a dump carries along.
+    It is made of the moment of the first migration, to the microsecond, which a dump includes.
     """
     cursor.execute("select to_regclass('archive_migration') is not null")
     if not (cursor.fetchone() or (False,))[0]:
@@ -43,7 +43,7 @@ def migrations_applied(cursor: Cursor) -> dict[str, str]:
 
 
 def versions(cursor: Cursor) -> dict[str, Any]:
-    """Of the server: `postgresql`, `postgresql_number`, `timescaledb` (empty where it is not there), `one_session`."""
+    """Of the server: `postgresql`, `postgresql_number`, `timescaledb` (empty if it is not installed), `one_session`."""
     cursor.execute("select current_setting('server_version'), current_setting('server_version_num')::int, version()")
     shown, number, version_text = cursor.fetchone() or ("", 0, "")
     cursor.execute("select extversion from pg_extension where extname = 'timescaledb'")
@@ -57,7 +57,7 @@ def versions(cursor: Cursor) -> dict[str, Any]:
 
 
 def account(cursor: Cursor) -> dict[str, Any]:
-    """The account of all that a moment holds, within the caller's snapshot.
+    """The account of all tables, in the caller's snapshot.
 
     Returns:
         `chunks`: table or aggregate → [{chunk, start, end, rows, hash}]. `tables`: schema.table → [rows, hash]. `sequences`: name →
@@ -82,24 +82,24 @@ def account(cursor: Cursor) -> dict[str, Any]:
 
 
 def sequences(cursor: Cursor) -> dict[str, int | None]:
-    """Where every sequence stands now, whatever snapshot the caller is in: they go on for others."""
+    """The present value of every sequence; sequences do not belong to a snapshot."""
     cursor.execute(statement("backup_sequences"))
     return dict(cursor.fetchall())
 
 
 def account_of(archive: Archive) -> dict[str, Any]:
-    """`account` in a transaction of its own. Raises ArchiveTierError when the server is away."""
+    """`account` in a transaction of its own. Raises ArchiveTierError if the server does not answer."""
     with archive.transaction(snapshot=True, statement="2h") as cursor:
         return account(cursor)
 
 
 def rows_of(account: dict[str, Any]) -> int:
-    """How many rows the datasets' tables hold, by an account."""
+    """The number of rows in the datasets' tables, by an account."""
     return sum(chunk["rows"] for dataset in TABLES.values() for chunk in account["chunks"].get(dataset.table, ()))
 
 
 def differences(expected: dict[str, Any], restored: dict[str, Any]) -> list[str]:
-    """A line for each table, chunk and sequence in which an account differs from the one in the manifest."""
+    """A line for each table, chunk and sequence that differs from the account in the manifest."""
     lines = []
     for table in sorted({*expected["chunks"], *restored["chunks"]}):
         sides = [{chunk["start"]: chunk for chunk in side["chunks"].get(table, ())} for side in (expected, restored)]
@@ -121,7 +121,7 @@ def differences(expected: dict[str, Any], restored: dict[str, Any]) -> list[str]
 
 
 def not_empty(cursor: Cursor) -> list[str]:
-    """The tables with rows in them; that the schema was made does not count."""
+    """The tables with rows; those about the schema do not count."""
     cursor.execute(statement("backup_tables"))
     names = []
     for schema, name, _ in cursor.fetchall():

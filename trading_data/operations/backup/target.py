@@ -1,6 +1,6 @@
-"""Where backups lie: one folder each under any fsspec URI, with files for their owner only where the target is a disk.
+"""The place of backups: a folder for each under any fsspec URI; on a disk, only the owner can read the files.
 
-Belongs here: writing, reading, listing and removing files. Does not: what is in them.
+Belongs here: writing, reading, listing and removing files. Does not: their content.
 """
 
 import os
@@ -33,7 +33,7 @@ class BackupFolder:
 
     @contextmanager
     def errors(self, doing: str) -> Iterator[None]:
-        """Raise BackupError for whatever the target says."""
+        """Raise BackupError for any error of the target."""
         try:
             yield
         except OSError as error:
@@ -43,7 +43,7 @@ class BackupFolder:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[IO[bytes]]:
-        """A new file to write to; durable when this is left. Raises BackupError when the target does not take it."""
+        """A new file to write to; durable after the block. Raises BackupError if the target cannot be written."""
         path = self._path(name)
         with self.errors(f"writing {name}"):
             if not self._local:
@@ -58,7 +58,7 @@ class BackupFolder:
             sync(Path(path).parent)
 
     def put(self, name: str, data: bytes) -> None:
-        """A small file, whole or not there: written aside and renamed on a disk, put whole elsewhere."""
+        """Write a small file atomically: aside and renamed on a disk, in one request elsewhere."""
         path = self._path(name)
         with self.errors(f"writing {name}"):
             if not self._local:
@@ -75,7 +75,7 @@ class BackupFolder:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[IO[bytes]]:
-        """A file to read from. Raises FileNotFoundError, and BackupError for whatever else."""
+        """A file to read from. Raises FileNotFoundError, and BackupError for any other error."""
         try:
             with self._fs.open(self._path(name), "rb") as file:
                 yield file
@@ -93,7 +93,7 @@ class BackupFolder:
             return None
 
     def folders(self) -> list[str]:
-        """What lies directly under the target, files too, sorted; nothing if the target is not there."""
+        """Names directly under the target, files too, sorted; empty if the target does not exist."""
         self._fs.invalidate_cache()
         with self.errors("listing"):
             try:
@@ -114,7 +114,7 @@ class BackupFolder:
         return sorted(path.partition(f"{folder}/")[2] for path in paths)
 
     def remove(self, folder: str, first: str) -> None:
-        """Remove a folder; the file `first` goes before all others, so that what is left of a kill is no backup."""
+        """Remove a folder; the file `first` goes before all others, so that a kill in between leaves no backup."""
         with self.errors(f"removing {folder}"):
             if first in self.files(folder):
                 self._fs.rm_file(self._path(f"{folder}/{first}"))

@@ -1,6 +1,6 @@
-"""Everything that can be looked at, looked at once: both tiers, schema, drift, intake, backups, Dagster, alerts.
+"""One look at everything: both tiers, schema, drift, intake, backups, Dagster, alerts.
 
-What cannot be asked is a finding, never an error: the page is there whatever is down.
+A part that does not answer is a finding, never an error: the page comes whatever is down.
 
 Belongs here: putting the parts together. Does not: any part.
 """
@@ -39,12 +39,12 @@ _NO_ARCHIVE = {ARCHIVE_AWAY.key, ARCHIVE_REFUSES.key}
 _NOBODY_LIVE = "unix:///nonexistent"
 _NOBODY_ARCHIVE = "postgresql+psycopg2:///none?host=/nonexistent"
 _NOBODY_INTAKE = "/nonexistent"
-"""Where nobody answers and nothing lies, for what has no address."""
+"""Addresses without a server or files, for parts that have no address."""
 
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """What is wrong, the most harmful first, and what was looked at."""
+    """What is wrong, in order of priority, and what was looked at."""
 
     findings: list[Finding]
     facts: list[str]
@@ -91,7 +91,7 @@ def examine(settings: Settings, now: datetime, dagster: Callable[[], Part] | Non
 
 
 def _no_dagster() -> Part:
-    return [], ["no instance of Dagster described here (DAGSTER_HOME)"]
+    return [], ["no instance of Dagster is configured here (DAGSTER_HOME)"]
 
 
 def _tiers(settings: Settings, intake: Intake, now: datetime) -> Part:
@@ -108,13 +108,13 @@ def _tiers(settings: Settings, intake: Intake, now: datetime) -> Part:
             facts.append(f"live tier: {live_version(client)}, {settings.redis_url}")
         if not _NO_ARCHIVE & by_key.keys():
             by_key |= {finding.key: finding for finding in _schema(archive)}
-        if not _NO_ARCHIVE & by_key.keys():  # nor did it go away meanwhile
+        if not _NO_ARCHIVE & by_key.keys():  # nor has it stopped answering meanwhile
             facts.append(f"archive tier: {archive_version(archive)}, {settings.timescale_url}")
     return list(by_key.values()), [hide_secrets(fact) for fact in facts]
 
 
 def _without_address(settings: Settings) -> Iterator[Finding]:
-    """The tiers that no URL names, said so instead of that nobody answers."""
+    """Findings for tiers without a URL; they replace those that the tier does not answer."""
     for tier, ask in (("redis", settings.require_redis_url), ("timescale", settings.require_timescale_url)):
         try:
             ask()
@@ -143,7 +143,7 @@ def _drift(lines: list[str]) -> Iterator[Finding]:
 
 
 def _opened(uri: str) -> Intake | None:
-    """The intake; None where there is no way to a URI of this form."""
+    """The intake; None if its URI cannot be opened."""
     try:
         return Intake(uri)
     except (ImportError, ValueError, OSError):
@@ -151,7 +151,7 @@ def _opened(uri: str) -> Intake | None:
 
 
 def _intake(uri: str, intake: Intake | None) -> Part:
-    """Write a byte and remove it: nothing else proves that a batch could be written."""
+    """Write a byte and remove it: only that proves that a batch could be written."""
     command = "trading-data status"
     if intake is None:
         message = f"TRADING_DATA_INTAKE_URI names {hide_secrets(uri)}, which cannot be opened: correct it, or install what opens it"

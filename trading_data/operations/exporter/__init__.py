@@ -1,4 +1,4 @@
-"""The figures of `trading_data.operations.health` for Prometheus, measured when they are asked for.
+"""The figures of `trading_data.operations.health` for Prometheus, measured on request.
 
 Belongs here: names, help texts, the collector and its HTTP server. Does not: measuring.
 """

@@ -1,4 +1,4 @@
-"""Measures when Prometheus asks, at most every fifteen seconds, and says so if a tier is away.
+"""Measures on each scrape, at most every fifteen seconds; an unavailable tier has `up` 0.
 
 Belongs here: from figures to samples, and the pause between measurements. Does not: serving them (`server`).
 """
@@ -17,12 +17,12 @@ from trading_data.operations.health.metric import Figures
 
 PAUSE_SECONDS = 15.0
 SIZES_SECONDS = 300.0
-"""What tables take on disk is asked for more seldom: it costs a millisecond a chunk on the embedded engine."""
+"""Sizes of tables are measured less often: that takes a millisecond a chunk on the embedded engine."""
 _SIZES = ("timescale.table.bytes", "timescale.table.index_bytes")
 
 
 class HealthCollector(Collector):
-    """Gauges of all figures. `measure` is told whether to measure sizes too; `clock` is in seconds."""
+    """Gauges of all figures. The argument of `measure` is whether to measure sizes too; `clock` is in seconds."""
 
     def __init__(self, measure: Callable[[bool], Measured], clock: Callable[[], float] = time.monotonic) -> None:
         """Measures nothing yet."""
@@ -55,7 +55,7 @@ class HealthCollector(Collector):
 
 
 def families(measured: Measured, seconds: float) -> list[Metric]:
-    """Every declared family, those without a number empty; what is not offered has no sample."""
+    """Every declared family; a figure without a number has no sample."""
     gauges: dict[str, GaugeMetricFamily] = {}
     for name, family in FAMILIES.items():
         gauges[name] = GaugeMetricFamily(exported_name(name, family.unit), family.help, labels=["of"])

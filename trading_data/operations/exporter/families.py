@@ -1,8 +1,4 @@
-"""What is exported: every figure by its name, with its unit and its line of help.
-
-Belongs here: names, and what is of the exporter alone. Does not: values (`collector`), and words of figures
-(`operations.health.meanings`).
-"""
+"""Exported metrics: every figure by its name, with its unit and its line of help."""
 
 from trading_data.operations.health.meanings import FIGURES, Meaning
 
@@ -13,7 +9,7 @@ _SUFFIX = {"bytes": "bytes", "s": "seconds", "ratio": "ratio", "per s": "per_sec
 FAMILIES: dict[str, Meaning] = {
     name: figure for name, figure in FIGURES.items() if not name.startswith(("dagster.", "flow.backup."))
 }
-"""Those of them that a look at both tiers measures."""
+"""The figures that are measured on both tiers."""
 UP, FINDINGS, TOOK = f"{PREFIX}_up", f"{PREFIX}_finding", f"{PREFIX}_measuring_seconds"
 OTHERS = {
     UP: "1 where a tier (redis, timescale, flow) could be measured",

@@ -1,7 +1,4 @@
-"""`/metrics` over HTTP.
-
-Belongs here: connections with short time-outs, and the server. Does not: what is measured (`collector`).
-"""
+"""`/metrics` over HTTP, measured through connections with short time-outs."""
 
 import threading
 from typing import Any
@@ -22,7 +19,7 @@ class Exporter:
     """A server of `/metrics` in a thread of this process; `url` says where."""
 
     def __init__(self, settings: Settings, *, host: str = "127.0.0.1", port: int = PORT, other: bool = False) -> None:
-        """Serve what `settings` point at.
+        """Serve the figures of the system that `settings` name.
 
         Args:
             settings: with the URLs of both tiers.
@@ -71,5 +68,5 @@ def _serve(registry: Any, host: str, port: int, other: bool) -> tuple[Any, threa
         if other and port:
             return _serve(registry, host, 0, other=False)
         raise ServerError(
-            f"port {port} of {host} cannot be listened at ({error.strerror or error}): choose another with --port"
+            f"cannot listen at port {port} of {host} ({error.strerror or error}): choose another with --port"
         ) from error

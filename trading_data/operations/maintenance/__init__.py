@@ -1,6 +1,6 @@
-"""What becomes of rows as they grow old: compressed, then dropped by retention, each chunk in a transaction of its own.
+"""Chunks by age: compressed, then dropped by retention, each in a transaction of its own.
 
-Belongs here: which chunk is due and what must be proven first (`compression`, `retention`, `facts`), the cold files of
-dropped chunks (`cold`), and other things that have had their time (`leftovers`). Does not: single chunks
+Belongs here: which chunk is due and what must be proven first (`compression`, `retention`, `preconditions`), the cold files of
+dropped chunks (`cold_storage`), and files that are no longer needed (`cleanup`). Does not: single chunks
 (`archive.chunks`), and when it is done (`orchestration`).
 """

@@ -1,6 +1,6 @@
-"""Things in folders that have had their time: files that a killed writer left half-written, and old states of the live tier.
+"""Files that are no longer needed: incomplete files of killed writers, and old states of the live tier.
 
-The rule is that of chunks: each thing gets a verdict with its reason, and only what is proven to be out of use goes. A
+As with chunks, each file gets a verdict with its reason, and only a file that is proven to be out of use is removed. A
 batch that waits in the intake is never a leftover, however old.
 
 Belongs here: files. Does not: runs (`orchestration.runs`), chunks (`retention`).
@@ -30,7 +30,7 @@ STATES_DAILY_FOR = timedelta(days=365)
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing, whether it goes, and why it goes or stays."""
+    """A file, whether it is removed, and why."""
 
     kind: str
     name: str
@@ -40,13 +40,13 @@ class Leftover:
 
 
 def leftovers(intake: Intake, backup_uri: str, now: datetime) -> list[Leftover]:
-    """What lies in the intake and beside the cold files, with its verdict; removes nothing."""
+    """The leftovers in the intake and beside the cold files, with verdicts; removes nothing."""
     folders = (intake_folder(intake), ColdStore(backup_uri).folder)
     return [*(leftover for folder in folders for leftover in half_written(folder, now)), *old_states(intake, now)]
 
 
 def half_written(folder: Path | None, now: datetime) -> Iterator[Leftover]:
-    """Files aside, under a folder of this machine, whose writers died before they could rename them."""
+    """Temporary files, under a folder of this machine, whose writers died before they could rename them."""
     for path in sorted(folder.rglob(".*.tmp")) if folder is not None else ():
         try:
             written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
@@ -58,7 +58,7 @@ def half_written(folder: Path | None, now: datetime) -> Iterator[Leftover]:
 
 
 def intake_folder(intake: Intake) -> Path | None:
-    """The intake's folder if it is on this machine: elsewhere files are put whole."""
+    """The intake's folder if it is on this machine: elsewhere files are written in one request."""
     filesystem, root = fsspec.core.url_to_fs(intake.uri)
     return Path(root) if isinstance(filesystem, LocalFileSystem) else None
 
@@ -85,7 +85,7 @@ def _state(file: StateFile, last: StateFile, today: date) -> tuple[bool, str]:
 
 
 def _remove(filesystem: Any, path: str) -> None:
-    """A file, and its folder if that is empty then."""
+    """Remove a file, and its folder if that is then empty."""
     filesystem.rm_file(path)
     if isinstance(filesystem, LocalFileSystem) and not any(Path(path).parent.iterdir()):
         Path(path).parent.rmdir()

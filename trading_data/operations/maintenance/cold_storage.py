@@ -1,9 +1,9 @@
 """Cold files: the rows of a chunk as Parquet, proven equal to what the archive holds, before retention drops the chunk.
 
 `{uri}/cold/{table}/{day}.parquet` has the dataset's columns, by time and key, so `trading-data import` and every reader of
-Parquet can take it; its metadata say which dataset and day it is, and the hash of its rows.
+Parquet can read it; its metadata have dataset, day, and the hash of its rows.
 
-Belongs here: writing a file aside, putting it in its place, reading it back. Does not: dropping (`retention`).
+Belongs here: writing such a file and reading it back. Does not: dropping (`retention`).
 """
 
 import hashlib
@@ -35,7 +35,7 @@ from trading_data.files import sync
 from trading_data.reader.columns import columns_out, copied
 
 WINDOW = timedelta(hours=1)
-"""What is read from the archive, and held in memory, at a time."""
+"""The span that is read from the archive, and held in memory, at a time."""
 _GROUP_ROWS = 100_000
 _META = b"trading_data"
 
@@ -66,9 +66,9 @@ class ColdStore:
         return Path(self._root) if self._local else None
 
     def export(self, archive: Archive, dataset: Dataset, chunk: Chunk) -> ColdFile:
-        """Write a chunk's rows, and read them back. The same rows again leave the file that is there alone.
+        """Write a chunk's rows, and read them back. A file with the same rows is left as it is.
 
-        A file of other rows (an export that was never followed by the drop, or another archive's) is kept beside, with its
+        A file of other rows (an export that was never followed by the drop, or another archive's) is kept, with its
         hash in its name.
 
         Raises:
@@ -82,9 +82,7 @@ class ColdStore:
                 if not self._holds(path, digest):
                     self._place(aside, path)
             if self._read(path) != (rows, digest):
-                raise Refused(
-                    f"{path} does not read back as it was written: see to its disk. The chunk was not dropped"
-                )
+                raise Refused(f"{path} does not read back as it was written: check its disk. The chunk was not dropped")
         except (OSError, pa.ArrowException) as error:
             raise Refused(
                 f"{chunk.name} of {dataset.table} was not dropped: its cold file {path} cannot be written ({error}): "
@@ -106,7 +104,7 @@ class ColdStore:
             Path(name).unlink(missing_ok=True)
 
     def _holds(self, path: str, digest: str) -> bool:
-        """Whether the file is there with these rows; one with others is moved aside."""
+        """Whether the file exists with these rows; one with other rows is renamed."""
         if not self._fs.exists(path):
             return False
         stored_digest = self._read(path)[1]
@@ -123,7 +121,7 @@ class ColdStore:
         sync(Path(path).parent)
 
     def _read(self, path: str) -> tuple[int, str]:
-        """How many rows a file holds, and their hash."""
+        """The number of rows in a file, and their hash."""
         digest, rows = hashlib.sha256(), 0
         with self._fs.open(path, "rb") as opened:
             file = pq.ParquetFile(opened)
@@ -159,7 +157,7 @@ def _windows(cursor: Cursor, dataset: Dataset, chunk: Chunk, schema: pa.Schema) 
 
 
 def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in blocks worth a row group each."""
+    """The rows in tables of the size of a row group."""
     group: list[pa.Table] = []
     for table in tables:
         group.append(table)
@@ -171,7 +169,7 @@ def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _canonical(table: pa.Table) -> bytes:
-    """Rows as bytes that do not depend on how they were cut into blocks; Arrow writes rubbish for blocks without rows."""
+    """Rows as bytes that do not depend on their division into blocks; Arrow writes garbage for empty blocks."""
     sink = pa.BufferOutputStream()
     pacsv.write_csv(table.combine_chunks(), sink, pacsv.WriteOptions(include_header=False))
     data: bytes = sink.getvalue().to_pybytes()

@@ -1,9 +1,9 @@
-"""Packing chunks that have reached their age into the columnstore, new ones and those that were added to since.
+"""Compresses chunks that have reached their age: new ones, and those that got rows since they were compressed.
 
-Each chunk is a transaction of its own, so a kill loses at most one chunk's work, and the next run finds what is left by
-looking at the chunks themselves.
+Each chunk is a transaction of its own, so a kill loses at most one chunk's work, and the next run finds the
+remaining ones by looking at the chunks themselves.
 
-Belongs here: which chunks, in which order, and what it brought. Does not: packing one (`archive.chunks`).
+Belongs here: which chunks, in which order, and the result. Does not: compressing one (`archive.chunks`).
 """
 
 import time
@@ -22,15 +22,15 @@ from trading_data.operations.maintenance.lock_retry import LOCK, PAUSES, is_lock
 
 Outcome = Literal["compressed", "compressed again", "locked", "refused", "gone"]
 AT_A_TIME = 50
-"""Chunks that are packed before the sizes of all are asked for again."""
+"""Chunks that are compressed before all sizes are read again."""
 
 
 @dataclass(frozen=True)
 class Compressed:
-    """What became of a chunk: bytes on disk before and after, and seconds with all waiting.
+    """The result for a chunk: bytes on disk before and after, and seconds, including waits.
 
-    `locked` chunks are left to the next run, `refused` ones need somebody to look (`said`), `gone` ones were dropped
-    meanwhile.
+    `locked` chunks are left to the next run, `refused` ones need attention (`said` has the reason), `gone` ones were
+    dropped meanwhile.
     """
 
     chunk: Chunk
@@ -59,7 +59,7 @@ def compress_aged(
         pauses: seconds between attempts; after the last one the chunk is left to the next run.
 
     Raises:
-        ArchiveTierError: the archive is away; what was compressed stays so.
+        ArchiveTierError: the archive does not answer; chunks that were compressed stay so.
     """
     due = chunks_to_compress(archive, dataset, now - dataset.compress_after)
     if not due:

@@ -1,7 +1,4 @@
-"""Waiting for locks in short bites: who waits for a lock keeps everybody behind him waiting as well.
-
-Belongs here: how long one attempt may wait, and how often it is repeated. Does not: what is attempted.
-"""
+"""Short waits for locks with retries: a session that waits for a lock blocks all sessions behind it as well."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,18 +9,18 @@ import psycopg2.errors
 from trading_data.errors import ArchiveTierError
 
 LOCK = "500ms"
-"""Longest wait of one attempt; with the time for packing a chunk, what others may wait for that chunk."""
+"""Longest wait of one attempt; others may wait for a chunk that long, and while it is compressed."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds between attempts."""
 
 _AWAY = ("08", "53", "57", "58", "XX")
-"""Classes of errors that every statement will meet: no connection, no memory or disk, a shutdown, a broken server."""
+"""Classes of errors that any statement would meet: no connection, no memory or disk, a shutdown, a broken server."""
 
 Result = TypeVar("Result")
 
 
 def patiently(attempt: Callable[[], Result], pauses: Sequence[float] = PAUSES) -> Result:
-    """The result of `attempt`, repeated after each pause while it fails because somebody else holds a lock."""
+    """The result of `attempt`, repeated after each pause while it fails because of a lock."""
     for pause in pauses:
         try:
             return attempt()
@@ -35,17 +32,17 @@ def patiently(attempt: Callable[[], Result], pauses: Sequence[float] = PAUSES) -
 
 
 def is_locked(error: ArchiveTierError) -> bool:
-    """Whether a statement failed only because of somebody else's locks."""
+    """Whether a statement failed only because of another session's locks."""
     locks = (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected)
     return isinstance(error.__cause__, locks)
 
 
 def is_refused(error: ArchiveTierError) -> bool:
-    """Whether the server is there and refused this statement: another one may well succeed."""
+    """Whether the server answered and refused this statement: another one may succeed."""
     code: str = getattr(error.__cause__, "pgcode", None) or ""
     return bool(code) and not code.startswith(_AWAY)
 
 
 def reason_of(error: ArchiveTierError) -> str:
-    """What the server said, in one line."""
+    """The first line of the server's error."""
     return str(error.__cause__ or error).strip().partition("\n")[0]

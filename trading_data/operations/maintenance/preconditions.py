@@ -1,6 +1,6 @@
-"""What has to be known of a chunk before it may be dropped, each fact by itself.
+"""The facts about a chunk that decide whether it may be dropped.
 
-Belongs here: looking. Does not: judging (`retention`).
+Belongs here: reading them. Does not: judging (`retention`).
 """
 
 import json
@@ -28,16 +28,16 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one chunk. Counts of 0 speak for dropping it.
+    """The facts of one chunk. It may be dropped if the counts are 0.
 
     Attributes:
         closed: whether retention has dropped its day before.
         refreshes: ranges of it for which an aggregate is yet to be refreshed.
         pending: rows of it in batches that wait in the intake.
-        unreadable: why it is not known what waits in the intake; empty if it is.
+        unreadable: why the intake could not be read; empty if it was.
         quarantined: entries with a time in it that wait in quarantine.
         covered: whether a backup covers it; None if no backup is known.
-        unbooked: how many rows the archive holds more than the ledger says, or fewer.
+        unbooked: by how many rows the archive differs from the ledger.
         differing: buckets of its aggregates that differ from its rows.
     """
 
@@ -53,7 +53,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class PendingWork:
-    """What waits for the days of a dataset: in the intake, in quarantine, and for a refresh; and which days are closed."""
+    """Pending work by day of a dataset: in the intake, in quarantine, and refreshes; and which days are closed."""
 
     pending: Counter[date]
     unreadable: str
@@ -63,7 +63,7 @@ class PendingWork:
 
 
 def waiting(archive: Archive, intake: Intake, dataset: Dataset) -> PendingWork:
-    """Look at all that waits. The intake first: what is loaded meanwhile is then seen by its refreshes."""
+    """Read all pending work. The intake is first: a batch that is loaded meanwhile is then seen by its refreshes."""
     pending, unreadable = _pending(intake, dataset)
     quarantined = Counter(day for text in _payloads(archive, dataset) if (day := _day_of(dataset, text)) is not None)
     with archive.transaction(snapshot=True) as cursor:
@@ -72,13 +72,13 @@ def waiting(archive: Archive, intake: Intake, dataset: Dataset) -> PendingWork:
 
 
 def refreshes_waiting(cursor: Cursor, dataset: Dataset) -> Counter[date]:
-    """Of each day, how many ranges wait for an aggregate to be refreshed."""
+    """By day, the number of ranges that wait for a refresh of an aggregate."""
     cursor.execute(statement("refreshes_waiting"), {"dataset": dataset.name})
     return Counter(dict(cursor.fetchall()))
 
 
 def unbooked(cursor: Cursor, dataset: Dataset, chunk: Chunk) -> int:
-    """How many rows of the day the archive holds more than the ledger says (or fewer), and of batches it does not know."""
+    """By how many rows of the day the archive differs from the ledger, rows of unknown batches included."""
     bounds = {"dataset": dataset.name, "start": chunk.start, "end": chunk.end, "first": chunk.day, "last": chunk.day}
     cursor.execute(statement("day_accounts", **names_of(dataset)), bounds)
     return sum(abs(held - int(inserted)) + unknown for _, held, inserted, unknown, _ in cursor.fetchall())
@@ -94,7 +94,7 @@ def differing(cursor: Cursor, dataset: Dataset, chunk: Chunk) -> list[str]:
 
 
 def _pending(intake: Intake, dataset: Dataset) -> tuple[Counter[date], str]:
-    """Rows by day of the batches that wait, and why that is not known."""
+    """Rows by day of the waiting batches, and the reason if they could not be read."""
     rows_by_day: Counter[date] = Counter()
     try:
         for file in intake.pending(dataset.name):
@@ -125,7 +125,7 @@ def _payloads(archive: Archive, dataset: Dataset) -> Iterator[str]:
 
 
 def _day_of(dataset: Dataset, payload: str) -> date | None:
-    """The day of a rejected entry, taking a time without a zone for UTC; None if it does not say one."""
+    """The day of a rejected entry, a time without a zone taken as UTC; None if it has none."""
     for name, value in json.loads(payload)["fields"]:
         if name == dataset.key[1] and value is not None:
             try:

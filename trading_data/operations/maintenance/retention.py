@@ -1,11 +1,11 @@
-"""Retention: which chunks go, which stay and why; and dropping one, so that no aggregate ever changes by it.
+"""Retention: which chunks are dropped, which stay and why; and the drop, which never changes an aggregate.
 
 A chunk goes only if all of this is proven: it is older than its dataset declares, in whole days; every aggregate was
-refreshed over it and equals its rows; the books agree with its rows; nothing for it waits in the intake or in quarantine;
+refreshed over it and equals its rows; the ledger agrees with its rows; nothing for it waits in the intake or in quarantine;
 and, where the dataset asks for it, a backup covers it and its cold file is written. The drop is one transaction a chunk, in
-which all that can have changed is looked at once more. After it the day is closed (`archive.closed`).
+which everything that can have changed is checked again. After it the day is closed (`archive.closed`).
 
-Belongs here: judging, and the order of the steps. Does not: single facts (`facts`), cold files (`cold`).
+Belongs here: judging, and the order of the steps. Does not: single facts (`preconditions`), cold files (`cold_storage`).
 """
 
 import json
@@ -40,7 +40,7 @@ Covered = Callable[[Dataset, Chunk], bool | None]
 
 @dataclass(frozen=True)
 class Dropped:
-    """What was dropped: rows, bytes on disk, the cold file if there is one, buckets of each aggregate that stay, seconds."""
+    """What was dropped: rows, bytes on disk, the cold file if any, remaining buckets of each aggregate, seconds."""
 
     rows: int
     bytes: int
@@ -51,7 +51,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class DropVerdict:
-    """Whether a chunk goes, and why it goes or stays. `dropped` is there once it has gone."""
+    """Whether a chunk is dropped, and why. `dropped` is set once it was."""
 
     dataset: Dataset
     chunk: Chunk
@@ -61,7 +61,7 @@ class DropVerdict:
 
 
 def judge(dataset: Dataset, chunk: Chunk, today: date, facts: Facts) -> DropVerdict:
-    """The verdict on a chunk, from nothing but what is handed over; the first reason to keep it is the one that is said."""
+    """The verdict on a chunk, a pure function of its arguments; the first reason to keep it is the one given."""
     stays = next(_reasons_to_stay(dataset, chunk, today, facts), None)
     if stays:
         return DropVerdict(dataset, chunk, False, stays)
@@ -84,7 +84,7 @@ def plan(
     """The verdict on every chunk, oldest first; changes nothing.
 
     Raises:
-        ArchiveTierError: the archive is away.
+        ArchiveTierError: the archive does not answer.
     """
     today = now.date()
     all_chunks = chunks(archive, dataset)
@@ -120,14 +120,14 @@ def retain(
         dataset: whose chunks.
         now: aware; ages are counted from its day.
         cold: where cold files go, if the dataset asks for them.
-        covered: what is known of backups; without it, that there is none.
+        covered: whether a backup covers a chunk; None if there are no backups.
         run_id: kept with each drop.
         lock: longest wait for a lock on the chunk in one attempt.
         pauses: seconds between attempts; after the last one the chunk is left to the next run.
 
     Raises:
         Refused: a cold file cannot be written, or an aggregate changed by a drop; the message says what to do.
-        ArchiveTierError: the archive is away.
+        ArchiveTierError: the archive does not answer.
     """
     for verdict in plan(archive, intake, dataset, now, covered=covered):
         if verdict.goes:
@@ -170,13 +170,13 @@ def _go(
 def _drop(
     archive: Archive, dataset: Dataset, chunk: Chunk, file: ColdFile | None, run_id: str, lock: str
 ) -> tuple[int, dict[str, tuple[int, str]]]:
-    """One transaction: no load is under way, all is as it was found, the chunk and only the chunk goes, the books say so."""
+    """One transaction: no load is running, nothing has changed, only the chunk is dropped, and the ledger records it."""
     with archive.transaction() as cursor:
         lock_loads(cursor, dataset)
         cursor.execute("set local lock_timeout = %s", (lock,))
         cursor.execute("select to_regclass(%s) is null", (chunk.name,))
         if (cursor.fetchone() or (True,))[0]:
-            raise _Stays("it has gone meanwhile: another run has dropped it")
+            raise _Stays("another run has dropped it meanwhile")
         cursor.execute(SQL("lock table {} in share mode").format(Identifier(*chunk.name.split(".", 1))))
         rows, fingerprint = fingerprint_of_rows(cursor, dataset, chunk.start, chunk.end)
         _see_unchanged(cursor, dataset, chunk, file, fingerprint)
@@ -201,9 +201,9 @@ def _drop(
 def _see_unchanged(cursor: Cursor, dataset: Dataset, chunk: Chunk, file: ColdFile | None, fingerprint: str) -> None:
     refreshes = preconditions.refreshes_waiting(cursor, dataset)[chunk.day]
     if refreshes or preconditions.differing(cursor, dataset, chunk) or preconditions.unbooked(cursor, dataset, chunk):
-        raise _Stays("rows of it changed since it was looked at; the next run looks again")
+        raise _Stays("some of its rows changed since they were checked; the next run checks again")
     if file is not None and fingerprint != file.fingerprint:
-        raise _Stays(f"rows of it changed since they were written to {file.path}; the next run writes them again")
+        raise _Stays(f"some of its rows changed since they were written to {file.path}; the next run writes them again")
 
 
 def _see_aggregates_kept(archive: Archive, dataset: Dataset, chunk: Chunk, kept: dict[str, tuple[int, str]]) -> None:
@@ -212,8 +212,8 @@ def _see_aggregates_kept(archive: Archive, dataset: Dataset, chunk: Chunk, kept:
     changed = [name for name in kept if kept[name] != now[name]]
     if changed:
         raise Refused(
-            f"{', '.join(changed)} changed for {chunk.day} when its rows had been dropped: somebody refreshed that range past "
-            "this program. Nothing more was dropped; restore the aggregates from a backup, and see `trading-data status`"
+            f"{', '.join(changed)} changed for {chunk.day} after its rows had been dropped: that range was refreshed outside "
+            "of this program. Nothing more was dropped; restore the aggregates from a backup, and see `trading-data status`"
         )
 
 
@@ -229,7 +229,7 @@ def _cheap_facts(dataset: Dataset, chunk: Chunk, pending_work: PendingWork, cove
 
 
 def _proven(archive: Archive, dataset: Dataset, chunk: Chunk, facts: Facts) -> Facts:
-    """With the facts that cost a look at all rows."""
+    """The facts together with those that need a scan of all rows."""
     with archive.transaction(snapshot=True) as cursor:
         facts = replace(facts, unbooked=preconditions.unbooked(cursor, dataset, chunk))
         return replace(facts, differing=len(preconditions.differing(cursor, dataset, chunk)))
@@ -247,9 +247,9 @@ def _reasons_to_stay(dataset: Dataset, chunk: Chunk, today: date, facts: Facts) 
     if not chunk.is_a_day:
         yield f"it is not one UTC day, but {chunk.start:%Y-%m-%d %H:%M} to {chunk.end:%Y-%m-%d %H:%M}"
     if facts.closed:
-        yield "retention has dropped its day before, and somebody wrote rows for it past the intake: look at them"
+        yield "retention has dropped this day before, and rows were written for it outside of the intake: look at them"
     if facts.unreadable:
-        yield f"whether rows for it wait in the intake cannot be known: {facts.unreadable}"
+        yield f"it is not known whether rows for it wait in the intake: {facts.unreadable}"
     if facts.pending:
         yield f"{counted(facts.pending, 'row')} for it {noun(facts.pending, 'waits', 'wait')} in the intake"
     if facts.refreshes:

@@ -212,7 +212,7 @@ def test_a_batch_that_cannot_be_read_keeps_everything(rig: Rig) -> None:
     (drained,) = rig.snapshot(PRICE)
     path = Path(drained.file.path)
     path.write_bytes(path.read_bytes()[:-1])
-    assert reason(rig, 11).startswith("whether rows for it wait in the intake cannot be known: ")
+    assert reason(rig, 11).startswith("it is not known whether rows for it wait in the intake: ")
 
 
 def test_aggregates_that_differ_and_books_that_do_not_agree_keep_a_chunk(rig: Rig) -> None:
@@ -333,7 +333,7 @@ def test_rows_that_come_between_the_cold_file_and_the_drop_keep_the_chunk(
     )
     verdict = retained(rig)[11]
     assert not verdict.goes
-    assert verdict.reason.startswith("rows of it changed since they were written to ")
+    assert verdict.reason.startswith("some of its rows changed since they were written to ")
     assert len(rows(rig)) == 5
 
 
