@@ -101,7 +101,7 @@ _LONG = (
     "test_real_", "archive/test_losses", "archive/test_sources", "archive/test_verify", "archive/test_quarantine",
     "archive/test_load", "archive/test_acceptance", "intake/test_drain", "test_docs", "operations/doctor/", "analytics/",
     "archive/aggregates/", "sources/feeds/", "test_first_day", "datasets/test_rules", "security/test_secrets",
-    "operations/health/test_flow", "intake/test_snapshot", "intake/test_accounted", "live/test_cluster",
+    "operations/health/test_pipeline", "intake/test_snapshot", "intake/test_accounted", "live/test_cluster",
     "archive/test_coverage", "archive/test_trim", "archive/test_known", "archive/test_odd_values",
 )  # fmt: skip
 """Files and folders whose tests take long, the longest first: a worker that begins with them ends with short ones."""

@@ -76,7 +76,7 @@ def differences(expected: dict[str, Any], restored: dict[str, Any], now_ms: int)
     hour = now_ms // _HOUR_MS
     for kind in sorted({*expected["expiring"], *restored["expiring"]}):
         sides = [
-            {at: one for at, one in side["expiring"].get(kind, {}).items() if int(at) > hour}
+            {at: counts for at, counts in side["expiring"].get(kind, {}).items() if int(at) > hour}
             for side in (expected, restored)
         ]
         lines += _differing_kinds(sides[0], sides[1], f"{kind} that expire in hour ")

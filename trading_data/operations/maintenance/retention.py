@@ -156,9 +156,9 @@ def _go(
     except ArchiveTierError as error:
         if not is_refused(error):
             raise
-        said = f"somebody holds locks on it ({lock} waited, {len(pauses) + 1} times); the next run tries again"
+        locked = f"another session holds locks on it ({lock} waited, {len(pauses) + 1} times); the next run tries again"
         return replace(
-            verdict, goes=False, reason=said if is_locked(error) else f"it could not be dropped: {reason_of(error)}"
+            verdict, goes=False, reason=locked if is_locked(error) else f"it could not be dropped: {reason_of(error)}"
         )
     reached("retention.done")
     _see_aggregates_kept(archive, dataset, chunk, kept)

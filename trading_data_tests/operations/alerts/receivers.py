@@ -57,7 +57,7 @@ class Kept:
 
     def said(self) -> list[tuple[str, str]]:
         """(status, key) of all that was sent."""
-        return [(one.status, one.finding.key) for message in self.sent for one in message.alerts]
+        return [(alert.status, alert.finding.key) for message in self.sent for alert in message.alerts]
 
 
 class Hook:

@@ -112,8 +112,8 @@ def email(port: int, encryption: str = "none", user: str = "", to: tuple[str, ..
 
 
 def send(settings: Email, timeout: float = 5.0) -> None:
-    for one in email_channels(settings, timeout):
-        one.send(MESSAGE)
+    for email_channel in email_channels(settings, timeout):
+        email_channel.send(MESSAGE)
 
 
 def test_mail_by_starttls_with_a_password(
@@ -196,23 +196,23 @@ def test_a_long_message_is_split_rather_than_cut_or_refused(monkeypatch: pytest.
     with hook() as server:
         service_channel(server.url.replace("http:", "json:")).send(many)
     assert len(server.bodies) > 2
-    whole = " ".join(one["message"] for one in server.bodies)
+    whole = " ".join(body["message"] for body in server.bodies)
     assert all(f"key_{number}" in whole for number in range(100))
 
 
 def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         LogChannel(logging.getLogger("trading_data.operations.alerts")).send(MESSAGE)
-    assert [one.levelname for one in caplog.records] == ["ERROR", "INFO"]
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
     assert caplog.records[0].getMessage().startswith("alert: ERROR redis_memory: redis_memory is wrong")
 
 
 def test_the_log_is_always_among_the_channels() -> None:
     logger = logging.getLogger("trading_data.operations.alerts")
-    assert [one.name for one in channels(AlertSettings(None, None, 60.0), logger)] == ["log"]
+    assert [channel.name for channel in channels(AlertSettings(None, None, 60.0), logger)] == ["log"]
     urls = ("json://h/hunter2", "json://h/other", "slack://TokenA/TokenB/TokenC")
     every = AlertSettings(Webhook("https://h/x", Secret()), email(25), 60.0, urls)
     found = channels(every, logger)
     assert [one.name.partition(".")[0] for one in found] == ["log", "webhook", "email", "json", "json", "slack"]
     assert len({one.name for one in found}) == len(found)  # each has a memory of its own
-    assert [one.name for one in channels(every, logger)] == [one.name for one in found]
+    assert [channel.name for channel in channels(every, logger)] == [one.name for one in found]

@@ -260,7 +260,7 @@ def test_a_missing_backup_is_told_and_looked_for_again_after_ten_minutes(
     from trading_data.operations.health.rules import BACKUPS
 
     monkeypatch.setenv("TRADING_DATA_BACKUP_URI", str(tmp_path / "none"))
-    missing = [one for one in BACKUPS if one.key == "backup_missing"]
+    missing = [backup for backup in BACKUPS if backup.key == "backup_missing"]
     monkeypatch.setattr("trading_data.operations.backup.metrics.BACKUPS", missing)
     watch = Watch(instance)
     assert "backup_missing.backup" in watch.tick()
@@ -341,7 +341,7 @@ class Backfills:
 
     def run(self, first: str, last: str = "", *names: str, **tags: str) -> dg.ExecuteInProcessResult:
         days = {f"dagster/asset_partition_range_{end}": day for end, day in (("start", first), ("end", last or first))}
-        chosen = [one for one in self.assets if not names or one.key.to_user_string() in names]
+        chosen = [asset for asset in self.assets if not names or asset.key.to_user_string() in names]
         return dg.materialize(chosen, instance=self.instance, tags={**days, **tags}, raise_on_error=False)
 
     def failed(self, after: timedelta = timedelta(0)) -> list[str]:

@@ -20,8 +20,8 @@ class Story:
 
     def at(self, minute: float, *findings: Finding, delivered: bool = True, unknown: str = "") -> list[tuple[str, str]]:
         return [
-            (one.status, one.finding.key)
-            for one in self.alerts(minute, *findings, delivered=delivered, unknown=unknown)
+            (alert.status, alert.finding.key)
+            for alert in self.alerts(minute, *findings, delivered=delivered, unknown=unknown)
         ]
 
     def alerts(self, minute: float, *findings: Finding, delivered: bool = True, unknown: str = "") -> tuple[Alert, ...]:

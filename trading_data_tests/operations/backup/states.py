@@ -89,7 +89,7 @@ def wipe(rig: Rig) -> None:
 
 def picture(rig: Rig) -> dict[str, Any]:
     """Every row, every bucket, every key."""
-    aggregates = [one.name for dataset in rig.datasets.values() for one in dataset.aggregates]
+    aggregates = [aggregate.name for dataset in rig.datasets.values() for aggregate in dataset.aggregates]
     names = [name for (name,) in rig.query("select tablename from pg_tables where schemaname = 'public'")]
     tables = {
         name: sorted(map(str, rig.query(f"select t::text from {name} as t"))) for name in sorted([*names, *aggregates])

@@ -79,7 +79,7 @@ def test_what_must_not_be_restored_is_refused_before_anything_is_touched(
         ("the server is older", {"servers": {**servers, "postgresql_number": 990000, "postgresql": "99.0"}}),
         ("the very same", {"servers": {**servers, "timescaledb": "2.99.0"}}),
         ("names a file that no backup has", {"files": (*manifest.files, replace(manifest.files[0], name="../x.rdb"))}),
-        ("has no timescale.dump", {"files": tuple(one for one in manifest.files if one.name != DUMP)}),
+        ("has no timescale.dump", {"files": tuple(file for file in manifest.files if file.name != DUMP)}),
     ]
     for said, values in refused:
         with pytest.raises(Refused, match=said):

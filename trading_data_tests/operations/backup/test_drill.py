@@ -23,7 +23,7 @@ NEEDS = replace(SHORT, drop_needs_backup=True, drop_needs_drill=False)
 
 
 def keys_said(uri: str, later: timedelta = timedelta(0)) -> list[str]:
-    return [one.key for one in look_at_backups(uri, now() + later)[0]]
+    return [look_at_backup.key for look_at_backup in look_at_backups(uri, now() + later)[0]]
 
 
 def test_a_drill_restores_compares_and_says_so(quick: Rig) -> None:

@@ -38,7 +38,7 @@ def test_a_nights_backup_and_its_drill(quick: Rig, instance: dg.DagsterInstance,
     (live,) = materializations(done, "redis_backup").values()
     assert (live["backup"], live["batches"]) == (backup.name, 1)
     (archive,) = materializations(done, "timescale_backup").values()
-    held = {one.data["table"]: one.data["rows"] for one in archive["tables"].records}
+    held = {record.data["table"]: record.data["rows"] for record in archive["tables"].records}
     assert held["price_data"] == 21
     assert archive["backups"].records[0].data["verdict"] == "kept"
     assert checks(done)[("timescale_backup", READS_BACK)][0]
@@ -61,7 +61,7 @@ def test_halves_of_two_runs_are_not_joined(quick: Rig, instance: dg.DagsterInsta
     done = run(defs, instance, "backup_job", asset_selection=[dg.AssetKey("timescale_backup")])
     assert not done.success
     assert "both halves are of one run" in failure(done, "timescale_backup")
-    assert not any(one.complete for one in backups(quick.settings.backup_uri))
+    assert not any(backup.complete for backup in backups(quick.settings.backup_uri))
 
 
 def test_one_run_a_night(quick: Rig, instance: dg.DagsterInstance) -> None:

@@ -39,8 +39,10 @@ def test_killed_at_every_point(quick: Rig) -> None:
     assert faults(quick) == []
     last = taken(quick)
     verdicts = prune(uri, now() + timedelta(days=3))
-    assert sum(one.reason == "it was never finished" for one in verdicts if one.goes) == len(BACKUP_POINTS) - 1
-    assert {one.name for one in backups(uri)} == {last.name}
+    assert (
+        sum(verdict.reason == "it was never finished" for verdict in verdicts if verdict.goes) == len(BACKUP_POINTS) - 1
+    )
+    assert {backup.name for backup in backups(uri)} == {last.name}
     check_files(last, inside=True)
     wipe(quick)
     restored(quick, last)

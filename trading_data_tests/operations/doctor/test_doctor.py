@@ -142,7 +142,8 @@ def test_a_threshold_crossed(rig: Rig, doctor: Doctor, monkeypatch: pytest.Monke
     from trading_data.operations.health.rules import THRESHOLDS
 
     monkeypatch.setattr(
-        "trading_data.operations.health.collect.THRESHOLDS", [one for one in THRESHOLDS if one.key == "redis_memory"]
+        "trading_data.operations.health.collect.THRESHOLDS",
+        [threshold for threshold in THRESHOLDS if threshold.key == "redis_memory"],
     )
     used = rig.client.info("memory")["used_memory"]
     limit = rig.client.config_get("maxmemory")["maxmemory"]

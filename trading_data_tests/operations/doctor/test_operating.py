@@ -22,7 +22,7 @@ def made(path: Path) -> Iterator[str]:
     module = importlib.import_module(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts))
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Finding":
-            given = [one.value for one in call.keywords if one.arg == "key"] or call.args[:1]
+            given = [keyword.value for keyword in call.keywords if keyword.arg == "key"] or call.args[:1]
             for key in given:
                 first = key.values[0] if isinstance(key, ast.JoinedStr) else key
                 name = first.value if isinstance(first, ast.FormattedValue) else first
@@ -38,7 +38,7 @@ FORMS = "trading_data.operations.health.thresholds"
 def test_every_alert_has_its_section_and_every_section_its_alert() -> None:
     by_hand = {key for path in PACKAGE.rglob("*.py") for key in made(path)}
     assert {"run_failure", "check", "daemon", "alerts_undelivered", "drift"} <= by_hand
-    declared = {one.key for one in (*THRESHOLDS, *BACKUPS)} | {one.key for one in AWAYS}
+    declared = {one.key for one in (*THRESHOLDS, *BACKUPS)} | {away.key for away in AWAYS}
     page = PAGE.read_text(encoding="utf-8").partition("## Every alert")[2]
     sections = re.findall(r"^### (\S+)$", page, re.MULTILINE)
     assert len(sections) == len(set(sections))

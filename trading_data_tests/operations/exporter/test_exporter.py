@@ -72,12 +72,12 @@ def test_a_tier_that_is_away_is_up_0_and_no_error(rig: Rig, away: str) -> None:
 def test_every_figure_is_exported_with_its_unit(rig: Rig) -> None:
     measured = measure_all(rig.client, rig.archive, rig.intake, now(), sizes=True)
     assert {one.name: one.unit for one in measured}.items() <= {
-        name: one.unit for name, one in FAMILIES.items()
+        name: family.unit for name, family in FAMILIES.items()
     }.items()
-    names = [exported_name(name, one.unit) for name, one in FAMILIES.items()]
+    names = [exported_name(name, family.unit) for name, family in FAMILIES.items()]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"trading_data_[a-z0-9_]+", name) for name in names)
-    assert all(one.help for one in FAMILIES.values())
+    assert all(family.help for family in FAMILIES.values())
     assert exported_name("redis.memory.used", "bytes") == "trading_data_redis_memory_used_bytes"
     assert exported_name("timescale.database.bytes", "bytes") == "trading_data_timescale_database_bytes"
 
@@ -86,7 +86,7 @@ def test_every_name_on_the_dashboard_is_exported() -> None:
     board = json.loads(DASHBOARD.read_text())
     asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
     names = {name for text in asked for name in re.findall(r"trading_data_\w+", text)}
-    exported = {exported_name(name, one.unit) for name, one in FAMILIES.items()} | set(OTHERS)
+    exported = {exported_name(name, family.unit) for name, family in FAMILIES.items()} | set(OTHERS)
     assert len(names) > 40
     assert names <= exported
     ids = [panel["id"] for panel in board["panels"]]
@@ -128,7 +128,9 @@ def test_it_measures_at_most_every_fifteen_seconds_and_sizes_more_seldom() -> No
 
 def test_what_is_not_offered_has_no_sample() -> None:
     nothing = Metric("timescale.locks.waiting", None, "count", "", "one session")
-    made = {one.name: one for one in families(Measured(Figures(()), Figures((nothing,)), Figures(()), {}), 0.1)}
+    made = {
+        family.name: family for family in families(Measured(Figures(()), Figures((nothing,)), Figures(()), {}), 0.1)
+    }
     assert made["trading_data_timescale_locks_waiting"].samples == []
     assert made["trading_data_timescale_locks_waiting"].documentation
 

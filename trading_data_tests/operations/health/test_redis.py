@@ -110,7 +110,7 @@ def test_memory_that_is_full_soon(own: Node, seconds: float, severities: list[st
     room = own.client.config_get("maxmemory")["maxmemory"]
     left = int(room) - own.client.info("memory")["used_memory"]
     found = judge(FLOW, growing(own, left / seconds))
-    assert [(one.key, one.severity) for one in found] == [("memory_full_soon", one) for one in severities]
+    assert [(one.key, one.severity) for one in found] == [("memory_full_soon", severity) for severity in severities]
     for one in found:
         assert one.time_to_impact == one.value == pytest.approx(seconds, rel=0.2)
     own.client.delete("journal:metrics")

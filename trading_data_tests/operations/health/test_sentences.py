@@ -42,7 +42,7 @@ def texts() -> Iterator[str]:
         )
         yield found.message
     for keys in (*OF_REDIS.values(), *OF_TIMESCALE.values()):
-        yield condition([one for one in THRESHOLDS if one.key in keys])
+        yield condition([threshold for threshold in THRESHOLDS if threshold.key in keys])
 
 
 def test_no_text_shows_a_key() -> None:
@@ -57,8 +57,8 @@ def test_every_figure_that_is_measured_or_judged_has_its_words(rig: Rig) -> None
     assert {one.name for one in measured} | judged <= set(FIGURES)
     together = measured.together()
     for asset, checks in (("redis_health", OF_REDIS), ("timescale_health", OF_TIMESCALE)):
-        for one in results(asset, checks, together):
-            assert keys_in((one.description or "").replace("`", "").partition("Run ")[0]) == []
+        for result in results(asset, checks, together):
+            assert keys_in((result.description or "").replace("`", "").partition("Run ")[0]) == []
 
 
 def test_no_check_of_any_asset_is_described_by_a_key() -> None:

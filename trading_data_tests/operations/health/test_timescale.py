@@ -52,7 +52,7 @@ def test_sizes_chunks_and_compression_by_table(rig: Rig) -> None:
     rig.archive_all(PRICE)
     rig.archive_all(METRICS)
     found = measure_timescale(rig.archive)
-    assert [found.value("timescale.chunks", one.table) for one in DATASETS.values()] == [1, 0, 1]
+    assert [found.value("timescale.chunks", dataset.table) for dataset in DATASETS.values()] == [1, 0, 1]
     none = next(one for one in found.named("timescale.table.compression") if one.subject == PRICE.table)
     assert (none.value, none.not_offered) == (None, "no chunk is compressed yet")
     (chunk,) = chunks(rig.archive, PRICE)

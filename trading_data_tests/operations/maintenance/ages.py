@@ -79,7 +79,9 @@ def cold_files(rig: Rig) -> list[Path]:
 
 def aggregates(rig: Rig, dataset: Dataset = PRICE) -> dict[str, list[tuple[Any, ...]]]:
     """Every bucket of every aggregate."""
-    return {one.name: rig.query(f"select * from {one.name} order by 1, 2") for one in dataset.aggregates}
+    return {
+        aggregate.name: rig.query(f"select * from {aggregate.name} order by 1, 2") for aggregate in dataset.aggregates
+    }
 
 
 def rows(rig: Rig, dataset: Dataset = PRICE) -> list[tuple[Any, ...]]:

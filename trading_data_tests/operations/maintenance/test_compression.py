@@ -28,7 +28,7 @@ def test_new_and_partial_chunks_of_their_age_are_compressed_and_no_others(rig: R
     first = compressed(rig)
     assert {age: one.outcome for age, one in first.items()} == {2: "compressed", 3: "compressed"}
     assert all(one.after < one.before and (one.ratio or 0) > 1 for one in first.values())
-    assert {(MOMENT.date() - one.day).days: one.compressed for one in chunks(rig.archive, PRICE)} == {
+    assert {(MOMENT.date() - chunk.day).days: chunk.compressed for chunk in chunks(rig.archive, PRICE)} == {
         3: True,
         2: True,
         1: False,
@@ -62,7 +62,7 @@ def test_the_age_is_counted_from_the_end_of_the_chunk(rig: Rig) -> None:
 def test_many_chunks_and_a_refused_one_among_them(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compression, "AT_A_TIME", 2)
     write_bars(rig, 2, 3, 4, 5, 6, minutes=2)
-    frozen = next(one for one in chunks(rig.archive, PRICE) if one.day == (MOMENT - timedelta(days=4)).date())
+    frozen = next(chunk for chunk in chunks(rig.archive, PRICE) if chunk.day == (MOMENT - timedelta(days=4)).date())
     rig.query("select _timescaledb_functions.freeze_chunk(%s::regclass)", frozen.name)
     done = compressed(rig)
     rig.query("select _timescaledb_functions.unfreeze_chunk(%s::regclass)", frozen.name)

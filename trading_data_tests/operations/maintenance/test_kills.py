@@ -44,7 +44,9 @@ def picture(rig: Rig) -> dict[str, Any]:
     return {
         "rows": [[row[:-1] for row in rows(rig, dataset)] for dataset in (PRICE, METRICS)],
         "aggregates": [aggregates(rig, dataset) for dataset in (PRICE, METRICS)],
-        "chunks": [(one.day, one.compressed) for dataset in (PRICE, METRICS) for one in chunks(rig.archive, dataset)],
+        "chunks": [
+            (chunk.day, chunk.compressed) for dataset in (PRICE, METRICS) for chunk in chunks(rig.archive, dataset)
+        ],
         "left to compress": chunks_to_compress(rig.archive, PRICE, NOW - SHORT.compress_after),
         "dropped": rig.query("select dataset, day, rows, aggregates from archive_dropped order by 1, 2"),
         "coverage": rig.query("select dataset, day, subject, rows from archive_coverage order by 1, 2, 3"),

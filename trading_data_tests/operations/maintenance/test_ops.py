@@ -82,14 +82,14 @@ def test_retention_says_first_and_drops_then(rig: Rig, instance: dg.DagsterInsta
     ancient = TODAY - 1000 * DAY
     records = [measurement("m", value=float(minute)) for minute in range(3)]
     rig.store.record_metrics(
-        [replace(one, timestamp=ancient + timedelta(minutes=at)) for at, one in enumerate(records)]
+        [replace(record, timestamp=ancient + timedelta(minutes=at)) for at, record in enumerate(records)]
     )
     rig.store.record_metrics([replace(records[0], timestamp=TODAY)])
     rig.archive_all(METRICS)
     before = aggregates(rig, METRICS)
     dry = shown(run(defs, instance, "retention_job", dry_run=True), "retain_metrics")
     assert (dry["dry run"], dry["go"], dry["stay"], dry["dropped rows"]) == (True, 1, 1, 0)
-    assert [one.data["verdict"] for one in dry["verdicts"].records] == ["goes", "stays"]
+    assert [record.data["verdict"] for record in dry["verdicts"].records] == ["goes", "stays"]
     assert len(rows(rig, METRICS)) == 4
     wet = run(defs, instance, "retention_job")
     assert wet.success
@@ -146,7 +146,9 @@ def test_old_runs_of_jobs_without_assets_go_and_no_others(instance: dg.DagsterIn
     end_run(instance, other, dg.DagsterRunStatus.SUCCESS)
     jobs = ("compression_job", "retention_job")
     assert list(old_runs(instance, jobs, now() + timedelta(days=29))) == []
-    found = {one.name.partition(" ")[2]: one for one in old_runs(instance, jobs, now() + timedelta(days=31))}
+    found = {
+        old_run.name.partition(" ")[2]: old_run for old_run in old_runs(instance, jobs, now() + timedelta(days=31))
+    }
     assert found[mine].goes
     assert not found[with_assets.run_id].goes
     assert found[with_assets.run_id].reason.endswith("this one has events of assets")

@@ -62,7 +62,7 @@ def test_old_chunks_go_and_nothing_else_changes(rig: Rig) -> None:
     assert (gone.rows, gone.buckets) == (260, {"price_5m": 52, "price_1h": 6, "price_1d": 2})
     assert rows(rig) == young
     assert aggregates(rig) == before
-    assert {one.day for one in chunks(rig.archive, PRICE)} == {MOMENT.date(), (MOMENT - 9 * DAY).date()}
+    assert {chunk.day for chunk in chunks(rig.archive, PRICE)} == {MOMENT.date(), (MOMENT - 9 * DAY).date()}
     assert faults(rig) == []
     books = rig.query("select day, rows, run_id, cold from archive_dropped order by day")
     days = [(MOMENT - age * DAY).date() for age in (12, 11)]
@@ -105,10 +105,10 @@ def test_refreshes_after_a_drop_change_no_aggregate(rig: Rig) -> None:
     assert aggregates(rig) == after
     rig.query("delete from price_data returning 1")
     rig.query("delete from archive_refresh returning 1")
-    assert [one for one in faults(rig) if "retention dropped" in one] == []
+    assert [fault for fault in faults(rig) if "retention dropped" in fault] == []
     with rig.archive.autocommit() as cursor:
         cursor.execute("call refresh_continuous_aggregate('price_5m', %s, %s)", (dropped, dropped + DAY))
-    (found,) = [one for one in faults(rig) if "retention dropped" in one]
+    (found,) = [fault for fault in faults(rig) if "retention dropped" in fault]
     assert found.startswith("price_5m has changed since")
 
 
@@ -348,7 +348,7 @@ def test_exactly_one_chunk_goes_or_none(rig: Rig) -> None:
     assert len(rows(rig)) == 8
     with rig.archive.transaction() as cursor:
         drop(cursor, PRICE, second)
-    assert [one.day for one in chunks(rig.archive, PRICE)] == [first.day]
+    assert [chunk.day for chunk in chunks(rig.archive, PRICE)] == [first.day]
 
 
 def test_a_chunk_that_is_no_day_stays(rig: Rig) -> None:
@@ -372,7 +372,7 @@ def test_a_reader_in_the_way_keeps_the_chunk_for_the_next_run(rig: Rig) -> None:
         cursor.execute(f"select count(*) from {busy.name}")
         done = retained(rig, lock="20ms", pauses=(0.01,))
     other.close()
-    assert done[12].reason == "somebody holds locks on it (20ms waited, 2 times); the next run tries again"
+    assert done[12].reason == "another session holds locks on it (20ms waited, 2 times); the next run tries again"
     assert done[11].dropped
     assert retained(rig)[12].dropped
     assert faults(rig) == []

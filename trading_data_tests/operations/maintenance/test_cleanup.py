@@ -14,7 +14,7 @@ from trading_data_tests.rig import MOMENT
 
 def found(folder: Path) -> dict[str, Leftover]:
     intake = Intake(str(folder / "intake"))
-    return {Path(one.name).name: one for one in leftovers(intake, str(folder / "backups"), NOW)}
+    return {Path(leftover.name).name: leftover for leftover in leftovers(intake, str(folder / "backups"), NOW)}
 
 
 def written(path: Path, hours: float) -> None:
@@ -34,13 +34,17 @@ def test_half_written_files_go_after_a_day_and_batches_never(tmp_path: Path) -> 
     written(cold / "price_data" / ".abc.tmp", 25)
     written(cold / "price_data" / "2020-01-01.parquet", 9000)
     verdicts = found(tmp_path)
-    assert {name for name, one in verdicts.items() if one.goes} == {f".{batch}.tmp", ".old.json.tmp", ".abc.tmp"}
+    assert {name for name, verdict in verdicts.items() if verdict.goes} == {
+        f".{batch}.tmp",
+        ".old.json.tmp",
+        ".abc.tmp",
+    }
     assert not verdicts[f".young.{batch}.tmp"].goes
     assert verdicts[f".young.{batch}.tmp"].reason.endswith("its writer may be alive")
-    for one in verdicts.values():
-        if one.goes:
-            one.remove()
-            one.remove()
+    for verdict in verdicts.values():
+        if verdict.goes:
+            verdict.remove()
+            verdict.remove()
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {f".young.{batch}.tmp", batch, "2020-01-01.parquet"}
 
@@ -55,11 +59,11 @@ def test_states_are_thinned_out(tmp_path: Path) -> None:
         ended = MOMENT - timedelta(days=days) + timedelta(hours=hours - 5)
         put_state(intake, StateSnapshot(ended, ended, "", ()))
     verdicts = leftovers(intake, str(tmp_path / "backups"), NOW)
-    going = {Path(one.name).name[:16] for one in verdicts if one.goes}
+    going = {Path(verdict.name).name[:16] for verdict in verdicts if verdict.goes}
     assert going == {"2026-10-20T10-00", "2026-10-20T11-00", "2025-11-19T10-00", "2025-11-19T11-00"}
-    for one in verdicts:
-        if one.goes:
-            one.remove()
+    for verdict in verdicts:
+        if verdict.goes:
+            verdict.remove()
     assert len(state_files(intake)) == 5
     assert not (tmp_path / "intake" / "state" / "2025-11-19").exists()
-    assert not any(one.goes for one in leftovers(intake, str(tmp_path / "backups"), NOW))
+    assert not any(leftover.goes for leftover in leftovers(intake, str(tmp_path / "backups"), NOW))

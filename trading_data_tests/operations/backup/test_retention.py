@@ -28,7 +28,7 @@ def test_for_any_backups(whole: set[int], half: set[int], daily: int, weekly: in
     complete = [made(hours) for hours in whole]
     partly = [made(hours, complete=False) for hours in half - whole]
     verdicts = judge([*partly, *complete], Scheme(daily, weekly, monthly), NOW)
-    stays = {one.backup.name for one in verdicts if not one.goes}
+    stays = {verdict.backup.name for verdict in verdicts if not verdict.goes}
     assert len(verdicts) == len(complete) + len(partly)
     if complete:
         assert max(complete, key=lambda one: one.taken).name in stays
@@ -49,11 +49,11 @@ def test_only_what_is_recognised_is_removed(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv(KEEP, "daily=1, weekly=0,monthly=0")
     kinds: dict[str, Any] = {"newest": made(1), "older": made(30), "half": made(60, complete=False)}
     kinds |= {"young": made(20, complete=False), "hurt": made(90, complete=False)}
-    for one in kinds.values():
-        (tmp_path / one.name / "intake" / "price").mkdir(parents=True)
-        (tmp_path / one.name / "timescale.dump").write_bytes(b"x")
-        if one.manifest is not None:
-            (tmp_path / one.name / NAME).write_bytes(encode(one.manifest))
+    for kind in kinds.values():
+        (tmp_path / kind.name / "intake" / "price").mkdir(parents=True)
+        (tmp_path / kind.name / "timescale.dump").write_bytes(b"x")
+        if kind.manifest is not None:
+            (tmp_path / kind.name / NAME).write_bytes(encode(kind.manifest))
     (tmp_path / kinds["hurt"].name / NAME).write_bytes(b"{}")
     strange = ["cold", "backup-20200101T000000Z-XYZ", "backup-20209999T000000Z-000000", "notes.txt", "backup-old"]
     for name in strange:
@@ -64,7 +64,7 @@ def test_only_what_is_recognised_is_removed(tmp_path: Path, monkeypatch: pytest.
     assert {path.name for path in tmp_path.iterdir()} == {kinds[name].name for name in ("newest", "young", "hurt")} | {
         *strange
     }
-    assert "damaged" in next(one for one in backups(str(tmp_path)) if one.name == kinds["hurt"].name).damaged
+    assert "damaged" in next(backup for backup in backups(str(tmp_path)) if backup.name == kinds["hurt"].name).damaged
     monkeypatch.setenv(KEEP, "hourly=3")
     with pytest.raises(SettingError, match=KEEP):
         prune(str(tmp_path), NOW)
