@@ -86,13 +86,6 @@ def measure_all(
     return Measured(**figures, away=away)
 
 
-def look(
-    client: Client, archive: Archive, intake: Intake, now: datetime, *, calendar: str | None = None
-) -> list[Finding]:
-    """Measure and judge: what is wrong now, in order of priority; arguments and errors as `measure_all`."""
-    return findings(measure_all(client, archive, intake, now, calendar=calendar))
-
-
 def findings(measured: Measured) -> list[Finding]:
     """What is wrong by these measurements, in order of priority."""
     figures = measured.together()

@@ -188,17 +188,17 @@ def soonest_full(figures: Figures) -> float | None:
     )
 
 
-def itself(figure: Metric, _: Figures) -> float | None:
+def its_own_value(figure: Metric, _: Figures) -> float | None:
     """The figure itself is the time to impact."""
     return figure.value
 
 
-def at_once(_: Metric, __: Figures) -> float:
+def impact_now(_: Metric, __: Figures) -> float:
     """The impact is already there."""
     return 0.0
 
 
-def both(
+def two_limits(
     key: str,
     figure: str,
     says: str,
@@ -212,7 +212,7 @@ def both(
 ) -> tuple[Threshold, Threshold]:
     """A warning and, at a further limit, an error with the same key."""
     return (
-        single(
+        one_limit(
             key,
             figure,
             says,
@@ -223,7 +223,7 @@ def both(
             under=under,
             time_to_impact=time_to_impact,
         ),
-        single(
+        one_limit(
             key,
             figure,
             says,
@@ -237,7 +237,7 @@ def both(
     )
 
 
-def single(
+def one_limit(
     key: str,
     figure: str,
     says: str,

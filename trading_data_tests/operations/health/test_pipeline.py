@@ -13,7 +13,7 @@ from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import ArchiveTierError, LiveTierError
 from trading_data.live.connection import Client, connect
 from trading_data.operations.alerts.notify import watch
-from trading_data.operations.health.collect import Measured, findings, look, measure_all
+from trading_data.operations.health.collect import Measured, findings, measure_all
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import measure_flow, stale
 from trading_data.operations.health.record import last_day, record
@@ -241,7 +241,7 @@ def test_a_tier_that_is_away_is_a_finding_and_hides_nothing_else(rig: Rig) -> No
     rig.snapshot(METRICS)
 
     def told(client: Client, archive: Archive) -> list[str]:
-        found = look(client, archive, rig.intake, now(), calendar="24/7")
+        found = findings(measure_all(client, archive, rig.intake, now(), calendar="24/7"))
         assert all(one.message and one.command for one in found)
         return [one.key for one in found if not one.key.startswith("memory_full")]
 
@@ -272,7 +272,7 @@ def test_a_schema_of_another_release_is_a_finding_of_its_own(rig: Rig) -> None:
     with rig.archive.transaction() as cursor:
         cursor.execute("update archive_migration set name = 'x' || name where name like '001%'")
     try:
-        first = look(rig.client, rig.archive, rig.intake, now())[0]
+        first = findings(measure_all(rig.client, rig.archive, rig.intake, now()))[0]
     finally:
         with rig.archive.transaction() as cursor:
             cursor.execute("update archive_migration set name = substr(name, 2) where name like 'x001%'")

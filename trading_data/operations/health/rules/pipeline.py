@@ -11,15 +11,15 @@ from trading_data.operations.health.thresholds import (
     ERROR,
     REFRESH,
     Threshold,
-    at_once,
-    both,
     full_in,
-    itself,
-    single,
+    impact_now,
+    its_own_value,
+    one_limit,
+    two_limits,
 )
 
 BACKUPS: tuple[Threshold, ...] = (
-    single(
+    one_limit(
         "backup_drill_failed",
         "flow.backup.drill_failed",
         "the last restore drill failed: the backup could not be restored, or the restored data differ from it",
@@ -28,7 +28,7 @@ BACKUPS: tuple[Threshold, ...] = (
         severity=ERROR,
         priority=640,
     ),
-    single(
+    one_limit(
         "backup_missing",
         "flow.backup.missing",
         "there is no backup: data lost now cannot be restored",
@@ -37,7 +37,7 @@ BACKUPS: tuple[Threshold, ...] = (
         priority=560,
         subject="backup",
     ),
-    single(
+    one_limit(
         "backup_old",
         "flow.backup.age",
         "the newest backup is more than {limit} old (now {value})",
@@ -45,7 +45,7 @@ BACKUPS: tuple[Threshold, ...] = (
         limit=26 * 3600,
         priority=540,
     ),
-    single(
+    one_limit(
         "backup_never_drilled",
         "flow.backup.missing",
         "no backup was ever restored in a drill: it is not known whether one can be",
@@ -54,7 +54,7 @@ BACKUPS: tuple[Threshold, ...] = (
         priority=430,
         subject="drill",
     ),
-    single(
+    one_limit(
         "backup_drill_old",
         "flow.backup.drill_age",
         "the last restore drill that found everything equal is more than {limit} ago (now {value})",
@@ -69,7 +69,7 @@ BACKUPS: tuple[Threshold, ...] = (
 FRESHNESS, FULL, LOST = "freshness", "memory_full_soon", "journal_lost"
 FLOW: tuple[Threshold, ...] = (
     *(
-        single(
+        one_limit(
             LOST,
             "flow.journal.lost",
             "{value} {subject} {many:entry/entries} or more {many:is/are} lost: {about}",
@@ -78,12 +78,12 @@ FLOW: tuple[Threshold, ...] = (
             severity=ERROR,
             priority=920,
             subject=dataset.name,
-            time_to_impact=at_once,
+            time_to_impact=impact_now,
             stays=True,
         )
         for dataset in DATASETS.values()
     ),
-    single(
+    one_limit(
         "batch_damaged",
         "flow.batches.damaged",
         "{value} {subject} {many:batch/batches} in the intake cannot be read, and no {subject} entry is archived until they are "
@@ -94,7 +94,7 @@ FLOW: tuple[Threshold, ...] = (
         priority=760,
         stays=True,
     ),
-    *both(
+    *two_limits(
         FULL,
         "flow.memory.full_in",
         "the live tier {subject} will be full in {value} at its present growth; then it refuses writes",
@@ -103,9 +103,9 @@ FLOW: tuple[Threshold, ...] = (
         error=600,
         priority=(630, 930),
         under=True,
-        time_to_impact=itself,
+        time_to_impact=its_own_value,
     ),
-    *both(
+    *two_limits(
         "journal_lag",
         "flow.journal.oldest",
         "the oldest {subject} entry that is not archived has waited for more than {limit} (now {value})",
@@ -115,7 +115,7 @@ FLOW: tuple[Threshold, ...] = (
         priority=(450, 750),
         time_to_impact=full_in,
     ),
-    *both(
+    *two_limits(
         "batches_waiting",
         "flow.batches.oldest",
         "a {subject} batch has waited in the intake for more than {limit} (now {value})",
@@ -124,7 +124,7 @@ FLOW: tuple[Threshold, ...] = (
         error=7200,
         priority=(440, 740),
     ),
-    single(
+    one_limit(
         "quarantine",
         "flow.quarantine.waiting",
         "{value} rejected {subject} {many:entry waits/entries wait} for a decision",
@@ -132,7 +132,7 @@ FLOW: tuple[Threshold, ...] = (
         limit=0,
         priority=430,
     ),
-    single(
+    one_limit(
         "refreshes_waiting",
         "flow.refreshes.oldest",
         "changed {subject} rows have been missing from their aggregates for more than {limit} (now {value})",
@@ -140,7 +140,7 @@ FLOW: tuple[Threshold, ...] = (
         limit=3600,
         priority=320,
     ),
-    single(
+    one_limit(
         "clock_ahead",
         "flow.archived.age",
         "the newest {subject} row is more than five minutes in the future: a producer's clock is ahead",
@@ -150,7 +150,7 @@ FLOW: tuple[Threshold, ...] = (
         priority=300,
     ),
     *(
-        single(
+        one_limit(
             FRESHNESS,
             "flow.archived.stale",
             "the newest {subject} row in the archive is {value} old{about}; it should be at most {limit} old",

@@ -9,14 +9,14 @@ from trading_data.operations.health.thresholds import (
     ERROR,
     Threshold,
     ask_redis,
-    at_once,
-    both,
     full_in,
-    single,
+    impact_now,
+    one_limit,
+    two_limits,
 )
 
 REDIS: tuple[Threshold, ...] = (
-    *both(
+    *two_limits(
         "redis_memory",
         "redis.memory.ratio",
         "the live tier {subject} uses more than {limit} of its memory limit (now {value}); when it is full it refuses writes",
@@ -26,7 +26,7 @@ REDIS: tuple[Threshold, ...] = (
         priority=(620, 900),
         time_to_impact=full_in,
     ),
-    single(
+    one_limit(
         "redis_no_limit",
         "redis.memory.limit",
         "the live tier {subject} has no memory limit: nothing is evicted, and the machine's memory is the limit",
@@ -35,7 +35,7 @@ REDIS: tuple[Threshold, ...] = (
         under=True,
         priority=500,
     ),
-    single(
+    one_limit(
         "redis_policy",
         "redis.config.policy",
         f"the live tier {{subject}} does not have the eviction policy {POLICY}: it may evict unarchived journals, or nothing",
@@ -46,7 +46,7 @@ REDIS: tuple[Threshold, ...] = (
         priority=920,
         time_to_impact=full_in,
     ),
-    single(
+    one_limit(
         "redis_append_only",
         "redis.aof.on",
         "the live tier {subject} keeps no append-only file: accepted writes are lost when it stops",
@@ -55,9 +55,9 @@ REDIS: tuple[Threshold, ...] = (
         under=True,
         severity=ERROR,
         priority=925,
-        time_to_impact=at_once,
+        time_to_impact=impact_now,
     ),
-    single(
+    one_limit(
         "redis_fsync",
         "redis.config.fsync",
         "the live tier {subject} does not sync its append-only file every second: half a minute of writes may be lost",
@@ -66,9 +66,9 @@ REDIS: tuple[Threshold, ...] = (
         under=True,
         severity=ERROR,
         priority=650,
-        time_to_impact=at_once,
+        time_to_impact=impact_now,
     ),
-    single(
+    one_limit(
         "redis_exposed",
         "redis.config.closed",
         "the live tier {subject} accepts connections from every address, without protected mode and without a password",
@@ -77,9 +77,9 @@ REDIS: tuple[Threshold, ...] = (
         under=True,
         severity=ERROR,
         priority=910,
-        time_to_impact=at_once,
+        time_to_impact=impact_now,
     ),
-    single(
+    one_limit(
         "redis_append_failed",
         "redis.aof.write_ok",
         "the last write to the append-only file of the live tier {subject} failed: check its disk and its log",
@@ -88,9 +88,9 @@ REDIS: tuple[Threshold, ...] = (
         under=True,
         severity=ERROR,
         priority=940,
-        time_to_impact=at_once,
+        time_to_impact=impact_now,
     ),
-    single(
+    one_limit(
         "redis_rewrite_failed",
         "redis.aof.rewrite_ok",
         "the last rewrite of the append-only file of the live tier {subject} failed: the file grows until one succeeds",
@@ -99,7 +99,7 @@ REDIS: tuple[Threshold, ...] = (
         under=True,
         priority=420,
     ),
-    single(
+    one_limit(
         "redis_save_failed",
         "redis.rdb.ok",
         "the last snapshot (BGSAVE) of the live tier {subject} failed: there is no newer backup of it",
@@ -108,7 +108,7 @@ REDIS: tuple[Threshold, ...] = (
         under=True,
         priority=410,
     ),
-    single(
+    one_limit(
         "redis_fragmentation",
         "redis.memory.fragmentation",
         "the live tier {subject} takes more than {limit} of its used memory (now {value})",
@@ -116,7 +116,7 @@ REDIS: tuple[Threshold, ...] = (
         limit=1.5,
         priority=250,
     ),
-    *both(
+    *two_limits(
         "redis_clients",
         "redis.clients.ratio",
         "more than {limit} of the connections that the live tier {subject} allows are open (now {value}); at 100 % it refuses "
@@ -126,7 +126,7 @@ REDIS: tuple[Threshold, ...] = (
         error=0.95,
         priority=(360, 700),
     ),
-    *both(
+    *two_limits(
         "redis_slow",
         "redis.round_trip",
         "the live tier {subject} takes more than {limit} to answer a PING (now {value})",
@@ -135,7 +135,7 @@ REDIS: tuple[Threshold, ...] = (
         error=1.0,
         priority=(350, 640),
     ),
-    single(
+    one_limit(
         "redis_replica_late",
         "redis.replica.lag",
         "a replica of the live tier {subject} is more than {limit} behind (now {value}); with the primary, what it lacks is lost",

@@ -3,10 +3,10 @@
 Belongs here: limits and words. Does not: measuring (`operations.health.timescale`).
 """
 
-from trading_data.operations.health.thresholds import COMPRESS, ERROR, Threshold, ask_archive, both, single
+from trading_data.operations.health.thresholds import COMPRESS, ERROR, Threshold, ask_archive, one_limit, two_limits
 
 TIMESCALE: tuple[Threshold, ...] = (
-    *both(
+    *two_limits(
         "timescale_disk",
         "timescale.disk.free_ratio",
         "free space on the archive's disk is below {limit} (now {value}); when it is full nothing is archived",
@@ -16,7 +16,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         priority=(610, 905),
         under=True,
     ),
-    single(
+    one_limit(
         "timescale_connections",
         "timescale.connections.ratio",
         "more than {limit} of the archive's connections are open (now {value}); at 100 % it refuses sessions",
@@ -24,7 +24,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         limit=0.80,
         priority=370,
     ),
-    single(
+    one_limit(
         "timescale_lock_wait",
         "timescale.locks.longest_wait",
         "a session in the archive has waited for a lock for more than {limit} (now {value})",
@@ -34,7 +34,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         limit=60,
         priority=380,
     ),
-    single(
+    one_limit(
         "timescale_long_transaction",
         "timescale.transactions.longest",
         "a transaction in the archive has been open for more than {limit} (now {value}); it holds locks and keeps dead rows",
@@ -44,7 +44,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         limit=3600,
         priority=330,
     ),
-    single(
+    one_limit(
         "timescale_slow_statement",
         "timescale.statements.slowest",
         "a frequent statement of the archive takes more than {limit} on average (now {value})",
@@ -52,7 +52,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         limit=10,
         priority=220,
     ),
-    single(
+    one_limit(
         "timescale_cache",
         "timescale.cache.hits",
         "less than {limit} of the archive's pages are found in memory (now {value}): raise shared_buffers",
@@ -61,7 +61,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         under=True,
         priority=210,
     ),
-    single(
+    one_limit(
         "timescale_dead_rows",
         "timescale.table.dead_rows",
         "more than {limit} of the rows of {subject} are dead (now {value})",
@@ -69,7 +69,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         limit=0.20,
         priority=240,
     ),
-    *both(
+    *two_limits(
         "timescale_oldest_transaction",
         "timescale.oldest_transaction",
         "the oldest unfrozen transaction of the archive is more than {limit} transactions old (now {value}); at two "
@@ -79,7 +79,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         error=1500e6,
         priority=(340, 915),
     ),
-    single(
+    one_limit(
         "timescale_chunks_overdue",
         "timescale.chunks.overdue",
         "{value} {many:chunk/chunks} of {subject} should have been compressed by now",
@@ -87,7 +87,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         limit=0,
         priority=310,
     ),
-    single(
+    one_limit(
         "timescale_log_failing",
         "timescale.log.failing",
         "the last attempt to archive the archive's log failed: no recovery to a point in time, and its disk fills",
@@ -96,7 +96,7 @@ TIMESCALE: tuple[Threshold, ...] = (
         severity=ERROR,
         priority=800,
     ),
-    single(
+    one_limit(
         "timescale_replica_late",
         "timescale.replica.lag",
         "a replica of the archive is more than {limit} behind (now {value})",
