@@ -1,7 +1,7 @@
-"""What the environment says, read once and checked: see `Settings.from_env`.
+"""The settings from the environment, read once and checked: see `Settings.from_env`.
 
 Belongs here: names, forms and defaults of the `TRADING_DATA_*` and `DAGSTER_POSTGRES_URL` variables.
-Does not: connections, and any default that only one module needs.
+Does not: connections, and defaults that only one module needs.
 """
 
 import os
@@ -31,7 +31,7 @@ _OF_SENTINELS = "sentinel_"
 
 @dataclass(frozen=True)
 class LiveUrl:
-    """A URL, taken apart: `hosts` are the nodes or sentinels named, `service` what the sentinels call their master."""
+    """A parsed URL of the live tier: `hosts` are the nodes or sentinels, `service` is the sentinels' name of the master."""
 
     text: str
     kind: Literal["server", "cluster", "sentinel"]
@@ -41,28 +41,30 @@ class LiveUrl:
 
     @property
     def shown(self) -> str:
-        """Where it points, for messages: without user, password and options."""
+        """The URL for messages: without user, password and options."""
         parts = urlsplit(self.text)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def of_server(self, host: str, port: int) -> str:
-        """The plain URL of one server behind it: the same user, password, database, options and TLS."""
+        """The plain URL of a single server, with the same user, password, database, options and TLS."""
         parts = urlsplit(self.text)
         user, at, _ = parts.netloc.rpartition("@")
-        query = urlencode([one for one in parse_qsl(parts.query) if not one[0].startswith(_OF_SENTINELS)])
+        query = urlencode(
+            [(option, value) for option, value in parse_qsl(parts.query) if not option.startswith(_OF_SENTINELS)]
+        )
         name = f"[{host}]" if ":" in host else host
         scheme = parts.scheme.partition("+")[0]
         return f"{scheme}://{user}{at}{name}:{port}/{self.database}" + (f"?{query}" if query else "")
 
     @property
     def of_sentinels(self) -> dict[str, str]:
-        """User and password of the sentinels themselves, as redis-py names them."""
+        """User and password for the sentinels themselves, under redis-py's names."""
         pairs = parse_qsl(urlsplit(self.text).query)
         return {name.removeprefix(_OF_SENTINELS): value for name, value in pairs if name.startswith(_OF_SENTINELS)}
 
 
 def parse(url: str, what: str = "the live tier's URL") -> LiveUrl:
-    """Take a URL apart.
+    """Parse a URL of the live tier.
 
     Raises:
         SettingError: it has none of the forms above; the message begins with `what`.
@@ -74,8 +76,8 @@ def parse(url: str, what: str = "the live tier's URL") -> LiveUrl:
     if kind == "server":
         return LiveUrl(url, kind, (), "", 0)
     try:
-        named = [urlsplit(f"//{part}") for part in parts.netloc.rpartition("@")[2].split(",")]
-        hosts = tuple((one.hostname or "", one.port or _PORTS[kind]) for one in named)
+        nodes = [urlsplit(f"//{part}") for part in parts.netloc.rpartition("@")[2].split(",")]
+        hosts = tuple((node.hostname or "", node.port or _PORTS[kind]) for node in nodes)
         path = [part for part in parts.path.split("/") if part]
         service = path.pop(0) if kind == "sentinel" else ""
         database = int(path.pop(0)) if path else 0
@@ -88,7 +90,7 @@ def parse(url: str, what: str = "the live tier's URL") -> LiveUrl:
 
 
 def without_password(url: str) -> str:
-    """`url` fit for a log or an error text: without its passwords, those among the options included."""
+    """`url` for logs and messages: without its passwords, also those in options."""
     parts = urlsplit(url)
     user, at, hosts = parts.netloc.rpartition("@")
     name, colon, password = user.partition(":")
@@ -115,27 +117,27 @@ ADMIN_URL = "TRADING_DATA_TIMESCALE_ADMIN_URL"
 DRILL_URL = "TRADING_DATA_DRILL_URL"
 REDIS_BACKUP_URL = "TRADING_DATA_REDIS_BACKUP_URL"
 UI_URL = "TRADING_DATA_UI_URL"
-"""Where people reach Dagster's page, such as https://dagster.example.com: links in alerts begin with it."""
+"""The address of Dagster's page, such as https://dagster.example.com: links in alerts begin with it."""
 ARCHIVE_CRON = "TRADING_DATA_ARCHIVE_CRON"
-"""When `archive_schedule` looks for something to archive; every five minutes if it is not set."""
+"""The cron expression of `archive_schedule`; every five minutes if it is not set."""
 HEALTH_SCHEDULE = "TRADING_DATA_HEALTH_SCHEDULE"
-"""`off` keeps `health_sensor` from running: for programs that count what they themselves wrote, such as the demo."""
+"""`off` stops `health_sensor`: for programs that count their own rows, such as the demo."""
 SECRETS = (REDIS_URL, REDIS_BACKUP_URL, TIMESCALE_URL, OWNER_URL, ADMIN_URL, DRILL_URL, DAGSTER_URL)
-"""Variables whose values may come from files: `NAME_FILE` has the URL, or `…_PASSWORD_FILE` the password of the URL."""
+"""Variables that can come from files: `NAME_FILE` names a file with the URL, `…_PASSWORD_FILE` one with its password."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """The environment, checked.
 
-    `redis_url`, `timescale_url` and `dagster_url` are None where nothing points at a server; the two PostgreSQL
-    URLs always name the psycopg2 driver (`postgresql+psycopg2://`), because SQLAlchemy 2.1 takes a bare
-    `postgresql://` for psycopg 3. `calendar` names the exchange whose sessions say which bars there should be.
-    `redis_backup_url` is the live tier for the user that may copy it whole and do nothing else.
-    `owner_url` is the archive for what only the owner of its tables may do: migrations, compression, retention.
-    `start` is the first day of which rows are accepted; what Dagster shows may begin later, see `first_shown`.
-    `ui_url` is where people reach Dagster's page, without a slash at its end; empty where nobody said so.
-    `drill_url` is a server for restore drills: only a superuser can restore, and production's should not be known here.
+    `redis_url`, `timescale_url` and `dagster_url` are None if not set. The PostgreSQL URLs always name the psycopg2 driver
+    (`postgresql+psycopg2://`), because SQLAlchemy 2.1 uses psycopg 3 for a bare `postgresql://`.
+    `calendar` names the exchange whose sessions define the expected bars.
+    `redis_backup_url` is the live tier with a user that may copy it and do nothing else.
+    `owner_url` is the archive with the owner of its tables, for migrations, compression and retention.
+    `start` is the first day from which rows are accepted; Dagster's partitions may begin later, see `first_shown`.
+    `ui_url` is the address of Dagster's page, without a slash at its end; empty if not set.
+    `drill_url` is a server for restore drills: only a superuser can restore, and this process should not know production's.
     """
 
     redis_url: str | None = field(repr=False)
@@ -176,19 +178,19 @@ class Settings:
         )
 
     def require_redis_url(self) -> str:
-        """The live tier's URL, or a SettingError that says how to get one."""
+        """The live tier's URL. Raises SettingError, with the remedy, if it is not set."""
         return self.redis_url or _missing(REDIS_URL)
 
     def require_timescale_url(self) -> str:
-        """The archive tier's URL, or a SettingError that says how to get one."""
+        """The archive tier's URL. Raises SettingError, with the remedy, if it is not set."""
         return self.timescale_url or _missing(TIMESCALE_URL)
 
     def require_redis_backup_url(self) -> str:
-        """The live tier's URL for backups: where users are not kept apart, the one that everything else uses."""
+        """The live tier's URL for backups; the common one if no other is set."""
         return self.redis_backup_url or self.require_redis_url()
 
     def require_owner_url(self) -> str:
-        """The archive tier's URL for its owner: where roles are not kept apart, the one that everything else uses."""
+        """The archive tier's URL for its owner; the common one if no other is set."""
         return self.owner_url or self.require_timescale_url()
 
 
@@ -196,25 +198,25 @@ def first_partition(env: Mapping[str, str] | None = None) -> date:
     """The first day partition of the archive, from `TRADING_DATA_START` in `env` (default: the process environment).
 
     Raises:
-        SettingError: it is no day.
+        SettingError: the value is not a day.
     """
     return _day(os.environ if env is None else env, START, date(2000, 1, 1))
 
 
 def first_shown(env: Mapping[str, str] | None = None) -> date:
-    """The first day that Dagster shows: the one that `TRADING_DATA_START` names, else where the data of this home begin."""
+    """The first day that Dagster shows: `TRADING_DATA_START`, else the first day with data in this home."""
     given = os.environ if env is None else env
     settings = Settings.from_env(given)
     return settings.start if given.get(START) else first_day(settings.home) or settings.start
 
 
 def password_file(name: str) -> str:
-    """The variable that names the file with the password of the URL in the variable `name`."""
+    """The variable for the file with the password of the URL in the variable `name`."""
     return f"{name.removesuffix('_URL')}_PASSWORD_FILE"
 
 
 def with_secrets(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` with the URLs, or their passwords, that it keeps in files; the variables that named the files are gone.
+    """`env` with the URLs and passwords read from files; the variables for the files are removed.
 
     Raises:
         SettingError: a file cannot be read or is empty, or a secret is given twice. The message names variables and files.
@@ -231,20 +233,20 @@ def with_secrets(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_secrets(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` without the variables that name files of secrets, for a process that is told its URLs."""
+    """`env` without the variables for files of secrets, for a process that gets its URLs directly."""
     files = {file for name in SECRETS for file in (f"{name}_FILE", password_file(name))}
     return {name: value for name, value in env.items() if name not in files}
 
 
 def _from_file(variable: str, file: str) -> str:
     try:
-        found = Path(file).read_text(encoding="utf-8").strip()
+        content = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingError(f"{variable} names {file}, which cannot be read ({reason}): correct it") from None
-    if not found or "\n" in found:
-        raise SettingError(f"{variable} names {file}, which must hold one line and nothing else: correct it")
-    return found
+    if not content or "\n" in content:
+        raise SettingError(f"{variable} names {file}, which must hold exactly one line: correct it")
+    return content
 
 
 def _with_password(url: str, password: str, name: str) -> str:
@@ -261,7 +263,7 @@ def _with_password(url: str, password: str, name: str) -> str:
 
 def _missing(name: str) -> str:
     raise SettingError(
-        f"{name} is not set, so there is no server to talk to: "
+        f"{name} is not set, so there is no server to connect to: "
         "set it, or start the embedded servers with `trading-data services start` "
         'and take their addresses with `eval "$(trading-data services env)"`'
     )
@@ -273,7 +275,7 @@ def _redis_url(env: Mapping[str, str], name: str) -> str | None:
 
 
 def postgres_url(env: Mapping[str, str], name: str) -> str | None:
-    """The URL in a variable with the driver named, None if it is not set; raises SettingError for another form."""
+    """The URL in a variable, with the driver; None if it is not set. Raises SettingError for another form."""
     value = env.get(name)
     if not value:
         return None

@@ -1,12 +1,11 @@
-"""Trading sessions of an exchange: which moments are inside one, what a day should hold, what a gap is.
+"""Trading sessions of an exchange: the moments inside a session, the minutes a day should hold, the reason of a gap.
 
 The sessions are those of the library `exchange_calendars`, which knows holidays, early closes and breaks, from the first
-day asked for to about a year ahead of today; some calendars begin later or end earlier. Outside that it is not known whether
-a market is open. Methods that need to know raise; `by_day`, `outside` and `knows` say "unknown" instead, for callers to whom a
-calendar is only an ornament.
+requested day to about a year ahead of today; some calendars begin later or end earlier. Outside that range it is unknown whether
+a market is open. Most methods raise then; `by_day`, `outside` and `knows` return "unknown" instead, for callers that can do
+without a calendar.
 
-Belongs here: the library's calendars in this package's terms. Does not: the arithmetic (`stretches`), types of times
-(`moments`), reading data (`gaps`).
+Belongs here: the library's calendars in this package's terms. Does not: the arithmetic and types of times (`open_intervals`).
 """
 
 import difflib
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FIRST_DAY = date(2000, 1, 1)
-"""First day of a calendar for which no other is asked."""
+"""The default first day of a calendar."""
 
 Sessions = tuple[Micros, Micros, Micros]
 """Label (midnight of the session's day), open and close of each session, in order."""
@@ -57,28 +56,28 @@ class TradingCalendar:
     A session is named by its day in the exchange's own zone, and may lie in two UTC days (CMES opens at 22:00 or 23:00
     UTC of the day before). Breaks within a session (XTKS, XHKG) are closed.
 
-    `name` is the library's name for it: `XNYS` also where `NYSE` was asked for.
+    `name` is the library's name: `XNYS` for the alias `NYSE`, too.
 
-    `known` says in words what the calendar knows, for example "the calendar XSAU knows 2021-01-01T00:00:00Z up to
-    2027-11-28T00:00:00Z", or why it knows nothing.
+    `known` is the range of the calendar in words, for example "the calendar XSAU knows 2021-01-01T00:00:00Z up to
+    2027-11-28T00:00:00Z", or why it has none.
     """
 
     def __init__(
         self, name: str, sessions: Sessions, stretches: Stretches, start: int, end: int, unusable: str = ""
     ) -> None:
-        """Use `named`, which makes what this takes; all times are microseconds since 1970."""
+        """Use `named` instead; all times are microseconds since 1970."""
         self.name, self._sessions, self._stretches = name, sessions, stretches
         self._start, self._end = start, end
         self.known = unusable or f"the calendar {name} knows {said(start)} up to {said(end)}"
 
     @property
     def start(self) -> datetime:
-        """First moment that the calendar knows of."""
+        """The first moment that the calendar knows."""
         return moment_of(self._start)
 
     @property
     def end(self) -> datetime:
-        """First moment that it knows nothing of."""
+        """The first moment after its range."""
         return moment_of(self._end)
 
     @classmethod
@@ -93,16 +92,16 @@ class TradingCalendar:
             start: first day wanted; a calendar that begins later begins when it does.
 
         Raises:
-            BadInput: there is none of that name.
+            BadInput: there is no exchange of that name.
         """
         with _building:
             return _made(name, start)
 
     @classmethod
     def configured(cls, name: str) -> "TradingCalendar":
-        """As `named`, for a name out of the settings: one that no exchange has makes a calendar that knows no day.
+        """As `named`, for a name from the settings: an unknown name gives a calendar that knows no day.
 
-        A mistake in a setting must not fail a run or a command to which the calendar is an ornament.
+        A mistake in a setting must not fail a run or a command that can do without the calendar.
         """
         try:
             return cls.named(name)
@@ -110,7 +109,7 @@ class TradingCalendar:
             return _without_days(name, str(error))
 
     def knows(self, times: Times) -> Mask:
-        """Which of `times` lie within what the calendar knows; a boolean array of the same length.
+        """Which of `times` lie in the calendar's range; a boolean array of the same length.
 
         Raises:
             BadInput: the times are of another type, without a zone, or missing.
@@ -119,7 +118,7 @@ class TradingCalendar:
         return (micros >= self._start) & (micros < self._end)
 
     def outside(self, times: Times) -> Mask:
-        """Which of `times` are known to lie in no session: neither those in one nor those that the calendar does not know.
+        """Which of `times` are known to lie outside every session; False for those that the calendar does not know.
 
         Raises:
             BadInput: the times are of another type, without a zone, or missing.
@@ -133,7 +132,7 @@ class TradingCalendar:
             `session` (`datetime.date`), `open`, `close` (datetime64[us, UTC]), in order.
 
         Raises:
-            BadInput: the range makes no sense or is not all known.
+            BadInput: `start` is after `end`, or the calendar does not know all of the range.
         """
         import pandas as pd
 
@@ -179,7 +178,7 @@ class TradingCalendar:
         return index_of(self._stretches.buckets(int(opens[at]), int(closes[at]), MINUTE_US))
 
     def expected_by_day(self, start: date, end: date) -> "pd.DataFrame":
-        """What each UTC day of [start, end) should hold; `end` is not among them.
+        """The expected minutes of each UTC day of [start, end).
 
         A day may have parts of two sessions or of none: minutes are counted by the UTC day in which they lie.
 
@@ -188,7 +187,7 @@ class TradingCalendar:
             first opening and last closing within the day, NaT on a closed one); one row a day.
 
         Raises:
-            BadInput: the range makes no sense or is not all known.
+            BadInput: `start` is after `end`, or the calendar does not know all of the range.
         """
         self.range_of(day_start(start), day_start(end))
         return self.by_day(start, end).drop(columns="known")
@@ -196,7 +195,7 @@ class TradingCalendar:
     def by_day(self, start: date, end: date) -> "pd.DataFrame":
         """As `expected_by_day`, for any days, with the column `known` (bool): whether the calendar knows the whole day.
 
-        A day that it does not know has 0 minutes and neither opening nor closing, and is not to be taken for a closed one.
+        A day that it does not know has 0 minutes and neither opening nor closing, and must not be mistaken for a closed one.
         """
         import pandas as pd
 
@@ -220,7 +219,7 @@ class TradingCalendar:
         """The gap [start, end) in data as parts: `closed` (night, weekend, holiday, break) or `missing`; in order.
 
         Raises:
-            BadInput: the range makes no sense or is not all known.
+            BadInput: `start` is after `end`, or the calendar does not know all of the range.
         """
         low, high = self.range_of(start, end)
         if low == high:
@@ -238,7 +237,7 @@ class TradingCalendar:
             Position of the range that each part is of, the parts' starts and ends, and whether the market is closed in it.
 
         Raises:
-            BadInput: they are not all known.
+            BadInput: the calendar does not know all of them.
         """
         if len(starts):
             self._check(int(starts.min()), int(ends.max()))
@@ -254,11 +253,11 @@ class TradingCalendar:
             datetime64[us, UTC], in order.
 
         Raises:
-            BadInput: the range makes no sense or is not all known, or a day is no multiple of `width`.
+            BadInput: `start` is after `end`, or the calendar does not know all of the range, or a day is no multiple of `width`.
         """
         low, high = self.range_of(start, end)
         if width <= timedelta(0) or DAY % width:
-            raise BadInput(f"a day must be a multiple of the width of a bucket, and {width} does not divide it")
+            raise BadInput(f"a day must be a multiple of the width of a bucket, and {width} does not divide a day")
         return index_of(self._stretches.buckets(low, high, width // MICROSECOND))
 
     def range_of(self, start: datetime | str, end: datetime | str) -> tuple[int, int]:
@@ -278,8 +277,8 @@ class TradingCalendar:
         if low < self._start or high > self._end:
             earlier = ", or name the calendar with an earlier start" if low < self._start else ""
             raise BadInput(
-                f"{self.known} (at most about a year ahead), and {said(low)} up to {said(high)} is not within that: "
-                f"ask for less{earlier}"
+                f"{self.known} (at most about a year ahead), and {said(low)} up to {said(high)} is outside that range: "
+                f"choose a shorter range{earlier}"
             )
 
 
@@ -290,7 +289,10 @@ def _made(name: str, start: date) -> TradingCalendar:
     library = import_module("exchange_calendars")
     known = library.get_calendar_names()
     if name not in known:
-        near = [*difflib.get_close_matches(str(name).upper(), known, 3), *(one for one in _COMMON if one in known)]
+        near = [
+            *difflib.get_close_matches(str(name).upper(), known, 3),
+            *(common for common in _COMMON if common in known),
+        ]
         raise BadInput(
             f"there is no exchange {name!r}; known are {', '.join(dict.fromkeys(near))} and others, {len(known)} in all "
             "(see `exchange_calendars.get_calendar_names()`)"

@@ -1,7 +1,4 @@
-"""A heat map of gap states in text: a line a subject, a letter a day; for a terminal and for run metadata.
-
-Belongs here: letters and layout. Does not: states (`states`).
-"""
+"""A heat map of gap states as text, with a line per subject and a character per day, for a terminal and for run metadata."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +10,7 @@ if TYPE_CHECKING:
 
 MARKS = {CLOSED: " ", COMPLETE: "█", NO_TRADE: "▒", MISSING: "·", UNREPAIRABLE: "x", NO_CALENDAR: "?", OPEN: "o"}
 PART, OUTSIDE = "▄", "+"
-"""A day that misses minutes and holds others; a closed day that has rows."""
+"""A day that misses some of its minutes; a closed day with rows."""
 LEGEND = (
     "█ complete   ▄ missing in part   · missing   ▒ no trade   x unrepairable   ? no calendar   o open   "
     "+ closed, with rows   (blank: closed)"
@@ -21,7 +18,7 @@ LEGEND = (
 
 
 def heat_map(states: "pd.DataFrame", *, most: int = 40, days: int = 92) -> str:
-    """The last `days` days of the `most` subjects that miss most, from `states.day_states`; empty for an empty frame."""
+    """The last `days` days of the `most` subjects with most missing minutes, of `states.day_states`; empty for an empty frame."""
     if not len(states):
         return ""
     shown = sorted(states["day"].unique())[-days:]
@@ -43,6 +40,6 @@ def heat_map(states: "pd.DataFrame", *, most: int = 40, days: int = 92) -> str:
 
 
 def by_state(states: "pd.DataFrame") -> dict[str, int]:
-    """How many subject days are in each state; `no calendar` and `open` only where there are some."""
-    found = states["state"].value_counts()
-    return {state: int(found.get(state, 0)) for state in MARKS if state not in (NO_CALENDAR, OPEN) or state in found}
+    """The number of subject days in each state; `no calendar` and `open` only if there are any."""
+    counts = states["state"].value_counts()
+    return {state: int(counts.get(state, 0)) for state in MARKS if state not in (NO_CALENDAR, OPEN) or state in counts}

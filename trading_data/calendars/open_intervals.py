@@ -1,7 +1,7 @@
 """Open stretches of a market as two sorted arrays, and the arithmetic on them, whole arrays at once.
 
-All times are microseconds since 1970 UTC (int64), all ranges half-open. Belongs here: this arithmetic. Does not: where
-stretches come from (`calendar`), and zones and types of times (`moments`).
+All times are microseconds since 1970 UTC (int64), all ranges half-open. Belongs here: this arithmetic, and types
+of times. Does not: sessions (`calendar`).
 """
 
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ MICROSECOND = timedelta(microseconds=1)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FACTORS = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
-_MISSING = "a time is missing (null or NaT): leave it out, for it is neither inside a session nor outside"
+_MISSING = "a time is missing (null or NaT): leave it out, because it is neither inside nor outside a session"
 
 
 def micros_of(times: Times) -> Micros:
-    """Any array of times as microseconds since 1970; what is finer is rounded down.
+    """Any array of times as microseconds since 1970, rounded down.
 
     Raises:
-        BadInput: they are of another type, without a zone (numpy's have none, and are UTC), or one is missing.
+        BadInput: the times are of another type or without a zone (numpy's have none, and are UTC), or one is missing.
     """
     import pandas as pd
 
@@ -80,7 +80,7 @@ def moment_of(micros: int) -> datetime:
 
 
 def said(micros: int) -> str:
-    """Microseconds as an error message has them."""
+    """Microseconds as text, for error messages."""
     return f"{moment_of(micros):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -90,7 +90,7 @@ DAY_US = 86_400_000_000
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts of ranges: `of` is the position of the range that each is a part of, `open` whether the market is open in it."""
+    """Parts of ranges: `of` is the position of each part's range, `open` whether the market is open in the part."""
 
     of: Micros
     start: Micros
@@ -102,7 +102,7 @@ class Stretches:
     """Stretches [opens[i], closes[i]) in which a market is open: sorted, and none touches the next."""
 
     def __init__(self, opens: Micros, closes: Micros) -> None:
-        """Take stretches in any order; those that touch or overlap become one, empty ones go."""
+        """Stretches may come in any order; those that touch or overlap are merged, empty ones removed."""
         order = np.lexsort((closes, opens))
         opens, closes = opens[order], closes[order]
         opens, closes = opens[closes > opens], closes[closes > opens]
@@ -121,7 +121,7 @@ class Stretches:
         return inside
 
     def within(self, start: int, end: int) -> tuple[Micros, Micros]:
-        """The stretches, or what of them lies in [start, end)."""
+        """The stretches cut to [start, end)."""
         low, high = np.searchsorted(self.closes, start, side="right"), np.searchsorted(self.opens, end, side="left")
         if low >= high:
             return self.opens[:0], self.opens[:0]
@@ -154,13 +154,13 @@ class Stretches:
         opens, closes = self.within(start // width * width, -(-end // width) * width)
         first, last = opens // width, -(-closes // width)
         of, number = _expand(last - first)
-        found: Micros = np.unique(first[of] + number) * width
-        return found[(found >= start) & (found < end)]
+        buckets: Micros = np.unique(first[of] + number) * width
+        return buckets[(buckets >= start) & (buckets < end)]
 
     def by_day(self, start: int, end: int) -> tuple[Micros, Micros, Micros]:
         """For each UTC day of [start, end), which are midnights: open microseconds, first opening, last closing.
 
-        Days without an opening have 0, and an opening and a closing that mean nothing.
+        Days without an opening have 0; their opening and closing are undefined.
         """
         days = (end - start) // DAY_US
         opens, closes = self.within(start, end)
@@ -177,7 +177,7 @@ class Stretches:
 
 
 def _expand(counts: Micros) -> tuple[Micros, Micros]:
-    """For counts [2, 0, 1]: which one each belongs to [0, 0, 2], and its number there [0, 1, 0]."""
+    """For counts [2, 0, 1] the positions [0, 0, 2], each repeated by its count, and numbers within each [0, 1, 0]."""
     of = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
     number = np.arange(len(of), dtype=np.int64) - (np.cumsum(counts) - counts)[of]
     return of, number

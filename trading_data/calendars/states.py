@@ -1,14 +1,14 @@
-"""The state of every subject's day, from the coverage, an exchange's calendar and what vendors said.
+"""The state of every subject's day, from the coverage, an exchange's calendar and the answers of vendors.
 
     no calendar   the calendar does not know the day: it began later, ends before, or cannot be made
     closed        the exchange has no session that day
     complete      every minute of the session has a bar
-    no trade      minutes are without a bar, and a vendor that was asked after the session has none for them
-    open          the session is not over, so that minutes are still to come; only where it was asked for
-    missing       minutes are without a bar, and nobody has said why
-    unrepairable  minutes are without a bar, and the vendor will not say: it refused, or failed again and again
+    no trade      minutes are without a bar, and a vendor's answer after the session has none for them
+    open          the session is not over, so that minutes are still to come; only on request
+    missing       minutes are without a bar, and no vendor has answered yet
+    unrepairable  minutes are without a bar, and the vendor refused, or failed again and again
 
-Belongs here: these rules, and which days they leave to be filled. Does not: asking (`fill`), showing (`picture`).
+Belongs here: these rules, and the days to fill. Does not: asking vendors (`sources.backfill`), showing (`gap_plot`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,13 +32,13 @@ CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE = "closed", "complete", "no tr
 NO_CALENDAR, OPEN = "no calendar", "open"
 STATES = (CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE, NO_CALENDAR, OPEN)
 MOST_ATTEMPTS = 5
-"""How often a vendor may fail on one subject's day before it is not asked for again every night."""
+"""Failures of a vendor on one subject's day, after which it is no longer requested every night."""
 SETTLED_AFTER = timedelta(minutes=30)
 """How long after a session's close a vendor's answer is final: bars of the last minutes come late."""
 
 
 def known_subjects(archive: Archive, dataset: Dataset) -> dict[str, date]:
-    """Every subject of which there are rows, and its first day."""
+    """Every subject with rows, and its first day."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("covered_subjects"), {"dataset": dataset.name})
         return dict(cursor.fetchall())
@@ -58,18 +58,18 @@ def day_states(
     """The state of each subject on each UTC day of [start, end).
 
     Args:
-        archive: the archive tier; its cost does not depend on how many rows there are.
-        dataset: of which.
+        archive: the archive tier; the cost does not depend on the number of rows.
+        dataset: the dataset.
         calendar: when the exchange is open.
         start: first day.
         end: day after the last; days whose session is not over are left out, and so are days to come.
-        subjects: these, from `start` on; None for all that have rows, each from its first day on.
-        only: these days of the range; None for all of it.
-        unfinished: with the day whose session is not over, as `open`.
+        subjects: subjects, each from `start` on; None for all with rows, each from its first day on.
+        only: days of the range; None for all.
+        unfinished: include the day whose session is not over, as `open`.
 
     Returns:
         `subject` (str), `day` (`datetime.date`), `state` (str), `rows`, `held`, `expected` (int64: rows in all, minutes of
-        the session that have one, minutes of the session), `vendor`, `said` (str, empty where nobody was asked), `outside`
+        the session that have one, minutes of the session), `vendor`, `said` (str, empty where no vendor was asked), `outside`
         (int64: minutes outside of sessions that have a row), `first_outside` (UTC: the first of them, or NaT); sorted.
         Where the state is `no calendar`, `held`, `expected` and `outside` are 0 and mean nothing; `calendar.known` says why.
 
@@ -113,7 +113,7 @@ def day_states(
 
 
 def to_fill(states: "pd.DataFrame") -> list[tuple[date, date]]:
-    """The contiguous ranges of days, both ends included, on which something is missing; closed days do not part them."""
+    """The contiguous ranges of days with missing minutes, both ends included; closed days do not split a range."""
     return list(_ranges(states.loc[states["state"] == MISSING, "day"], states.loc[states["state"] == CLOSED, "day"]))
 
 
@@ -155,5 +155,5 @@ def _classify(frame: "pd.DataFrame", unknown: "pd.Series", running: "pd.Series")
         given_up,
     ]
     states = [NO_CALENDAR, OPEN, CLOSED, COMPLETE, NO_TRADE, UNREPAIRABLE]
-    found = np.select([condition.to_numpy(dtype=bool) for condition in conditions], states, MISSING)
-    return pd.Series(found, index=frame.index, dtype="str")
+    state = np.select([condition.to_numpy(dtype=bool) for condition in conditions], states, MISSING)
+    return pd.Series(state, index=frame.index, dtype="str")

@@ -1,6 +1,6 @@
-"""Asking a vendor for the days that are missing, and noting what it said; the bars go through the intake.
+"""Requests missing days from a vendor, and notes its answers; the bars pass through the intake.
 
-Belongs here: what to ask for at once, and the notes. Does not: which days are missing (`states`), the vendors'
+Belongs here: grouping days into requests, and the notes. Does not: which days are missing (`calendars.states`), the vendors'
 protocols (`vendors`), loading.
 """
 
@@ -27,12 +27,12 @@ ROWS_A_BATCH = 200_000
 _UNANSWERED = 2
 _DAYS_A_REQUEST = 31
 _SYMBOLS_REFUSED = 20
-"""How many times the rest of a day is asked for again without the symbols that the vendor does not know."""
+"""Most requests for the rest of a day, each without the symbols that the vendor refused as unknown."""
 
 
 @dataclass
 class Filled:
-    """What came of one request: bars by day and symbol, the symbols that the vendor refused, and the batches written."""
+    """The result of one request: bars by day and symbol, the symbols that the vendor refused, and the batches written."""
 
     days: tuple[date, ...]
     asked: tuple[str, ...]
@@ -55,16 +55,16 @@ def fill(
     earliest: datetime,
     run_id: str = "",
 ) -> Iterator[Filled]:
-    """Ask `vendor` for the symbols of each day, oldest first; yields a request once its bars are durable and it is noted.
+    """Request the symbols of each day from `vendor`, oldest first; yields a request once its bars are durable and it is noted.
 
-    Days that follow one another and lack the same symbols are one request. What the vendor said is noted only after its
-    bars lie in the intake: a kill in between asks again, and what comes again is unchanged. Days on which the vendor fails
-    do not keep those after them from being asked for; two requests in a row without an answer do, for then it is away.
+    Consecutive days that lack the same symbols are one request. An answer is noted only after its bars are in the intake: after
+    a kill in between, the same days are requested again, and load as unchanged rows. A day on which the vendor fails does not
+    stop the days after it; two requests in a row without an answer do, because the vendor is away then.
 
     Raises:
-        VendorError: after the other days, if some failed; at once if the vendor is away or will not answer at all. Days
-            answered with what is no bars are noted as failed, those without an answer are not noted.
-        ArchiveTierError, IntakeError: what was not noted will be asked for again.
+        VendorError: after the other days, if a day failed; at once if the vendor is away or refuses all. Days whose answer is
+            not bars are noted as failed; days without an answer are not noted.
+        ArchiveTierError, IntakeError: days that were not noted will be requested again.
     """
     failed: dict[date, VendorError] = {}
     unanswered = 0
@@ -92,21 +92,20 @@ def fill(
         answered = [symbol for symbol in symbols if symbol not in out.refused]
         for day in days:
             note_answer(archive, dataset, vendor.name, day, answered, "answered", out.of_day(day), "")
-            for symbol, said in out.refused.items():
-                note_answer(archive, dataset, vendor.name, day, [symbol], "refused", {}, said)
+            for symbol, reason in out.refused.items():
+                note_answer(archive, dataset, vendor.name, day, [symbol], "refused", {}, reason)
         reached("history.noted")
         yield out
     if failed:
         first, cause = next(iter(failed.items()))
         raise VendorError(
-            f"{vendor.name} failed on {len(failed)} of {counted(len(wanted), 'day')}, first on {first}: {cause}. What it "
-            f"did give is "
-            "in the intake; run the failed days again"
+            f"{vendor.name} failed on {len(failed)} of {counted(len(wanted), 'day')}, first on {first}: {cause}. The bars of the "
+            "other days are in the intake; run the failed days again"
         ) from cause
 
 
 def _requests(wanted: Mapping[date, Iterable[str]]) -> Iterator[tuple[tuple[date, ...], tuple[str, ...]]]:
-    """Days in order, those that follow one another with the same symbols together."""
+    """Days in order; consecutive days with the same symbols together."""
     days: list[date] = []
     last: tuple[str, ...] = ()
     for day in sorted(wanted):
@@ -131,7 +130,7 @@ def note_answer(
     rows: Mapping[str, int],
     said: str,
 ) -> None:
-    """Keep what a vendor said of the day of some symbols; a failure adds to the attempts, an answer begins anew."""
+    """Store a vendor's answer for a day of some symbols; a failure adds to the attempts, an answer resets them."""
     values = {
         "dataset": dataset.name,
         "day": day,
@@ -163,12 +162,12 @@ def _ask(intake: Intake, dataset: Dataset, vendor: Vendor, out: Filled, earliest
             if not symbols:
                 return
     raise VendorError(
-        f"{vendor.name} named unknown symbols {_SYMBOLS_REFUSED} times over for {out.days[0]}: {symbols[:5]}"
+        f"{vendor.name} refused symbols as unknown in {_SYMBOLS_REFUSED} requests for {out.days[0]}: {symbols[:5]}"
     )
 
 
 def _joined(pages: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Pages as tables of the size of a batch: a vendor's page may have a few hundred rows."""
+    """Pages joined to tables of a batch's size: a vendor's page may have only a few hundred rows."""
     kept: list[pa.Table] = []
     rows = 0
     for page in pages:
@@ -185,6 +184,6 @@ def _counted(dataset: Dataset, tables: Iterator[pa.Table], out: Filled) -> Itera
     time = dataset.key[1]
     for table in tables:
         days = pa.table({"symbol": table[dataset.about], "day": table[time].cast(pa.timestamp("us")).cast(pa.date32())})
-        for one in days.group_by(["day", "symbol"]).aggregate([([], "count_all")]).to_pylist():
-            out.rows[one["day"], one["symbol"]] += one["count_all"]
+        for count in days.group_by(["day", "symbol"]).aggregate([([], "count_all")]).to_pylist():
+            out.rows[count["day"], count["symbol"]] += count["count_all"]
         yield table

@@ -25,12 +25,14 @@ _EVERY = 59.0
 
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILE]...")
-@click.option("--kind", type=click.Choice(FEEDS), default="simulated", show_default=True, help="Who makes the records.")
 @click.option(
-    "--symbols", help="How many, for simulated, or which: AAPL,MSFT. [default: 50; alpaca: watchlist:current]"
+    "--kind", type=click.Choice(FEEDS), default="simulated", show_default=True, help="The source of the records."
+)
+@click.option(
+    "--symbols", help="Their number, for simulated, or names: AAPL,MSFT. [default: 50; alpaca: watchlist:current]"
 )
 @click.option("--seed", default=7, show_default=True, help="The same seed gives the same market.")
-@click.option("--pace", default=1.0, show_default=True, help="Simulated seconds a second; 0 is as fast as it goes.")
+@click.option("--pace", default=1.0, show_default=True, help="Simulated seconds per second; 0 is as fast as possible.")
 @click.option("--round-the-clock", is_flag=True, help="24 hours a day, not 14:30 to 21:00 UTC.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Simulate this UTC day. [default: now, or yesterday]")
 @click.option("--redis-url", help=f"The live tier. [default: ${REDIS_URL}]")
@@ -44,7 +46,7 @@ def main(
     day: datetime | None,
     redis_url: str | None,
 ) -> None:
-    """Send a feed into the live tier, with a line of counts a minute; SIGTERM or Ctrl-C ends it in order."""
+    """Send a feed into the live tier, with a line of counts a minute; SIGTERM or Ctrl-C ends it cleanly."""
     speed = None if kind == "alpaca" else pace or None
     name, stop = f"feed {kind}", threading.Event()
     try:
@@ -87,13 +89,13 @@ def _run(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    # Not in this thread: a handler that sets an event while its own thread waits for that event can block for ever.
+    # Not in this thread: a handler that sets an event for which its own thread waits can block for ever.
     with ThreadPoolExecutor(1) as pool:
         _say(f"{name}: begins")
-        told = _narrated(minutes, counts, name)
+        narrated = _narrated(minutes, counts, name)
         desk = None if strategy_seed is None else Desk(store, strategy_seed, counts, report)
         then = None if desk is None else desk.minute
-        pool.submit(pump, store, told, pace=pace, stop=stop, report=report, counts=counts, then=then).result()
+        pool.submit(pump, store, narrated, pace=pace, stop=stop, report=report, counts=counts, then=then).result()
         if desk is not None:
             desk.close()
     store.close()
@@ -101,7 +103,7 @@ def _run(
 
 
 def _narrated(minutes: Iterable[Minute], counts: FeedCounts, name: str) -> Iterator[Minute]:
-    """`minutes`, with a line of counts now and then."""
+    """`minutes`, with a line of counts about once a minute."""
     last = time.monotonic()
     for minute in minutes:
         if time.monotonic() - last >= _EVERY:

@@ -1,7 +1,4 @@
-"""From what Alpaca says to `Bar` records, without those that the archive would not take.
-
-Belongs here: types and rules of single bars. Does not: which of them are handed over (`sources.feeds.alpaca`).
-"""
+"""Turns Alpaca's messages into `Bar` records, without those that the archive would refuse."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,11 +19,11 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def records(table: pa.Table, earliest: datetime, report: Callable[[str], None]) -> list[Bar]:
-    """The rows of a vendor's table, in order; those that break a rule of the archive are left out and reported."""
+    """The rows of a vendor's table, in order; bars that break a rule of the archive are left out and reported."""
     checked = check(PRICE, {name: table[name].combine_chunks() for name in PRICE.names}, now(), earliest)
     if checked.bad:
         first = checked.bad[min(checked.bad)].text
-        report(f"left out {len(checked.bad):,} bars that the archive would not take, the first because {first}")
+        report(f"left out {len(checked.bad):,} bars that the archive would refuse; the first: {first}")
     values = {name: checked.table[name].to_pylist() for name in PRICE.names if name != "timestamp"}
     times = checked.table["timestamp"].cast(pa.int64()).to_pylist()
     values["timestamp"] = [None if us is None else _EPOCH + us * _MICROSECOND for us in times]
@@ -37,7 +34,7 @@ def records(table: pa.Table, earliest: datetime, report: Callable[[str], None]) 
 def bars_of(
     messages: Sequence[Message], account: AlpacaAccount, earliest: datetime, report: Callable[[str], None]
 ) -> list[Bar]:
-    """The bars in messages of the stream, each with a symbol `S`; one that is no bar is left out alone, and reported."""
+    """The bars in messages of the stream, each with a symbol `S`; a malformed one is left out by itself, and reported."""
     if not messages:
         return []
     try:
@@ -52,7 +49,7 @@ def bars_of(
 def time_of(message: Message, otherwise: datetime) -> datetime:
     """A message's own time `t`, UTC, cut to microseconds; `otherwise` where it has none that can be read."""
     try:
-        found = datetime.fromisoformat(str(message.get("t")))
+        moment = datetime.fromisoformat(str(message.get("t")))
     except ValueError:
         return otherwise
-    return otherwise if found.tzinfo is None else found.astimezone(UTC)
+    return otherwise if moment.tzinfo is None else moment.astimezone(UTC)

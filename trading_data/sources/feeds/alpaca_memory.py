@@ -1,6 +1,6 @@
-"""What the feed of Alpaca remembers: which version of a bar was handed over, and what has to be asked of history.
+"""The memory of the Alpaca feed: the version of each bar that was sent last, and the ranges to request from history.
 
-Belongs here: these two memories, both bounded. Does not: asking (`sources.feeds.alpaca`).
+Belongs here: these two memories, both bounded. Does not: requests (`sources.feeds.alpaca`).
 """
 
 from dataclasses import dataclass
@@ -11,28 +11,28 @@ from trading_data.times import floor
 
 MINUTE = timedelta(minutes=1)
 _KEPT = 240
-"""Newest bars a symbol of which the version is remembered: four hours of a busy one."""
+"""Newest bars of a symbol whose versions are remembered: four hours of a busy one."""
 _HOUR = timedelta(hours=1)
 
 
 class Versions:
-    """The version of each of a symbol's newest bars that was handed over last, and where the symbol stands.
+    """The last sent version of each symbol's newest bars, and each symbol's position in time.
 
-    What is older than the newest 240 bars of a symbol may count as never handed over: sent again it is an unchanged row.
+    A bar older than a symbol's newest 240 may count as never sent: sent again, it is an unchanged row.
     """
 
     def __init__(self) -> None:
-        """Nothing was handed over."""
+        """No bar was sent yet."""
         self._known: dict[str, dict[datetime, tuple[tuple[float, ...], datetime | None]]] = {}
         self._begun: dict[str, datetime] = {}
         self._newest: dict[str, datetime] = {}
 
     def begin(self, symbol: str, moment: datetime) -> None:
-        """As long as the symbol has no bar it stands at `moment`."""
+        """Put a symbol without bars at `moment`."""
         self._begun.setdefault(symbol, moment)
 
     def newest(self, symbol: str) -> datetime:
-        """Where the symbol stands: the start of its newest bar, or where it was begun."""
+        """The start of the symbol's newest bar, or the moment at which it was begun."""
         return self._newest.get(symbol) or self._begun[symbol]
 
     def is_begun(self, symbol: str) -> bool:
@@ -40,17 +40,17 @@ class Versions:
         return symbol in self._begun
 
     def is_new(self, bar: Bar) -> bool:
-        """Whether this version of the bar is another one than that handed over last."""
-        found = self._known.get(bar.symbol, {}).get(bar.timestamp)
-        return found is None or found[0] != _values(bar)
+        """Whether this version of the bar differs from the one sent last."""
+        version = self._known.get(bar.symbol, {}).get(bar.timestamp)
+        return version is None or version[0] != _values(bar)
 
     def streamed_since(self, bar: Bar, moment: datetime) -> bool:
-        """Whether the version handed over last came over the stream at `moment` or after it."""
-        found = self._known.get(bar.symbol, {}).get(bar.timestamp)
-        return found is not None and found[1] is not None and found[1] >= moment
+        """Whether the version sent last came over the stream at or after `moment`."""
+        version = self._known.get(bar.symbol, {}).get(bar.timestamp)
+        return version is not None and version[1] is not None and version[1] >= moment
 
     def note(self, bar: Bar, streamed: datetime | None) -> None:
-        """The bar is handed over now; `streamed` is when it came over the stream, None if it came from history."""
+        """Note that the bar is sent now; `streamed` is when it came over the stream, None if it came from history."""
         known = self._known.setdefault(bar.symbol, {})
         known[bar.timestamp] = (_values(bar), streamed)
         self._newest[bar.symbol] = max(bar.timestamp, self._newest.get(bar.symbol, bar.timestamp))
@@ -65,7 +65,7 @@ def _values(bar: Bar) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Hole:
-    """The bars of `symbols` that begin in [start, end) have to be asked of history."""
+    """A range to request from history: the bars of `symbols` that begin in [start, end)."""
 
     symbols: tuple[str, ...]
     start: datetime
@@ -73,15 +73,15 @@ class Hole:
 
 
 class Holes:
-    """What has to be asked of history, and from when on that makes sense."""
+    """The ranges to request from history, and the moment from which a request makes sense."""
 
     def __init__(self, quantum: timedelta) -> None:
-        """Moments are rounded down to whole `quantum`s, so that what comes up at about one time is asked at once."""
+        """Rounds moments down to multiples of `quantum`, so that ranges due at about the same time are one request."""
         self._quantum = quantum
         self._due: dict[datetime, dict[str, tuple[datetime, datetime]]] = {}
 
     def add(self, hole: Hole, due: datetime) -> None:
-        """Ask for `hole` from `due` on. Of one symbol all that is asked at one moment becomes one range."""
+        """Request `hole` from `due` on. A symbol's holes that are due together become one range."""
         if hole.start >= hole.end:
             return
         ranges = self._due.setdefault(floor(due, self._quantum), {})
@@ -90,7 +90,7 @@ class Holes:
             ranges[symbol] = (min(start, hole.start), max(end, hole.end))
 
     def take(self, moment: datetime) -> list[Hole]:
-        """Give up what is due, oldest first; symbols whose range begins within one hour and ends at one time together."""
+        """Remove and return the holes that are due, oldest first; ranges that begin in one hour and end together are one hole."""
         out: list[Hole] = []
         for due in sorted(due for due in self._due if due <= moment):
             groups: dict[tuple[datetime, datetime], dict[str, datetime]] = {}

@@ -1,10 +1,10 @@
 """One connection to Alpaca's stream: connected, authenticated, subscribed, and every message that came over it.
 
-Spoken with `websockets` and not with alpaca-py's own class: that one connects again by itself and does not say so, which
-leaves a hole that nobody fills, and logs an error where it should end (a wrong key is tried for ever).
+It uses `websockets`, not alpaca-py's own class: that one reconnects by itself and does not report it, which leaves a gap that
+is never filled, and it logs an error where it should stop (it retries a wrong key for ever).
 
-Nothing is read ahead but what fits into the connection's queue. When the live tier is full nobody reads, Alpaca ends the
-connection sooner or later, and what was missed comes from history: so memory stays bounded and nothing is lost.
+Only what fits into the connection's queue is read ahead. When the live tier is full, the feed stops reading, Alpaca ends the
+connection sooner or later, and history fills the gap: so memory stays bounded and nothing is lost.
 
 Belongs here: the protocol. Does not: what is missed between two connections, and what messages mean (`sources.feeds.alpaca`).
 """
@@ -21,22 +21,22 @@ Message = Mapping[str, Any]
 
 BARS = ("bars", "updatedBars")
 TRADES = ("trades",)
-"""Corrections and cancels of trades come to whoever subscribed to the trades, and to nobody else."""
+"""Only subscribers of trades get their corrections and cancels."""
 _SYMBOLS = 500
-"""Symbols a subscription: Alpaca takes messages of up to 32 KB."""
+"""Symbols per subscription: Alpaca accepts messages of up to 32 KB."""
 _FRAMES = 1024
-"""Frames that wait in memory at most."""
+"""Most frames that wait in memory."""
 _LARGEST = 16 << 20
-"""Bytes a frame at most."""
+"""Most bytes of a frame."""
 _ANSWER = 10.0
-"""Seconds for the answer to something that was sent; also to connect."""
+"""Seconds to wait for an answer, and to connect."""
 _HOPELESS = {
     402: f"check {KEYS[0]} and {SECRETS[0]}",
-    409: f"its subscription does not have {FEED} as it is set",
-    400: "this release does not speak its protocol any more",
-    410: "this release does not speak its protocol any more",
+    409: f"its subscription does not include {FEED} as set",
+    400: "this release does not speak its current protocol: upgrade trading_data",
+    410: "this release does not speak its current protocol: upgrade trading_data",
 }
-"""Errors that come again however often one connects."""
+"""Errors that a new connection does not cure."""
 _NOT_ALLOWED = frozenset({405, 409})
 """Errors of a subscription that the account does not allow; those made before stay."""
 
@@ -57,10 +57,10 @@ class AlpacaStream:
         self._expect("success", "authenticated")
 
     def subscribe(self, channels: Sequence[str], symbols: Collection[str]) -> None:
-        """Subscribe to `channels` for `symbols`, besides what is subscribed to already; returns when Alpaca has done it.
+        """Subscribe to `channels` for `symbols`, in addition to earlier subscriptions; returns when Alpaca has confirmed it.
 
         Raises:
-            NotAllowed: not with this account.
+            NotAllowed: the account does not allow it.
             VendorUnavailable: the connection broke.
         """
         self._change("subscribe", channels, symbols)
@@ -70,7 +70,7 @@ class AlpacaStream:
         self._change("unsubscribe", channels, symbols)
 
     def receive(self, seconds: float) -> list[Message]:
-        """The next messages, or none when none came within `seconds`.
+        """The next messages; empty if none came within `seconds`.
 
         Raises:
             VendorUnavailable: the connection broke, or Alpaca ended it.
@@ -92,11 +92,11 @@ class AlpacaStream:
             self._expect("subscription")
 
     def _expect(self, kind: str, text: str | None = None) -> None:
-        """Read up to a control message; what else comes until then is kept for `receive`."""
+        """Read up to a control message; other messages before it are kept for `receive`."""
         while True:
             messages = self._read(_ANSWER)
             if not messages:
-                raise VendorUnavailable(f"Alpaca's stream did not say {text or kind!r} within {_ANSWER:g} seconds")
+                raise VendorUnavailable(f"Alpaca's stream did not send {text or kind!r} within {_ANSWER:g} seconds")
             for at, message in enumerate(messages):
                 if message.get("T") == "error":
                     if kind == "subscription" and message.get("code") in _NOT_ALLOWED:
@@ -112,14 +112,16 @@ class AlpacaStream:
 
         try:
             raw = self._connection.recv(timeout=seconds)
-            found = json.loads(raw)
+            content = json.loads(raw)
         except TimeoutError:
             return []
         except (WebSocketException, OSError) as error:
             raise VendorUnavailable(f"Alpaca's stream broke ({self._account.scrub(error)})") from None
         except ValueError:
-            raise VendorUnavailable("Alpaca's stream sent something that is not JSON") from None
-        return [message for message in (found if isinstance(found, list) else [found]) if isinstance(message, dict)]
+            raise VendorUnavailable("Alpaca's stream sent a message that is not JSON") from None
+        return [
+            message for message in (content if isinstance(content, list) else [content]) if isinstance(message, dict)
+        ]
 
     def _send(self, message: Message) -> None:
         from websockets.exceptions import WebSocketException
@@ -145,7 +147,7 @@ def open_stream(account: AlpacaAccount) -> Iterator[AlpacaStream]:
 
     Raises:
         SettingError: `websockets` is not installed.
-        VendorUnavailable: nobody answers there, or not as the stream does.
+        VendorUnavailable: there is no answer, or not one of the stream.
         VendorRefused: the key is wrong, or may not read the feed.
     """
     try:
@@ -161,7 +163,7 @@ def open_stream(account: AlpacaAccount) -> Iterator[AlpacaStream]:
     except InvalidURI as error:
         raise SettingError(f"{STREAM_URL} cannot be used: {account.scrub(error)}") from None
     except InvalidStatus as error:
-        text = f"Alpaca's stream does not let anybody in (HTTP {error.response.status_code})"
+        text = f"Alpaca's stream refuses the connection (HTTP {error.response.status_code})"
         if error.response.status_code in (401, 403):
             raise VendorRefused(f"{text}: check {KEYS[0]} and {SECRETS[0]}") from None
         raise VendorUnavailable(f"{text}; check {STREAM_URL} if it is set") from None

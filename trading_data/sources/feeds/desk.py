@@ -1,8 +1,8 @@
-"""`Desk`: the toy strategy at work. After each minute it writes into the live tier what a trading system keeps there.
+"""`Desk` runs the toy strategy. After each minute it writes the keys of the live tier that a trading system keeps.
 
 Positions are moved by `monitor_candidate`, `open_position` and `reduce_position`, which journal the fill with the position,
-whole or not at all; so the positions of the strategy are the sums of its fills. What it holds is read anew each minute: a
-feed that was stopped, or a live tier that was away, leaves it where it was.
+in one transaction; so the strategy's positions are the sums of its fills. Positions are read again each minute: a feed that was
+stopped, or a live tier that was away, changes none.
 
 Belongs here: order and effects. Does not: decisions (`toy`), and bars (`pump`).
 """
@@ -23,18 +23,18 @@ from trading_data.times import utc
 
 _TRADED = f"{toy.STRATEGY}.traded_to"
 _FRESH_NEWS = 3
-"""Symbols a minute about which there is something new."""
+"""Symbols with news per minute."""
 
 
 class Desk:
-    """One strategy over the symbols that it sees first, `toy.MOST` of them at most. Call `minute` after each minute sent.
+    """One strategy for the first `toy.MOST` symbols it sees. Call `minute` after each minute sent.
 
-    It trades forwards only: minutes up to the one in `system:state` are not traded again, so that a day that is sent twice
-    has its fills once. Positions of others are left alone.
+    It only trades forwards: minutes up to the one in `system:state` are not traded again, so that a day sent twice has its fills
+    once. It leaves positions of other strategies alone.
     """
 
     def __init__(self, store: LiveStore, seed: int, counts: FeedCounts, report: Callable[[str], None]) -> None:
-        """`report` takes one line for people when the live tier does not take something, until it does again."""
+        """`report` gets one line when the live tier begins to refuse writes."""
         self._store, self._seed, self._counts, self._report = store, seed, counts, report
         self._trends: dict[str, toy.Trend] = {}
         self._traded: datetime | None = None
@@ -44,7 +44,7 @@ class Desk:
         self._together = store.cached("moves_together", KEYS["cache"].ttl or timedelta(hours=1))(self._share_together)
 
     def minute(self, minute: Minute) -> None:
-        """Take the minute's bars, write, and trade; what the live tier does not take now is left out, and no error."""
+        """Follow the minute's bars, write, and trade; what the live tier refuses is skipped, without an error."""
         for bar in minute.bars:
             if bar.symbol in self._trends or len(self._trends) < toy.MOST:
                 self._trends[bar.symbol] = toy.follow(self._trends.get(bar.symbol), bar)
@@ -58,7 +58,7 @@ class Desk:
             self._troubled = True
 
     def close(self) -> None:
-        """Say that nobody trades any more."""
+        """Set the state of feed and strategy to `stopped`."""
         try:
             self._store.set_system_state({"feed": "stopped", toy.STRATEGY: "stopped"})
         except TradingDataError as error:
@@ -70,7 +70,7 @@ class Desk:
             self._traded = _moment(store.system_state().get(_TRADED))
         if self._traded is not None and at <= self._traded:
             return
-        # Before trading: a minute that was cut short is not traded twice.
+        # Before trading, so that an interrupted minute is not traded twice.
         store.set_system_state({_TRADED: at.isoformat()})
         self._traded = at
         symbols = sorted(self._trends)
@@ -86,9 +86,11 @@ class Desk:
         self._together(symbols)
         self._begun = True
         self._fills = 0
-        held, monitored = self._trade(at, symbols, {one.last.symbol: one for one in now_seen})
+        held, monitored = self._trade(at, symbols, {trend.last.symbol: trend for trend in now_seen})
         store.set_system_state({"feed": "running", toy.STRATEGY: f"holds {len(held)}, monitors {monitored}"})
-        ours = [(one, self._trends[symbol]) for symbol, one in held.items() if one.strategy == toy.STRATEGY]
+        ours = [
+            (position, self._trends[symbol]) for symbol, position in held.items() if position.strategy == toy.STRATEGY
+        ]
         figures = toy.measurements(at, self._fills, self._closed, ours)
         store.record_metrics(figures)
         self._counts.accepted[METRICS.name] += len(figures)
@@ -99,7 +101,7 @@ class Desk:
         """Close, open, monitor, rank; returns the positions held then, and how many are monitored."""
         store, (most, most_monitored) = self._store, toy.places(len(symbols))
         held: dict[str, Position] = dict(store.active_positions(symbols))
-        left = set(held)  # and of those that are closed now none is opened at once
+        left = set(held)  # a position closed in this minute is not opened again at once
         for symbol, position in list(held.items()):
             trend = trends.get(symbol)
             if trend is None or position.strategy != toy.STRATEGY:
@@ -123,7 +125,7 @@ class Desk:
                 continue
             try:
                 store.monitor_candidate(position)
-            except Refused:  # somebody else took it
+            except Refused:  # another program took it
                 continue
             monitored[position.symbol] = position
         for symbol, position in list(monitored.items()):
@@ -145,7 +147,7 @@ class Desk:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """What is in the hash is anybody's; what is no moment is none."""
+    """A moment from the hash; None for any other text, since other programs may write it too."""
     try:
         return utc(text, _TRADED) if text else None
     except TradingDataError:

@@ -24,7 +24,7 @@ from trading_data.sources.files.read import check_columns, read_table
 from trading_data.times import now
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Where the archive begins unless TRADING_DATA_START says otherwise."""
+"""Where the archive begins without TRADING_DATA_START."""
 _ROWS = 10_000
 """Rows made into bars at a time, of a file that had to be sorted."""
 _SHOWN = 10
@@ -36,15 +36,15 @@ def replay(files: Sequence[str], *, earliest: datetime = EARLIEST) -> Iterator[M
 
     Rows with one timestamp keep the order of `files` and of the rows, so of two rows about one bar the later one wins.
     Before this returns, every file is read once and every row is checked by the rules of the archive. A replay is all
-    or nothing, because its files hold what was taken once already; `import` is there for files with rows that may be
-    bad. A file whose rows are in the order of time is then streamed; others are held in memory, about 100 bytes a row.
+    or nothing, because its files hold rows that were accepted before; use `import` for files that may have bad rows. A file
+    in the order of time is then streamed; others are held in memory, about 100 bytes a row.
 
     Args:
         files: local paths or fsspec URIs of CSV or Parquet files, at least one.
         earliest: the first moment that the archive takes (aware).
 
     Raises:
-        BadInput: there is no file, one cannot be read, has the wrong columns or bars wider than a minute, or rows are bad;
+        BadInput: no file is given, a file cannot be read, has the wrong columns or bars wider than a minute, or rows are bad;
             the message has their numbers (1 is the first row of data) and reasons.
     """
     if not files:
@@ -66,7 +66,7 @@ def _minutes(files: Iterable[Iterator[Bar]]) -> Iterator[Minute]:
 
 
 def _examine(uri: str, earliest: datetime, wrong: list[str]) -> bool:
-    """Whether the rows are in the order of time. What is bad in them becomes one text in `wrong`."""
+    """Whether the rows are in the order of time. Adds one text about all bad rows to `wrong`."""
     listed: list[str] = []
     rows, bad, in_order, last = 0, 0, True, np.datetime64(-(2**62), "us")
     for checked in _checked(uri, earliest):
@@ -87,10 +87,10 @@ def _examine(uri: str, earliest: datetime, wrong: list[str]) -> bool:
 def _bars(uri: str, earliest: datetime, streamed: bool) -> Iterator[Bar]:
     tables: Iterable[pa.Table] = _good(uri, earliest)
     if not streamed:
-        whole = pa.concat_tables(tables)
-        # Not sort_by, which is free to swap rows of one timestamp.
-        order = np.argsort(_times(whole), kind="stable")
-        tables = (whole.take(order[start : start + _ROWS]) for start in range(0, len(order), _ROWS))
+        rows = pa.concat_tables(tables)
+        # Not sort_by, which may swap rows of one timestamp.
+        order = np.argsort(_times(rows), kind="stable")
+        tables = (rows.take(order[start : start + _ROWS]) for start in range(0, len(order), _ROWS))
     for table in tables:
         values = {name: table[name].to_pylist() for name in table.column_names if name != "timestamp"}
         values["timestamp"] = [moment.replace(tzinfo=UTC) for moment in _times(table).astype(datetime).tolist()]
@@ -100,7 +100,9 @@ def _bars(uri: str, earliest: datetime, streamed: bool) -> Iterator[Bar]:
 def _good(uri: str, earliest: datetime) -> Iterator[pa.Table]:
     for checked in _checked(uri, earliest):
         if checked.bad:
-            raise BadInput(f"{without_password(uri)} was changed while it was replayed; it has bad rows now")
+            raise BadInput(
+                f"{without_password(uri)} was changed during the replay, and has bad rows now: start the replay again"
+            )
         yield checked.table
 
 
@@ -112,6 +114,6 @@ def _checked(uri: str, earliest: datetime) -> Iterator[Checked]:
 
 
 def _times(table: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.datetime64]]":
-    """The timestamps of rows none of which is bad, in µs UTC."""
+    """The timestamps of good rows, in µs UTC."""
     times: np.ndarray[tuple[int], np.dtype[np.datetime64]] = table["timestamp"].to_numpy().astype("datetime64[us]")
     return times

@@ -27,10 +27,10 @@ _WHOLE_DAY = (0, 24 * 60)
 
 
 class Delayed:
-    """Records on their way that are not yet due; one day hands it on to the next."""
+    """Delayed records; one day of the market hands them to the next."""
 
     def __init__(self) -> None:
-        """Nothing is on its way."""
+        """No record is delayed yet."""
         self._heap: list[tuple[datetime, int, Bar | Fill]] = []
         self._order = count()
 
@@ -39,7 +39,7 @@ class Delayed:
         heapq.heappush(self._heap, (due, next(self._order), record))
 
     def take(self, at: datetime | None) -> Iterator[Bar | Fill]:
-        """Give up what is due at `at` (None: everything), in the order in which it became due."""
+        """Remove and yield the records due at `at` (None: all), in the order in which they became due."""
         while self._heap and (at is None or self._heap[0][0] <= at):
             yield heapq.heappop(self._heap)[2]
 
@@ -67,10 +67,10 @@ class SimulatedMarket:
         fills_per_minute: float = 12.0,
         metrics: int = 6,
     ) -> None:
-        """Say what is to be simulated; nothing is computed yet.
+        """Computes nothing yet.
 
         Args:
-            symbols: names, or how many made-up tickers. A symbol's prices depend on its position here.
+            symbols: names, or the number of made-up tickers. A symbol's prices depend on its position here.
             day: the UTC day: 14:30 to 21:00 of it, or all of it with `round_the_clock`.
             seed: zero or above.
             round_the_clock: 24 hours a day.
@@ -97,7 +97,7 @@ class SimulatedMarket:
         self._fills_per_minute, self._gauges = fills_per_minute, Gauges(metrics, seed, day)
 
     def __iter__(self) -> Iterator[Minute]:
-        """The whole day, from its first minute, with nothing left over."""
+        """The whole day, from its first minute; no delayed record is left."""
         return self.minutes()
 
     def next_day(self) -> "SimulatedMarket":
@@ -110,7 +110,7 @@ class SimulatedMarket:
     def minutes(self, begin: datetime | None = None, delayed: Delayed | None = None) -> Iterator[Minute]:
         """The day's minutes from `begin` (aware; None: the first) on.
 
-        With `delayed` what is on its way is taken from there, and what is not due at the end is left there.
+        Delayed records are taken from `delayed`, and those not due at the end are left there.
         """
         midnight = day_start(self.day)
         delays = Delayed() if delayed is None else delayed
@@ -124,14 +124,14 @@ class SimulatedMarket:
             bars = self._bars(step, start, delays)
             made = self._fills(step, start, delays)
             due = list(delays.take(None if delayed is None and step.minute + 1 == self._end else at))
-            # What was due comes last: a correction is never sent before what it corrects.
-            sent = bars + [one for one in due if isinstance(one, Bar)]
-            filled = made + [one for one in due if isinstance(one, Fill)]
+            # Delayed records come last: a correction is never sent before the bar it corrects.
+            sent = bars + [record for record in due if isinstance(record, Bar)]
+            filled = made + [record for record in due if isinstance(record, Fill)]
             yield Minute(at, sent, filled, self._gauges.read(at, len(sent), len(filled), profits))
 
     def _bars(self, step: WalkMinute, start: datetime, delays: Delayed) -> list[Bar]:
-        """The minute's own bars that are sent in time; what of them comes later goes to `delays`."""
-        prices = (_money(one) for one in (step.open, step.high, step.low, step.close))
+        """The minute's bars that are sent in time; the others are put into `delays`."""
+        prices = (_money(cents) for cents in (step.open, step.high, step.low, step.close))
         bars = list(map(Bar, self.symbols, repeat(start), *prices, step.volume.tolist(), repeat(SOURCE)))
         draws = generator(self.seed, Stream.FATE, self.day, step.minute).random((len(bars), 2))
         fate = np.searchsorted(self._fates, draws[:, 0], side="right")
@@ -168,9 +168,9 @@ def live_minutes(
 ) -> Iterator[Minute]:
     """The simulated market that follows the real clock, without end: from the current minute over midnight, day by day.
 
-    The first `Minute.at` is the end of the minute in which `begin` (aware; None: now) lies. Nobody waits here: send
-    each one when its `at` has come, as `pump` does at pace 1, and no timestamp lies in the future. Started again, it
-    tells the same of the same minutes. Late records of one day arrive on the next. `options` are those of
+    The first `Minute.at` is the end of the minute in which `begin` (aware; None: now) lies. Nothing waits here: send
+    each one when its `at` has come, as `pump` does at pace 1, and no timestamp lies in the future. After a restart the same
+    minutes are the same. Late records of one day arrive on the next. `options` are those of
     `SimulatedMarket`.
 
     Raises:
@@ -194,7 +194,7 @@ def _lateness(draw: float) -> timedelta:
 
 
 def _wrong(bar: Bar) -> Bar:
-    """What is sent first of a bar that is corrected later: the close not known yet, some trades not counted."""
+    """The first version of a bar that is corrected later: its close not known yet, some trades not counted."""
     return replace(bar, close=bar.open, volume=np.floor(bar.volume * 0.9).item() if bar.volume else 100.0)
 
 

@@ -1,4 +1,4 @@
-"""A toy strategy on simulated bars: two averages that cross. It is here so that every key of the live tier has content.
+"""A toy strategy on simulated bars: two moving averages that cross. It gives every key of the live tier content.
 
 Everything is a function of the bars, the positions that are kept, and the seed: two feeds of one seed and one start decide
 the same. It buys and sells at the close of a bar, in whole units, one order an execution.
@@ -34,7 +34,7 @@ _NEWS = ("beats what was expected", "names a new chief", "is looked at by a regu
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """What is known of one symbol's closes: the averages, gains and losses a bar, and the first and the newest bar."""
+    """The state of one symbol: averages of the closes, of gains and of losses per bar, and the first and the newest bar."""
 
     fast: float
     slow: float
@@ -72,7 +72,7 @@ def follow(trend: Trend | None, bar: Bar) -> Trend:
 
 
 def indicators(trend: Trend) -> Indicators:
-    """What a chart shows beside the bars."""
+    """The indicators of a symbol, as a chart shows them."""
     moved = trend.gain + trend.loss
     values = {
         "ema_5": round(trend.fast, 4),
@@ -83,12 +83,12 @@ def indicators(trend: Trend) -> Indicators:
 
 
 def signal(trend: Trend) -> Signal:
-    """What the strategy says."""
+    """The signal of the strategy."""
     return Signal(STRATEGY, trend.last.symbol, trend.last.timestamp, trend.side, abs(trend.strength))
 
 
 def sentiment(symbol: str, at: datetime, seed: int) -> Sentiment:
-    """What the news say, -1 to 1; made up."""
+    """A made-up sentiment of the news, -1 to 1."""
     draw = generator(seed, Stream.NEWS, at.date(), at.hour * 60 + at.minute)
     number = sum(map(ord, symbol))
     score, articles = draw.uniform(-1, 1, 16)[number % 16], draw.integers(1, 20, 16)[number % 16]
@@ -99,8 +99,9 @@ def market_context(trends: Sequence[Trend], at: datetime) -> MarketContext:
     """Performance of each sector since the feed began, in percent, and how many symbols rose and fell in their last bar."""
     values: dict[str, float] = {}
     for number, sector in enumerate(_SECTORS[: len(trends)]):
-        some = trends[number :: len(_SECTORS)]
-        values[sector] = round(sum(100 * (one.last.close / one.first.open - 1) for one in some) / len(some), 4)
+        members = trends[number :: len(_SECTORS)]
+        changes = [100 * (trend.last.close / trend.first.open - 1) for trend in members]
+        values[sector] = round(sum(changes) / len(changes), 4)
     values["advancing"] = float(sum(trend.last.close > trend.last.open for trend in trends))
     values["declining"] = float(sum(trend.last.close < trend.last.open for trend in trends))
     return MarketContext(at, values)
@@ -152,15 +153,15 @@ def entering(position: Position, trend: Trend, at: datetime, seed: int) -> tuple
 
 
 def profit(position: Position, price: Decimal, quantity: Decimal) -> Decimal:
-    """What so much of a position has gained at a price, before commissions, in US dollars."""
+    """The gain of a quantity of a position at a price, before commissions, in US dollars."""
     return quantity * (price - position.entry_price) * (1 if position.side == "long" else -1)
 
 
 def measurements(
     at: datetime, fills: int, closed: Decimal, held: Sequence[tuple[Position, Trend]]
 ) -> list[Measurement]:
-    """The minute's fills, the profit of what was closed since the feed began and of what is held, and how much is held."""
-    still_open = sum((profit(one, _price(trend), one.quantity) for one, trend in held), Decimal(0))
+    """The minute's fills, the profit since the feed began (closed and open positions), and the number of open positions."""
+    still_open = sum((profit(position, _price(trend), position.quantity) for position, trend in held), Decimal(0))
     return [
         Measurement("feed.fills_per_minute", at, float(fills), "fills"),
         Measurement(f"strategy.{STRATEGY}.pnl", at, float(closed + still_open), "USD"),

@@ -1,7 +1,7 @@
-"""Market-data vendors: where bars come from that nobody sent to the live tier. `protocol` says what all of them do.
+"""Market-data vendors: a source of past bars beside the live tier. `protocol` has what all vendors share.
 
-Belongs here: asking vendors (`alpaca`, `files`), and which one is meant (`choose`). Does not: where the bars go; they go
-through the intake like everything else, or through a feed.
+Belongs here: requests to vendors (`alpaca`, `files`), and the choice of one (`choose`). Does not: loading; the bars pass through the
+intake or a feed.
 """
 
 from trading_data.sources.vendors.choose import vendor_from_env

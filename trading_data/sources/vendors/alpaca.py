@@ -1,6 +1,6 @@
 """Alpaca's history of minute bars, page by page: `AlpacaVendor`.
 
-Belongs here: pages, trying again, and what its refusals mean. Does not: HTTP (`alpaca_client`), the live stream
+Belongs here: pages, retries, and what a refusal means. Does not: HTTP (`alpaca_client`), the live stream
 (`sources.feeds.alpaca`).
 """
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trading_data.errors import SettingError, VendorError, VendorRefused, VendorUnavailable
+from trading_data.printable import counted
 from trading_data.sources.vendors.alpaca_account import FEED, KEYS, SECRETS, URL, AlpacaAccount
 from trading_data.sources.vendors.alpaca_rows import bars_table, is_symbol
 from trading_data.sources.vendors.rate_limit import Patience, told_to_wait
@@ -26,19 +27,18 @@ if TYPE_CHECKING:
 
 MINUTE = timedelta(minutes=1)
 _SYMBOLS = 100
-"""Symbols a request: their names fit into a URL."""
+"""Symbols per request: their names fit into a URL."""
 _ROWS = 10_000
-"""Bars a page, the most that Alpaca gives."""
+"""Bars per page, Alpaca's maximum."""
 _PASSES = frozenset({408, 425, 429})
-"""HTTP errors that pass by themselves, besides those from 500 on."""
+"""HTTP errors that pass by themselves, as those from 500 on do."""
 
 
 class AlpacaVendor:
     """Minute bars of US stocks, unadjusted, prices as doubles exactly as Alpaca's JSON has them. See `Vendor`.
 
-    Pages are asked for one by one and handed out at once, so that never more than one is in memory. An answer that the
-    rate limit is reached is waited out as long as it says; when an answer says that it was the last one allowed, the next
-    request waits by itself.
+    Pages are requested and yielded one by one, so that at most one is in memory. When the rate limit is reached, the next request
+    waits for as long as Alpaca's answer says; it also waits when an answer says that it was the last one allowed.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class AlpacaVendor:
         """Opens no connection.
 
         Args:
-            account: whose key, which feed, where.
-            patience: how often a page is asked for that does not come.
+            account: key, feed and address.
+            patience: how often a page is requested again.
             timeout: seconds to connect, and between two pieces of an answer.
             rows: bars a page, at most 10,000.
         """
@@ -70,11 +70,13 @@ class AlpacaVendor:
         return self._account.source
 
     def bars(self, symbols: Sequence[str], start: datetime, end: datetime) -> Iterator[pa.Table]:
-        """As `Vendor.bars`; no bar whose minute has not ended by the clock of this machine."""
+        """As `Vendor.bars`; only bars whose minute has ended by the clock of this machine."""
         start, end = utc(start, "start"), min(utc(end, "end"), floor(now(), MINUTE))
         wanted = list(dict.fromkeys(symbols))
         if odd := [symbol for symbol in wanted if not is_symbol(symbol)]:
-            raise VendorRefused(f"Alpaca cannot know {_named(list(map(repr, odd)))}: leave out or correct", odd)
+            raise VendorRefused(
+                f"{_named(list(map(repr, odd)))} cannot be a symbol at Alpaca: correct it, or leave it out", odd
+            )
         return self._blocks(wanted, start, end)
 
     def close(self) -> None:
@@ -99,7 +101,7 @@ class AlpacaVendor:
             for bars in self._pages(symbols[at : at + _SYMBOLS], start, end):
                 table = bars_table(bars, self.name)
                 begin = table["timestamp"]
-                # Its ranges have both ends in them.
+                # Alpaca's ranges include both ends.
                 table = table.filter(pc.and_(pc.greater_equal(begin, start), pc.less(begin, end)))
                 if table.num_rows:
                     yield table
@@ -115,7 +117,7 @@ class AlpacaVendor:
             if not token:
                 return
             if token in seen:
-                raise VendorError("Alpaca gives the same page again and again; its pages have no end")
+                raise VendorError("Alpaca sends the same page again and again; its pages have no end")
             seen.add(token)
 
     def _page(self, symbols: list[str], start: datetime, end: datetime, token: str | None) -> Any:
@@ -137,32 +139,34 @@ class AlpacaVendor:
                 if not _may_pass(error):
                     # Its text may have key and secret in it.
                     raise VendorRefused(
-                        f"Alpaca cannot be asked ({type(error).__name__}): check {URL}, {KEYS[0]} and {SECRETS[0]}"
+                        f"the request to Alpaca failed ({type(error).__name__}): check {URL}, {KEYS[0]} and {SECRETS[0]}"
                     ) from None
             if tried >= self._patience.tries:
                 raise VendorUnavailable(
-                    f"Alpaca did not give the bars of {_named(symbols)}, asked {tried} times, the last time {trouble}; "
-                    f"ask again later, and check {URL} if it is set"
+                    f"Alpaca did not send the bars of {_named(symbols)} in {counted(tried, 'attempt')}, the last failed with {trouble}; "
+                    f"try again later, and check {URL} if it is set"
                 )
             self._wait(pause, trouble)
         raise AssertionError  # pauses have no end
 
     def _wait(self, seconds: float, why: str) -> None:
         if seconds > 0 and self._patience.wait(seconds):
-            raise VendorUnavailable(f"stopped while waiting for Alpaca ({why}); ask again later")
+            raise VendorUnavailable(f"stopped while waiting for Alpaca ({why}); try again later")
 
     def _message(self, error: Exception) -> str:
-        """What Alpaca says of an error: the message of its JSON, or whatever there is."""
+        """The text of an error: the message of its JSON, or else the whole answer."""
         text = str(error)
         with suppress(ValueError, KeyError, TypeError):
             text = json.loads(text)["message"]
         return self._account.scrub(text) or "no reason given"
 
     def _refusal(self, status: int | None, text: str, symbols: list[str]) -> VendorRefused:
-        _, said, behind = text.partition("symbol")
-        unknown = [symbol for symbol in symbols if said and symbol in re.findall(r"[^\s,;:'\"()\[\]]+", behind)]
+        _, mark, behind = text.partition("symbol")
+        unknown = [symbol for symbol in symbols if mark and symbol in re.findall(r"[^\s,;:'\"()\[\]]+", behind)]
         if unknown:
-            return VendorRefused(f"Alpaca does not know {_named(unknown)} ({text}): leave out or correct", unknown)
+            return VendorRefused(
+                f"Alpaca does not know {_named(unknown)} ({text}): correct it, or leave it out", unknown
+            )
         if status in (401, 403):
             return VendorRefused(
                 f"Alpaca refuses this account ({text}): check {KEYS[0]} and {SECRETS[0]}, and whether its subscription "
@@ -176,10 +180,12 @@ class AlpacaVendor:
 def _understood(answer: Any) -> tuple[list[tuple[str, Mapping[str, Any]]], str | None]:
     """Bars with their symbols, and the token of the next page, from an answer's JSON."""
     bars = answer.get("bars") or {} if isinstance(answer, dict) else None
-    if not isinstance(bars, dict) or not all(isinstance(some, list | None) for some in bars.values()):
-        raise VendorError(f"Alpaca sent an answer without bars in it: is {URL} that of Alpaca's data interface?")
+    if not isinstance(bars, dict) or not all(isinstance(listed, list | None) for listed in bars.values()):
+        raise VendorError(
+            f"Alpaca sent an answer without bars: check whether {URL} is the address of Alpaca's data API"
+        )
     token = answer.get("next_page_token")
-    return [(symbol, bar) for symbol, some in bars.items() for bar in some or ()], token
+    return [(symbol, bar) for symbol, listed in bars.items() for bar in listed or ()], token
 
 
 def _passes(status: int | None) -> bool:
@@ -187,7 +193,7 @@ def _passes(status: int | None) -> bool:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether no answer, or half of one, may become a whole one; not if the address or a header is malformed."""
+    """Whether a retry may help, after no answer or half of one; not if the address or a header is malformed."""
     from requests import exceptions
 
     return isinstance(

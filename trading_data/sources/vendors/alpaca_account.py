@@ -22,15 +22,15 @@ FEEDS = ("iex", "sip")
 
 @dataclass(frozen=True)
 class AlpacaAccount:
-    """Whose account it is, and which data it reads. Neither key nor secret is in its text.
+    """An account and the data it reads. Its `repr` has neither key nor secret.
 
     Attributes:
-        key, secret: as Alpaca gave them.
-        feed: `iex`, one exchange, free of charge; or `sip`, all US exchanges, which takes a subscription.
-        url: base URL of the history (`/v2/stocks/bars` comes behind it), or None for Alpaca's own.
-        stream_url: base URL of the stream (`/v2/iex` comes behind it), or None for Alpaca's own.
-        corrections: whether the live feed follows corrections of trades. Alpaca sends them only to who follows all trades,
-            which are many where the symbols are.
+        key, secret: as issued by Alpaca.
+        feed: `iex`, one exchange, free of charge; or `sip`, all US exchanges, by subscription.
+        url: base URL of the history, before `/v2/stocks/bars`; None for Alpaca's own.
+        stream_url: base URL of the stream, before `/v2/iex`; None for Alpaca's own.
+        corrections: whether the live feed follows corrections of trades. Alpaca only sends them to subscribers of all trades,
+            which are many if there are many symbols.
     """
 
     key: str = field(repr=False)
@@ -65,25 +65,25 @@ class AlpacaAccount:
 
     @property
     def source(self) -> str:
-        """What stands in the column `source` of its bars: the feeds differ in what they count as traded."""
+        """The `source` of its bars; it names the feed, because feeds differ in which trades they count."""
         return f"alpaca:{self.feed}"
 
     def scrub(self, text: object) -> str:
-        """A text that came from somebody else, fit for a log: without key and secret, on one line and not long."""
+        """A foreign text made safe for a log: without key and secret, on one line, at most 300 characters."""
         shown = " ".join(str(text).replace(self.secret, "***").replace(self.key, "***").split())
         return shown if len(shown) <= 300 else shown[:299] + "…"
 
 
 def _first(env: Mapping[str, str], names: tuple[str, ...]) -> str:
-    found = next((value for name in names if (value := env.get(name, "").strip())), None)
-    if found is None:
+    value = next((value for name in names if (value := env.get(name, "").strip())), None)
+    if value is None:
         raise SettingError(
-            f"{names[0]} (or {names[1]}) is not set, so Alpaca will not answer: set {' and '.join(n[0] for n in (KEYS, SECRETS))} "
+            f"{names[0]} (or {names[1]}) is not set, and Alpaca needs a key: set {' and '.join(n[0] for n in (KEYS, SECRETS))} "
             "to the key and the secret that its dashboard shows"
         )
-    if not found.isascii() or not found.isprintable() or " " in found:
-        raise SettingError(f"{names[0]} (or {names[1]}) has characters in it that no key of Alpaca has: copy it again")
-    return found
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise SettingError(f"{names[0]} (or {names[1]}) has characters that no key of Alpaca has: copy it again")
+    return value
 
 
 def _base(env: Mapping[str, str], name: str, schemes: tuple[str, str]) -> str | None:
@@ -91,6 +91,6 @@ def _base(env: Mapping[str, str], name: str, schemes: tuple[str, str]) -> str | 
     parts = urlsplit(value)
     if value and (parts.scheme not in schemes or not parts.netloc or parts.query or parts.fragment):
         raise SettingError(
-            f"{name} must look like {schemes[0]}://host, without /v2 or anything behind it, not {without_password(value)!r}"
+            f"{name} must look like {schemes[0]}://host, without /v2 or anything after it, not {without_password(value)!r}"
         )
     return value or None

@@ -1,8 +1,8 @@
-"""alpaca-py's client with a time-out on everything, one page at a time, and what its answers say of the rate limit.
+"""alpaca-py's client with time-outs, page by page, and with the headers of its answers for the rate limit.
 
 The only module that imports alpaca-py, which is an extra and takes a second to load: import it where it is needed.
 
-Belongs here: what alpaca-py leaves to be done about HTTP. Does not: trying again and understanding answers (`alpaca`).
+Belongs here: HTTP. Does not: retries and the content of answers (`alpaca`).
 """
 
 import warnings
@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from trading_data.sources.vendors.alpaca_account import AlpacaAccount
 
 with warnings.catch_warnings():
-    # Of alpaca-py's own stream, which is not used here.
+    # A warning of alpaca-py's own stream, which is not used here.
     warnings.filterwarnings("ignore", r"websockets\.legacy is deprecated", DeprecationWarning)
     from alpaca.common.enums import BaseURL
     from alpaca.data.enums import Adjustment, DataFeed
@@ -28,7 +28,7 @@ STREAM = BaseURL.MARKET_DATA_STREAM.value
 
 
 class _Adapter(HTTPAdapter):
-    """Sends with a time-out where none is given, and remembers the headers of the last answer."""
+    """Sends with a default time-out, and keeps the headers of the last answer."""
 
     def __init__(self, timeout: tuple[float, float]) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class _Adapter(HTTPAdapter):
 
 
 class Client(StockHistoricalDataClient):
-    """Asks for one page and does not try again by itself: alpaca-py would, without a look at what the server told it."""
+    """Requests one page without retries: those of alpaca-py ignore the headers about the rate limit."""
 
     def __init__(self, account: AlpacaAccount, timeout: tuple[float, float]) -> None:
         """`timeout` in seconds: to connect, and between two pieces of an answer."""
@@ -56,7 +56,7 @@ class Client(StockHistoricalDataClient):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Those of the last answer, good or bad; capital and small letters are one."""
+        """The headers of the last answer, good or bad; upper and lower case are equal."""
         return self._adapter.headers
 
     def page(self, symbols: Sequence[str], start: datetime, end: datetime, rows: int, token: str | None) -> Any:

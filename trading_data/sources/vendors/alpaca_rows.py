@@ -1,7 +1,4 @@
-"""Alpaca's bars as tables: one form for what its history answers and what its stream sends.
-
-Belongs here: that form. Does not: who asks, and whether the values are good (`datasets.codec`).
-"""
+"""Alpaca's bars as tables, the same for answers of its history and messages of its stream."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +13,7 @@ _NUMBERS = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 
 
 def is_symbol(text: str) -> bool:
-    """Whether `text` can be a symbol of Alpaca at all: it stands in URLs, with commas between several."""
+    """Whether `text` can be a symbol at Alpaca: it is part of URLs, in lists with commas."""
     return text.isascii() and text.isprintable() and not set(text) & set(" ,*") and bool(text)
 
 
@@ -39,7 +36,7 @@ def bars_table(bars: Sequence[tuple[str, Mapping[str, Any]]], source: str) -> pa
             columns[name] = pa.array([bar.get(letter) for _, bar in bars], pa.float64())
     except (pa.ArrowException, AttributeError, OverflowError) as error:
         raise VendorError(
-            f"Alpaca sent bars that are none ({error}): is the address that of Alpaca's own interface?"
+            f"Alpaca sent bars that cannot be read ({error}): check whether the address is that of Alpaca's data API"
         ) from error
     columns["source"] = pa.array([source] * len(bars), pa.string())
     return pa.Table.from_arrays([columns[name] for name in PRICE.names], schema=kinds)

@@ -1,7 +1,4 @@
-"""Which vendor the environment names: `vendor_from_env`.
-
-Belongs here: the variable and its forms. Does not: vendors, and what each of them reads from the environment.
-"""
+"""The vendor from the environment: `vendor_from_env`."""
 
 import importlib
 import os
@@ -19,7 +16,7 @@ from trading_data.sources.vendors.protocol import Vendor
 VENDOR = "TRADING_DATA_VENDOR"
 FORMS = (
     "alpaca, or a path or URI of CSV or Parquet files: file:///bars, s3://bucket/bars/*.parquet, bars/2026.csv, "
-    "or a vendor of your own as package.module:Name"
+    "or your own vendor as package.module:Name"
 )
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -32,12 +29,12 @@ def vendor_from_env(env: Mapping[str, str] | None = None) -> Vendor:
     environment and has to give a `Vendor`.
 
     Raises:
-        SettingError: it is unset, names no vendor, or the account is not set.
+        SettingError: the variable is not set or names no vendor, or the account is not set.
     """
     env = os.environ if env is None else env
     value = env.get(VENDOR, "").strip()
     if not value:
-        raise SettingError(f"{VENDOR} is not set, so there is nobody to ask for history: set it to {FORMS}")
+        raise SettingError(f"{VENDOR} is not set, so there is no vendor of history: set it to {FORMS}")
     if value.lower() == "alpaca":
         return AlpacaVendor(AlpacaAccount.from_env(env))
     if _OWN.fullmatch(value):

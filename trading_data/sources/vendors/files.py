@@ -22,16 +22,16 @@ from trading_data.times import now, utc
 _SHOWN = 10
 """Most bad rows of a file that a message lists."""
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
-"""The range that is asked for says what is too early."""
+"""The requested range decides what is too early."""
 
 
 class FilesVendor:
     """Bars from CSV and Parquet files under a path or any fsspec URI. See `Vendor`.
 
-    Every file is read from its beginning for each call, so ask for a long range at once rather than day by day. The
-    columns have to be exactly those of a bar; `source` is the files' own. Rows of other symbols and times are passed
-    over; a bad row among those asked for, or one whose symbol or time cannot be read, is refused with its number:
-    `trading-data import` takes files with bad rows, and puts these into quarantine.
+    Each call reads every file from its beginning, so request a long range at once rather than day by day. The columns must be
+    exactly those of a bar; `source` is the files' own. Rows of other symbols and times are skipped; a bad row in the range, or
+    one whose symbol or time cannot be read, is refused with its number. `trading-data import` loads files with bad rows, and
+    quarantines these.
     """
 
     def __init__(self, uri: str) -> None:
@@ -66,10 +66,10 @@ class FilesVendor:
             for file in files:
                 row = 0
                 for table in read_table(PRICE, file):
-                    found = _chosen(file, row, table, symbols, start, end)
+                    chosen = _chosen(file, row, table, symbols, start, end)
                     row += table.num_rows
-                    if found.num_rows:
-                        yield found
+                    if chosen.num_rows:
+                        yield chosen
         except BadInput as error:
             raise VendorRefused(str(error)) from error
 
@@ -78,42 +78,42 @@ def find_files(uri: str) -> list[str]:
     """The URIs of the CSV and Parquet files that `uri` means (a file, a folder, a glob), sorted.
 
     Raises:
-        BadInput: there is none, or the place cannot be looked into.
+        BadInput: there is none, or the folder cannot be listed.
     """
     shown = without_password(uri)
     try:
         system, path = fsspec.core.url_to_fs(uri)
         if any(letter in path for letter in "*?["):
-            found = system.glob(path)
+            paths = system.glob(path)
         else:
-            found = system.find(path) if system.isdir(path) else [path]
+            paths = system.find(path) if system.isdir(path) else [path]
     except ImportError as error:
-        raise BadInput(f"{shown} cannot be opened: {error}; `pip install` what it names") from error
+        raise BadInput(f"{shown} cannot be opened: {error}; `pip install` the package it names") from error
     except (OSError, ValueError) as error:
-        raise BadInput(f"{shown} cannot be looked into: {error}") from error
-    # A listing has neither protocol nor host, nor the archive around it: they are what stands about the path in the URI.
+        raise BadInput(f"{shown} cannot be listed: {error}") from error
+    # A listing has neither protocol nor host, nor the archive around a file: take them from around the path in the URI.
     before, _, after = uri.partition(path) if path in uri else ("", "", "")
     after = after if after.startswith("::") else ""
-    files = sorted(before + one + after for one in found if one.lower().endswith(SUFFIXES))
+    files = sorted(before + found + after for found in paths if found.lower().endswith(SUFFIXES))
     if not files:
         raise BadInput(f"{shown} has no files ending in {', '.join(SUFFIXES)}")
     return files
 
 
 def _chosen(file: str, row: int, table: pa.Table, symbols: pa.Array, start: datetime, end: datetime) -> pa.Table:
-    """The rows asked for of one table, the first row of which is number `row` of the file, counted from zero."""
+    """The requested rows of a table whose first row is number `row` of the file, from zero."""
     checked = check(PRICE, {name: table[name].combine_chunks() for name in PRICE.names}, now(), _EARLIEST)
     begin, symbol = checked.table["timestamp"], checked.table["symbol"]
     inside = pc.and_(pc.greater_equal(begin, start), pc.less(begin, end))
-    nobody = pc.or_kleene(pc.is_null(symbol), pc.equal(pc.utf8_trim_whitespace(symbol), ""))
-    named = pc.if_else(nobody, None, pc.is_in(symbol, symbols))
-    # Null where there is no symbol or no time: such a row may be one of those asked for.
+    nameless = pc.or_kleene(pc.is_null(symbol), pc.equal(pc.utf8_trim_whitespace(symbol), ""))
+    named = pc.if_else(nameless, None, pc.is_in(symbol, symbols))
+    # Null where there is no symbol or no time: such a row may be a requested one.
     maybe = pc.fill_null(pc.and_kleene(named, inside), True)
     bad = [at for at in sorted(checked.bad) if maybe[at].as_py()]
     if bad:
         listed = "; ".join(f"row {row + at + 1}: {checked.bad[at].text}" for at in bad[:_SHOWN])
         more = f"; and {len(bad) - _SHOWN:,} more" if len(bad) > _SHOWN else ""
         raise VendorRefused(
-            f"{without_password(file)} has bad rows ({listed}{more}): correct them, or take the file by `trading-data import`"
+            f"{without_password(file)} has bad rows ({listed}{more}): correct them, or load the file by `trading-data import`"
         )
     return checked.table.filter(maybe)

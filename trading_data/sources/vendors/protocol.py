@@ -1,7 +1,4 @@
-"""What every market-data vendor does: `Vendor`.
-
-Belongs here: the protocol. Does not: vendors (`alpaca`, `files`).
-"""
+"""The protocol of a market-data vendor: `Vendor`."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -11,10 +8,10 @@ import pyarrow as pa
 
 
 class Vendor(Protocol):
-    """Somebody who can be asked for minute bars of the past. Making one opens no connection and no file; close it at last.
+    """A source of past minute bars. The constructor opens no connection and no file; call `close` at the end.
 
     Attributes:
-        name: what stands in the column `source` of its bars, and in messages.
+        name: its name in the column `source` of its bars, and in messages.
     """
 
     @property
@@ -30,18 +27,17 @@ class Vendor(Protocol):
             end: aware.
 
         Yields:
-            Tables with exactly `codec.schema(PRICE)` and at least one row, of bounded size: nobody holds the whole range
-            in memory. In any order, but the bars of one symbol in the order of time as far as one request goes; the
-            same bar may come twice. The values are the vendor's own, unadjusted: whether they are good is for
-            `codec.check` to say. A bar whose minute has not ended is not among them where the vendor makes its bars
-            live.
+            Tables with exactly `codec.schema(PRICE)` and at least one row, of bounded size, so that the
+            range need not fit into memory. Within one request the bars of a symbol are in the order of time; the same bar may
+            come twice. The values are the vendor's own, unadjusted and unchecked (`codec.check` judges them). A vendor of
+            live bars leaves out bars whose minute has not ended.
 
         Raises:
-            VendorUnavailable: it did not answer, or only with errors that pass, as often as it was asked. What was
-                yielded until then is good; asking for the whole range again later does no harm.
-            VendorRefused: it will not answer: a bad key, no right to the data, symbols that it does not know (`symbols`
-                of the error), a file that is not there or has bad rows.
-            VendorError: it answered something that is not bars.
+            VendorUnavailable: all retries failed with no answer or a passing error. Tables yielded before are good; a later
+                request for the whole range does no harm.
+            VendorRefused: it refused: a bad key, no right to the data, unknown symbols (`symbols` of the error), a file that
+                is missing or has bad rows.
+            VendorError: the answer is not bars.
             BadInput: `start` or `end` has no zone.
         """
 

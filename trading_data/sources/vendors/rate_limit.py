@@ -1,7 +1,4 @@
-"""How often somebody who does not answer is asked again, and how long one waits in between: `Patience`.
-
-Belongs here: the arithmetic of pauses, and what an HTTP answer says about them. Does not: what is asked.
-"""
+"""Retries of requests, and the pauses between them: `Patience`."""
 
 import random
 import time
@@ -12,23 +9,23 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 _LONGEST_TOLD = 120.0
-"""Seconds that are waited at most because a server says so; after that it is asked again, whatever it said."""
+"""The longest wait in seconds that a server can request."""
 
 
 def sleep(seconds: float) -> bool:
-    """Let `seconds` pass; it is never time to give up."""
+    """Sleep; returns False, because it is never time to give up."""
     time.sleep(seconds)
     return False
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Pauses that double from `first` to `longest` seconds, each between half of that and all of it, by chance.
+    """Pauses that double from `first` to `longest` seconds, each shortened at random by up to half.
 
     Attributes:
-        tries: how often one thing is tried, the first time included.
+        tries: attempts, the first included.
         first, longest: seconds.
-        wait: waits some seconds, and returns True when it is time to give up; an event's `wait` will do.
+        wait: waits some seconds, and returns True to give up, as an event's `wait` does.
     """
 
     tries: int = 8
@@ -37,7 +34,7 @@ class Patience:
     wait: Callable[[float], bool] = sleep
 
     def seconds(self) -> Iterator[float]:
-        """The pauses, without end: chance keeps clients that failed together from coming back together."""
+        """The pauses, without end; they are random so that clients that failed together do not retry together."""
         top = self.first
         while True:
             yield top * random.uniform(0.5, 1.0)  # noqa: S311 - not a secret
@@ -45,10 +42,9 @@ class Patience:
 
 
 def told_to_wait(headers: Mapping[str, str], moment: datetime) -> float | None:
-    """Seconds that an answer says to wait: `Retry-After` (seconds or a date), else `X-RateLimit-Reset` (seconds of 1970).
+    """The seconds to wait by an HTTP answer: `Retry-After` (seconds or a date), else `X-RateLimit-Reset` (seconds of 1970).
 
-    None where it says nothing that can be understood; never negative, never more than two minutes. `headers` know no
-    difference between capital and small letters.
+    None if the answer has neither in a known form; from 0 to two minutes. `headers` ignore upper and lower case.
     """
     seconds: float | None = None
     if after := headers.get("Retry-After"):

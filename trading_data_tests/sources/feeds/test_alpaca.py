@@ -249,7 +249,7 @@ def test_without_history_the_stream_goes_on_and_the_hole_is_filled_later(scene: 
     scene.history.faults.extend([Fault("status", 500)] * 4 + [Fault("status", 403, body={"message": "recent data"})])
     scene.put("A", 1)
     scene.live.cut()
-    scene.reported("asked 2 times, the last time 500")
+    scene.reported("in 2 attempts, the last failed with 500")
     scene.say("A", 2)
     scene.arrived("A", (0, 11.0), (2, 11.0), (1, 11.0))
     scene.reported("refuses this account (403: recent data)")

@@ -83,9 +83,7 @@ def test_days_are_refused_as_minutes_by_name(rig: Rig) -> None:
 def test_ticks_are_refused_with_a_reason_and_their_minutes_come_back_equal(rig: Rig, tmp_path: Path) -> None:
     done = CliRunner().invoke(group, ["import", "prices", str(TICKS)])
     assert done.exit_code == 1
-    assert f"{TICKS} holds single trades or quotes, with one price a row, and bars are what is kept" in str(
-        done.exception
-    )
+    assert f"{TICKS} holds single trades or quotes, with one price a row, and only bars are kept" in str(done.exception)
     assert 'frame.resample("1min").ohlc()' in str(done.exception)
     frame = pd.read_csv(TICKS, parse_dates=["DateTime"], index_col="DateTime")
     minutes = frame["Price"].resample("1min").ohlc().assign(volume=frame["Volume"].resample("1min").sum()).dropna()

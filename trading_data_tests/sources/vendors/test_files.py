@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_refused(folder: Path, tmp_path: Path) -> None:
         (str(tmp_path / "away"), "no files ending in .csv"),
         (str(tmp_path / "away.csv"), "there is no file"),
         (f"{folder}/*.txt", "no files ending in .csv"),
-        ("nosuch://place/x.csv", "cannot be looked into"),
+        ("nosuch://place/x.csv", "cannot be listed"),
     ):
         with pytest.raises(VendorRefused, match=text):
             read(uri, "A")
