@@ -1,7 +1,7 @@
 """The three datasets, each declared once, and daily history. A fourth costs one declaration here and one file in
 `sql/incremental/`.
 
-Belongs here: names, columns, rules, keys, windows and ages. Does not: anything done with them.
+Belongs here: names, columns, bounds, keys, windows and ages. Does not: code that uses them.
 """
 
 from dataclasses import replace
@@ -148,7 +148,7 @@ METRICS = Dataset(
 
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (PRICE, TRADE, METRICS)}
 PLURALS = tuple(dataset.plural for dataset in DATASETS.values())
-"""The datasets as the commands write them."""
+"""The names of the datasets on the command line."""
 
 DAILY = replace(
     PRICE,
@@ -170,12 +170,12 @@ DAILY = replace(
     drop_needs_backup=False,
     chunk=timedelta(days=365),
 )
-"""Daily bars, which come from files and have no feed. No row of it is ever added to minutes: `prices(…, "1d")` shows one for a
-symbol's day that has no minutes."""
+"""Daily bars, which come from files and have no feed. They are never added to minutes: `prices(…, "1d")` shows a daily bar for a
+symbol's day without minutes."""
 HISTORY: dict[str, Dataset] = {PRICE.name: DAILY}
-"""By dataset the one whose rows stand for its days; loaded by the same asset."""
+"""The dataset of daily rows for each dataset that has one; loaded by the same asset."""
 TABLES: dict[str, Dataset] = DATASETS | {dataset.name: dataset for dataset in HISTORY.values()}
-"""All that has a table: what is loaded, read, verified, corrected and backed up. Those of `DATASETS` have journals, too."""
+"""All datasets with a table, which are loaded, read, verified, corrected and backed up. Those of `DATASETS` also have journals."""
 EVERY_PLURAL = tuple(dataset.plural for dataset in TABLES.values())
 
 
@@ -183,7 +183,7 @@ def dataset_named(name: str) -> Dataset:
     """The dataset `name`, in the singular or as the commands write it (`prices`, `trades`, `metrics`, `daily`).
 
     Raises:
-        BadInput: there is none of that name.
+        BadInput: there is no dataset of that name.
     """
     for dataset in TABLES.values():
         if name in (dataset.name, dataset.plural):

@@ -1,9 +1,9 @@
-"""From what a producer sent to typed columns, and back: every entry ends as a row or as a reject with its reason.
+"""From a producer's fields to typed columns, and back: every entry becomes a row, or a reject with its reason.
 
-Whole columns are converted at once; only when a column has something wrong in it are its values looked at one by one,
-so that good entries cost the same whatever stands beside them.
+Whole columns are converted at once. Values are converted one by one only in a column with a bad value, so that good columns cost
+the same beside bad ones.
 
-Belongs here: types and forms. Does not: which values are legal (`datasets.rules`), where entries come from and where rows go.
+Belongs here: types and formats. Does not: which values are legal (`datasets.rules`), where entries come from and where rows go.
 """
 
 import re
@@ -32,19 +32,19 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
 }
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-"""A number as Arrow reads it, too."""
+"""A number; Arrow reads the same texts."""
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _WHOLE, _BEHIND = rules.DIGITS - rules.SCALE - 1, rules.SCALE - 1
 _CANONICAL = rf"^(0|-?(0\.\d{{0,{_BEHIND}}}[1-9]|[1-9]\d{{0,{_WHOLE}}}(\.\d{{0,{_BEHIND}}}[1-9])?))$"
-"""An exact number in the one way to write it, with no more digits than are kept."""
+"""An exact number in its canonical form, within the digits that are kept."""
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _LONGEST_NUMBER = 1_000
-"""Characters of a number that are looked at."""
+"""Longest text that is parsed as a number."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """The outcome for a block of entries: typed columns for all, and the reason for each that is not good.
+    """The result of checking a block of entries: typed columns for all, and the reason for each bad one.
 
     `table` has the dataset's columns for every entry, null where a value was bad; `bad` maps the position of an
     entry to its reason.
@@ -64,9 +64,9 @@ def check(dataset: Dataset, values: Mapping[str, pa.Array], moment: datetime, ea
 
     Args:
         dataset: the declaration to check against.
-        values: one array a column, all of one length: binary or text as it came over the wire, or typed already.
-        moment: now. Not the entries' ids: their milliseconds are whatever a producer likes.
-        earliest: the first moment for which there is a partition.
+        values: one array per column, all of one length: binary or text from the wire, or already typed.
+        moment: now, by the clock; not from the entries' ids, which producers choose.
+        earliest: the start of the first day partition.
     """
     bad: dict[int, Reason] = {}
     columns = [_convert(column, values[column.name], bad) for column in dataset.columns]
@@ -77,10 +77,10 @@ def check(dataset: Dataset, values: Mapping[str, pa.Array], moment: datetime, ea
 
 
 def typed(column: Column, value: object) -> Any:
-    """One value as its column holds it, or the reason why it has another type or form; whether it is legal is not asked.
+    """One value in its column's type, or the reason why it has another type or form; `rules.fault` judges whether it is legal.
 
-    Texts become themselves, and so do integers where a text is wanted; numbers become a double, or where exact ones are
-    wanted the canonical text; times an aware datetime in UTC. Bytes are text in UTF-8, as on the wire; booleans are no numbers.
+    A text column takes texts and integers; a number becomes a double or, in a decimal column, canonical text; a time an
+    aware datetime in UTC. Bytes are text in UTF-8, as on the wire; booleans are not numbers.
     """
     if isinstance(value, bytes):
         value = _utf8(column.name, value)
@@ -90,7 +90,7 @@ def typed(column: Column, value: object) -> Any:
 
 
 def type_fault(column: Column, kind: pa.DataType) -> Reason | None:
-    """Why a whole column of a type cannot be what is declared, or None where its values can be looked at."""
+    """Why no value of an Arrow type can be in a column, or None if that depends on the value."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if column.type == "time" or pa.types.is_null(kind) or _is_text(kind) or pa.types.is_integer(kind):
@@ -101,9 +101,9 @@ def type_fault(column: Column, kind: pa.DataType) -> Reason | None:
 
 
 def plain(value: object) -> str:
-    """A field's text as the contract wants it: numbers in plain decimal, times ISO 8601 in UTC."""
+    """A field's text in the form of the contract: numbers in plain decimal, times in ISO 8601 in UTC."""
     if isinstance(value, float):
-        text = float.__repr__(value)  # numpy's floats are floats, and write their own name around it
+        text = float.__repr__(value)  # the `repr` of numpy's floats has the name of their type
         return text if "e" not in text else format(Decimal(text), "f")
     if isinstance(value, Decimal):
         return format(value, "f")
@@ -113,7 +113,7 @@ def plain(value: object) -> str:
 
 
 def canonical_decimal(text: str) -> str | None:
-    """The one way to write an exact number: no exponent, no superfluous zeros; None if it is not a finite number."""
+    """The canonical text of an exact number, without exponent and needless zeros; None if it is not a finite number."""
     if not _PLAIN_NUMBER.fullmatch(text):
         return None
     try:
@@ -152,7 +152,7 @@ def _convert(column: Column, values: pa.Array, bad: dict[int, Reason]) -> pa.Arr
     if values.type == target:
         return values
     if column.type == "time" and not (pa.types.is_string(values.type) or getattr(values.type, "tz", None)):
-        return _one_by_one(values, target, lambda value: typed(column, value), bad)  # typed, but without a zone
+        return _one_by_one(values, target, lambda value: typed(column, value), bad)  # timestamps without a zone
     try:
         return values.cast(target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -160,17 +160,17 @@ def _convert(column: Column, values: pa.Array, bad: dict[int, Reason]) -> pa.Arr
 
 
 def _all_canonical(values: pa.Array) -> bool:
-    return bool(pc.all(pc.match_substring_regex(values, _CANONICAL)).as_py())  # a missing value is left out
+    return bool(pc.all(pc.match_substring_regex(values, _CANONICAL)).as_py())  # nulls are ignored
 
 
 def _one_by_one(values: pa.Array, target: pa.DataType, parse: Callable[[Any], Any], bad: dict[int, Reason]) -> pa.Array:
     out: list[Any] = []
     for at, value in enumerate(values.to_pylist()):
-        found = None if value is None else parse(value)
-        if isinstance(found, Reason):
-            bad.setdefault(at, _clipped(found))
-            found = None
-        out.append(found)
+        result = None if value is None else parse(value)
+        if isinstance(result, Reason):
+            bad.setdefault(at, _clipped(result))
+            result = None
+        out.append(result)
     return pa.array(out, target)
 
 
@@ -178,7 +178,7 @@ def _utf8(name: str, value: bytes) -> str | Reason:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        return Reason("not UTF-8", f"{name} is not UTF-8: {value[:40]!r}: write it in UTF-8")
+        return Reason("not UTF-8", f"{name} is not UTF-8 ({value[:40]!r}): write it in UTF-8")
 
 
 def _text(name: str, value: object) -> str | Reason:
@@ -209,7 +209,7 @@ def _float(name: str, value: object) -> float | Reason:
 
 
 def _exact(name: str, value: object) -> str | Reason:
-    """The canonical text of an exact number that is not too long; its bounds are judged later, with its column's."""
+    """The canonical text of an exact number, or the reason why it has too many digits; bounds are judged later."""
     if isinstance(value, str):
         if len(value) > _LONGEST_NUMBER or not _PLAIN_NUMBER.fullmatch(value):
             return _not_a_number(name, value)
@@ -229,10 +229,10 @@ def _not_a_number(name: str, text: str) -> Reason:
     if text.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
         return Reason(
             "not finite",
-            f"{name} is {text.strip().lower()}, not a finite number: leave the record out where there is none",
+            f"{name} is {text.strip().lower()}, not a finite number: leave the record out if there is no value",
         )
     if not text.strip():
-        return Reason("missing field", f"{name} is empty: give it, or leave the record out where there is none")
+        return Reason("missing field", f"{name} is empty: give it, or leave the record out if there is no value")
     return Reason("not a number", f"{name} {shown(text)} is not a number: write it in plain decimal, such as 1234.5")
 
 
@@ -250,7 +250,7 @@ _TYPED: Mapping[ColumnType, Callable[[str, object], Any]] = {
     "time": _time,
 }
 _WANTED = {
-    "text": "write it as text where it is made, before a missing value makes a number of it (pandas: dtype={{{name!r}: str}})",
+    "text": "write it as text at the source, before a missing value turns it into a number (pandas: dtype={{{name!r}: str}})",
     "float": "give a number",
     "decimal": "give a Decimal",
 }
@@ -261,8 +261,8 @@ def _wrong(name: str, value: object, wanted: ColumnType) -> Reason:
 
 
 def _wrong_type(name: str, comes: str, wanted: ColumnType) -> str:
-    noun = "text" if wanted == "text" else "number"
-    return f"{name} {comes}, which is no {noun}: {_WANTED[wanted].format(name=name)}"
+    kind = "text" if wanted == "text" else "a number"
+    return f"{name} {comes}, which is not {kind}: {_WANTED[wanted].format(name=name)}"
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -1,7 +1,6 @@
-"""What a dataset is: the types in which `trading_data.datasets` declares price, trade and metrics.
+"""The types in which `trading_data.datasets` declares price, trade and metrics.
 
-Belongs here: the shape of a declaration and what follows from it by name alone.
-Does not: the three declarations (`datasets/__init__.py`), and what is done with them.
+Belongs here: the form of a declaration, and names derived from it. Does not: the declarations (`datasets/__init__.py`).
 """
 
 from collections.abc import Mapping
@@ -18,8 +17,8 @@ ColumnType = Literal["text", "float", "decimal", "time"]
 class Column:
     """One column, the same in the journal entry, the batch and the hypertable.
 
-    `ge`, `gt`, `le` and `lt` bound its numbers: greater or equal, greater, less or equal, less; `choices` are the only texts
-    allowed; `name_like` marks a text that names something (a symbol, an order). `datasets.rules` says what follows.
+    `ge`, `gt`, `le` and `lt` bound its numbers: greater or equal, greater, less or equal, less; `choices` are the only
+    texts allowed; `name_like` marks a text that names something (a symbol, an order). `datasets.rules` has the rules.
     """
 
     name: str
@@ -35,7 +34,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Measure:
-    """One column of a continuous aggregate: `how` it is made from column `of` of the raw table.
+    """One column of a continuous aggregate: `how` it is computed from column `of` of the raw table.
 
     `how` is one of first, last, min, max, sum, mean, count, product_sum, vwap; the last two also need `by`.
     """
@@ -48,7 +47,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """A continuous aggregate: its view, interval, what it is grouped by, and the relation it is built on."""
+    """A continuous aggregate: its view, interval, columns to group by, and the relation it is built on."""
 
     name: str
     interval: str
@@ -65,10 +64,10 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Rollup:
-    """An interval without a view of its own: its buckets are put together from those of the finer interval `of`.
+    """An interval without its own view: its buckets are combined from those of the finer interval `of`.
 
-    `width` is a whole number of those, and a part of a day. Only measures that can be put together again allow it: first, last,
-    min, max, sum, count.
+    `width` is a multiple of that interval, and divides a day. Only measures that can be combined allow it: first, last, min, max,
+    sum, count.
     """
 
     interval: str
@@ -78,12 +77,12 @@ class Rollup:
 
 @dataclass(frozen=True)
 class Sources:
-    """Which source wins when two disagree on one key, and what counts as disagreement.
+    """Which source wins if two disagree on one key, and what counts as disagreement.
 
     Attributes:
-        order: the best source first; those not named come after all that are, as equals. Among equals the newest wins.
-        compared: the columns whose values are compared when one source's row gives way to another's.
-        tolerance: the largest relative difference, of the larger value, that is no disagreement.
+        order: the best source first; all others follow as equals. Among equals the newest row wins.
+        compared: the columns to compare when a row replaces another source's.
+        tolerance: the largest difference, relative to the larger value, that is no disagreement.
     """
 
     order: tuple[str, ...]
@@ -91,7 +90,7 @@ class Sources:
     tolerance: float
 
     def rank(self, source: str) -> int:
-        """0 for the best source; the number of named ones for all that are not named."""
+        """The position in `order`, 0 for the best; its length for a source that is not named there."""
         return self.order.index(source) if source in self.order else len(self.order)
 
 
@@ -102,28 +101,28 @@ class Dataset:
     Attributes:
         name: `price`, `trade`, …; also the stem of the asset names.
         table: the hypertable.
-        journal: the stream's key; a `{placeholder}` names the key column that the stream's own key carries. Empty where rows
-            come from files only.
-        latest: the hash with the newest value, for producers that do not journal; None where there is none to sample.
-        columns: key columns first; exactly the fields of a journal entry plus the column that the key carries.
+        journal: the stream's key; a `{placeholder}` names the column whose value is part of the key. Empty if rows only come
+            from files.
+        latest: the hash with the newest value, for producers without a journal; None if there is none to poll.
+        columns: key columns first; the fields of a journal entry and the column in the stream's key.
         key: the primary key; its last column is the time.
-        identity: a column that names a row of its subject; None where the time does. Several rows of a subject may then say one
-            moment: the table keeps those that come later at the next free microsecond, and beside it what was reported.
+        identity: a column that identifies a row of its subject; None if the time does. Several rows of a subject may then have
+            one moment: the table keeps later ones at the next free microsecond, with the reported moment in another column.
         ordered: pairs of columns whose first must not exceed the second.
         hot_window: how long an archived entry stays in its journal.
         segment_by, order_by: columnstore settings. The order is the key's time.
-        compress_after, drop_after: ages of a chunk; `drop_after` None keeps for ever.
+        compress_after, drop_after: ages of a chunk; a `drop_after` of None keeps it for ever.
         aggregates: finest first, each built on the one before it or on the table.
-        rollups: intervals that are read from an aggregate.
-        freshness: how old the newest archived row may be while the feed runs.
-        fresh_while_open: of that age only the time counts in which the exchange is open; else all of it.
-        sources: which source wins, for a dataset with a column `source` whose key two sources may share; None where the
-            newest always wins.
+        rollups: intervals that are combined from an aggregate.
+        freshness: the greatest age of the newest archived row while the feed runs.
+        fresh_while_open: count only the time in which the exchange is open.
+        sources: which source wins, for a dataset with a column `source` whose key two sources may share; None if the newest
+            row always wins.
         export_before_drop: retention writes a chunk to a cold Parquet file, proven row by row, before it drops it.
-        drop_needs_backup: retention drops a chunk only if a backup is known that covers it.
-        drop_needs_drill: and only if that backup has been restored in a drill without a difference.
-        chunk: how much time a chunk holds; whole days. Only of chunks of a day is coverage kept, by minute.
-        odd_values: rows are bars, and those that look wrong rather than are wrong are told (`archive.verify.odd_values`).
+        drop_needs_backup: retention only drops a chunk that a backup covers.
+        drop_needs_drill: that backup must also have passed a restore drill.
+        chunk: the time range of a chunk, in whole days. Coverage by minute is only kept for chunks of one day.
+        odd_values: rows are bars; `archive.verify.odd_values` reports those that look wrong but break no rule.
     """
 
     name: str
@@ -163,7 +162,7 @@ class Dataset:
 
     @cached_property
     def carried(self) -> str | None:
-        """The column that the journal's key carries (`symbol` for price), or None where one stream holds all."""
+        """The column in the journal's key (`symbol` for price), or None if one stream holds all rows."""
         return self.journal.partition("{")[2].rstrip("}") or None
 
     @cached_property
@@ -183,7 +182,7 @@ class Dataset:
 
     @property
     def has_coverage(self) -> bool:
-        """Whether it is kept which minutes of each day have a row: of rows that are days themselves it would say nothing."""
+        """Whether coverage by minute is kept; it means nothing for daily rows."""
         return self.chunk == timedelta(days=1)
 
     @property
@@ -198,17 +197,17 @@ class Dataset:
 
     @property
     def subject(self) -> str:
-        """The key column that is not the time: what the rows are about."""
+        """The key column that is not the time, such as the symbol."""
         return self.key[0]
 
     @property
     def named_by(self) -> tuple[str, str]:
-        """The columns that name a row: entries that agree in them are versions of one another."""
+        """The columns that identify a row: entries with equal values are versions of one row."""
         return self.key if self.identity is None else (self.subject, self.identity)
 
     @property
     def about(self) -> str:
-        """The column by which callers choose and coverage is kept: the symbol where there is one, else the subject."""
+        """The column by which callers select rows and coverage is kept: the symbol if there is one, else the subject."""
         return "symbol" if "symbol" in self.column else self.subject
 
     def aggregate(self, interval: str) -> Aggregate | None:
@@ -221,12 +220,12 @@ class Dataset:
 
     @property
     def intervals(self) -> tuple[str, ...]:
-        """What can be asked for: `raw`, then aggregates and rollups, the finest first."""
+        """The intervals of queries: `raw`, then aggregates and rollups, the finest first."""
         widths = {aggregate.interval: aggregate.width for aggregate in self.aggregates} | {
             rollup.interval: rollup.width for rollup in self.rollups
         }
         return ("raw", *sorted(widths, key=lambda interval: widths[interval]))
 
     def journal_of(self, subject: str) -> str:
-        """The journal in which an entry about `subject` is written."""
+        """The journal for entries about `subject`."""
         return self.prefix + subject if self.carried else self.journal

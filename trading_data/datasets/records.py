@@ -1,7 +1,4 @@
-"""What producers hand over: `Bar`, `Fill` and `Measurement`.
-
-Belongs here: the typed records, one class a dataset. Does not: how they are checked and written (`codec`, `live`).
-"""
+"""The records of producers: `Bar`, `Fill` and `Measurement`, one class per dataset."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,10 +1,10 @@
-"""The rules of a legal value, each once: what `datasets` declares of a column, as one function of one value.
+"""The rules of a legal value, each once, as functions of one value; `datasets` declares them by column.
 
-The door applies them to what a producer hands over and the load to what it finds, so both take the same records at one
-moment. Whole columns are judged fast by what follows from the rule of one value: numbers and times are good if the smallest
-and the largest are, texts if all are printable ASCII. Only values that this leaves open are looked at one by one.
+The live tier applies them to a producer's records and the load to journal entries, so both accept the same records. Whole columns
+are judged fast: numbers and times are good if the smallest and the largest are, texts if all are printable ASCII. Only the
+values this leaves open are judged one by one.
 
-Belongs here: rules and reasons. Does not: the types and forms in which values come (`datasets.codec`).
+Belongs here: rules and reasons. Does not: types and formats of values (`datasets.codec`).
 """
 
 import operator
@@ -24,22 +24,22 @@ import pyarrow.compute as pc
 from trading_data.datasets.declaration import Column, Dataset
 
 FUTURE = timedelta(days=1)
-"""How far an entry's own timestamp may lie ahead: producers' clocks differ, their days do not."""
+"""How far a timestamp may lie in the future: producers' clocks differ, but by less than a day."""
 TEXT_BYTES = 1024
-"""Longest text accepted: two of them still fit into one index entry of PostgreSQL (2,704 bytes)."""
+"""Longest text accepted: two texts still fit into one index entry of PostgreSQL (2,704 bytes)."""
 LARGEST = 1e100
-"""Largest double accepted, either sign: the square of a larger one overflows in an average, and with it the aggregate."""
+"""Largest magnitude of a double: the square of a larger one overflows in an average, and breaks the aggregate."""
 DIGITS, SCALE = 38, 18
-"""Most digits, and most of them behind the point, of an exact number; as in DECIMAL(38, 18)."""
+"""Most digits of an exact number, and most digits after the decimal point, as in DECIMAL(38, 18)."""
 
 _PLAIN_TEXT = re.compile(rf"[!-~]([ -~]{{0,{TEXT_BYTES - 2}}}[!-~])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cf", "Cc"})
-"""Unicode's categories of blanks, separators, and format and control characters: NBSP, ZWSP and BOM are among them."""
+"""Unicode categories of blanks, separators, and format and control characters, such as NBSP, ZWSP and BOM."""
 _BLANK_LETTERS = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""Letters, symbols and selectors of variants that are drawn as nothing."""
+"""Letters, symbols and variation selectors that are drawn as nothing."""
 _BLANK, _DELETE = 0x20, 0x7F
 _BOUNDS: tuple[tuple[str, Callable[[Any, Any], Any], str, str], ...] = (
     ("ge", operator.ge, "below", "at least"),
@@ -51,7 +51,7 @@ _BOUNDS: tuple[tuple[str, Callable[[Any, Any], Any], str, str], ...] = (
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a value is not legal: `kind` to group by, `text` with the field, its value and what would be right."""
+    """Why a value is not legal: `kind` for grouping, `text` with the field, its value and the remedy."""
 
     kind: str
     text: str
@@ -59,14 +59,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Span:
-    """The moments that are legal: from `first`, the start of the first day partition, up to and with `last`."""
+    """The range of legal moments: from `first`, the start of the first day partition, to `last`, both included."""
 
     first: datetime
     last: datetime
 
     @classmethod
     def at(cls, moment: datetime, earliest: datetime) -> "Span":
-        """Those legal at a moment, where `earliest` is the start of the first day partition."""
+        """The legal moments now, at `moment`; `earliest` is the start of the first day partition."""
         return cls(earliest, moment + FUTURE)
 
 
@@ -84,30 +84,28 @@ def text_fault(column: Column, text: str) -> Reason | None:
     if column.name_like:
         visible = _without_edges(text)
         if not visible:
-            return Reason(f"empty {name}", f"{name} {shown(text)} is empty: give the text by which it is known")
+            return Reason(f"empty {name}", f"{name} {shown(text)} is empty: give a name with visible characters")
         if _CONTROL.search(text):
             kept = _CONTROL.sub("", text)
             return Reason(
                 f"absurd {name}",
-                f"{name} {shown(text)} has control characters in it: write {shown(_without_edges(kept))}",
+                f"{name} {shown(text)} has control characters: write {shown(_without_edges(kept))}",
             )
         if visible != text:
             return Reason(
                 f"padded {name}",
-                f"{name} {shown(text)} has blanks or invisible characters at its edge: write {shown(visible)}",
+                f"{name} {shown(text)} begins or ends with blanks or invisible characters: write {shown(visible)}",
             )
     elif "\0" in text:
         without = text.replace("\0", "")
         return Reason(
             f"absurd {name}",
-            f"{name} {shown(text)} has a NUL in it, which PostgreSQL cannot hold: write {shown(without)}",
+            f"{name} {shown(text)} has a NUL character, which PostgreSQL cannot store: write {shown(without)}",
         )
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        return Reason(
-            "not UTF-8", f"{name} {shown(text)} has half of a surrogate pair in it: write it in whole characters"
-        )
+        return Reason("not UTF-8", f"{name} {shown(text)} has half of a surrogate pair: write it in valid Unicode")
     if size > TEXT_BYTES:
         return Reason("too long", f"{name} has {size:,} bytes: shorten it, at most {TEXT_BYTES:,} are kept")
     return None
@@ -117,10 +115,10 @@ def float_fault(column: Column, number: float) -> Reason | None:
     """Why a double is not legal in a column, or None."""
     if not isfinite(number):
         return Reason(
-            "not finite", f"{column.name} is {number}, not a finite number: leave the record out where there is none"
+            "not finite", f"{column.name} is {number}, not a finite number: leave the record out if there is no value"
         )
     if abs(number) > LARGEST:
-        return Reason("too large", f"{column.name} {number!r} is beyond {LARGEST:g}: correct it")
+        return Reason("too large", f"{column.name} {number!r} is larger than {LARGEST:g} in magnitude: correct it")
     return bound_fault(column, number)
 
 
@@ -128,16 +126,18 @@ def digits_fault(name: str, number: Decimal) -> Reason | None:
     """Why an exact number cannot be kept as it is, or None."""
     if not number.is_finite():
         return Reason(
-            "not finite", f"{name} is {number}, not a finite number: leave the record out where there is none"
+            "not finite", f"{name} is {number}, not a finite number: leave the record out if there is no value"
         )
     if number and number.adjusted() >= DIGITS - SCALE:
         return Reason(
-            "digits", f"{name} {shown(number)} has more than {DIGITS - SCALE} digits before the point: correct it"
+            "digits",
+            f"{name} {shown(number)} has more than {DIGITS - SCALE} digits before the decimal point: correct it",
         )
     _, digits, exponent = number.as_tuple()
     if number and -int(exponent) - _zeros_at_end(digits) > SCALE:
         return Reason(
-            "digits", f"{name} {shown(number)} has more than {SCALE} digits behind the point: round it to {SCALE}"
+            "digits",
+            f"{name} {shown(number)} has more than {SCALE} digits after the decimal point: round it to {SCALE}",
         )
     return None
 
@@ -148,7 +148,7 @@ def bound_fault(column: Column, number: float | Decimal) -> Reason | None:
         bound = getattr(column, name)
         if bound is not None and not holds(number, bound):
             kind = "negative" if number < 0 and bound == 0 else "too large" if name in ("le", "lt") else "too small"
-            return Reason(kind, f"{column.name} {number} is {broken} {bound:g}: it has to be {right} {bound:g}")
+            return Reason(kind, f"{column.name} {number} is {broken} {bound:g}: it must be {right} {bound:g}")
     return None
 
 
@@ -158,29 +158,29 @@ def time_fault(name: str, moment: datetime, span: Span) -> Reason | None:
         return Reason(
             "far past",
             f"{name} {moment.isoformat()} is before the first day partition {span.first:%Y-%m-%d}: correct it, or set "
-            "TRADING_DATA_START to an earlier day for the archive and everybody who writes",
+            "TRADING_DATA_START to an earlier day for the archive and every producer",
         )
     if moment > span.last:
         return Reason(
-            "future", f"{name} {moment.isoformat()} lies more than a day in the future: correct it, or the clock"
+            "future", f"{name} {moment.isoformat()} is more than a day in the future: correct it, or the clock"
         )
     return None
 
 
 def order_fault(low: str, high: str, values: tuple[Any, Any]) -> Reason | None:
-    """Why two values that have an order are not legal together, or None."""
+    """Why two values are in the wrong order, or None."""
     if values[0] > values[1]:
-        return Reason("order", f"{low} {values[0]} is above {high} {values[1]}: correct one of them")
+        return Reason("order", f"{low} {values[0]} is above {high} {values[1]}: correct one of the two")
     return None
 
 
 def missing(name: str) -> Reason:
-    """Why nothing is not legal: every column has a value in every row."""
+    """The reason for a missing value: every column has a value in every row."""
     return Reason("missing field", f"{name} is missing: give it")
 
 
 def fault(column: Column, value: Any, span: Span) -> Reason | None:
-    """Why a value, as `codec.typed` makes it, is not legal in a column, or None."""
+    """Why a value, as `codec.typed` returns it, is not legal in a column, or None."""
     if column.type == "time":
         return time_fault(column.name, value, span)
     if column.type == "text":
@@ -189,7 +189,7 @@ def fault(column: Column, value: Any, span: Span) -> Reason | None:
 
 
 def floats_are_good(column: Column, numbers: Sequence[float]) -> bool:
-    """Whether all of at least one double are legal. May be False though they are."""
+    """Whether all doubles, at least one, are legal. May be False although they are."""
     if not all(map(isfinite, numbers)):
         return False
     return float_fault(column, min(numbers)) is None and float_fault(column, max(numbers)) is None
@@ -201,16 +201,16 @@ def texts_are_good(column: Column, texts: Iterable[str]) -> bool:
 
 
 def times_are_good(name: str, moments: Sequence[datetime], span: Span) -> bool:
-    """Whether all of at least one moment are legal."""
+    """Whether all moments, at least one, are legal."""
     return time_fault(name, min(moments), span) is None and time_fault(name, max(moments), span) is None
 
 
 def faults(dataset: Dataset, table: pa.Table, span: Span) -> Iterator[tuple[int, Reason]]:
-    """Positions and reasons of all values that are not legal in a table with the dataset's columns.
+    """Positions and reasons of all illegal values in a table with the dataset's columns.
 
     Args:
-        dataset: what declares the rules.
-        table: columns of the types that `datasets.codec` makes; a null is a missing value.
+        dataset: declares the rules.
+        table: columns of the types in `codec.ARROW_TYPES`; a null is a missing value.
         span: the legal moments.
     """
     for column in dataset.columns:
@@ -227,7 +227,7 @@ def faults(dataset: Dataset, table: pa.Table, span: Span) -> Iterator[tuple[int,
 
 
 def shown(value: object) -> str:
-    """A value for a message: in full where it is short."""
+    """A value for a message, cut to 60 characters."""
     if isinstance(value, int) and value.bit_length() > 256:
         return f"a number of {value.bit_length():,} bits"
     text = str(value) if isinstance(value, Decimal) else repr(value)
@@ -257,16 +257,15 @@ def _float_column(column: Column, values: pa.Array, _: Span) -> Iterator[tuple[i
 
 
 def _exact_column(column: Column, values: pa.Array, _: Span) -> Iterator[tuple[int, Reason]]:
-    """Exact numbers as canonical text, whose digits were counted when it was made (`codec`)."""
+    """Faults of exact numbers as canonical text, whose digits `codec` has counted already."""
     bounds = [(holds, bound) for name, holds, *_ in _BOUNDS if (bound := getattr(column, name)) is not None]
     if not bounds:
         return
     numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
     good = np.ones(len(numbers), bool)
     for holds, bound in bounds:
-        good &= holds(numbers, bound) & (
-            numbers != bound
-        )  # rounded to the bound, a number may lie on either side of it
+        # A number that rounds to the bound may lie on either side of it.
+        good &= holds(numbers, bound) & (numbers != bound)
     yield from _one_by_one(values, good, lambda text: bound_fault(column, Decimal(text)))
 
 
@@ -291,7 +290,7 @@ _COLUMNS: dict[str, Callable[[Column, pa.Array, Span], Iterator[tuple[int, Reaso
 def _one_by_one(
     values: pa.Array, good: "np.ndarray[Any, Any]", fault: Callable[[Any], Reason | None]
 ) -> Iterator[tuple[int, Reason]]:
-    """The reasons of the values that are not good by a glance, if there are any."""
+    """The reasons of the values that the fast check of the column did not pass."""
     if good.all():
         return
     for at in np.flatnonzero(~good).tolist():
@@ -308,7 +307,7 @@ def _stamp_fault(name: str, value: pa.Scalar, span: Span) -> Reason | None:
 
 
 def _plain_texts(values: pa.Array) -> bool:
-    """Whether every text is there and neither empty nor too long, all are printable ASCII, and none begins or ends with a blank."""
+    """Whether no text is missing, empty or too long, all are printable ASCII, and none begins or ends with a blank."""
     if values.null_count or not len(values):
         return False
     _, offsets, letters = values.buffers()
@@ -316,13 +315,13 @@ def _plain_texts(values: pa.Array) -> bool:
     lengths = np.diff(edges)
     if lengths.min() == 0 or lengths.max() > TEXT_BYTES:
         return False
-    found = np.frombuffer(letters, np.uint8)[: edges[-1]]
-    inner = found[edges[0] :]
+    codes = np.frombuffer(letters, np.uint8)[: edges[-1]]
+    inner = codes[edges[0] :]
     if inner.max() >= _DELETE:
         return False
     least = inner.min()
     return bool(
-        least > _BLANK or (least == _BLANK and min(found[edges[:-1]].min(), found[edges[1:] - 1].min()) > _BLANK)
+        least > _BLANK or (least == _BLANK and min(codes[edges[:-1]].min(), codes[edges[1:] - 1].min()) > _BLANK)
     )
 
 

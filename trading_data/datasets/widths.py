@@ -1,10 +1,10 @@
-"""How wide bars are, recognised by their stamps: daily and hourly bars must not be archived as minutes and added up.
+"""The width of bars, recognised by their timestamps: daily and hourly bars must not be archived as minutes and added up.
 
-A symbol's bars are taken for W wide if all its stamps lie on one grid of W, and minutes would fall so by accident with a chance
-below 2**-40. Only bars that moved (high above low) count as evidence: an illiquid symbol trades at auctions and fixings, at the
-same minutes every day, and such a minute has one price. Of daily bars those at midnight UTC count too, moved or not.
+A symbol's bars are W wide if all its timestamps lie on one grid of W, and the chance that minutes do so by accident is below
+2**-40. Only bars that moved (high above low) count as evidence: an illiquid symbol trades at auctions and fixings, at the same
+minutes every day, and such a minute has one price. Daily bars at midnight UTC count too, moved or not.
 
-Belongs here: this rule. Does not: reading files (`trading_data.sources.files.bars`).
+Belongs here: this rule. Does not: wide bars among minutes (`mixed`), reading files (`trading_data.sources.files.bars`).
 """
 
 from datetime import timedelta
@@ -19,32 +19,32 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 GRIDS = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 720))
-"""Widths below a day that vendors sell. Bars of 2 or 3 minutes are too close to sparse minutes."""
+"""Widths below a day that vendors sell; bars of 2 or 3 minutes cannot be told from sparse minutes."""
 CERTAIN = 40.0
-"""Bits of evidence that are enough."""
+"""Bits of evidence for a verdict."""
 _US = timedelta(microseconds=1)
 _DAY_US, _HOUR_US, _HALF_US = DAY // _US, timedelta(hours=1) // _US, timedelta(hours=12) // _US
 _APART = timedelta(days=5) // _US
-"""Least distance of weekly bars: daily ones have a week-end and a holiday or two between them, not more."""
+"""Least distance of weekly bars; daily bars have at most a weekend and one or two holidays between them."""
 
 
 class BarWidths:
-    """What is known of the stamps of each symbol, block by block; what it holds does not grow with the number of bars."""
+    """Statistics of each symbol's timestamps, added block by block; their size does not grow with the number of bars."""
 
     def __init__(self) -> None:
-        """Nothing is known yet."""
+        """No bars were added yet."""
         self._symbols: dict[str, int] = {}
         none = np.zeros(0, dtype=np.int64)
         self._first, self._step, self._rows, self._days, self._evidence = none, none, none, none, none
         self._low, self._high, self._apart, self._at_midnight = none, none, none, none
 
     def add(self, symbols: pa.Array, times: Numbers, moved: Mask) -> None:
-        """Take a block of bars.
+        """Add a block of bars.
 
         Args:
             symbols: text, none missing.
             times: starts of the bars, microseconds since 1970 UTC.
-            moved: which bars have a high above their low.
+            moved: whether each bar's high is above its low.
         """
         if not len(times):
             return
@@ -64,7 +64,7 @@ class BarWidths:
         new = at >= known
         self._first[at[new]] = times[starts[new]]
         since = times - self._first[of_row]
-        # Twelve hours on, so that an hour earlier or later (summer time) is on the same day.
+        # Shifted by twelve hours, so that an hour earlier or later (summer time) is on the same day.
         clock, day = (since + _HALF_US) % _DAY_US, (since + _HALF_US) // _DAY_US
         gaps = np.diff(times, append=times[-1:])
         gaps[np.append(starts[1:], len(times)) - 1] = np.iinfo(np.int64).max
@@ -80,14 +80,14 @@ class BarWidths:
         self._apart[at] = np.minimum(self._apart[at], np.minimum.reduceat(gaps, starts))
 
     def found(self) -> dict[str, timedelta]:
-        """Symbols whose bars are wider than a minute, and how wide: 5 minutes to 12 hours, a day, or a week and more.
+        """Symbols whose bars are wider than a minute, with the width: 5 minutes to 12 hours, a day, or a week and more.
 
-        What one symbol is too short to prove all of them together can, if there is none among them that speaks against it.
+        Symbols with too few bars for a verdict count together, if each of them has a width.
         """
         names = list(self._symbols)
         judged = [self._judge(at) for at in range(len(names))]
-        several = [one for one, rows in zip(judged, self._rows.tolist(), strict=True) if rows > 1]
-        together = all(width is not None for width, _ in several) and sum(bits for _, bits in several) >= CERTAIN
+        of_several = [verdict for verdict, rows in zip(judged, self._rows.tolist(), strict=True) if rows > 1]
+        together = all(width is not None for width, _ in of_several) and sum(bits for _, bits in of_several) >= CERTAIN
         return {
             name: width
             for name, (width, bits) in zip(names, judged, strict=True)
@@ -95,11 +95,11 @@ class BarWidths:
         }
 
     def several_a_day(self) -> list[str]:
-        """Symbols that have more bars than days."""
+        """Symbols with more bars than days."""
         return [name for name, at in self._symbols.items() if self._rows[at] > self._days[at]]
 
     def _judge(self, at: int) -> tuple[timedelta | None, float]:
-        """How wide a symbol's bars would be, and the bits of evidence for it."""
+        """The likely width of a symbol's bars, and the bits of evidence for it."""
         rows, step = int(self._rows[at]), int(self._step[at])
         if rows < 2:
             return None, 0.0
@@ -122,7 +122,7 @@ class BarWidths:
 
 
 def said(width: timedelta) -> str:
-    """A width in words: `5-minute`, `1-hour`, `daily`, `weekly or longer`."""
+    """The name of a width: `5-minute`, `1-hour`, `daily`, `weekly or longer`."""
     if width >= DAY:
         return "daily" if width < WEEK else "weekly or longer"
     minutes = width // timedelta(minutes=1)

@@ -16,7 +16,7 @@ def test_what_an_earlier_producer_wrote_is_retried_with_its_day(rig: Rig) -> Non
     assert (loaded.inserted, loaded.quarantined) == (1, 1)
     ((number, reason, payload),) = rig.query("select quarantine_id, reason, payload from archive_quarantine")
     assert f"is before the first day partition {EARLIEST:%Y-%m-%d}" in reason
-    assert "set TRADING_DATA_START to an earlier day for the archive and everybody who writes" in reason
+    assert "set TRADING_DATA_START to an earlier day for the archive and every producer" in reason
     assert early.isoformat() in str(payload)
     assert retry(rig.archive, rig.intake, dataset=PRICE, kind="far past", earliest=early).batches
     rig.load(PRICE)

@@ -60,31 +60,31 @@ class Case:
 
 CASES = {
     "no choice": Case(TRADE, "side", "BUY", "'BUY' is none of buy, sell: write one of them", "buy"),
-    "empty": Case(PRICE, "symbol", " \u200b", "is empty: give the text by which it is known", "AAPL"),
-    "control characters": Case(PRICE, "symbol", "AA\nPL", "has control characters in it"),
-    "padded": Case(TRADE, "order_id", "\ufeffo1 ", "has blanks or invisible characters at its edge"),
-    "a selector at the edge": Case(TRADE, "order_id", "o1\ufe0f", "has blanks or invisible characters at its edge"),
-    "NUL": Case(METRICS, "unit", "m\0s", "has a NUL in it"),
+    "empty": Case(PRICE, "symbol", " \u200b", "is empty: give a name with visible characters", "AAPL"),
+    "control characters": Case(PRICE, "symbol", "AA\nPL", "has control characters: write"),
+    "padded": Case(TRADE, "order_id", "\ufeffo1 ", "begins or ends with blanks or invisible characters"),
+    "a selector at the edge": Case(TRADE, "order_id", "o1\ufe0f", "begins or ends with blanks or invisible characters"),
+    "NUL": Case(METRICS, "unit", "m\0s", "has a NUL character"),
     "half a pair": Case(METRICS, "unit", "\ud83d", "half of a surrogate pair", "\U0001f680"),
     "too long": Case(METRICS, "unit", "é" * 513, "has 1,026 bytes: shorten it, at most 1,024", "é" * 512),
     "a number too long for a text": Case(TRADE, "order_id", 10**5000, "shorten it, at most 1,024 bytes", 10**1000),
     "not UTF-8": Case(METRICS, "unit", b"\xb5s", "is not UTF-8", "µs".encode()),
-    "text of another type": Case(TRADE, "order_id", 12345678901.0, "is of type float, which is no text", "12345678901"),
-    "number of another type": Case(PRICE, "open", date(2024, 1, 8), "which is no number: give a number", 11.0),
-    "exact number of another type": Case(TRADE, "price", True, "which is no number: give a Decimal", Decimal(1)),
+    "text of another type": Case(TRADE, "order_id", 12345678901.0, "is of type float, which is not text", "12345678901"),
+    "number of another type": Case(PRICE, "open", date(2024, 1, 8), "which is not a number: give a number", 11.0),
+    "exact number of another type": Case(TRADE, "price", True, "which is not a number: give a Decimal", Decimal(1)),
     "text that is no number": Case(PRICE, "open", "1,5", "is not a number: write it in plain decimal", "11.5"),
     "empty text for a number": Case(PRICE, "open", "", "open is empty: give it, or leave the record out", "11.5"),
     "text that says NaN": Case(TRADE, "price", "nan", "is nan, not a finite number", "1.5"),
     "NaN": Case(METRICS, "value", float("nan"), "is nan, not a finite number: leave the record out", 1.5),
     "an integer beyond doubles": Case(METRICS, "value", 10**400, "is not a finite number: correct it", 10),
-    "a double too large": Case(METRICS, "value", 1.5e100, "1.5e[+]100 is beyond 1e[+]100: correct it", 1.5e99),
+    "a double too large": Case(METRICS, "value", 1.5e100, "1.5e[+]100 is larger than 1e[+]100 in magnitude: correct it", 1.5e99),
     "an exact NaN": Case(TRADE, "quantity", Decimal("NaN"), "is NaN, not a finite number", Decimal(1)),
     "digits before the point": Case(TRADE, "price", Decimal("1E+20"), "more than 20 digits before", Decimal("1E+19")),
     "digits behind the point": Case(
         TRADE, "price", Decimal(10) / Decimal(3), "round it to 18", round(Decimal(10) / Decimal(3), 18)
     ),
-    "out of bounds": Case(PRICE, "volume", -1.0, "is below 0: it has to be at least 0", 0.0),
-    "low above high": Case(PRICE, "low", 900.0, "low 900.0 is above high .*: correct one of them", 9.5),
+    "out of bounds": Case(PRICE, "volume", -1.0, "is below 0: it must be at least 0", 0.0),
+    "low above high": Case(PRICE, "low", 900.0, "low 900.0 is above high .*: correct one of the two", 9.5),
     "missing": Case(PRICE, "close", None, "close is missing: give it", 11.0),
     "far past": Case(PRICE, "timestamp", EARLIEST - timedelta(days=1), "before the first day partition", EARLIEST),
     "future": Case(PRICE, "timestamp", MOMENT + timedelta(days=2), "more than a day in the future", MOMENT),
@@ -157,10 +157,10 @@ def test_what_is_no_list_of_records_is_taken_after_what_the_text_advises(name: s
 
 
 @pytest.mark.parametrize(("name", "bad", "said"), [
-    ("ge", 4, "is below 5: it has to be at least 5"),
-    ("gt", 5, "is not above 5: it has to be more than 5"),
-    ("le", 6, "is above 5: it has to be at most 5"),
-    ("lt", 5, "is not below 5: it has to be less than 5"),
+    ("ge", 4, "is below 5: it must be at least 5"),
+    ("gt", 5, "is not above 5: it must be more than 5"),
+    ("le", 6, "is above 5: it must be at most 5"),
+    ("lt", 5, "is not below 5: it must be less than 5"),
 ])  # fmt: skip
 def test_every_bound_says_what_is_right(name: str, bad: float, said: str) -> None:
     bounds: dict[str, Any] = {name: 5.0}
@@ -237,9 +237,9 @@ def test_what_is_said_of_columns_alone() -> None:
         (
             "symbol",
             pa.array([1.5]),
-            r"symbol comes as double, which is no text: write it as text .*dtype=\{'symbol': str\}",
+            r"symbol comes as double, which is not text: write it as text .*dtype=\{'symbol': str\}",
         ),
-        ("open", pa.array([True]), "open comes as bool, which is no number: give a number"),
+        ("open", pa.array([True]), "open comes as bool, which is not a number: give a number"),
         (
             "timestamp",
             pa.array([2**62], pa.timestamp("us", "UTC")),

@@ -53,7 +53,7 @@ def test_fills_and_measurements(rig: Rig) -> None:
     ("record", "said"),
     [
         (bar(open=float("nan")), r"bars\[1\]\.open is nan, not a finite number"),
-        (bar(volume=-1.0), r"bars\[1\]\.volume -1\.0 is below 0: it has to be at least 0; nothing was written"),
+        (bar(volume=-1.0), r"bars\[1\]\.volume -1\.0 is below 0: it must be at least 0; nothing was written"),
         (bar(high=8.0), r"bars\[1\]\.low 9\.0 is above high 8\.0"),
         (bar(symbol=" "), r"bars\[1\]\.symbol ' ' is empty"),
         (bar(timestamp=datetime(2026, 1, 1)), r"bars\[1\]\.timestamp 2026-01-01T00:00:00 has no time zone"),  # noqa: DTZ001

@@ -143,8 +143,8 @@ class AlpacaVendor:
                     ) from None
             if tried >= self._patience.tries:
                 raise VendorUnavailable(
-                    f"Alpaca did not send the bars of {_named(symbols)} in {counted(tried, 'attempt')}, the last failed with {trouble}; "
-                    f"try again later, and check {URL} if it is set"
+                    f"Alpaca did not send the bars of {_named(symbols)} in {counted(tried, 'attempt')}, the last failed with "
+                    f"{trouble}; try again later, and check {URL} if it is set"
                 )
             self._wait(pause, trouble)
         raise AssertionError  # pauses have no end

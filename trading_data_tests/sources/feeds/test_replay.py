@@ -76,11 +76,11 @@ def test_bad_rows_are_named_before_anything_is_sent(tmp_path: Path) -> None:
     assert message.startswith("nothing was sent: ")
     assert "good.csv" not in message
     assert (
-        "bad.csv has 2 bad of 4 rows (row 2: high is empty: give it, or leave the record out where there is none; row 4: timestamp"
+        "bad.csv has 2 bad of 4 rows (row 2: high is empty: give it, or leave the record out if there is no value; row 4: timestamp"
         in message
     )
     assert (
-        "many.csv has 1,234 bad of 1,234 rows (row 1: symbol '' is empty: give the text by which it is known; row 2"
+        "many.csv has 1,234 bad of 1,234 rows (row 1: symbol '' is empty: give a name with visible characters; row 2"
         in message
     )
     assert "and 1,224 more" in message
