@@ -181,7 +181,7 @@ def test_hours_without_an_archive_lose_nothing(tiers: Tiers, instance: dg.Dagste
     assert feed.counts.unsent == 0
     assert feed.counts.minutes == BEFORE + AT_FIRST + LATER
     assert "live tier is full" in feed.said[0]
-    assert "takes everything again" in feed.said[-1]
+    assert "accepts all records again" in feed.said[-1]
 
     for name, dataset in DATASETS.items():
         list(snapshot(rig.client, rig.intake, dataset, earliest=EARLIEST, archived=None))

@@ -1,4 +1,4 @@
-"""Feeds: what sends bars, fills and measurements into the live tier. `python -m trading_data.sources.feeds` runs one.
+"""Feeds send bars, fills and measurements into the live tier. `python -m trading_data.sources.feeds` runs one.
 
 Belongs here: making records (`simulated`, with `walk` and `orders`; `replay`; `alpaca`, with its stream), sending them
 (`pump`, with `sender`), and the toy strategy beside the simulated ones (`desk`, with `toy`).
@@ -40,7 +40,7 @@ __all__ = [
 FEEDS = ("simulated", "replay", "alpaca")
 _SYMBOLS = 50
 _BARS: Mapping[str, Any] = {"fills_per_minute": 0.0, "metrics": 1}
-"""What the market itself sends; fills and their figures are the strategy's."""
+"""The simulated market sends no fills; those, and figures about them, are the strategy's."""
 
 
 def open_feed(
@@ -57,30 +57,29 @@ def open_feed(
     stop: threading.Event | None = None,
     report: Callable[[str], None] = print,
 ) -> Iterator[Minute]:
-    """What the feed `name` sends; hand it to `pump` with the same `pace`, and `alpaca` with None.
+    """The minutes of the feed `name`; pass them to `pump` with the same `pace`, those of `alpaca` with None.
 
-    `simulated` at pace 1.0 follows the real clock without end, from the minute that has just ended; at any other pace, or
-    with a `day`, it is that UTC day (default: yesterday, so that no timestamp lies in the future) and ends. It has no
-    fills: those are the strategy's, see `Desk`. `replay` is the bars of `files`, none of
-    them before `earliest` (aware), the first moment that the archive takes. `alpaca` are the live bars of the account
-    that the environment names, until `stop` is set.
+    `simulated` at pace 1.0 follows the real clock without end, from the minute that has just ended; at another pace, or with a
+    `day`, it sends that UTC day (default: yesterday, so that no timestamp lies in the future) and ends. It has no fills: the
+    strategy makes them, see `Desk`. `replay` sends the bars of `files`; none may be before `earliest` (aware), the first moment
+    that the archive accepts. `alpaca` sends live bars, with the account from the environment, until `stop` is set.
 
     Args:
         name: one of `FEEDS`.
         files: for `replay`.
-        symbols: for `simulated` names or how many (default 50), for `alpaca` names (default: those of `watchlist:current`).
+        symbols: for `simulated` names or their number (default 50), for `alpaca` names (default: `watchlist:current`).
         seed: for `simulated`.
         pace: for `simulated`.
         round_the_clock: for `simulated`.
         day: for `simulated`.
         earliest: as above; also of the bars of `alpaca`.
-        store: for `alpaca`, where to look up symbols and what they have already.
+        store: for `alpaca`, with the watchlist and the symbols' latest bars.
         stop: for `alpaca`.
-        report: takes lines for people.
+        report: gets lines for people.
 
     Raises:
         BadInput: there is no feed of that name, the files do not fit it, or an argument is out of its range.
-        SettingError: the environment names no account for `alpaca`.
+        SettingError: the environment has no account for `alpaca`.
     """
     if name == "replay":
         return replay(files, earliest=earliest)
@@ -103,7 +102,7 @@ def symbols_of(text: str | None) -> int | list[str] | None:
     """The option `--symbols`: a number, or names with commas between them.
 
     Raises:
-        BadInput: it is neither.
+        BadInput: the text is neither.
     """
     if text is None:
         return None
@@ -123,7 +122,7 @@ def _alpaca(
     earliest: datetime,
 ) -> AlpacaFeed:
     account = AlpacaAccount.from_env()
-    # Not for long: meanwhile nobody reads the stream, and what is not answered is asked again.
+    # Few retries: meanwhile the stream is not read, and a failed request is repeated anyway.
     vendor = AlpacaVendor(account, patience=Patience(tries=4, longest=8.0, wait=stop.wait), timeout=(5.0, 10.0))
     return AlpacaFeed(
         account,

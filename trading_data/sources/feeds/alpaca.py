@@ -1,13 +1,14 @@
-"""Live minute bars from Alpaca: `AlpacaFeed`. What a broken connection missed is filled from history.
+"""Live minute bars from Alpaca: `AlpacaFeed`. History fills the gaps of a broken connection.
 
-Bars and updated bars are handed over as they come. A correction or a cancel of a trade is not data of its own: it says
-that bars are wrong now, so these are asked of history again, and handed over if they changed. Each version of a bar is
-handed over once; the last one is what history says when it has settled.
+Bars and updated bars are sent on as they come. A correction or a cancel of a trade only means that bars are wrong now, so the feed
+requests these from history again, and sends them if they changed. Each version of a bar is sent once; the last one is that of
+settled history.
 
-After a connection was made, and only then, history is asked for everything since each symbol's last bar, and once more for
-the end of it a while later: a bar that ended as the connection began comes over neither, for history is late.
+After each new connection the feed requests from history everything since each symbol's last bar, and the end of that range again
+a while later: a bar that ends as the connection begins comes neither over the stream nor, because history is late, with the
+first request.
 
-Belongs here: what is asked and handed over when. Does not: the stream's protocol (`alpaca_stream`), history's
+Belongs here: when to request and what to send. Does not: the stream's protocol (`alpaca_stream`), history's
 (`sources.vendors.alpaca`), records (`alpaca_bars`), memory (`alpaca_memory`) and sending (`pump`).
 """
 
@@ -30,23 +31,23 @@ from trading_data.sources.vendors.rate_limit import Patience
 from trading_data.times import floor, now
 
 _TICK = 0.5
-"""Seconds after which `stop` is looked at."""
+"""Seconds between two looks at `stop`."""
 _OVERLAP = 5 * MINUTE
-"""Before a symbol's last bar: an update of one of these may have been missed as well."""
+"""Range before a symbol's last bar to request again, because an update may have been missed."""
 _DOUBT = 10 * MINUTE
-"""Before a correction: its time is not said to be that of the trade."""
+"""Range before a correction to request again: Alpaca does not promise that its time is that of the trade."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """When history is asked.
+    """The times of requests to history.
 
     Attributes:
-        settle: until this has passed, history may know less of a bar than the stream said, and is not believed.
-        again: it is asked again after this when it was not available, and after `refused` when it refused.
-        quiet: a stream that said nothing for so long may have died without a sign; history tells.
-        look: the watchlist is looked at again.
-        well: a connection that held so long, or brought something, is a good one.
+        settle: the time until history is complete; before, the stream may know more of a bar.
+        again: the wait after history was not available; `refused` is the wait after a refusal.
+        quiet: a stream without messages for so long may be dead, which a request to history shows.
+        look: the time between two reads of the watchlist.
+        well: a connection is good after this time, or after its first message.
     """
 
     settle: timedelta = timedelta(minutes=1)
@@ -58,7 +59,7 @@ class Timing:
 
 
 class AlpacaFeed:
-    """Iterate for a `Minute` of bars whenever some have come; ends when `stop` is set. Hand it to `pump` without a pace."""
+    """Iterate for a `Minute` of bars whenever some come; ends when `stop` is set. Pass it to `pump` without a pace."""
 
     def __init__(
         self,
@@ -77,15 +78,15 @@ class AlpacaFeed:
         """Opens no connection.
 
         Args:
-            account: whose key, which feed, where.
-            vendor: whom to ask for what was missed; the same account's history.
-            symbols: who is followed; asked again from time to time. May raise LiveTierError, which is waited out.
-            latest: the latest bar, whoever made it, of those symbols that have one; likewise. A symbol without one from
-                this feed is followed from now on.
-            stop: looked at every half second.
-            report: takes lines for people.
+            account: key, feed and address.
+            vendor: the same account's history, for gaps.
+            symbols: returns the symbols to follow; called from time to time. After a LiveTierError it is called again.
+            latest: returns the latest bar, from any source, of the symbols that have one; also called again. A symbol without a
+                bar from this feed is followed from now on.
+            stop: checked every half second.
+            report: gets lines for people.
             earliest: the first moment that the archive takes (aware).
-            timing: when history is asked.
+            timing: the times of requests to history.
             patience: pauses between connections that fail.
             clock: the present moment, aware.
         """
@@ -99,11 +100,11 @@ class AlpacaFeed:
         self._trouble = self._excuse = ""
 
     def __iter__(self) -> Iterator[Minute]:
-        """What comes, until `stop` is set. Connections that break are made again.
+        """The bars, until `stop` is set. The feed reconnects when a connection breaks.
 
         Raises:
-            VendorRefused: the account may not do this.
-            SettingError: something is not installed, or an address is none.
+            VendorRefused: the account has no right to the data.
+            SettingError: a package is not installed, or an address has the wrong form.
         """
         while not self._stop.is_set():
             try:
@@ -116,11 +117,11 @@ class AlpacaFeed:
                     self._in_trouble("there are no symbols: add some to watchlist:current, or name them by --symbols")
                     self._stop.wait(self._timing.look.total_seconds())
             except (VendorUnavailable, LiveTierError) as error:
-                self._in_trouble(f"{error}; trying again, and history fills what is missed")
+                self._in_trouble(f"{error}; trying again, and history will fill the gap")
                 self._stop.wait(next(self._pauses))
 
     def _follow(self, stream: AlpacaStream, symbols: frozenset[str]) -> Iterator[Minute]:
-        """What comes over one connection, and what was missed before it."""
+        """The bars of one connection, and those missed before it."""
         self._subscribe(stream, symbols)
         self._missed(symbols)
         began = heard = looked = self._now()
@@ -141,10 +142,10 @@ class AlpacaFeed:
                 heard = moment
                 self._missed(symbols)
                 if (yield from self._fill()):
-                    raise VendorUnavailable("Alpaca's stream said nothing although there were bars")
+                    raise VendorUnavailable("Alpaca's stream sent no message although there were bars")
 
     def _begin(self, symbols: Collection[str]) -> None:
-        """See where symbols stand that are new here, before anything of them can be missed."""
+        """Look up the last bars of new symbols, before any of their bars can be missed."""
         unknown = [symbol for symbol in sorted(symbols) if not self._versions.is_begun(symbol)]
         for bar in self._latest(unknown).values() if unknown else ():
             if bar.source == self._account.source:
@@ -157,17 +158,19 @@ class AlpacaFeed:
             stream.subscribe(BARS, symbols)
         except NotAllowed as error:
             raise VendorRefused(
-                f"Alpaca does not allow this account the bars of {counted(len(symbols), 'symbol')} ({error})"
+                f"Alpaca does not allow this account to read the bars of {counted(len(symbols), 'symbol')} ({error})"
             ) from None
         try:
             if self._corrections:
                 stream.subscribe(TRADES, symbols)
         except NotAllowed as error:
             self._corrections = False
-            self._report(f"this account may not follow the trades of these symbols, so no corrections come ({error})")
+            self._report(
+                f"this account may not subscribe to trades of these symbols, so there are no corrections ({error})"
+            )
 
     def _look(self, stream: AlpacaStream, symbols: frozenset[str]) -> frozenset[str]:
-        """The symbols that are wanted now, subscribed to."""
+        """Read the watchlist again, change the subscriptions, and return the symbols."""
         try:
             wanted = self._wanted()
             if added := wanted - symbols:
@@ -176,19 +179,19 @@ class AlpacaFeed:
                 self._missed(added)
         except LiveTierError:
             return symbols
-        if gone := symbols - wanted:
-            stream.unsubscribe((*BARS, *TRADES) if self._corrections else BARS, gone)
+        if removed := symbols - wanted:
+            stream.unsubscribe((*BARS, *TRADES) if self._corrections else BARS, removed)
         return wanted
 
     def _wanted(self) -> frozenset[str]:
         symbols = frozenset(self._symbols()) - self._unknown
         if odd := sorted(symbol for symbol in symbols if not is_symbol(symbol)):
             self._unknown.update(odd)
-            self._report(f"left out what cannot be a symbol: {odd}")
+            self._report(f"left out, because they cannot be symbols at Alpaca: {odd}")
         return symbols - self._unknown
 
     def _missed(self, symbols: Collection[str]) -> None:
-        """Have history asked for what came before this moment: at once, and for the end of it when it has settled."""
+        """Plan requests to history up to this moment: one at once, and one for the end of the range after it has settled."""
         moment = self._now()
         end = floor(moment, MINUTE)
         for symbol in symbols:
@@ -198,8 +201,8 @@ class AlpacaFeed:
             self._holes.add(late, end + MINUTE + self._timing.settle)
 
     def _fill(self) -> Generator[Minute, None, int]:
-        """Ask history for what is due; returns how many bars, or versions of them, were not known."""
-        found = 0
+        """Request what is due from history; returns the number of bars, or versions of bars, that are new."""
+        new = 0
         for hole in self._holes.take(self._now()):
             if self._stop.is_set():
                 break
@@ -208,31 +211,31 @@ class AlpacaFeed:
                 for table in self._vendor.bars(hole.symbols, hole.start, hole.end):
                     bars = self._settled(records(table, self._earliest, self._report), asked)
                     if bars:
-                        found += len(bars)
+                        new += len(bars)
                         yield Minute(self._now(), bars)
             except VendorUnavailable as error:
                 self._put_off(hole, error, self._timing.again)
             except VendorRefused as error:
-                self._unknown.update(error.symbols)  # they are followed no longer
+                self._unknown.update(error.symbols)  # they are no longer followed
                 known = tuple(symbol for symbol in hole.symbols if symbol not in self._unknown)
                 later = self._timing.refused if len(known) == len(hole.symbols) else timedelta()
                 self._put_off(Hole(known, hole.start, hole.end), error, later)
             except VendorError as error:
                 self._put_off(hole, error, self._timing.refused)
-        if found:
+        if new:
             self._excuse = ""
-            self._report(f"history gave {found:,} bars that the stream had not brought")
-        return found
+            self._report(f"history had {counted(new, 'bar')} that the stream did not send")
+        return new
 
     def _put_off(self, hole: Hole, error: VendorError, wait: timedelta) -> None:
         self._holes.add(hole, self._now() + wait)
-        excuse = f"{error}; what was missed is asked for again in {wait.total_seconds():g} seconds"
+        excuse = f"{error}; trying again in {wait.total_seconds():g} seconds"
         if excuse != self._excuse and not self._stop.is_set():
             self._excuse = excuse
             self._report(excuse)
 
     def _settled(self, bars: list[Bar], asked: datetime) -> list[Bar]:
-        """Those of history's bars that are new; what the stream said just before is asked again later instead."""
+        """The new ones of history's bars; a bar that the stream sent a moment ago is requested again later instead."""
         out = []
         for bar in bars:
             if not self._versions.is_new(bar):
@@ -246,19 +249,19 @@ class AlpacaFeed:
         return out
 
     def _streamed(self, messages: Sequence[Message], moment: datetime) -> list[Bar]:
-        """The bars among the messages that are new."""
-        found: list[Message] = []
+        """The new bars among the messages."""
+        sent: list[Message] = []
         for message in messages:
             kind, symbol = message.get("T"), message.get("S")
             if not isinstance(symbol, str):
                 continue
             if kind in ("b", "u"):
-                found.append(message)
+                sent.append(message)
             elif kind in ("c", "x"):
                 about = floor(time_of(message, moment), MINUTE)
                 self._holes.add(Hole((symbol,), about - _DOUBT, about + MINUTE), moment + self._timing.settle)
         out = []
-        for bar in bars_of(found, self._account, self._earliest, self._report):
+        for bar in bars_of(sent, self._account, self._earliest, self._report):
             if self._versions.is_new(bar):
                 self._versions.note(bar, moment)
                 out.append(bar)
@@ -273,4 +276,4 @@ class AlpacaFeed:
         if self._trouble:
             self._trouble = ""
             self._pauses = self._patience.seconds()
-            self._report("the stream is there again")
+            self._report("the stream is back")

@@ -1,7 +1,4 @@
-"""`Minute`: what a feed hands over at one moment.
-
-Belongs here: that class. Does not: who makes it (`simulated`, `replay`) and who sends it (`pump`).
-"""
+"""`Minute`: the records of a feed at one moment."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,8 +10,7 @@ from trading_data.datasets.records import Bar, Fill, Measurement
 class Minute:
     """Records that are sent together, in this order.
 
-    `at` (aware, UTC) is the moment at which they are sent: the end of the minute of which they tell. No record in it
-    has a later timestamp.
+    `at` (aware, UTC) is the moment at which they are sent, the end of their minute. No record has a later timestamp.
     """
 
     at: datetime

@@ -24,8 +24,7 @@ _MINUTE_US = 60_000_000
 def fills(symbols: Sequence[str], step: WalkMinute, start: datetime, seed: int, per_minute: float) -> list[Fill]:
     """The fills of the minute that begins at `start`, in time: `per_minute` of them on average, one to four an order.
 
-    Order ids name seed, day, minute and number, so two runs of one seed tell of the same orders. No two fills have one
-    timestamp.
+    Order ids have seed, day, minute and number, so two runs of one seed have the same orders. No two fills share a timestamp.
     """
     draw = generator(seed, Stream.ORDER, start.date(), step.minute)
     count = int(draw.poisson(per_minute))
@@ -72,7 +71,7 @@ def _orders(sizes: Sequence[int], count: int) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Gauges:
-    """What is measured each minute: how much was sent, then the day's profit of each strategy, in US dollars."""
+    """The measurements of each minute: the numbers of records sent, then the day's profit of each strategy in US dollars."""
 
     count: int
     seed: int
@@ -83,7 +82,7 @@ class Gauges:
         return np.zeros(max(self.count - 2, 0))
 
     def move(self, profits: np.ndarray[tuple[int], np.dtype[np.float64]], minute: int) -> None:
-        """Let the profits go on by one minute, in place."""
+        """Advance the profits by one minute, in place."""
         profits += generator(self.seed, Stream.METRIC, self.day, minute).normal(0.5, 40.0, len(profits))
 
     def read(

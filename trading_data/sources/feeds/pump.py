@@ -1,6 +1,6 @@
-"""From a feed into the live tier: `pump` sends one `Minute` after the other at a pace, and loses none of it.
+"""From a feed into the live tier: `pump` sends one `Minute` after the other at a pace, and loses no record.
 
-Belongs here: the pace, and when sending ends. Does not: trying again (`sender`), what is sent (`simulated`, `replay`).
+Belongs here: the pace, and the end. Does not: retries (`sender`), making records (`simulated`, `replay`).
 """
 
 import threading
@@ -16,13 +16,13 @@ from trading_data.sources.feeds.sender import FeedCounts, Sender
 from trading_data.times import now
 
 _LONGEST_GAP = timedelta(minutes=1)
-"""Nights and weekends in recorded data are not waited for."""
+"""Longer gaps in recorded data, such as nights and weekends, are shortened to this."""
 _LONGEST_SLEEP = 60.0
-"""Seconds after which the clock is read again: a machine that was suspended has slept longer than it thinks."""
+"""Seconds after which the clock is read again: a suspended machine sleeps longer than it counts."""
 
 
 class Clock(Protocol):
-    """What `pump` knows of time; one of your own instead of the real one can let it pass faster."""
+    """The clock of `pump`; another one instead of the machine's can run faster."""
 
     def now(self) -> datetime:
         """The present moment, aware."""
@@ -54,18 +54,18 @@ def pump(
     counts: FeedCounts | None = None,
     then: Callable[[Minute], None] | None = None,
 ) -> FeedCounts:
-    """Send `minutes` in order until they end or `stop` is set; what the live tier does not take is sent again.
+    """Send `minutes` in order until they end or `stop` is set; records that the live tier refuses are sent again.
 
     Args:
-        store: where to.
-        minutes: what to send.
-        pace: None: as fast as it goes. Else simulated seconds a second: at 1.0 a minute takes 60 seconds, at 60 one; a
-            gap of more than a minute counts as a minute. At 1.0 with a first `at` in the future, or less than a minute
-            ago, the market is live: nothing is sent before its `at` on the clock, and what an outage held up follows at once.
-        stop: looked at between minutes and while waiting. A minute begun is finished, if the live tier takes it.
-        report: takes one line when the live tier begins not to take records, and one when that is over.
+        store: the live tier.
+        minutes: the records to send.
+        pace: simulated seconds per second, or None for as fast as possible: at 1.0 a minute takes 60 seconds, at 60 one
+            second; a longer gap counts as a minute. At 1.0 with a first `at` in the future, or less than a minute ago, the
+            market is live: nothing is sent before its `at` on the clock, and after an outage the held-up minutes follow at once.
+        stop: checked between minutes and while waiting. A minute that has begun is finished, if the live tier accepts it.
+        report: gets one line when the live tier begins to refuse records, and one when that is over.
         clock: default the machine's.
-        counts: counted on in place, so that others can read it meanwhile; default a new one.
+        counts: updated in place, so that other threads can read it meanwhile; default a new one.
         then: called with each minute after it was sent.
 
     Returns:
@@ -75,7 +75,7 @@ def pump(
         BadInput: `pace` is not above zero, or a record breaks a rule of its dataset; none of its block was written.
     """
     if pace is not None and not pace > 0:
-        raise BadInput(f"pace is above zero, or None for as fast as it goes, not {pace}")
+        raise BadInput(f"pace must be above zero, or None for as fast as possible, not {pace}")
     clock = RealClock() if clock is None else clock
     counts = FeedCounts() if counts is None else counts
     sender = Sender(store, counts, report, lambda seconds: clock.wait(seconds, stop))

@@ -1,7 +1,6 @@
-"""Sending to a live tier that may be full or away: `Sender` tries again until everything was taken, and counts.
+"""Sending to a live tier that may be full or away: `Sender` retries until all records are accepted, and counts.
 
-Belongs here: blocks, pauses, what has to be sent again. Does not: when a minute is due (`pump`), and how records are
-written (`live.store`).
+Belongs here: blocks, pauses and retries. Does not: when a minute is due (`pump`), and how records are written (`live.store`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,24 +13,25 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.errors import LiveTierError, LiveTierFull
 from trading_data.live.connection import live_errors
 from trading_data.live.store import LiveStore
+from trading_data.printable import counted
 
 _BLOCK = 250
-"""Records handed over at a time. Not more than one pipeline of LiveStore (500): when something of one is refused, it
-says what, but does not begin the next."""
+"""Records per call, within one pipeline of LiveStore (500): a refusal lists the refused records of its pipeline, and stops the
+pipelines after it."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
-"""Seconds before trying again; each pause is twice the one before, until something is taken."""
+"""Seconds before a retry; each pause is twice the last one, until a record is accepted."""
 
 
 @dataclass
 class FeedCounts:
-    """What became of the records so far.
+    """Counts of the records so far.
 
     Attributes:
-        accepted: dataset → records known to be taken by the live tier, each counted once.
-        repeats: records sent once more although they were, or may have been, taken.
+        accepted: dataset → records known to be accepted by the live tier, each counted once.
+        repeats: records sent again although they were, or may have been, accepted.
         waits: pauses because the live tier was full or away.
-        minutes: handed over whole.
-        unsent: records given up, not known to be taken, because the feed was stopped in such a pause.
+        minutes: minutes sent completely.
+        unsent: records given up, not known to be accepted, because the feed was stopped in such a pause.
     """
 
     accepted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DATASETS, 0))
@@ -50,15 +50,15 @@ class FeedCounts:
 class Sender:
     """Sends records in order and loses none.
 
-    Within each journal the *last* entries of the records are in the order of the records, so that the newest wins: one
-    that was taken although an earlier one of its journal was refused is sent once more behind that. A repeated entry is
-    an unchanged row of the archive.
+    Within each journal the *last* entries of the records are in the order of the records, so that the newest wins: a record that
+    was accepted after an earlier one of its journal was refused is sent again after that one. A repeated entry is an unchanged
+    row of the archive.
     """
 
     def __init__(
         self, store: LiveStore, counts: FeedCounts, report: Callable[[str], None], pause: Callable[[float], bool]
     ) -> None:
-        """`pause` waits some seconds and returns True when it is time to give up; `report` takes lines for people."""
+        """`pause` waits some seconds and returns True to give up; `report` gets lines for people."""
         self._store, self._counts, self._report, self._pause = store, counts, report, pause
         self._trouble: type[LiveTierError] | None = None
         self._smooth = self._gave_up = False
@@ -66,7 +66,7 @@ class Sender:
 
     @contextmanager
     def one_minute(self) -> Iterator[None]:
-        """Around all that belongs to one minute. Trouble is over when a whole one went through without any."""
+        """The context of one minute's records. Trouble is over after a minute without any."""
         self._smooth = True
         yield
         self._counts.minutes += not self._gave_up
@@ -74,13 +74,15 @@ class Sender:
             self.over()
 
     def over(self) -> None:
-        """Report the end of trouble, if there is any and nothing was given up: all that came was taken."""
+        """Report the end of trouble, if there was any and no record was given up."""
         if self._trouble and not self._gave_up:
-            self._report(f"the live tier takes everything again, after {self._counts.waits - self._waits_before} waits")
+            self._report(
+                f"the live tier accepts all records again, after {counted(self._counts.waits - self._waits_before, 'wait')}"
+            )
             self._trouble = None
 
     def send(self, dataset: Dataset, records: Sequence[Any]) -> None:
-        """Send all `records` before this returns, unless it is time to give up: they are counted as unsent then.
+        """Send all `records`, and return then; records that are given up are counted as unsent.
 
         Raises:
             BadInput: a record breaks a rule of the dataset; none of its block was written.
@@ -90,7 +92,7 @@ class Sender:
 
     def _send_block(self, dataset: Dataset, block: Sequence[Any]) -> None:
         todo = list(range(len(block)))
-        taken: set[int] = set()  # known to be
+        taken: set[int] = set()  # known to be accepted
         maybe: set[int] = set()
         seconds = _FIRST_PAUSE
         while todo and not self._gave_up:
@@ -101,7 +103,7 @@ class Sender:
                 todo = []
             except LiveTierFull as error:
                 trouble, refused = error, {todo[at] for at in error.refused}
-                known = bool(refused)  # else only latest values were refused, or nobody knows what
+                known = bool(refused)  # else only latest values were refused, or it is not known which records
                 todo = _again(dataset, block, todo, refused) if known else todo
             except LiveTierError as error:
                 trouble, known = error, False
@@ -116,7 +118,7 @@ class Sender:
         self._counts.unsent += len(block) - len(taken)
 
     def _wait_out(self, error: LiveTierError, seconds: float) -> float:
-        """Pause once if the server is full, else until it answers: then a block is not sent for every pause."""
+        """Pause once if the server is full, else until it answers, so that a block is not sent again after each pause."""
         while True:
             seconds = self._wait(error, seconds)
             if self._gave_up or isinstance(error, LiveTierFull):
@@ -134,7 +136,7 @@ class Sender:
             self._waits_before = self._counts.waits
         if self._trouble is not type(error):
             self._trouble = type(error)
-            self._report(f"waiting, nothing is lost: {error}")
+            self._report(f"waiting, no record is lost: {error}")
         self._smooth = False
         self._counts.waits += 1
         self._gave_up = self._pause(seconds)
@@ -142,7 +144,7 @@ class Sender:
 
 
 def _again(dataset: Dataset, block: Sequence[Any], sent: list[int], refused: set[int]) -> list[int]:
-    """What of `sent` has to be sent again, in order: what was refused, and what overtook it in its own journal."""
+    """The positions to send again, in order: refused records, and later ones of their journals."""
     held_up: set[str] = set()
     out = []
     for at in sent:

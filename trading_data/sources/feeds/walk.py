@@ -1,7 +1,7 @@
-"""How simulated prices move: one random walk a symbol, in cents, from the end of one day to the end of the next.
+"""Simulated prices: one random walk per symbol, in cents, from the end of one day to the end of the next.
 
-Every draw comes from a generator of its own minute, so a minute's values depend on nothing but seed, day, session and
-the symbol's position: not on how many symbols stand behind it, nor on where in the day somebody began to listen.
+Each minute has its own random generator, so its values only depend on seed, day, session and the symbol's position: not on
+the number of symbols after it, nor on the minute at which the feed began.
 
 Belongs here: names and numbers of the simulated instruments. Does not: records (`simulated`, `orders`).
 """
@@ -22,7 +22,7 @@ Cents = np.ndarray[Any, np.dtype[np.int64]]
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 _SHORT, _LONG = len(_LETTERS) ** 3, len(_LETTERS) ** 4
 _SHORT_STRIDE, _LONG_STRIDE = 3_217, 61_681
-"""Steps through all names of three and of four letters; coprime to their number, so that no name comes twice."""
+"""Steps through all names of three and of four letters; coprime to their number, so that no name repeats."""
 _PERIODS = np.array([23.0, 71.0, 257.0])
 """Days of the slow waves that a price follows from day to day."""
 SESSION = (14 * 60 + 30, 21 * 60)
@@ -30,7 +30,7 @@ SESSION = (14 * 60 + 30, 21 * 60)
 
 
 class Stream(IntEnum):
-    """What a generator is for: each purpose draws from its own, so that none shifts another's numbers."""
+    """The purpose of a generator: each purpose has its own, so that none shifts another's numbers."""
 
     SYMBOL = 0
     PRICE = 1
@@ -47,7 +47,7 @@ def tickers(count: int) -> list[str]:
         BadInput: `count` is below one or above 168,000.
     """
     if not 1 <= count <= _SHORT + _LONG:
-        raise BadInput(f"the simulated market has 1 to {_SHORT + _LONG:,} symbols, not {count:,}")
+        raise BadInput(f"the simulated market takes 1 to {_SHORT + _LONG:,} symbols, not {count:,}")
     short = (_spelt(at * _SHORT_STRIDE % _SHORT, 3) for at in range(min(count, _SHORT)))
     long = (_spelt(at * _LONG_STRIDE % _LONG, 4) for at in range(count - _SHORT))
     return [*short, *long]
@@ -97,7 +97,7 @@ class Walk:
         for minute in range(self._first, self._end):
             left = self._end - minute
             draws = generator(self._seed, Stream.PRICE, self._day, minute).standard_normal((len(level), 4))
-            # A Brownian bridge: pulled to its target, the harder the less time is left.
+            # A Brownian bridge: the less time is left, the stronger the pull to the target.
             noise = self._volatility * draws[:, 0] * np.sqrt((left - 1) / left)
             level = level + (target - level) / left + noise
             opened, close = close, _cents(level)
@@ -119,7 +119,7 @@ def _cents(level: Floats) -> Cents:
 
 
 def _busy(minute: int) -> float:
-    """The share of the usual trading that a minute has: a U over the session, little outside it."""
+    """Trading activity of a minute relative to the average: a U over the session, little outside it."""
     first, end = SESSION
     if not first <= minute < end:
         return 0.1

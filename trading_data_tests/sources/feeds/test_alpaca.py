@@ -173,7 +173,7 @@ def test_a_cut_is_filled_and_each_version_arrives_once_and_in_order(scene: Scene
     assert (scene.counts.repeats, scene.counts.waits) == (0, 0)
     asked = [line for line in scene.lines if "stream broke" in line or "there again" in line]
     assert len(asked) == 2
-    scene.reported("history gave 4 bars")
+    scene.reported("history had 4 bars")
 
 
 def test_many_cuts_lose_nothing(scene: Scene) -> None:
@@ -287,7 +287,7 @@ def test_a_stream_that_died_without_a_sign_is_found_out(scene: Scene) -> None:
     scene.put("A", 22)
     scene.shift += 5 * MINUTE
     scene.arrived("A", (20, 11.0), (21, 11.0), (22, 11.0))
-    scene.reported("said nothing although there were bars")
+    scene.reported("sent no message although there were bars")
     scene.live.wait_for(2)
 
 
@@ -326,7 +326,7 @@ def test_an_account_that_may_not_is_an_error(scene: Scene, refusal: dict[str, An
 def test_without_the_trades_there_are_no_corrections_but_bars(scene: Scene) -> None:
     scene.live.trades_refused = {"code": 405, "msg": "symbol limit exceeded"}
     scene.begun()
-    scene.reported("no corrections come (405: symbol limit exceeded)")
+    scene.reported("there are no corrections (405: symbol limit exceeded)")
     scene.say("A", 0)
     scene.arrived("A", (0, 11.0))
     scene.live.cut()
@@ -338,7 +338,7 @@ def test_the_watchlist_is_followed(scene: Scene) -> None:
     scene.start(scene.feed(scene.store.watchlist))
     scene.reported("there are no symbols: add some to watchlist:current")
     scene.store.set_watchlist({"B", "A", "not one"})
-    scene.reported("cannot be a symbol: ['not one']")
+    scene.reported("cannot be symbols at Alpaca: ['not one']")
     scene.live.wait_for(1)
     scene.store.set_watchlist({"C", "B"})
     scene.until(lambda: len(scene.live.symbols("bars")) == 3)

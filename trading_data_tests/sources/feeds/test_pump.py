@@ -129,7 +129,7 @@ def test_a_full_server_loses_nothing_and_keeps_the_order(store: LiveStore, reade
     assert counts.unsent == 0
     assert ["waiting" in line for line in lines] == [True, False] * (len(lines) // 2)
     assert "live tier is full" in lines[0]
-    assert "takes everything again" in lines[1]
+    assert "accepts all records again" in lines[1]
 
 
 def test_what_overtook_a_refused_record_is_sent_again_behind_it(server: Server, reader: Reader) -> None:
