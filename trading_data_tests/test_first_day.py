@@ -67,7 +67,7 @@ def test_older_rows_move_it_keep_what_is_green_and_have_their_aggregates(
     assert green == {str(OLD), str(OLD + timedelta(days=9)), str(recent), str(TODAY)}
     (home / "first_day").write_text(f"{TODAY}\n")  # as the code location has it until it is loaded anew
     requests = tick("late_data_sensor", instance).run_requests
-    (request,) = [one for one in requests if "trading_data/days" in one.tags]
+    (request,) = [request for request in requests if "trading_data/days" in request.tags]
     job = loaded_before.resolve_implicit_global_asset_job_def()
     done = job.execute_in_process(
         instance=instance,

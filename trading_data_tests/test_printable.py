@@ -27,7 +27,7 @@ def test_most_nouns_take_an_s() -> None:
 def test_findings_choose_their_words_by_the_figure() -> None:
     rule = Threshold("key", "a.b", "{value} {subject} {many:entry waits/entries wait}", "do", above=0)
     figures = Figures(tuple(Metric("a.b", float(number), "count", f"of{number}") for number in (1, 2)))
-    said = [one.message for one in judge([rule], figures)]
+    said = [verdict.message for verdict in judge([rule], figures)]
     assert sorted(said) == ["1 of1 entry waits", "2 of2 entries wait"]
 
 

@@ -83,13 +83,14 @@ class Seller:
             "key": Fault("status", 403, body={"message": "forbidden"}),
             "well": None,
         }
-        self.server.faults.extend(faults[one] for one in which)
+        self.server.faults.extend(faults[fault] for fault in which)
 
     @property
     def asked(self) -> list[tuple[date, tuple[str, ...]]]:
         """Day and symbols of every request."""
         return [
-            (date.fromisoformat(one["start"][:10]), tuple(one["symbols"].split(","))) for one in self.server.requests
+            (date.fromisoformat(request["start"][:10]), tuple(request["symbols"].split(",")))
+            for request in self.server.requests
         ]
 
 

@@ -51,11 +51,11 @@ EDGES = ["2024-11-29T14:29:59.999999", "2024-11-29T14:30", "2024-11-29T17:59:59.
 @pytest.mark.parametrize(
     "times",
     [
-        pa.array([at(one) for one in EDGES], pa.timestamp("us", "UTC")),
-        pa.chunked_array([[at(one)] for one in EDGES], pa.timestamp("ns", "America/New_York")),
+        pa.array([at(edge) for edge in EDGES], pa.timestamp("us", "UTC")),
+        pa.chunked_array([[at(edge)] for edge in EDGES], pa.timestamp("ns", "America/New_York")),
         np.array(EDGES, dtype="datetime64[us]"),
         np.array(EDGES, dtype="datetime64[ns]"),
-        pd.Series([at(one) for one in EDGES], index=[7, 7, 1, 0]),
+        pd.Series([at(edge) for edge in EDGES], index=[7, 7, 1, 0]),
         pd.DatetimeIndex(EDGES, tz="UTC").tz_convert("Asia/Tokyo"),
     ],
 )

@@ -38,7 +38,7 @@ def test_what_is_held_and_what_is_missing(rig: Rig) -> None:
     assert "1 complete, 0 no trade, 1 missing" in said()
     assert f"to fill: {FIRST}" in said()
     document = json.loads(said("--format", "json"))
-    assert [(one["subject"], one["held"], one["expected"]) for one in document["days"]] == [
+    assert [(day["subject"], day["held"], day["expected"]) for day in document["days"]] == [
         ("A", 390, 390),
         ("B", 100, 390),
     ]
@@ -70,7 +70,7 @@ def test_rows_outside_of_sessions_are_counted_and_the_first_is_named(rig: Rig) -
     assert "outside the sessions of XNYS: 3 minutes with rows, of 2 symbols; the first: A at 2026-11-09T08:00Z" in found
     assert marks(run("--start", str(saturday), "--end", str(saturday + DAY))) == {"A": " ", "B": "+"}
     days = json.loads(run("--start", str(FIRST), "--end", str(DAY_AFTER), "--format", "json"))["days"]
-    assert [(one["rows"], one["held"], one["outside"], one["first_outside"]) for one in days] == [
+    assert [(day["rows"], day["held"], day["outside"], day["first_outside"]) for day in days] == [
         (3, 1, 2, "2026-11-09T08:00Z")
     ]
 

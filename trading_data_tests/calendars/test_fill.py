@@ -161,7 +161,7 @@ def test_the_picture(rig: Rig) -> None:
 @given(letters=st.text("mck", max_size=30))
 def test_ranges_are_contiguous_and_closed_days_do_not_part_them(letters: str) -> None:
     names = {"m": "missing", "c": "closed", "k": "complete"}
-    rows = [(FIRST + timedelta(days=at), names[one]) for at, one in enumerate(letters)]
+    rows = [(FIRST + timedelta(days=at), names[letter]) for at, letter in enumerate(letters)]
     frame = pd.DataFrame(rows, columns=["day", "state"])
     found = to_fill(frame)
     assert len(found) == sum("m" in part for part in letters.split("k"))

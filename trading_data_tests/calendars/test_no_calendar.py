@@ -134,7 +134,7 @@ def test_a_backfill_of_ones_own_asks_for_days_without_a_calendar_once(
     assert materializations(result, "price_history") == {}  # it has no bar
     (record,) = instance.fetch_observations(dg.AssetKey("price_history"), limit=10).records
     assert record.asset_observation is not None
-    figures: dict[str, Any] = {name: one.value for name, one in record.asset_observation.metadata.items()}
+    figures: dict[str, Any] = {name: entry.value for name, entry in record.asset_observation.metadata.items()}
     assert figures["before: no calendar"] == 1
     assert figures["before: closed"] == figures["before: missing"] == 0
     assert figures["calendar"].startswith("no calendar: the calendar XSAU knows 2021-01-01")

@@ -64,7 +64,7 @@ def test_days_and_minutes_of_one_symbol_go_where_they_belong(name: str, rig: Rig
     code, output = run(advised(output))
     assert code == 0, output
     assert "not imported, several a day: 180 rows, the first is row 1: " in output
-    assert "Take minutes by `trading-data import prices" in output
+    assert "Import minutes by `trading-data import prices" in output
     rig.load(DAILY)
     rows = rig.query("select symbol, volume from daily_data order by 1, timestamp")
     assert rows == [("A", 6000.0), ("A", 6000.0)]
@@ -164,6 +164,6 @@ def test_a_bar_off_the_minute(rig: Rig, tmp_path: Path) -> None:
     late = each.assign(timestamp=each["timestamp"] + pd.Timedelta(seconds=30))
     code, output = run(["import", "prices", written(tmp_path, late)])
     assert code == 1
-    assert "Correct the stamps; if they are right, `trading-data import prices" in output
+    assert "Correct the timestamps; if they are right, `trading-data import prices" in output
     assert run(advised(output))[0] == 0
     assert sum(loaded.inserted for loaded in rig.load(PRICE)) == 121

@@ -140,7 +140,7 @@ VALUES = st.one_of(
     st.text(max_size=4),
 )
 ENTRIES = st.lists(
-    st.tuples(st.sampled_from(list(GOOD_BAR)), VALUES).map(lambda one: {**GOOD_BAR, one[0]: one[1]}),
+    st.tuples(st.sampled_from(list(GOOD_BAR)), VALUES).map(lambda change: {**GOOD_BAR, change[0]: change[1]}),
     min_size=1,
     max_size=6,
 )

@@ -167,7 +167,7 @@ def test_every_bound_says_what_is_right(name: str, bad: float, said: str) -> Non
     reason = rules.bound_fault(Column("ratio", "float", "", **bounds), float(bad))
     assert reason is not None
     assert said in reason.text
-    assert {one[0] for one in rules._BOUNDS} == {"ge", "gt", "le", "lt"}
+    assert {bound[0] for bound in rules._BOUNDS} == {"ge", "gt", "le", "lt"}
 
 
 def test_every_bound_and_choice_that_is_declared_is_refused_and_named() -> None:
@@ -217,7 +217,7 @@ def traced(files: set[str]) -> Iterator[set[tuple[str, int]]]:
 
 def test_no_text_is_left_out() -> None:
     modules = (rules, codec, validation, times)
-    with traced({str(one.__file__) for one in modules}) as seen:
+    with traced({str(module.__file__) for module in modules}) as seen:
         for case in CASES.values():
             refused(case.dataset, [{**GOOD[case.dataset.name], case.column: case.bad}])
         for given, *_ in SHAPES.values():

@@ -62,7 +62,7 @@ def writable(dataset: Dataset, record: dict[str, Any]) -> bool:
         "decimal": (str, bytes),
         "time": (datetime, str, bytes),
     }
-    return all(isinstance(record[one.name], kinds[one.type]) for one in dataset.columns)
+    return all(isinstance(record[column.name], kinds[column.type]) for column in dataset.columns)
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=list(DATASETS))

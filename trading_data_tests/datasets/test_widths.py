@@ -118,7 +118,7 @@ def test_sparse_minutes_are_never_taken_for_anything_else(minutes: set[int], see
 
 
 def test_words() -> None:
-    assert [said(one) for one in (timedelta(minutes=5), timedelta(hours=1), timedelta(minutes=90), DAY, WEEK)] == [
+    assert [said(width) for width in (timedelta(minutes=5), timedelta(hours=1), timedelta(minutes=90), DAY, WEEK)] == [
         "5-minute",
         "1-hour",
         "90-minute",

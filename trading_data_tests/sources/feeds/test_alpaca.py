@@ -217,8 +217,12 @@ def test_a_correction_of_a_trade_has_its_bars_asked_again(scene: Scene, kind: st
     moment = (scene.zero + 11 * MINUTE).strftime("%Y-%m-%dT%H:%M:08.000760661Z")
     scene.live.send({"T": kind, "S": "A", "t": moment, "p": 1.0}, {"T": "t", "S": "A", "p": 1.0, "t": moment})
     scene.arrived("A", *((minute, 11.0) for minute in range(12)), (3, 10.6), (10, 10.5))
-    asked = [one for one in scene.history.requests if datetime.fromisoformat(one["end"]) < scene.zero + 12 * MINUTE]
-    assert [datetime.fromisoformat(one["start"]) for one in asked] == [scene.zero + MINUTE]
+    asked = [
+        request
+        for request in scene.history.requests
+        if datetime.fromisoformat(request["end"]) < scene.zero + 12 * MINUTE
+    ]
+    assert [datetime.fromisoformat(request["start"]) for request in asked] == [scene.zero + MINUTE]
     assert scene.live.symbols("trades") == [["A", "B"]]
 
 
@@ -273,7 +277,7 @@ def test_what_waits_while_nobody_reads_is_not_lost(scene: Scene) -> None:
     scene.put("A", 3)
     scene.live.cut()
     take(4)
-    assert [(one.timestamp - scene.zero) / MINUTE for one in taken] == [0, 1, 2, 3]
+    assert [(bar.timestamp - scene.zero) / MINUTE for bar in taken] == [0, 1, 2, 3]
     scene.stop.set()
     assert list(minutes) == []
 
@@ -344,7 +348,11 @@ def test_the_watchlist_is_followed(scene: Scene) -> None:
     scene.until(lambda: len(scene.live.symbols("bars")) == 3)
     scene.say("C", 0)
     scene.arrived("C", (0, 11.0))
-    assert [(one["action"], one["bars"], one["updatedBars"]) for one in scene.live.asked if "bars" in one] == [
+    assert [
+        (request["action"], request["bars"], request["updatedBars"])
+        for request in scene.live.asked
+        if "bars" in request
+    ] == [
         ("subscribe", ["A", "B"], ["A", "B"]),
         ("subscribe", ["C"], ["C"]),
         ("unsubscribe", ["A"], ["A"]),
@@ -361,7 +369,7 @@ def test_what_is_no_good_bar_is_left_out_alone(scene: Scene) -> None:
     scene.live.send(scene.bar("A", 4))
     scene.arrived("A", (3, 11.0), (4, 11.0))
     scene.arrived("B", (3, 11.0))
-    scene.reported("because low 99.0 is above high")
+    scene.reported("the first: low 99.0 is above high")
     scene.reported("left out a bar of A")
 
 

@@ -38,14 +38,14 @@ def send(store: LiveStore, minutes: int, *, symbols: int = 20, skip: int = 0, da
 def filled(entries: list[dict[str, str]]) -> dict[str, Decimal]:
     """What the fills add up to, by symbol, where it is not nothing; each execution once."""
     sums: dict[str, Decimal] = defaultdict(Decimal)
-    for entry in {one["execution_id"]: one for one in entries}.values():
+    for entry in {entry["execution_id"]: entry for entry in entries}.values():
         sums[entry["symbol"]] += Decimal(entry["quantity"]) * (1 if entry["side"] == "buy" else -1)
     return {symbol: units for symbol, units in sums.items() if units}
 
 
 def held(store: LiveStore) -> dict[str, Decimal]:
     found = store.active_positions().whole()
-    return {symbol: one.quantity * (1 if one.side == "long" else -1) for symbol, one in found.items()}
+    return {symbol: position.quantity * (1 if position.side == "long" else -1) for symbol, position in found.items()}
 
 
 @pytest.mark.parametrize("symbols", [3, 60])

@@ -56,7 +56,9 @@ def entries(minutes: Iterable[Minute]) -> dict[str, list[Entry]]:
     out: dict[str, list[Entry]] = {name: [] for name in DATASETS}
     for minute in minutes:
         for dataset, records in ((PRICE, minute.bars), (TRADE, minute.fills), (METRICS, minute.measurements)):
-            out[dataset.name] += [{name: written(value) for name, value in asdict(one).items()} for one in records]
+            out[dataset.name] += [
+                {name: written(value) for name, value in asdict(record).items()} for record in records
+            ]
     return out
 
 

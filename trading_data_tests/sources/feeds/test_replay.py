@@ -48,9 +48,9 @@ def test_bars_of_all_files_come_by_time(tmp_path: Path) -> None:
 def test_of_two_rows_about_one_bar_the_later_one_comes_last(tmp_path: Path) -> None:
     first = write(tmp_path / "first.csv", [bar("A", 0, close) for close in (7.0, 8.0)])
     second = write(tmp_path / "second.csv", [bar("A", 1), bar("A", 0, 9.0)])
-    closes = [one.close for one in sent([first, second])[0][1]]
+    closes = [bar.close for bar in sent([first, second])[0][1]]
     assert closes == [7.0, 8.0, 9.0]
-    assert [one.close for one in sent([second, first])[0][1]] == [9.0, 7.0, 8.0]
+    assert [bar.close for bar in sent([second, first])[0][1]] == [9.0, 7.0, 8.0]
 
 
 def test_a_shuffled_file_is_sorted_whole(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_shuffled_file_is_sorted_whole(tmp_path: Path) -> None:
     minutes = sent([write(tmp_path / "shuffled.csv.gz", shuffled)])
     assert [at for at, _ in minutes] == [START + timedelta(minutes=minute) for minute in range(2500)]
     by_time = sorted(shuffled, key=attrgetter("timestamp"))  # rows of one timestamp stay in the order of the file
-    assert [one for _, bars_of_one in minutes for one in bars_of_one] == by_time
+    assert [bar for _, bars_of_one in minutes for bar in bars_of_one] == by_time
 
 
 def test_bad_rows_are_named_before_anything_is_sent(tmp_path: Path) -> None:

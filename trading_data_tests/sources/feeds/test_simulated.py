@@ -124,11 +124,11 @@ def test_fills_are_partial_exact_and_told_apart() -> None:
 
 def test_measurements_tell_what_was_sent() -> None:
     for minute in SimulatedMarket(5, DAY, 7, metrics=9):
-        named = {one.metric_name: one for one in minute.measurements}
+        named = {measurement.metric_name: measurement for measurement in minute.measurements}
         assert len(named) == 9
         assert named["feed.bars_per_minute"].value == len(minute.bars)
         assert named["strategy.momentum.pnl"].unit == "USD"
-        assert {one.timestamp for one in minute.measurements} == {minute.at}
+        assert {measurement.timestamp for measurement in minute.measurements} == {minute.at}
 
 
 def test_live_goes_over_midnight_without_a_break_and_without_the_future() -> None:
@@ -138,9 +138,9 @@ def test_live_goes_over_midnight_without_a_break_and_without_the_future() -> Non
         datetime(2026, 3, 2, 22, 31, tzinfo=UTC) + n * MINUTE for n in range(190)
     ]
     for minute in minutes:
-        stamps = [[one.timestamp for one in minute.bars], [one.timestamp for one in minute.fills]]
+        stamps = [[bar.timestamp for bar in minute.bars], [fill.timestamp for fill in minute.fills]]
         assert all(stamp < minute.at for stamp in sum(stamps, []))
-        assert all(one.timestamp == minute.at for one in minute.measurements)
+        assert all(measurement.timestamp == minute.at for measurement in minute.measurements)
     midnight = datetime(2026, 3, 3, tzinfo=UTC)
     last = {bar.symbol: bar.close for bar in clean(20, 7, round_the_clock=True).values()}
     first = {bar.symbol: bar.open for minute in minutes for bar in minute.bars if bar.timestamp == midnight}

@@ -96,7 +96,7 @@ def test_moments_are_days_of_a_zone(tmp_path: Path) -> None:
         file = file_of(tmp_path, stamps.tz_convert("UTC"), name="bars.parquet")
         days_of(file, zone=zone)
         found = as_days(pa.array(stamps.tz_convert("UTC").as_unit("us")), zone)
-        assert [one.date() for one in found.to_pylist()] == [day.date() for day in stamps]
+        assert [moment.date() for moment in found.to_pylist()] == [day.date() for day in stamps]
         with pytest.raises(BadInput, match=r"row 1 is stamped .* name the exchange's zone: .*--zone"):
             days_of(file)
     with pytest.raises(BadInput, match="there is no time zone 'Mars'"):

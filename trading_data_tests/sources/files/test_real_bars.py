@@ -45,8 +45,11 @@ def test_thirteen_years_of_daily_bars_come_back_equal(rig: Rig, bars: pd.DataFra
         in_flight = rig.reader.prices(None, first, end).drop(columns="tier")
         pd.testing.assert_frame_equal(in_flight, bars, check_exact=True, check_dtype=False)
         loaded = rig.load(PRICE)
-        assert (sum(one.inserted for one in loaded), sum(one.unchanged for one in loaded)) == (inserted, unchanged)
-        assert sum(one.replaced + one.quarantined + one.replayed for one in loaded) == 0
+        assert (sum(result.inserted for result in loaded), sum(result.unchanged for result in loaded)) == (
+            inserted,
+            unchanged,
+        )
+        assert sum(result.replaced + result.quarantined + result.replayed for result in loaded) == 0
         found = rig.reader.prices(None, first, end)
         assert set(found.pop("tier")) == {"archive"}
         pd.testing.assert_frame_equal(found, bars, check_exact=True, check_dtype=False)

@@ -62,11 +62,11 @@ def test_a_file_comes_back_equal(file: Path, count: int, rig: Rig) -> None:
     assert len(expected) == count
     tables = read_table(PRICE, str(file), FORMS[file])
     done = list(take(rig.intake, PRICE, str(file), tables, origin="file", earliest=EARLIEST))
-    assert (sum(one.rows for one in done), sum(one.rejected for one in done)) == (count, 0)
+    assert (sum(batch.rows for batch in done), sum(batch.rejected for batch in done)) == (count, 0)
     found = rig.reader.prices(None, "2000-01-01", "2026-01-01").drop(columns="tier")
     pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
     if os.environ.get("TRADING_DATA_TEST_FULL"):
-        assert sum(one.inserted for one in rig.load(PRICE)) == count
+        assert sum(result.inserted for result in rig.load(PRICE)) == count
         found = rig.reader.prices(None, "2000-01-01", "2026-01-01").drop(columns="tier")
         pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
 

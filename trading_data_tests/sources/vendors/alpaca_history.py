@@ -74,10 +74,10 @@ class AlpacaHistory:
         self._thread.join()
         self._server.server_close()
 
-    def put(self, symbol: str, one: dict[str, Any]) -> None:
+    def put(self, symbol: str, bar: dict[str, Any]) -> None:
         """Add a bar, or replace that of the same minute."""
-        others = [other for other in self.bars.get(symbol, ()) if other["t"] != one["t"]]
-        self.bars[symbol] = sorted([*others, one], key=lambda other: str(other["t"]))
+        others = [other for other in self.bars.get(symbol, ()) if other["t"] != bar["t"]]
+        self.bars[symbol] = sorted([*others, bar], key=lambda other: str(other["t"]))
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
@@ -115,10 +115,10 @@ class AlpacaHistory:
             return 400, {"code": 40010000, "message": f"invalid symbol: {unknown[0]}"}
         first, last = datetime.fromisoformat(asked["start"]), datetime.fromisoformat(asked["end"])
         rows = [
-            (symbol, one)
+            (symbol, bar)
             for symbol in sorted(symbols)
-            for one in self.bars.get(symbol, ())
-            if first <= datetime.fromisoformat(one["t"]) <= last
+            for bar in self.bars.get(symbol, ())
+            if first <= datetime.fromisoformat(bar["t"]) <= last
         ]
         start, limit = _offset(asked.get("page_token")), int(asked["limit"])
         behind = start + limit

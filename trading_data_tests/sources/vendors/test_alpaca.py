@@ -233,7 +233,7 @@ def test_a_page_that_comes_twice_does_no_harm(rig: Rig, vendor: AlpacaVendor, hi
         history.faults.extend([None, Fault("again"), None, Fault("again")])
         tables = vendor.bars(SYMBOLS, MOMENT, END)
         done = list(take(rig.intake, PRICE, vendor.name, tables, origin="vendor", earliest=EARLIEST))
-        assert sum(one.rows for one in done) > len(closes)
+        assert sum(batch.rows for batch in done) > len(closes)
         rig.load(PRICE)
         rows = rig.query("select symbol, timestamp, close from price_data where source = %s", "alpaca:iex")
         assert {(symbol, begin): close for symbol, begin, close in rows} == closes
