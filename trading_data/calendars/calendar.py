@@ -26,12 +26,12 @@ from trading_data.calendars.open_intervals import (
     Micros,
     Stretches,
     Times,
+    as_text,
     dates_of,
     index_of,
     micros_of,
     moment_of,
     of_moment,
-    said,
 )
 from trading_data.errors import BadInput
 from trading_data.times import DAY, day_start, utc
@@ -68,7 +68,7 @@ class TradingCalendar:
         """Use `named` instead; all times are microseconds since 1970."""
         self.name, self._sessions, self._stretches = name, sessions, stretches
         self._start, self._end = start, end
-        self.known = unusable or f"the calendar {name} knows {said(start)} up to {said(end)}"
+        self.known = unusable or f"the calendar {name} knows {as_text(start)} up to {as_text(end)}"
 
     @property
     def start(self) -> datetime:
@@ -277,7 +277,7 @@ class TradingCalendar:
         if low < self._start or high > self._end:
             earlier = ", or name the calendar with an earlier start" if low < self._start else ""
             raise BadInput(
-                f"{self.known} (at most about a year ahead), and {said(low)} up to {said(high)} is outside that range: "
+                f"{self.known} (at most about a year ahead), and {as_text(low)} up to {as_text(high)} is outside that range: "
                 f"choose a shorter range{earlier}"
             )
 

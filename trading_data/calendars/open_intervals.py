@@ -79,7 +79,7 @@ def moment_of(micros: int) -> datetime:
     return _EPOCH + micros * MICROSECOND
 
 
-def said(micros: int) -> str:
+def as_text(micros: int) -> str:
     """Microseconds as text, for error messages."""
     return f"{moment_of(micros):%Y-%m-%dT%H:%M:%SZ}"
 

@@ -37,14 +37,14 @@ def bars_of(frame: pd.DataFrame, rule: str, zone: str = NEW_YORK) -> pd.DataFram
 
 def judged(*symbols: Sequence[pd.DataFrame]) -> list[list[int]]:
     """The widths of each frame's bars, given the frames of each symbol."""
-    frames = [frame.assign(symbol=at) for at, some in enumerate(symbols) for frame in some]
-    whole = pd.concat([frame.assign(at=pd.DatetimeIndex(frame["at"]).tz_convert("UTC")) for frame in frames])
-    times = whole["at"].dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)
-    columns = [whole[name].to_numpy(float) for name in ("high", "low", "volume")]
-    shuffled = np.random.default_rng(1).permutation(len(whole))
-    widths = np.empty(len(whole), dtype=np.int64)
+    frames = [frame.assign(symbol=at) for at, parts in enumerate(symbols) for frame in parts]
+    bars = pd.concat([frame.assign(at=pd.DatetimeIndex(frame["at"]).tz_convert("UTC")) for frame in frames])
+    times = bars["at"].dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)
+    columns = [bars[name].to_numpy(float) for name in ("high", "low", "volume")]
+    shuffled = np.random.default_rng(1).permutation(len(bars))
+    widths = np.empty(len(bars), dtype=np.int64)
     widths[shuffled] = wide_among_minutes(
-        whole["symbol"].to_numpy()[shuffled], times[shuffled], *(column[shuffled] for column in columns)
+        bars["symbol"].to_numpy()[shuffled], times[shuffled], *(column[shuffled] for column in columns)
     )
     ends = np.cumsum([0, *map(len, frames)])
     return [sorted(set(widths[start:stop].tolist())) for start, stop in pairwise(ends)]
@@ -72,6 +72,13 @@ def test_daily_bars_that_know_more_than_the_minutes() -> None:
     day = bars_of(each, "D").assign(volume=lambda found: found["volume"] * 1.3)
     early["high"] += 50
     assert judged([each, early, day]) == [[1], [1], [1440]]
+
+
+def test_days_in_the_place_of_a_minute() -> None:
+    """All timestamps are one minute apart, as in a market without a close."""
+    each = minutes(2, zone="UTC", opens="00:00", length=1440)
+    days = bars_of(each, "D", "UTC")
+    assert judged([each[~each["at"].isin(days["at"])], days]) == [[1], [1440]]
 
 
 def test_history_in_days_before_minutes() -> None:

@@ -16,8 +16,7 @@ import pyarrow.compute as pc
 
 from trading_data.datasets import DAILY, PRICE
 from trading_data.datasets.stamps import Stamp
-from trading_data.datasets.widths import DAY, WEEK, Mask, Numbers
-from trading_data.datasets.widths import said as width_name
+from trading_data.datasets.widths import DAY, WEEK, Mask, Numbers, said
 from trading_data.errors import BadInput
 from trading_data.intake.import_rows import ROW
 from trading_data.printable import counted
@@ -90,7 +89,7 @@ def no_minutes(rows: Rows, given: Sequence[str] = ()) -> list[Others]:
 def _wide(kind: int, of: str, shown: str, given: Sequence[str]) -> tuple[str, str]:
     """The kind and the text for bars of more than a minute; `of` has a gap for the kind."""
     width = timedelta(minutes=kind)
-    name = width_name(width)
+    name = said(width)
     wrong = f"{of.format(name)}, and `prices` takes one-minute bars, because aggregates add them up. "
     if width == DAY:
         return name, f"{wrong}Import them as daily history: `{command(DAILY, [shown], given)}`"
@@ -142,7 +141,7 @@ def no_days(rows: Rows, given: Sequence[str] = ()) -> list[Others]:
         return [Others(positions, "several a day", text, False)]
     if bars.has(WEEK // _MINUTE):
         longer = bars.names_of(np.flatnonzero(bars.kinds == WEEK // _MINUTE))
-        raise BadInput(f"{shown} has {width_name(WEEK)} bars of {_named(longer)}. {_PLACE}")
+        raise BadInput(f"{shown} has {said(WEEK)} bars of {_named(longer)}. {_PLACE}")
     return []
 
 
