@@ -79,9 +79,7 @@ def test_a_short_position() -> None:
 
 
 def test_a_flip_through_zero() -> None:
-    """Long 5 at 10, 8 sold at 12 of which 3 open a short, 3 covered at 11: 10 + 3. The commission of 1.6 is divided
-    into 1.0 and 0.6.
-    """
+    """Long 5 at 10, 8 sold at 12 of which 3 open a short, 3 covered at 11: 10 + 3. The commission 1.6 is split into 1.0 and 0.6."""
     fills = traded("buy 5 at 10 for 0.5", "sell 8 at 12 for 1.6", "buy 3 at 11 for 0.3")
     row = only_row(fills)
     assert picked(row, AMOUNTS) == [D(13), D("2.4"), D("10.6"), D("2.4")]
