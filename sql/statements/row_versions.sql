@@ -2,7 +2,7 @@
 -- present row, which has neither a successor nor a number. Present rows are searched from low to high.
 select {columns}, known.batch_id, null::bigint as replaced_by, null::timestamptz as replaced_at, null::bigint as number
 from {table} as known
-where known.{time} >= %(low)s and known.{time} < %(high)s and {said} >= %(start)s and {said} < %(end)s
+where known.{time} >= %(low)s and known.{time} < %(high)s and {moment} >= %(start)s and {moment} < %(end)s
   and (%(subject)s::text is null or known.{subject} = %(subject)s::text)
 union all
 select {old_columns}, revision.old_batch, revision.replaced_by, revision.replaced_at, revision.revision_id

@@ -136,7 +136,7 @@ def row_versions(
         **names_of(dataset),
         "columns": SQL(", ").join(said(dataset, name, "known") for name in dataset.names),
         "old_columns": SQL(", ").join(said(dataset, name, "old") for name in dataset.names),
-        "said": said(dataset, dataset.key[1], "known"),
+        "moment": said(dataset, dataset.key[1], "known"),
     }
     low, high = whole_minutes(dataset, (start, end)) if kept is None else kept
     values = {"dataset": dataset.name, "start": start, "end": end, "low": low, "high": high, "subject": subject}

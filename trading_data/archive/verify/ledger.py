@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
 from trading_data.archive.database import Archive
 from trading_data.archive.sql import names_of, statement
 from trading_data.datasets import DATASETS
@@ -96,10 +98,10 @@ def check_ledger(archive: Archive, dataset: Dataset, since: int = 0) -> list[Aud
     ]
 
 
-def read_totals(cursor: object, dataset: Dataset) -> LedgerTotals:
+def read_totals(cursor: Cursor, dataset: Dataset) -> LedgerTotals:
     """The totals of a dataset at one moment."""
-    cursor.execute(statement("ledger_totals"), {"dataset": dataset.name})  # type: ignore[attr-defined]
-    return LedgerTotals(*map(int, cursor.fetchone() or ()))  # type: ignore[attr-defined]
+    cursor.execute(statement("ledger_totals"), {"dataset": dataset.name})
+    return LedgerTotals(*map(int, cursor.fetchone() or ()))
 
 
 def check_books(archive: Archive, dataset: Dataset) -> list[AuditResult]:
