@@ -3,7 +3,7 @@
 select stage.entry, known.batch_id, coalesce(made.origin, ''),
        coalesce((extract(epoch from made.accepted_first) * 1000000)::bigint, 0),
        coalesce((extract(epoch from coalesce(made.accepted_last, made.drained_at)) * 1000000)::bigint, 0),
-       {known_source}, {known_said}
+       {known_source}, {known_reported}
 from stage
 join {table} as known on {same_row}
 left join archive_ledger as made on made.batch_id = known.batch_id

@@ -1,7 +1,4 @@
-"""Rows to the server by COPY: binary where every type has a binary form, text where exact numbers are carried as text.
-
-Belongs here: encoding. Does not: which rows.
-"""
+"""Rows to the server by COPY: in binary form, or as text for datasets with exact numbers (decimals)."""
 
 import io
 from collections.abc import Iterator
@@ -31,7 +28,7 @@ def copy_rows(
 ) -> None:
     """COPY the dataset's columns of `rows`, with `batch_id` (and `entry`), into the table `target`.
 
-    Rows that are not kept at the moment they report are `stored` at these (int64, µs since 1970).
+    `stored` are the moments (int64, µs since 1970) of rows that are not kept at the time they report.
     """
     if not rows.num_rows:
         return
@@ -51,7 +48,7 @@ def copy_rows(
 
 
 def binary(table: pa.Table) -> Iterator[bytes]:
-    """Rows in the binary form of COPY, block by block; the types of the columns have to be those of the target."""
+    """Rows in the binary form of COPY, block by block; the columns must have the types of the target."""
     encoder = pgpq.ArrowToPostgresBinaryEncoder(table.schema)
     yield encoder.write_header()
     for block in table.combine_chunks().to_batches(max_chunksize=_ROWS):
@@ -60,7 +57,7 @@ def binary(table: pa.Table) -> Iterator[bytes]:
 
 
 class _Readable:
-    """Blocks as something to read from: each is made while the server works on those before it."""
+    """Blocks as a file: each is made while the server works on the ones before."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks, self._rest = blocks, b""

@@ -1,13 +1,11 @@
-"""Connections to TimescaleDB: one transaction at a time, with time-outs, and its errors in this package's words.
+"""Connections to TimescaleDB: one transaction at a time, with time limits, and errors in this package's words.
 
-The embedded server has a single session that all clients share, so nothing here outlives a transaction: settings are
-local to it, there are no session locks, and no connection waits for another while it is inside one.
+The embedded server has one session, shared by all clients. So nothing here outlives a transaction: settings are local to it, there
+are no session locks, and no code waits for a second connection inside a transaction.
 
-The settings of a session are ours. PostgreSQL lets a role, a database, the environment (PGTZ, PGOPTIONS, …) and the URL set
-defaults for them, and some of those store wrong text, lose digits or lose commits. So every connection is opened with the
-settings that the code relies on (`session_parameters`), and every transaction sets them again along with its beginning.
-
-Belongs here: the session's settings, the engine and the two ways to use it. Does not: statements.
+A role, a database, the environment (PGTZ, PGOPTIONS, …) and the URL can set defaults for a session, and some of them store wrong
+text, lose digits or lose commits. So every connection is opened with the settings that the code relies on (`session_parameters`),
+and every transaction sets them again as it begins.
 """
 
 import os
@@ -29,29 +27,29 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 ENCODING = "UTF8"
-"""How text is encoded, in the database and on the way there."""
+"""The encoding of text, in the database and on the way there."""
 
 _FROM_THE_START: Mapping[str, str] = {
-    "standard_conforming_strings": "on",  # psycopg2 looks once, when it connects, how it has to quote
+    "standard_conforming_strings": "on",  # psycopg2 reads it once, when it connects, to know how to quote
     "backslash_quote": "safe_encoding",
     "default_transaction_isolation": "read committed",
 }
-"""Settings that come too late inside a transaction. They are never changed after the start."""
+"""Settings that cannot be changed inside a transaction, or only too late. They are fixed when a connection starts."""
 
 _ANY_TIME: Mapping[str, str] = {
     "timezone": "UTC",
     "datestyle": "ISO, MDY",
     "intervalstyle": "postgres",
     "bytea_output": "hex",
-    "extra_float_digits": "1",  # as many digits as it takes to read the same number again, in to_jsonb() too
+    "extra_float_digits": "1",  # enough digits to read the same number again, in to_jsonb() too
     "quote_all_identifiers": "off",  # names of chunks are compared as text
-    "search_path": "public",  # where `migrate` makes the tables and TimescaleDB its functions, whatever the role's own is
-    "synchronous_commit": "on",  # a batch's file is deleted once its commit is answered
+    "search_path": "public",  # the schema of the tables and of TimescaleDB's functions, whatever the role's own path is
+    "synchronous_commit": "on",  # a batch's file is deleted once its commit is confirmed
 }
-"""The other settings that the code relies on. A limit on time, and whether a role may write, stay the server's."""
+"""The other settings that the code relies on. Time limits and whether a role may write are left to the server."""
 
 SET_SESSION = "".join(f"set local {name} = '{value}'; " for name, value in _ANY_TIME.items())
-"""Sets them for a transaction: a pooler may have ignored what a connection was opened with, and PGTZ comes before it."""
+"""Sets them for a transaction: a pooler may have ignored the connection's parameters, and PGTZ overrides them."""
 
 _CURRENT = "begin isolation level read committed; "
 _SNAPSHOT = "begin isolation level repeatable read, read only; "
@@ -66,8 +64,8 @@ class Archive:
 
         Args:
             url: where the server is.
-            connect_timeout: longest wait for a connection, in seconds.
-            statement: longest time for one statement, where a transaction does not say otherwise.
+            connect_timeout: time limit for connecting, in seconds.
+            statement: time limit for a statement, unless the transaction has its own.
         """
         from sqlalchemy import create_engine, event
 
@@ -90,7 +88,7 @@ class Archive:
 
     @property
     def address(self) -> str:
-        """Where the server is, without its password."""
+        """The server's URL, without its password."""
         return without_password(self.url).replace("+psycopg2", "", 1)
 
     @contextmanager
@@ -105,14 +103,14 @@ class Archive:
         """A cursor in a transaction: committed on leaving, rolled back on an error.
 
         Args:
-            snapshot: read only, and all statements see the same moment.
-            lock: longest wait for a lock.
-            statement: longest time for one statement; None for the archive's own.
-            first: a statement with its values that is sent along with the beginning; the cursor has its rows.
+            snapshot: read-only, and all statements see the same moment.
+            lock: time limit for waiting for a lock.
+            statement: time limit for a statement; None for the archive's own.
+            first: a statement with its values, sent with the `begin` in one round trip; the cursor has its rows.
 
         Raises:
-            ArchiveTierError: the server is away, or refused a statement.
-            SchemaError: a table is not there.
+            ArchiveTierError: the server is unreachable, or refused a statement.
+            SchemaError: a table is missing.
         """
         with self._errors(), self._connection() as connection, connection.cursor() as cursor:
             begin = SQL((_SNAPSHOT if snapshot else _CURRENT) + _LOCAL)
@@ -123,25 +121,22 @@ class Archive:
                 cursor.execute(begin + SQL(";") + first[0], {**first[1], **limits})
             yield cursor
             cursor.execute("commit")
-            if cursor.statusmessage != "COMMIT":  # a statement had failed, and somebody went on
+            if cursor.statusmessage != "COMMIT":  # a statement had failed, and the code went on
                 raise ArchiveTierError(
-                    f"the archive at {self.address} rolled back what was to be committed: a statement had failed"
+                    f"the archive at {self.address} rolled back instead of committing: a statement had failed"
                 )
 
     def ask(self, statement: Composed, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """The rows that one statement finds, in one round trip; raises as `transaction`."""
+        """The rows of one statement, in one round trip; raises as `transaction`."""
         with self._errors(), self._connection() as connection, connection.cursor() as cursor:
             limits = {"lock": "120s", "statement": self._statement}
             cursor.execute(SQL(_LOCAL) + SQL(";") + statement, {**values, **limits})
-            found: list[tuple[Any, ...]] = cursor.fetchall()
-            return found
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
 
     @contextmanager
     def autocommit(self) -> Iterator[Cursor]:
-        """A cursor whose statements each commit by themselves, for procedures that refuse a transaction.
-
-        They have the settings that the connection was opened with.
-        """
+        """A cursor whose statements commit one by one, with the connection's settings, for procedures that refuse a transaction."""
         with self._errors(), self._connection() as connection, connection.cursor() as cursor:
             yield cursor
 
@@ -151,7 +146,7 @@ class Archive:
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
-        """A connection that begins no transaction by itself, so that ours begin, limits and all, in one round trip."""
+        """A connection that begins no transaction by itself, so that ours begin with their limits in one round trip."""
         pooled = self._engine.raw_connection()
         try:
             connection: Any = pooled.driver_connection
@@ -176,26 +171,25 @@ class Archive:
 
 
 def error_of(address: str, error: Exception) -> ArchiveTierError:
-    """This package's error for one of psycopg2's or SQLAlchemy's, of the archive at an address without password."""
+    """This package's error for one of psycopg2's or SQLAlchemy's; `address` is the archive's, without password."""
     cause = getattr(error, "orig", None) or error
-    code, said = getattr(cause, "pgcode", None), _first_line(cause)
-    made = ArchiveTierError(sentence(address, code, said))
-    found = refusal_of(code, said)
-    made.command = "" if found is AWAY else found.command
-    return made
+    code, text = getattr(cause, "pgcode", None), _first_line(cause)
+    refusal, translated = refusal_of(code, text), ArchiveTierError(sentence(address, code, text))
+    translated.command = "" if refusal is AWAY else refusal.command
+    return translated
 
 
 def parts_of(url: str) -> "URL":
-    """The parts of an archive's URL, and what makes another of them."""
+    """An archive's URL in its parts, from which another one can be made."""
     from sqlalchemy import make_url
 
     return make_url(url)
 
 
 def session_parameters(url: str) -> dict[str, Any]:
-    """What libpq is to open every connection to the archive with, so that the session's settings are ours.
+    """Libpq's parameters for every connection to the archive, so that the session's settings are ours.
 
-    The options of the URL, or else of PGOPTIONS, go first: of two that set the same, the server takes the last one.
+    The options of the URL, or else of PGOPTIONS, go first: if two set the same, the server takes the last one.
     """
     given = parts_of(url).query.get("options") or os.environ.get("PGOPTIONS", "")
     options = [given] if isinstance(given, str) else list(given)
@@ -206,29 +200,29 @@ def session_parameters(url: str) -> dict[str, Any]:
 
 
 def create_database(name: str) -> Composed:
-    """The statement that makes a database as the archive needs it, whatever the server's own defaults are."""
+    """The statement that creates a database with the archive's encoding and collation, whatever the server's defaults are."""
     options = "encoding 'UTF8' template template0 lc_collate 'C' lc_ctype 'C'"
     return SQL("create database {} " + options).format(Identifier(name))
 
 
 def create_database_command(url: str) -> str:
-    """The same as a command for a shell, with a new name, on the server of a database that will not do."""
+    """The same as a shell command, with a new name, on the server of a database with the wrong encoding."""
     name = f"{parts_of(url).database or 'trading'}_utf8".replace('"', '""')
     create = f"create database \"{name}\" encoding 'UTF8' template template0 lc_collate 'C' lc_ctype 'C'"
     return f"trading-data psql --owner -c {quote(create)}"
 
 
 def replace_lost(connection: Any, *_: object) -> None:
-    """Have the pool connect anew where the server has gone since the connection was used last.
+    """Have the pool reconnect if the server has closed the connection since its last use.
 
-    A server that goes says so or hangs up, and on a connection that waits for nothing there is nothing else to be heard: so
-    that is told without a round trip. Of one that vanished the keepalives tell.
+    A server that stops sends a message or closes the connection, and an idle connection receives nothing else. So this needs no
+    round trip. Keepalives detect a server that vanished without closing.
     """
     from sqlalchemy.exc import DisconnectionError
 
-    heard = select.poll()
-    heard.register(connection.fileno(), select.POLLIN)
-    if heard.poll(0):
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
         raise DisconnectionError("the server closed an idle connection")
 
 

@@ -1,8 +1,9 @@
-"""What the archive knows of a batch before it is planned: which entries it has, which keys it holds, and since when.
+"""What the archive holds for a batch before it is planned: which entries are archived, which rows it has, and since when.
 
-Belongs here: asking, and nothing that changes a row. Does not: deciding (`archive.plan`, `archive.order`).
+Only queries, nothing that changes a row; `plan` and `order` decide.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +14,7 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of
+from trading_data.archive.ledger import ArchivedRange
 from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_whole, may_lie_between
 from trading_data.archive.plan import HeldRow, KnownRows
 from trading_data.archive.quarantine.rejects import from_row, ledger_name
@@ -29,7 +31,7 @@ Numbers = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 class ArchivedEntries:
-    """Which entries of a batch from journals are archived already, by the ranges and the hashes that the archive keeps."""
+    """Which entries of a batch are archived already, by the archive's ranges and hashes of journals."""
 
     def __init__(
         self,
@@ -39,57 +41,64 @@ class ArchivedEntries:
         ranges: Mapping[str, Sequence[EntryRange]],
         counts: Mapping[tuple[str, int], int] | None = None,
     ) -> None:
-        """`ranges` are the archived ones of the batch's journals, of all incarnations, by the names in the ledger.
+        """Query nothing yet.
 
-        `counts` says how many entries are archived of a journal and incarnation; without it no journal is known to be whole.
+        Args:
+            cursor: in the transaction of the load, or of the reader.
+            dataset: the batch's.
+            batch: from any origin; only entries of journals are ever archived already.
+            ranges: the archived ranges of the batch's journals, of all incarnations, by their names in the ledger.
+            counts: how many entries of a journal and incarnation are archived. Without it no journal counts as complete.
         """
         self._cursor, self._dataset, self.batch, self._ranges = cursor, dataset, batch, ranges
         self._counts = counts or {}
-        self.names = [ledger_name(one.journal) for one in batch.journals] if batch.origin == "journal" else []
+        self.names = [ledger_name(part.journal) for part in batch.journals] if batch.origin == "journal" else []
 
     def of(self, journal: str) -> Sequence[EntryRange]:
         """The archived ranges of a journal, of all its incarnations."""
         return self._ranges.get(journal, ())
 
-    def not_whole(self, rows: pa.Table) -> Mask:
-        """Which rows are entries of a journal of which not every entry up to the end of this batch will be archived."""
+    def incomplete(self, rows: pa.Table) -> Mask:
+        """Which rows are from a journal that will still have unarchived entries before the end of this batch."""
         if not self.names:
             return np.zeros(rows.num_rows, dtype=bool)
         new = self.new(self.inside(self.batch.table))
-        of_journal = np.array([not self._is_whole(name, number) for name, number in zip(self.names, new, strict=True)])
-        found: Mask = of_journal[rows["_journal"].to_numpy()]
-        return found
+        of_journal = np.array(
+            [not self._is_complete(name, number) for name, number in zip(self.names, new, strict=True)]
+        )
+        of_row: Mask = of_journal[rows["_journal"].to_numpy()]
+        return of_row
 
     def with_own(self, journal: str) -> Sequence[EntryRange]:
-        """The ranges of this incarnation of a journal, joined, as they will be once the batch is archived."""
+        """The joined ranges of the journal's incarnation in this batch, as they are once it is archived."""
         own = self._own[journal]
-        return joined([*own, *(one for one in self.of(journal) if one.incarnation == own[0].incarnation)])
+        return joined([*own, *(part for part in self.of(journal) if part.incarnation == own[0].incarnation)])
 
-    def _is_whole(self, journal: str, new: int) -> bool:
+    def _is_complete(self, journal: str, new: int) -> bool:
         ranges = self.with_own(journal)
         return is_whole(ranges, self._counts.get((journal, ranges[0].incarnation), 0) + new)
 
     @cached_property
     def _own(self) -> Mapping[str, list[EntryRange]]:
-        return by_journal((ledger_name(name), one) for name, one in self.batch.ranges)
+        return by_journal((ledger_name(name), part) for name, part in self.batch.ranges)
 
-    def new(self, again: Mask) -> list[int]:
-        """How many entries of each range of the batch are not archived yet, if these entries of it are."""
-        codes = self.batch.table["_journal"].to_numpy()[~again]
+    def new(self, repeated: Mask) -> list[int]:
+        """How many entries of each range of the batch are new, if `repeated` of all entries are not."""
+        codes = self.batch.table["_journal"].to_numpy()[~repeated]
         counts: list[int] = np.bincount(codes, minlength=len(self.names)).tolist()
         return counts
 
     def inside(self, rows: pa.Table, *, same: bool = True) -> Mask:
-        """As `inside_ranges`, of this batch."""
+        """As `inside_ranges`, for this batch."""
         return inside_ranges(self.batch, rows, self._ranges, same=same)
 
     def recognised(self, rows: pa.Table) -> Mask:
-        """Which good rows lie in an archived range, of any incarnation, and have the hash of an entry that was archived there."""
-        found = np.zeros(rows.num_rows, dtype=bool)
-        again = np.flatnonzero(self.inside(rows) | self.inside(rows, same=False))
-        if not len(again):
-            return found
-        candidates = rows.take(pa.array(again))
+        """Which good rows lie in an archived range of any incarnation and have the hash of an entry archived there."""
+        known = np.zeros(rows.num_rows, dtype=bool)
+        inside = np.flatnonzero(self.inside(rows) | self.inside(rows, same=False))
+        if not len(inside):
+            return known
+        candidates = rows.take(pa.array(inside))
         ms, seq = candidates["_ms"].to_numpy(), candidates["_seq"].to_numpy()
         of_row, hashes = candidates["_journal"].to_numpy(), entry_hashes(self._dataset, candidates)
         codes = {name: at for at, name in enumerate(self.names)}
@@ -104,47 +113,59 @@ class ArchivedEntries:
                         journal["incarnation"], EntryId.parse(journal["after"]), EntryId.parse(journal["last"])
                     )
                     here = (of_row == codes[journal["journal"]]) & _between(ms, seq, part)
-                    found[again[here]] |= np.isin(hashes[here], kept[start:stop])
+                    known[inside[here]] |= np.isin(hashes[here], kept[start:stop])
                 start = stop
-        return found
+        return known
 
     def unrecognisable(self, rows: pa.Table) -> Mask:
-        """Which rows may be entries of an incarnation of which no hashes are kept."""
-        old = {name: [one for one in self.of(name) if not has_hashes(one.incarnation)] for name in self.names}
+        """Which rows may be archived entries of an incarnation without hashes (archived by a release before 0.2)."""
+        old = {name: [part for part in self.of(name) if not has_hashes(part.incarnation)] for name in self.names}
         if not any(old.values()):
             return np.zeros(rows.num_rows, dtype=bool)
         return inside_ranges(self.batch, rows, old) | inside_ranges(self.batch, rows, old, same=False)
+
+
+def archived_entries(
+    cursor: Cursor, dataset: Dataset, batch: Batch, archived: Mapping[str, Sequence[ArchivedRange]]
+) -> ArchivedEntries:
+    """The archived entries of a batch, by the archived ranges of its journals (by name in the ledger)."""
+    counts = Counter[tuple[str, int]]()
+    for name, parts in archived.items():
+        for part in parts:
+            counts[name, part.entries.incarnation] += part.count
+    ranges = {name: [part.entries for part in parts] for name, parts in archived.items()}
+    return ArchivedEntries(cursor, dataset, batch, ranges, counts)
 
 
 def inside_ranges(
     batch: Batch, rows: pa.Table, ranges: Mapping[str, Sequence[EntryRange]], *, same: bool = True
 ) -> Mask:
     """Which entries lie in an archived range of their own incarnation of their journal, or (not `same`) of another one."""
-    found = np.zeros(rows.num_rows, dtype=bool)
+    inside = np.zeros(rows.num_rows, dtype=bool)
     if not ranges or not rows.num_rows or batch.origin != "journal":
-        return found
+        return inside
     of_row = rows["_journal"].to_numpy()  # a batch has its entries journal by journal
     ms, seq = rows["_ms"].to_numpy(), rows["_seq"].to_numpy()
     for at, (journal, own) in enumerate(batch.ranges):
-        for one in ranges.get(ledger_name(journal), ()):
-            overlaps = one.after < own.last and one.last > own.after
-            if overlaps and (one.incarnation == own.incarnation) is same:
+        for archived in ranges.get(ledger_name(journal), ()):
+            overlaps = archived.after < own.last and archived.last > own.after
+            if overlaps and (archived.incarnation == own.incarnation) is same:
                 part = slice(*np.searchsorted(of_row, [at, at + 1]))
-                found[part] |= _between(ms[part], seq[part], one)
-    return found
+                inside[part] |= _between(ms[part], seq[part], archived)
+    return inside
 
 
-def ask(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped: Mask) -> KnownRows:
-    """What the archive knows of the rows of a stage; those that are not free are staged.
+def known_rows(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped: Mask) -> KnownRows:
+    """What the archive holds for the good rows of a batch; rows that it may hold a version of are staged.
 
     Args:
-        stage: the good rows of the batch.
-        entries: of the batch.
-        acceptance: when the rows were accepted.
+        stage: the good rows.
+        entries: the archived entries of the batch.
+        acceptance: when and where the rows were accepted.
         dropped: which rows lie on a day that was dropped.
     """
     replayed = np.zeros(stage.rows.num_rows, dtype=bool)
-    if dropped.any():  # their rows have gone: the hash alone tells
+    if dropped.any():  # the rows of these days are gone: only the hash is left
         replayed |= dropped & (entries.recognised(stage.rows) | entries.unrecognisable(stage.rows))
     free = stage.free()
     missing = free.copy()
@@ -157,35 +178,35 @@ def ask(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, dropped:
         if not missing[staged].all():
             here = staged[~missing[staged]]
             held = _held(stage, entries, acceptance)
-            replayed |= _come_again(stage, entries, here, held)
-            held |= _taken_over(stage, entries, acceptance, here[~replayed[here] & ~np.isin(here, list(held))])
+            replayed |= _repeated(stage, entries, here, held)
+            held |= _equal_to_replace(stage, entries, acceptance, here[~replayed[here] & ~np.isin(here, list(held))])
         if stage.dataset.identity is not None and (held or missing[staged].any()):
             taken = stage.taken([*staged[missing[staged]].tolist(), *held])
     return KnownRows(replayed, dropped, missing, held, taken)
 
 
-def _come_again(stage: Stage, entries: ArchivedEntries, staged: Indices, held: Mapping[int, HeldRow]) -> Mask:
+def _repeated(stage: Stage, entries: ArchivedEntries, staged: Indices, held: Mapping[int, HeldRow]) -> Mask:
     """Which staged rows, whose key the archive holds, are entries that it has already.
 
-    Those that are recognised, and say what the row, a revision or an entry in quarantine says. That an id lies in an archived range
-    is no proof: somebody may have deleted the entry before it was read, while its batch was away. Where nothing can be recognised,
-    because an earlier release archived it, what it says has to do.
+    These are recognised and have the values of the row, of a revision or of an entry in quarantine. An id inside an archived range
+    is no proof: the range may have been read after the entry was deleted from the journal, while this batch was away. Entries of an
+    incarnation without hashes are recognised by their values alone.
     """
     known = entries.recognised(stage.rows) | entries.unrecognisable(stage.rows)
-    found = np.zeros(len(known), dtype=bool)
+    repeated = np.zeros(len(known), dtype=bool)
     differs = np.isin(staged, list(held))
     equal = staged[~differs]
-    found[equal] = known[equal]
+    repeated[equal] = known[equal]
     other = staged[differs]
-    asked = other[known[other]].tolist()
-    revised = stage.revised(asked)
-    found[list(revised)] = True
-    found[_in_quarantine(stage, entries.batch, [at for at in asked if at not in revised])] = True
-    return found
+    candidates = other[known[other]].tolist()
+    revised = stage.revised(candidates)
+    repeated[list(revised)] = True
+    repeated[_in_quarantine(stage, entries.batch, [at for at in candidates if at not in revised])] = True
+    return repeated
 
 
 def _in_quarantine(stage: Stage, batch: Batch, positions: Sequence[int]) -> list[int]:
-    """Which rows lie in quarantine, whole: they could not be ordered when they came for the first time."""
+    """Which rows are in quarantine: they could not be ordered when they were loaded first."""
     if not positions:
         return []
     rejects = {at: from_row(batch, stage.dataset, stage.rows, at, "", "") for at in positions}
@@ -206,84 +227,88 @@ def _in_quarantine(stage: Stage, batch: Batch, positions: Sequence[int]) -> list
 
 
 def _held(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance) -> dict[int, HeldRow]:
-    found = _origins(stage.held())
-    orders = {at: order for at, (order, _) in _ordered(stage, entries, acceptance, found).items()}
+    origins = _origins(stage.held())
+    orders = {at: order for at, (order, _) in _ordered(stage, entries, acceptance, origins).items()}
     ranks = stage.dataset.sources
     worse = []
     if ranks is not None:
-        sources = stage.rows["source"].take(pa.array(list(found), pa.int64())).to_pylist()
+        sources = stage.rows["source"].take(pa.array(list(origins), pa.int64())).to_pylist()
         worse = [
-            at for at, source in zip(found, sources, strict=True) if ranks.rank(source) > ranks.rank(found[at].source)
+            at
+            for at, source in zip(origins, sources, strict=True)
+            if ranks.rank(source) > ranks.rank(origins[at].source)
         ]
     kept = stage.kept(worse)
     return {
-        at: HeldRow(one.row.batch_id, orders.get(at, Order.NEWER), one.source, at in kept, one.said)
-        for at, one in found.items()
+        at: HeldRow(origin.row.batch_id, orders.get(at, Order.NEWER), origin.source, at in kept, origin.reported_us)
+        for at, origin in origins.items()
     }
 
 
-def _taken_over(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, equal: Indices) -> dict[int, HeldRow]:
-    """The rows of the archive whose place has to be taken by an entry that says the same, see `order.may_lie_between`."""
-    behind = equal[entries.not_whole(stage.rows)[equal]].tolist()
-    found = _origins(stage.held(behind)) if behind else {}
+def _equal_to_replace(
+    stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, equal: Indices
+) -> dict[int, HeldRow]:
+    """The archive's rows that an entry with the same values has to replace, see `order.may_lie_between`."""
+    behind = equal[entries.incomplete(stage.rows)[equal]].tolist()
+    origins = _origins(stage.held(behind)) if behind else {}
     return {
-        at: HeldRow(found[at].row.batch_id, Order.NEWER, found[at].source, False, found[at].said)
-        for at, (order, row) in _ordered(stage, entries, acceptance, found, closely=True).items()
+        at: HeldRow(origins[at].row.batch_id, Order.NEWER, origins[at].source, False, origins[at].reported_us)
+        for at, (order, row) in _ordered(stage, entries, acceptance, origins, closely=True).items()
         if order is Order.NEWER and may_lie_between(row, acceptance.of(at), entries.with_own(acceptance.journal_of(at)))
     }
 
 
 class _Origin(NamedTuple):
-    """Where the archive's row in the place of an entry came from, its source, and the moment that it says (µs)."""
+    """Where the archive's row for an entry came from, its source, and the time that it reports (µs since 1970)."""
 
     row: RowOrigin
     source: str
-    said: int
+    reported_us: int
 
 
 def _origins(held: Iterable[tuple[Any, ...]]) -> dict[int, _Origin]:
-    return {at: _Origin(RowOrigin(*origin), source, said) for at, *origin, source, said in held}
+    return {at: _Origin(RowOrigin(*origin), source, reported) for at, *origin, source, reported in held}
 
 
 def _ordered(
     stage: Stage,
     entries: ArchivedEntries,
     acceptance: Acceptance,
-    found: Mapping[int, _Origin],
+    origins: Mapping[int, _Origin],
     *,
     closely: bool = False,
 ) -> dict[int, tuple[Order, Accepted]]:
-    """Where rows stand to the archive's, and when and where those were accepted.
+    """Each row's order to the archive's row, and when and where that was accepted.
 
-    Those that are newer for certain are left out, unless all are to be looked at closely.
+    Rows that are certainly newer are left out, unless `closely`.
     """
-    if not found:
+    if not origins:
         return {}
     again = SaidAgain(stage.cursor, stage.dataset, acceptance.first_us, by_journals=entries.batch.origin != "journal")
     rows = {
         at: row
-        for at, (row, *_) in found.items()
+        for at, (row, *_) in origins.items()
         if closely or not acceptance.surely_after(at, max(row.last_us, again.newest_us))
     }
     journals = {at: acceptance.journal_of(at) for at in rows}
     accepted = accepted_of(stage.cursor, [(rows[at], journals[at]) for at in rows])
-    again_us = _said_again(stage, again, found, rows)
+    again_us = _said_again(stage, again, origins, rows)
     out = {}
-    for at, one, until in zip(rows, accepted, again_us, strict=True):
-        row = replace(one, again_us=until)
+    for at, row_accepted, until in zip(rows, accepted, again_us, strict=True):
+        row = replace(row_accepted, again_us=until)
         out[at] = compare(acceptance.of(at), row, entries.of(journals[at])), row
     return out
 
 
 def _said_again(
-    stage: Stage, again: SaidAgain, found: Mapping[int, _Origin], rows: Mapping[int, RowOrigin]
+    stage: Stage, again: SaidAgain, origins: Mapping[int, _Origin], rows: Mapping[int, RowOrigin]
 ) -> list[int | None]:
-    """Until when the archive's rows in the places of some entries were said again."""
-    dataset, at = stage.dataset, np.array(list(rows), dtype=np.int64)
-    times = microseconds(dataset, stage.rows)[at]
+    """Until when the archive's rows for some entries were said again (`said_again`)."""
+    dataset, positions = stage.dataset, np.array(list(rows), dtype=np.int64)
+    times = microseconds(dataset, stage.rows)[positions]
     if dataset.identity is not None:
-        times = np.array([found[row].said for row in rows], dtype=np.int64)
-    named = stage.rows.select(list(dataset.named_by)).take(pa.array(at))
+        times = np.array([origins[at].reported_us for at in rows], dtype=np.int64)
+    named = stage.rows.select(list(dataset.named_by)).take(pa.array(positions))
     return again.until(named, times // DAY_US, [row.batch_id for row in rows.values()])
 
 
@@ -291,5 +316,5 @@ def _between(ms: Numbers, seq: Numbers, entry_range: EntryRange) -> Mask:
     after_ms, after_seq = np.uint64(entry_range.after.ms), np.uint64(entry_range.after.seq)
     last_ms, last_seq = np.uint64(entry_range.last.ms), np.uint64(entry_range.last.seq)
     after = (ms > after_ms) | ((ms == after_ms) & (seq > after_seq))
-    found: Mask = after & ((ms < last_ms) | ((ms == last_ms) & (seq <= last_seq)))
-    return found
+    between: Mask = after & ((ms < last_ms) | ((ms == last_ms) & (seq <= last_seq)))
+    return between

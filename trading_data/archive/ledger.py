@@ -1,11 +1,8 @@
-"""Reading the books: archived ranges, the account of a dataset, what waits in quarantine.
-
-Belongs here: small queries on the bookkeeping tables. Does not: writing them (`archive.load`).
-"""
+"""Reading the books: archived ranges, a dataset's account, what waits in quarantine. `write_books` writes them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -13,13 +10,13 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from trading_data.archive.database import Archive
 from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.sql import statement
+from trading_data.archive.versions import day_of, moment_of
 from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
 
 COUNTS = ("inserted", "replaced", "unchanged", "quarantined")
-_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -32,11 +29,11 @@ class Touched:
 
 @dataclass
 class Loaded:
-    """What became of a batch. `already` says that an earlier load had committed it; then the counts are those of then.
+    """What became of a batch. If an earlier load has committed it (`already`), these are the counts of that load.
 
-    offered = inserted + replaced + unchanged + quarantined + replayed. `days` has the first four by UTC day, and as `moved` how
-    many more rows a day has than were inserted on it (or fewer, below zero), where corrections moved some. `touched` has the range
-    of changed rows by day.
+    offered = inserted + replaced + unchanged + quarantined + replayed. `days` has the first four by UTC day. Where
+    corrections moved rows between days, its `moved` is the number of rows of a day beyond those inserted on it (may be negative).
+    `touched` has the range of changed rows by day.
     """
 
     batch_id: int = 0
@@ -57,36 +54,36 @@ class Loaded:
 
     @property
     def accepted(self) -> int:
-        """Entries that no batch before had brought."""
+        """Entries that no earlier batch has brought."""
         return self.inserted + self.replaced + self.unchanged + self.quarantined
 
     @property
     def days_with_rows(self) -> set[date]:
-        """The days of which it brought rows, whether these were new or there already, and those that rows left."""
+        """The days of its rows, new or not, and the days that rows have left."""
         return {
             day for day, counts in self.days.items() if any(counts[name] for name in counts if name != "quarantined")
         }
 
     def count(self, what: str, day: int, number: int = 1) -> None:
-        """Add to a count, in all and on the day (days since 1970)."""
+        """Add to a count, in total and for a day (since 1970)."""
         setattr(self, what, getattr(self, what) + number)
-        of_day = self.days.setdefault(_EPOCH + timedelta(days=day), dict.fromkeys(COUNTS, 0))
+        of_day = self.days.setdefault(day_of(day), dict.fromkeys(COUNTS, 0))
         of_day[what] += number
 
     def move(self, day: int, number: int) -> None:
-        """Note that rows came to a day (days since 1970) from others, or left it (below zero)."""
-        self.days.setdefault(_EPOCH + timedelta(days=day), dict.fromkeys(COUNTS, 0))["moved"] = number
+        """Note how many rows moved to a day (since 1970) from other days, or left it (negative)."""
+        self.days.setdefault(day_of(day), dict.fromkeys(COUNTS, 0))["moved"] = number
 
     def touch(self, touched: dict[int, tuple[int, int]]) -> None:
-        """Widen the changed ranges: days since 1970 with their first and last microsecond."""
+        """Widen the changed ranges: first and last microsecond by day since 1970."""
         for day, (low, high) in touched.items():
-            key, here = _EPOCH + timedelta(days=day), Touched(_moment(low), _moment(high))
+            key, here = day_of(day), Touched(moment_of(low), moment_of(high))
             known = self.touched.get(key, here)
             self.touched[key] = Touched(min(known.low, here.low), max(known.high, here.high))
 
 
 def from_ledger(row: dict[str, Any]) -> Loaded:
-    """The counts of a batch that an earlier load had committed, from its ledger row."""
+    """The counts of a batch that an earlier load has committed, from its ledger row."""
     return Loaded(
         already=True,
         **{name: row[name] for name in ("batch_id", "offered", *COUNTS, "replayed", "missing", "subjects", "journals")},
@@ -96,18 +93,14 @@ def from_ledger(row: dict[str, Any]) -> Loaded:
     )
 
 
-def _moment(microsecond: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microsecond)
-
-
 def lock_loads(cursor: Cursor, dataset: Dataset) -> None:
-    """Wait until no load of this dataset is in its transaction, and keep others out until this one ends."""
+    """Wait for other loads of this dataset, and keep them waiting until this transaction ends."""
     cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"trading_data load {dataset.name}",))
 
 
 @dataclass(frozen=True)
 class ArchivedRange:
-    """A range of a journal that is archived, and how many entries of it were (each once)."""
+    """An archived range of a journal, and the number of its archived entries."""
 
     entries: EntryRange
     count: int
@@ -115,14 +108,14 @@ class ArchivedRange:
 
 @without_gc()
 def archived_ranges(archive: Archive, dataset: Dataset, journals: Sequence[str]) -> dict[str, list[EntryRange]]:
-    """The archived ranges of these journals, by the journal's key; journals of which nothing is archived are left out."""
+    """The archived ranges of journals, by the journal's key; journals without any are left out."""
     names = {ledger_name(journal): journal for journal in journals}
-    found = archive.ask(statement("ranges"), {"dataset": dataset.name, "journals": list(names)})
-    return {names[name]: [range_.entries for range_ in ranges] for name, ranges in _by_journal(found).items()}
+    rows = archive.ask(statement("ranges"), {"dataset": dataset.name, "journals": list(names)})
+    return {names[name]: [range_.entries for range_ in ranges] for name, ranges in _by_journal(rows).items()}
 
 
 def ranges_of(cursor: Cursor, dataset: Dataset, names: Sequence[str] | None) -> dict[str, list[ArchivedRange]]:
-    """The archived ranges of journals, all (None) or some, by their names in the ledger, in a transaction of the caller's."""
+    """The archived ranges of journals (None: of all) by name in the ledger, in the caller's transaction."""
     cursor.execute(statement("ranges"), {"dataset": dataset.name, "journals": None if names is None else list(names)})
     return _by_journal(cursor.fetchall())
 
@@ -153,12 +146,12 @@ class Account:
 
     @property
     def accepted(self) -> int:
-        """Entries accounted for: each that the archive was offered, once."""
+        """Entries accounted for: every offered one, once."""
         return self.inserted + self.replaced + self.unchanged + self.quarantined
 
 
 def account(archive: Archive, dataset: Dataset, origin: str | None = None, run: str | None = None) -> Account:
-    """The account of a dataset, of all its batches or of those of one origin, or of one run that loaded them."""
+    """The account of a dataset: of all batches, or of those of one origin or loaded by one run."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(
             """
@@ -185,7 +178,7 @@ def loading_runs(archive: Archive) -> int:
 
 
 def quarantine_waiting(archive: Archive, dataset: Dataset) -> dict[str, tuple[int, datetime]]:
-    """What waits in quarantine: kind → how many, and since when."""
+    """The waiting entries in quarantine: kind → how many, and since when."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(
             """

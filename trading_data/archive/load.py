@@ -1,11 +1,11 @@
-"""The one door into the archive: a batch becomes rows, quarantined entries, a ledger row and archived ranges in one transaction.
+"""The one way into the archive: in one transaction a batch becomes rows, quarantined entries, a ledger row and archived ranges.
 
-Replaying a batch changes nothing: its hash is in the ledger, or its entries lie in archived ranges and are recognised. Belongs
-here: the order of the steps of one batch, and of batches. Does not: what becomes of each entry (`plan`), what is known of them
-(`known`), the statements on rows (`stage`), rejected entries (`rejects`), and what a batch is (`intake.batch`).
+Loading a batch again changes nothing: its hash is in the ledger, or its entries are recognised in archived ranges. The steps:
+`known` queries what the archive has of the entries, `plan` decides about each, `stage` writes rows, `quarantine.rejects` rejected
+entries, and `write_books` the bookkeeping.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,17 +14,17 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import Acceptance
-from trading_data.archive.closed import KIND, TOO_LATE, in_closed_days
 from trading_data.archive.coverage import count_again, note
 from trading_data.archive.database import Archive
-from trading_data.archive.known import ArchivedEntries, ask
+from trading_data.archive.days import in_dropped_days
+from trading_data.archive.known import ArchivedEntries, archived_entries, known_rows
 from trading_data.archive.ledger import Loaded, from_ledger, lock_loads, ranges_of
 from trading_data.archive.plan import Count, Plan, plan, positions, said_again
 from trading_data.archive.quarantine.rejects import Reject, from_batch, from_row, keep, ledger_name
 from trading_data.archive.quarantine.retry import Retries
 from trading_data.archive.said_again import keep_said_again
 from trading_data.archive.stage import Stage
-from trading_data.archive.versions import DAY_US, Mask, microseconds, net_by_day, per_day
+from trading_data.archive.versions import DAY_US, Mask, changed_by_day, microseconds, net_by_day
 from trading_data.archive.write_books import LoadInput, SourceBooks, write_books
 from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
@@ -41,15 +41,15 @@ def load_pending(
     run_id: str = "",
     after_each: Callable[[Loaded], None] | None = None,
 ) -> Iterator[Loaded]:
-    """Load the batches of a dataset that wait in the intake, in their order; each is deleted once it is committed.
+    """Load a dataset's pending batches in their order, and delete each one once it is committed.
 
     Raises:
-        ArchiveTierError: the archive is away; what is not committed stays in the intake.
-        IntakeError: a batch is damaged; nothing after it is loaded.
+        ArchiveTierError: the archive is unreachable or refused; batches that are not committed stay in the intake.
+        IntakeError: a batch is damaged; neither it nor the batches after it are loaded.
     """
     for file, batch in _read_ahead(intake, intake.pending(dataset.name)):
         if batch is None:
-            continue  # another process loaded it meanwhile
+            continue  # another process has loaded it
         loaded = load(archive, dataset, file, batch, run_id=run_id)
         reached("load.committed")
         intake.delete(file)
@@ -60,89 +60,80 @@ def load_pending(
 
 
 def _read_ahead(intake: Intake, files: Sequence[BatchFile]) -> Iterator[tuple[BatchFile, Batch | None]]:
-    """Each file's batch in turn; a thread reads the next one meanwhile."""
-    with ThreadPoolExecutor(1, "intake") as beside:
-        coming = deque(files)
-        reading = beside.submit(intake.read, coming[0]) if len(coming) > 1 else None
-        while coming:
-            file = coming.popleft()
+    """Yield each file's batch in turn, while a thread reads the next one."""
+    with ThreadPoolExecutor(1, "intake") as reader:
+        waiting = deque(files)
+        reading = reader.submit(intake.read, waiting[0]) if len(waiting) > 1 else None
+        while waiting:
+            file = waiting.popleft()
             batch = reading.result() if reading is not None else intake.read(file)
-            reading = beside.submit(intake.read, coming[0]) if coming else None
+            reading = reader.submit(intake.read, waiting[0]) if waiting else None
             yield file, batch
 
 
 @without_gc()
 def load(archive: Archive, dataset: Dataset, file: BatchFile, batch: Batch, *, run_id: str = "") -> Loaded:
-    """Load one batch in one transaction; doing it again, in any process, changes nothing."""
+    """Load one batch in one transaction. Loading it again, from any process, changes nothing."""
     with archive.transaction() as cursor:
         lock_loads(cursor, dataset)
         reached("load.begun")
         cursor.execute("select * from archive_ledger where content_hash = %s", (file.content_hash,))
         if cursor.rowcount and cursor.description:
-            return from_ledger(
-                dict(zip((one.name for one in cursor.description), cursor.fetchone() or (), strict=True))
-            )
+            names = (column.name for column in cursor.description)
+            return from_ledger(dict(zip(names, cursor.fetchone() or (), strict=True)))
         cursor.execute("select nextval('archive_batch')")
         loaded = Loaded(offered=batch.table.num_rows, batch_id=(cursor.fetchone() or (0,))[0])
-        names = [ledger_name(one.journal) for one in batch.journals] if batch.origin == "journal" else []
-        archived = ranges_of(cursor, dataset, names) if names else {}
-        ranges = {name: [one.entries for one in found] for name, found in archived.items()}
-        counts = Counter[tuple[str, int]]()
-        for name, found in archived.items():
-            for one in found:
-                counts[name, one.entries.incarnation] += one.count
-        entries = ArchivedEntries(cursor, dataset, batch, ranges, counts)
-        again = _load_entries(cursor, dataset, batch, entries, loaded)
+        journals = [ledger_name(part.journal) for part in batch.journals] if batch.origin == "journal" else []
+        archived = ranges_of(cursor, dataset, journals) if journals else {}
+        entries = archived_entries(cursor, dataset, batch, archived)
+        repeated = _load_entries(cursor, dataset, batch, entries, loaded)
         reached("load.rows")
-        write_books(cursor, dataset, LoadInput(file, batch, entries.new(again), archived, run_id), loaded)
+        write_books(cursor, dataset, LoadInput(file, batch, entries.new(repeated), archived, run_id), loaded)
         reached("load.ledger")
         return loaded
 
 
 def _load_entries(cursor: Cursor, dataset: Dataset, batch: Batch, entries: ArchivedEntries, loaded: Loaded) -> Mask:
-    """Plan and write the entries of a batch, and count each of them; returns which of them its archived ranges have already."""
+    """Plan, write and count the entries of a batch; return which of them are archived already."""
     rows, rejected, rejects = batch.rows, batch.rejects, list[Reject]()
     retries = Retries(cursor, dataset, batch) if batch.origin == "quarantine" else None
     if retries is not None:
         rows, rejected, rejects = retries.admit(rows, rejected)
     of_batch = from_batch(batch, rejected)
     rejects += of_batch
-    again = entries.inside(batch.table)
+    repeated = entries.inside(batch.table)
     if rows.num_rows:
         acceptance = Acceptance(dataset, batch, rows, entries.of, retries.accepted() if retries else None)
-        dropped = in_closed_days(cursor, dataset, rows)
+        dropped = in_dropped_days(cursor, dataset, rows)
         stage = Stage(cursor, dataset, rows, loaded.batch_id)
-        known = ask(stage, entries, acceptance, dropped)
-        decided = plan(dataset, rows, known, (KIND, TOO_LATE))
+        known = known_rows(stage, entries, acceptance, dropped)
+        decided = plan(dataset, rows, known)
         apply(stage, decided, loaded)
-        repeated = said_again(known, decided)
-        keep_said_again(cursor, dataset, rows.take(pa.array(repeated)), acceptance.last_us(repeated), loaded.batch_id)
-        rejects += [
-            from_row(batch, dataset, rows, at, kind, _reason(dataset, kind, reason))
-            for at, (kind, reason) in decided.reject.items()
-        ]
-        if again.any():
-            again[batch.good] &= decided.counts == Count.REPLAYED
+        equal = said_again(known, decided)
+        keep_said_again(cursor, dataset, rows.take(pa.array(equal)), acceptance.last_us(equal), loaded.batch_id)
+        rejects += [from_row(batch, dataset, rows, at, *reason) for at, reason in decided.reject.items()]
+        if repeated.any():
+            repeated[batch.good] &= decided.counts == Count.REPLAYED
     new = keep(cursor, dataset, loaded.batch_id, rejects)
-    for one in new:
-        loaded.count("quarantined", one.day)
-    if again.any() and of_batch:
-        written = {id(one) for one in new}
-        again[~batch.good] &= [id(one) not in written for one in of_batch]
+    for reject in new:
+        loaded.count("quarantined", reject.day)
+    if repeated.any() and of_batch:
+        written = {id(reject) for reject in new}
+        repeated[~batch.good] &= [id(reject) not in written for reject in of_batch]
     if retries is not None:
         retries.settle(rejects, loaded.batch_id)
     loaded.replayed = loaded.offered - loaded.accepted
-    return again
+    return repeated
 
 
 def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
-    """Write the rows and revisions of a plan, and what follows from them: coverage, sources, counts by day."""
+    """Write the rows and revisions of a plan, with their coverage and sources, and count them by day."""
     cursor, dataset, rows = stage.cursor, stage.dataset, stage.rows
     insert, update = np.array(decided.insert, dtype=np.int64), positions(decided.update)
     taken = np.flatnonzero((decided.counts != Count.REPLAYED) & (decided.counts != Count.QUARANTINED))
-    said = rows.select([*dataset.key, *(["source"] if dataset.sources else [])])
-    said = said if len(taken) == rows.num_rows else said.take(pa.array(taken))
-    sources = SourceBooks(cursor, dataset, said)
+    brought = rows.select([*dataset.key, *(["source"] if dataset.sources else [])])
+    brought = brought if len(taken) == rows.num_rows else brought.take(pa.array(taken))
+    sources = SourceBooks(cursor, dataset, brought)
     if len(update):
         stage.add(update)
         stayed = [at for at in update.tolist() if at not in decided.moves]
@@ -155,33 +146,29 @@ def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
     if len(insert):
         stage.insert(insert, decided.places)
         note(cursor, dataset, rows, insert)
-    days = microseconds(dataset, rows) // DAY_US
-    for count in (Count.INSERTED, Count.REPLACED, Count.UNCHANGED):
-        of_day, numbers = np.unique(days[decided.counts == count], return_counts=True)
-        for day, number in zip(of_day.tolist(), numbers.tolist(), strict=True):
-            loaded.count(count.name.lower(), day, number)
-    changed = np.concatenate([insert, update])
-    loaded.touch({day: (low, high) for day, (_, low, high) in per_day(dataset, rows, changed).items()})
-    left, arrived = np.array([*decided.moves.values()], dtype=np.int64) // DAY_US, days[positions(decided.moves)]
-    loaded.touch({day: (day * DAY_US, (day + 1) * DAY_US - 1) for day in np.union1d(left, arrived).tolist()})
-    came, inserted = np.concatenate([days[insert], arrived]), days[decided.counts == Count.INSERTED]
-    for day, number in net_by_day(came, np.concatenate([left, inserted])).items():
-        loaded.move(day, number)
+    _count_days(dataset, rows, decided, loaded)
     if len(taken):
-        times = pa.compute.min_max(said[dataset.key[1]]).as_py()
+        times = pa.compute.min_max(brought[dataset.key[1]]).as_py()
         loaded.first, loaded.last = times["min"], times["max"]
-        loaded.subjects = len(said[dataset.subject].unique())
+        loaded.subjects = len(brought[dataset.subject].unique())
     if loaded.replaced:
         sources.note_disagreement(stage.bounds)
         if dataset.about not in dataset.key or decided.moves:
             count_again(cursor, dataset, list(loaded.touched))
 
 
-def _reason(dataset: Dataset, kind: str, said: str) -> str:
-    """Why a row goes to quarantine, in words; `said` is what the plan says of it."""
-    if kind == KIND:
-        return said.format(table=dataset.table)
-    return (
-        f"the archive holds other values for this key, from batch {said}, and which were accepted later is not known: "
-        "discard this entry, or import the row from a file if it is to replace them"
-    )
+def _count_days(dataset: Dataset, rows: pa.Table, decided: Plan, loaded: Loaded) -> None:
+    """Count the rows of a plan by day, and note the changed ranges and the rows that moved from one day to another."""
+    days = microseconds(dataset, rows) // DAY_US
+    for count in (Count.INSERTED, Count.REPLACED, Count.UNCHANGED):
+        of_day, numbers = np.unique(days[decided.counts == count], return_counts=True)
+        for day, number in zip(of_day.tolist(), numbers.tolist(), strict=True):
+            loaded.count(count.name.lower(), day, number)
+    insert, update = np.array(decided.insert, dtype=np.int64), positions(decided.update)
+    changed = np.concatenate([insert, update])
+    loaded.touch(changed_by_day(dataset, rows, changed))
+    left, arrived = np.array([*decided.moves.values()], dtype=np.int64) // DAY_US, days[positions(decided.moves)]
+    loaded.touch({day: (day * DAY_US, (day + 1) * DAY_US - 1) for day in np.union1d(left, arrived).tolist()})
+    came, inserted = np.concatenate([days[insert], arrived]), days[decided.counts == Count.INSERTED]
+    for day, number in net_by_day(came, np.concatenate([left, inserted])).items():
+        loaded.move(day, number)

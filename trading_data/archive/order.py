@@ -1,16 +1,14 @@
-"""The order of acceptance: of two versions of one key, which was accepted later. One order for all doors.
+"""The order of acceptance: which of two versions of one key was accepted later. One order for entries of every origin.
 
 | the two versions came | the later one is |
 | --- | --- |
-| from one journal, in one incarnation of it | the one with the larger entry id |
+| from one journal, in one incarnation | the one with the larger entry id |
 | from one journal, in two incarnations | the one of the newer incarnation, if it is not an entry of the older one too |
-| through different doors | the one whose moment is later: an entry's is the millisecond of its id, a file's or a vendor's that of \
-its import, a sampled value's somewhere between two looks |
+| from different origins | the one with the later moment: of an entry the millisecond of its id, of a file or a vendor the import, \
+of a sampled value some moment between two samples |
 
-Where neither is proven to be later they cannot be ordered. The archive remembers of a row the range of its batch, not its
-entry id, and that is enough: two batches never share a part of one incarnation.
-
-Belongs here: this rule, as a pure function. Does not: what becomes of the earlier version (`archive.plan`).
+If neither is proven to be later, they cannot be ordered. For each row the archive keeps the range of its batch instead of the entry
+id. That is enough, because two batches never share a part of one incarnation. All functions here are pure.
 """
 
 from collections.abc import Sequence
@@ -25,7 +23,7 @@ _LAST_WITHOUT_HASHES = FIRST_INCARNATION + 1
 
 
 class Order(Enum):
-    """Where a version stands to another one."""
+    """Whether a version is newer or older than another one."""
 
     NEWER = "newer"
     OLDER = "older"
@@ -37,10 +35,10 @@ class Accepted:
     """When and where a version was accepted.
 
     Attributes:
-        first_us, last_us: between which moments, both inclusive; microseconds since 1970.
-        journal: the journal, as the ledger names it; empty for other doors.
-        entries: the part of the journal that it lies in: the range of a batch, or (after, id] of a single entry.
-        again_us: until when another version said the same through another door, and changed nothing; None if none did.
+        first_us, last_us: the earliest and latest possible moment, both inclusive; microseconds since 1970.
+        journal: the journal, as the ledger names it; empty for other origins.
+        entries: the part of the journal with the version: the range of a batch, or (after, id] of a single entry.
+        again_us: the latest moment at which equal values from another origin may have been accepted; None if there were none.
     """
 
     first_us: int
@@ -51,21 +49,21 @@ class Accepted:
 
 
 def compare(version: Accepted, row: Accepted, archived: Sequence[EntryRange] = ()) -> Order:
-    """Where a version that comes stands to the row that the archive has.
+    """Order a new version against the archive's row.
 
     Args:
-        version: what comes; it is none of the entries that are archived already.
+        version: the new version; it is not archived already.
         row: where the archive's row came from.
-        archived: the ranges of the journal that are archived, of all its incarnations.
+        archived: the archived ranges of the journal, of all its incarnations.
     """
     order = _compare(version, row, archived)
     return Order.UNKNOWN if order is Order.NEWER and _may_be_said_again(version, row, archived) else order
 
 
 def _may_be_said_again(version: Accepted, row: Accepted, archived: Sequence[EntryRange]) -> bool:
-    """Whether what a row says may have been accepted again after a version, without a trace on the row."""
+    """Whether the row's values may have been accepted again after the version, which leaves no trace on the row."""
     entries = version.entries
-    of_newer = entries is not None and any(one.incarnation > entries.incarnation for one in archived)
+    of_newer = entries is not None and any(part.incarnation > entries.incarnation for part in archived)
     return of_newer or (row.again_us is not None and version.first_us <= row.again_us)
 
 
@@ -84,22 +82,22 @@ def _in_one_journal(version: EntryRange, row: EntryRange, archived: Sequence[Ent
     if entry > row.last and version.incarnation >= row.incarnation:
         return Order.NEWER
     if version.incarnation > row.incarnation and has_hashes(row.incarnation):
-        # An entry of the older incarnation would have been recognised, if its place is archived.
-        looked_at = any(entry in one for one in archived if one.incarnation == row.incarnation)
+        # An entry of the older incarnation would have been recognised if its id lies in an archived range.
+        looked_at = any(entry in part for part in archived if part.incarnation == row.incarnation)
         return Order.NEWER if looked_at else Order.UNKNOWN
     return Order.UNKNOWN
 
 
 def may_lie_between(row: Accepted, version: Accepted, parts: Sequence[EntryRange]) -> bool:
-    """Whether an entry that is not archived yet may have been accepted after a row and before an entry that says the same.
+    """Whether an unarchived entry may have been accepted after a row and before a newer entry with the row's values.
 
-    Then the entry has to take the row's place: beside the row's origin, what comes of these would look newer.
+    Then the newer entry has to replace the row. Otherwise the unarchived one, once it arrives, would look newer than the row.
 
     Args:
         row: where the archive's row came from.
-        version: the entry; it is newer than the row.
-        parts: the ranges of this incarnation of the entry's journal that are archived, with those of its own batch, joined. They
-            are not whole (`is_whole`), so that a single one which begins where the journal does lies around what is missing.
+        version: the newer entry.
+        parts: the archived ranges of this incarnation of the entry's journal and those of its own batch, joined. They are
+            incomplete (not `is_whole`). So a single range from the journal's beginning surrounds the missing entries.
     """
     mine, held = version.entries, row.entries
     if held is None or mine is None or (row.journal, held.incarnation) != (version.journal, mine.incarnation):
@@ -110,20 +108,20 @@ def may_lie_between(row: Accepted, version: Accepted, parts: Sequence[EntryRange
 
 
 def is_whole(ranges: Sequence[EntryRange], count: int) -> bool:
-    """Whether every entry that one incarnation of a journal had up to the end of these ranges, joined, is among `count` of them.
+    """Whether `count` is every entry that one incarnation of a journal had up to the end of these joined ranges.
 
-    A range alone does not say so: it may lie around entries that somebody deleted before they were read.
+    A range alone is no proof: it may surround entries that were deleted from the journal before they were read.
     """
     added = ranges[-1].added if ranges else None
     return added is not None and count >= added
 
 
 def has_hashes(incarnation: int) -> bool:
-    """Whether the entries of an incarnation can be recognised: releases before 0.2 kept no hashes of them."""
+    """Whether hashes of an incarnation's entries are kept; releases before 0.2 kept none."""
     return incarnation > _LAST_WITHOUT_HASHES
 
 
 def journal_moment(ms: int, drained_us: int) -> tuple[int, int]:
-    """Between which moments an entry was accepted: in the millisecond of its id, but not after it was drained."""
+    """The first and last moment at which an entry can have been accepted: in its id's millisecond, but not after draining."""
     first = min(ms * MILLISECOND_US, drained_us)
     return first, min(first + MILLISECOND_US - 1, max(drained_us, first))

@@ -1,21 +1,21 @@
-"""What becomes of each entry of a batch: a pure function of the batch and of what the archive knows.
+"""What becomes of each entry of a batch: a pure function of the batch and of what the archive holds.
 
 | an entry that | is counted as | and causes |
 | --- | --- | --- |
-| is archived already (same journal, same incarnation, inside an archived range; or recognised) | replayed | nothing |
-| was rejected on its way, or again now | quarantined | a quarantined entry |
+| is archived already (inside an archived range of its journal, and recognised) | replayed | nothing |
+| was rejected on its way, or is rejected now | quarantined | a quarantined entry |
 | lies on a day that retention has dropped | quarantined | a quarantined entry |
-| cannot be ordered: the archive's row may be newer or not | quarantined | a quarantined entry |
-| is the first of its row | inserted | a row, at its moment, or at a free one where the table keeps another row there |
-| says what the version before it says | unchanged | nothing |
-| says so, but entries between the two may still be on their way | replaced | a revision of that version, a row |
-| is newer than the version before it, or from a better source | replaced | a revision of that version, a row where that was, \
-or at its own moment, or a free one, if it says another moment, of another day perhaps |
-| is older than the archive's row, or from a worse source | replaced | a revision of itself |
+| cannot be ordered: the archive's row may be newer or older | quarantined | a quarantined entry |
+| is the first of its row | inserted | a row, at its own moment, or at a free one if another row is kept there |
+| has the values of the version before it | unchanged | nothing |
+| has these values, but other entries between the two may still arrive | replaced | a revision of that version, a row |
+| is newer than the version before it, or from a better source | replaced | a revision of that version, and a row: in the same \
+place, or, if its time was corrected, at its own moment or a free one, perhaps on another day |
+| is older than the archive's row, or from a worse source | replaced | a revision of the entry itself |
 
-Versions of one row agree in the key; where rows have an identity, in the subject and it, and may say several moments.
-Each entry has exactly one count, so a batch offers what its counts add up to. Belongs here: this table. Does not: asking the
-archive (`archive.known`), which moments are free (`archive.places`) and writing (`archive.load`).
+Versions of one row share its key; where rows have an identity, they share subject and identity and may report different times.
+Each entry is counted once, so the counts of a batch add up to its entries. `known` queries the archive, `places` finds free
+moments, and `load` writes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -31,7 +31,16 @@ from trading_data.archive.places import displaced
 from trading_data.archive.versions import Indices, Mask, by_row, encoded, equal_to_previous, microseconds
 from trading_data.datasets.declaration import Dataset
 
-NOT_ORDERED = "cannot be ordered"
+DAY_DROPPED, NOT_ORDERED = "day dropped", "cannot be ordered"
+"""Kinds of quarantined entries."""
+_DAY_DROPPED = (
+    "retention has dropped its day from {table}, and keeps the aggregates of that day as they were: discard the entry, or leave "
+    "it here. In {table} it would be the only row of that day"
+)
+_NOT_ORDERED = (
+    "the archive holds other values for this key, from batch {batch_id}, and it is not known which were accepted later: "
+    "discard this entry, or import the row from a file if it is to replace them"
+)
 
 
 class Count(IntEnum):
@@ -46,34 +55,35 @@ class Count(IntEnum):
 
 @dataclass(frozen=True)
 class HeldRow:
-    """The row that the archive has of an entry: with other values than the entry's, or to be replaced all the same.
+    """The archive's row for an entry, if its values differ from the entry's or the entry has to replace it all the same.
 
     Attributes:
         batch_id: the batch that brought it.
-        order: where the entry stands to it.
-        source: its source; empty for datasets without.
-        kept: whether the newest revision of the entry's own source says what the entry says.
-        said: the moment that it reports, in microseconds since 1970; 0 for datasets whose rows have no identity, since there it
-            is the entry's.
+        order: whether the entry is newer or older than the row.
+        source: the row's source; empty for datasets without sources.
+        kept: whether the newest revision of the entry's source has the entry's values.
+        reported_us: the time that the row reports, µs since 1970. 0 for datasets whose rows have no identity: their time is the
+            entry's.
     """
 
     batch_id: int
     order: Order
     source: str = ""
     kept: bool = False
-    said: int = 0
+    reported_us: int = 0
 
 
 @dataclass(frozen=True)
 class KnownRows:
-    """What the archive knows of the good rows of a batch.
+    """What the archive holds for the good rows of a batch.
 
     Attributes:
         replayed: which are archived already.
         dropped: which lie on a day that retention has dropped.
-        missing: of which the archive holds no version.
-        held: for those of which it holds other values, or the same that the entry has to replace, by position.
-        taken: by subject, the moments (µs since 1970) at which it keeps rows in the minutes of these, where rows have an identity.
+        missing: which have no version in the archive.
+        held: by position, the archive's rows that differ from the entry or that it has to replace.
+        taken: where rows have an identity: by subject, the moments (µs since 1970) at which the archive keeps rows, in the minutes
+            of these.
     """
 
     replayed: Mask
@@ -89,11 +99,12 @@ class Plan:
 
     Attributes:
         counts: a `Count` for each row.
-        insert, update: the rows that the archive is to show, which it lacks, or holds with other values.
-        moves: those of `update` that say another moment than the archive's row, and the one that this says (µs since 1970).
-        places: the moments (µs since 1970) at which rows of both are put that cannot have the one they report.
+        insert: rows to add.
+        update: rows that replace the archive's.
+        moves: rows of `update` whose time was corrected, with the time that the archive's row reports (µs since 1970).
+        places: rows of both that cannot be kept at the time they report, with the moment at which they are (µs since 1970).
         revise: rows that are kept as revisions, and the batch that replaced each (0 for this one).
-        reject: rows for quarantine: kind and reason.
+        reject: rows for quarantine, with kind and reason.
     """
 
     counts: np.ndarray[Any, np.dtype[np.int8]]
@@ -112,9 +123,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class EntryVersion:
-    """One entry of a row. `held` is None if the archive lacks the row, or if it has the same values and keeps its row (`equal`).
+    """One entry of a row. `held` is None if the archive lacks the row, or keeps it because its values are the same (`equal`).
 
-    `said` is the moment that it reports (µs since 1970), where rows have an identity.
+    `reported_us` is the entry's time (µs since 1970) where rows have an identity, otherwise 0.
     """
 
     at: int
@@ -123,21 +134,14 @@ class EntryVersion:
     source: str = ""
     held: HeldRow | None = None
     equal: bool = False
-    said: int = 0
+    reported_us: int = 0
 
 
-def plan(dataset: Dataset, rows: pa.Table, known: KnownRows, day_dropped: tuple[str, str] = ("", "")) -> Plan:
-    """Decide for each good row of a batch, in the order of acceptance.
-
-    Args:
-        dataset: whose rows.
-        rows: the dataset's columns.
-        known: what the archive knows of them.
-        day_dropped: kind and reason for rows on days that were dropped.
-    """
+def plan(dataset: Dataset, rows: pa.Table, known: KnownRows) -> Plan:
+    """Decide about each good row of a batch (the dataset's columns, in the order of acceptance)."""
     out = Plan(np.zeros(rows.num_rows, dtype=np.int8))
     for at in np.flatnonzero(known.dropped & ~known.replayed).tolist():
-        out.quarantine(at, *day_dropped)
+        out.quarantine(at, DAY_DROPPED, _DAY_DROPPED.format(table=dataset.table))
     chosen = np.flatnonzero(~known.replayed & ~known.dropped)
     if not len(chosen):
         return out
@@ -156,7 +160,7 @@ def plan(dataset: Dataset, rows: pa.Table, known: KnownRows, day_dropped: tuple[
 
 
 def _hard(dataset: Dataset, rows: pa.Table, order: Indices, same_key: Mask, chosen: Indices, known: KnownRows) -> Mask:
-    """Which entries, in the order of their keys, have a key that has to be decided by itself."""
+    """Which entries (in `order`) belong to a row whose versions have to be decided one by one."""
     of_key = np.cumsum(~same_key) - 1
     hard = np.zeros(of_key[-1] + 1, dtype=bool)
     if known.held:
@@ -171,8 +175,8 @@ def _hard(dataset: Dataset, rows: pa.Table, order: Indices, same_key: Mask, chos
         missing = np.zeros(len(hard), dtype=bool)
         missing[of_key] = known.missing[chosen[order]]
         hard |= several & missing
-    found: Mask = hard[of_key]
-    return found
+    of_entry: Mask = hard[of_key]
+    return of_entry
 
 
 def _of_several_ranks(dataset: Dataset, rows: pa.Table, order: Indices, of_key: Indices) -> Mask:
@@ -188,7 +192,7 @@ def _of_several_ranks(dataset: Dataset, rows: pa.Table, order: Indices, of_key: 
 def _plan_easy(
     dataset: Dataset, rows: pa.Table, order: Indices, same_key: Mask, chosen: Indices, missing: Mask, out: Plan
 ) -> None:
-    """Keys that the archive lacks, or holds with the same values as all their entries here; of one source and identity."""
+    """Decide about rows that the archive lacks, or holds with the values of all their entries; each from one source."""
     at = chosen[order]
     new = missing[at]
     same_row = np.zeros(len(order), dtype=bool)
@@ -211,7 +215,7 @@ def _by_key(
     values = list(zip(*(taken[name].to_pylist() for name in names), strict=True))
     ranks = ranks_of(dataset, taken).tolist()
     sources = taken["source"].to_pylist() if dataset.sources else [""] * len(order)
-    said = microseconds(dataset, taken).tolist() if dataset.identity else [0] * len(order)
+    times = microseconds(dataset, taken).tolist() if dataset.identity else [0] * len(order)
     versions: list[EntryVersion] = []
     for place, (at, again) in enumerate(zip(chosen[order].tolist(), same_key.tolist(), strict=True)):
         if versions and not again:
@@ -219,18 +223,18 @@ def _by_key(
             versions = []
         held = known.held.get(at)
         equal = held is None and not known.missing[at]
-        versions.append(EntryVersion(at, values[place], ranks[place], sources[place], held, equal, said[place]))
+        versions.append(EntryVersion(at, values[place], ranks[place], sources[place], held, equal, times[place]))
     yield versions
 
 
 def _plan_key(dataset: Dataset, versions: Sequence[EntryVersion], out: Plan) -> None:
-    """The versions of one row, in the order of their acceptance, against the row that the archive has of it."""
+    """Decide about the versions of one row, in the order of acceptance, against the archive's row."""
     row = next((version.held for version in versions if version.held is not None), None)
     row_rank = dataset.sources.rank(row.source) if dataset.sources and row else 0
     shown: EntryVersion | None = None
-    """The version that is shown so far, if it is not the archive's row."""
+    """The version that stands so far, if it is not the archive's row."""
     kept: dict[str, EntryVersion | HeldRow] = {}
-    """The version kept last of each source, where this batch keeps one."""
+    """By source, the version that this batch kept last."""
     for version in versions:
         by = 0 if shown or row is None else row.batch_id
         rank = shown.rank if shown else row_rank
@@ -238,15 +242,13 @@ def _plan_key(dataset: Dataset, versions: Sequence[EntryVersion], out: Plan) -> 
             out.counts[version.at], shown = Count.INSERTED, version
         elif version.values == shown.values if shown else version.equal:
             out.counts[version.at] = Count.UNCHANGED
-        elif version.rank > rank or (version.rank == rank and _is_older(version, shown)):
+        elif version.rank > rank or (version.rank == rank and _has_order(version, shown, Order.OLDER)):
             if _is_kept(version, kept, row):
                 out.counts[version.at] = Count.UNCHANGED
             else:
                 out.counts[version.at], out.revise[version.at], kept[version.source] = Count.REPLACED, by, version
-        elif (
-            shown is None and version.rank == rank and version.held is not None and version.held.order is Order.UNKNOWN
-        ):
-            out.quarantine(version.at, NOT_ORDERED, str(version.held.batch_id))
+        elif version.rank == rank and _has_order(version, shown, Order.UNKNOWN):
+            out.quarantine(version.at, NOT_ORDERED, _NOT_ORDERED.format(batch_id=by))
         else:
             out.counts[version.at] = Count.REPLACED
             if shown is not None:
@@ -259,17 +261,17 @@ def _plan_key(dataset: Dataset, versions: Sequence[EntryVersion], out: Plan) -> 
 
 
 def _show(shown: EntryVersion, row: HeldRow | None, out: Plan) -> None:
-    """Have a version shown, in the place of the archive's row where there is one."""
+    """Insert a version, or have it replace the archive's row."""
     if row is None:
         out.insert.append(shown.at)
     else:
         out.update.append(shown.at)
-        if shown.said != row.said:
-            out.moves[shown.at] = row.said
+        if shown.reported_us != row.reported_us:
+            out.moves[shown.at] = row.reported_us
 
 
 def _place(dataset: Dataset, rows: pa.Table, known: KnownRows, out: Plan) -> None:
-    """Find a moment for each row that is new, or says another one than before."""
+    """Find a moment for each row that is new or whose time was corrected."""
     at = positions([*out.insert, *out.moves])
     if not len(at):
         return
@@ -280,22 +282,23 @@ def _place(dataset: Dataset, rows: pa.Table, known: KnownRows, out: Plan) -> Non
     subjects = encoded(rows[dataset.subject].take(pa.array(at)))
     numbers = {subject: number for number, subject in enumerate(subjects.dictionary.to_pylist())} if known.taken else {}
     taken = {numbers[subject]: moments for subject, moments in known.taken.items() if subject in numbers}
-    found = displaced(subjects.indices.to_numpy(), times, taken)
-    out.places |= {int(at[place]): moment for place, moment in found.items()}
+    moved = displaced(subjects.indices.to_numpy(), times, taken)
+    out.places |= {int(at[place]): moment for place, moment in moved.items()}
 
 
-def _is_older(entry_version: EntryVersion, shown: EntryVersion | None) -> bool:
-    return shown is None and entry_version.held is not None and entry_version.held.order is Order.OLDER
+def _has_order(version: EntryVersion, shown: EntryVersion | None, order: Order) -> bool:
+    """Whether the archive's row still stands, and the version has this order to it."""
+    return shown is None and version.held is not None and version.held.order is order
 
 
-def _is_kept(entry_version: EntryVersion, kept: Mapping[str, EntryVersion | HeldRow], row: HeldRow | None) -> bool:
-    """Whether the version of this source that was kept last says the same."""
-    before = kept.get(entry_version.source)
+def _is_kept(version: EntryVersion, kept: Mapping[str, EntryVersion | HeldRow], row: HeldRow | None) -> bool:
+    """Whether the last kept version of this source has the same values."""
+    before = kept.get(version.source)
     if isinstance(before, EntryVersion):
-        return before.values == entry_version.values
+        return before.values == version.values
     if before is not None:
-        return entry_version.equal
-    return row is not None and entry_version.held is not None and entry_version.held.kept
+        return version.equal
+    return row is not None and version.held is not None and version.held.kept
 
 
 def ranks_of(dataset: Dataset, rows: pa.Table) -> Indices:
@@ -304,17 +307,17 @@ def ranks_of(dataset: Dataset, rows: pa.Table) -> Indices:
         return np.zeros(rows.num_rows, dtype=np.int64)
     texts = encoded(rows["source"])
     ranks = np.array([dataset.sources.rank(source) for source in texts.dictionary.to_pylist()], dtype=np.int64)
-    found: Indices = ranks[texts.indices.to_numpy()]
-    return found
+    of_row: Indices = ranks[texts.indices.to_numpy()]
+    return of_row
 
 
 def said_again(known: KnownRows, decided: Plan) -> Indices:
-    """The rows that say what the archive's row says, and change nothing."""
-    found = (decided.counts == Count.UNCHANGED) & ~known.missing
-    found[list(known.held)] = False
-    return np.flatnonzero(found)
+    """The rows that have the values of the archive's row, and change nothing."""
+    equal = (decided.counts == Count.UNCHANGED) & ~known.missing
+    equal[list(known.held)] = False
+    return np.flatnonzero(equal)
 
 
-def positions(found: Iterable[int]) -> Indices:
+def positions(unordered: Iterable[int]) -> Indices:
     """Positions as an array, in order."""
-    return np.sort(np.fromiter(found, dtype=np.int64))
+    return np.sort(np.fromiter(unordered, dtype=np.int64))

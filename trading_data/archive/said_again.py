@@ -1,14 +1,11 @@
-"""Which rows were said again: entries that changed nothing, and left no trace on their rows.
+"""Rows that were said again: an entry had the row's own values, so it changed nothing and left no trace on the row.
 
-Something that was accepted before such an entry, and comes after it, looks newer than the row and is not. So of each row that was
-said again the archive keeps until when: three numbers, as differences and compressed, which for bars of a minute is next to
-nothing. A row is told by its subject and time; where rows have an identity, by eight bytes of hash.
-
-Belongs here: keeping and asking. Does not: what follows for the order of acceptance (`archive.order`).
+A version accepted before such an entry, but loaded after it, looks newer than the row and is not. So for each row the archive keeps
+until when it was said again: three numbers, as compressed differences, next to nothing for one-minute bars. A row is identified by
+subject and time, and where rows have an identity, by eight bytes of hash. `order` draws the conclusion.
 """
 
 from collections.abc import Sequence
-from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,68 +13,68 @@ import psycopg2
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.archive.acceptance import moment_of
 from trading_data.archive.sql import statement
-from trading_data.archive.versions import DAY_US, Indices, WideHashes, microseconds, mixed, numbers
+from trading_data.archive.versions import (
+    DAY_US,
+    Indices,
+    WideHashes,
+    day_of,
+    microseconds,
+    mixed,
+    moment_of,
+    number_of,
+    numbers,
+)
 from trading_data.datasets.declaration import Dataset
 
 _CODEC = "zstd"
 _NUMBERS = 3
-"""Subject, name of the row, and until when it was said again, eight bytes each."""
-_EPOCH_DAY = date(1970, 1, 1)
+"""Subject, the row's name, and until when it was said again, eight bytes each."""
 
 
 class SaidAgain:
-    """What was said again since a moment."""
+    """The rows said again since a moment."""
 
     def __init__(self, cursor: Cursor, dataset: Dataset, since_us: int, *, by_journals: bool) -> None:
-        """Ask the archive; of batches from journals only if wanted: their entries take the place of rows where it matters."""
+        """Query when the last was; `by_journals` includes batches of journals, whose entries replace rows where it matters."""
         self._cursor, self._dataset = cursor, dataset
         self._values = {"dataset": dataset.name, "since": moment_of(since_us), "by_journals": by_journals}
         cursor.execute(statement("said_again_until"), self._values)
         (newest,) = cursor.fetchone() or (None,)
         self.newest_us = int(newest or 0)
-        """When the last entry was accepted of all the batches that said anything again."""
+        """When the last entry of all these batches was accepted: microseconds since 1970, 0 if there are none."""
 
     def until(self, rows: pa.Table, days: Indices, batches: Sequence[int]) -> list[int | None]:
-        """Until when each of some rows of the archive was said again: microseconds since 1970; None if it was not.
+        """Until when each archived row was said again: microseconds since 1970; None if it was not.
 
         Args:
-            rows: the columns that name a row, at least.
-            days: on which day since 1970 each is.
-            batches: the batch that each came from.
+            rows: at least the columns that name a row.
+            days: each row's day since 1970.
+            batches: the batch that brought each row.
         """
-        found = np.full(rows.num_rows, -1, dtype=np.int64)
+        until_us = np.full(rows.num_rows, -1, dtype=np.int64)
         if not self.newest_us or not rows.num_rows:
             return [None] * rows.num_rows
         of_batch = np.array(batches, dtype=np.int64)
-        asked = [_EPOCH_DAY + timedelta(days=day) for day in np.unique(days).tolist()]
-        values = {**self._values, "days": asked, "batch_id": int(of_batch.min())}
+        on_days = [day_of(day) for day in np.unique(days).tolist()]
+        values = {**self._values, "days": on_days, "batch_id": int(of_batch.min())}
         self._cursor.execute(statement("said_again"), values)
         names = mixed(*_named(self._dataset, rows))
-        for batch_id, day, entries, said, last_us in self._cursor.fetchall():
-            here = np.flatnonzero((days == (day - _EPOCH_DAY).days) & (of_batch < batch_id))
-            if said is None:
-                found[here] = np.maximum(found[here], last_us)
+        for batch_id, day, entries, packed, last_us in self._cursor.fetchall():
+            here = np.flatnonzero((days == number_of(day)) & (of_batch < batch_id))
+            if packed is None:
+                until_us[here] = np.maximum(until_us[here], last_us)
                 continue
-            again, until = _unpacked(said, entries)
+            again, until = _unpacked(packed, entries)
             order = np.lexsort([until, again])
             at = np.searchsorted(again[order], names[here], side="right") - 1  # of equal ones the last
             same = again[order][at] == names[here]
-            found[here[same]] = np.maximum(found[here[same]], until[order][at[same]])
-        return [None if one < 0 else one for one in found.tolist()]
+            until_us[here[same]] = np.maximum(until_us[here[same]], until[order][at[same]])
+        return [None if moment < 0 else moment for moment in until_us.tolist()]
 
 
 def keep_said_again(cursor: Cursor, dataset: Dataset, rows: pa.Table, until_us: Indices, batch_id: int) -> None:
-    """Keep that a batch said rows of the archive again.
-
-    Args:
-        cursor: of the load's transaction.
-        dataset: whose rows.
-        rows: the entries that say it.
-        until_us: when each was accepted, at the latest.
-        batch_id: the batch.
-    """
+    """Keep until when a batch said rows again: its entries, and the latest moment each can have been accepted (µs since 1970)."""
     if not rows.num_rows:
         return
     of_day = microseconds(dataset, rows) // DAY_US
@@ -88,7 +85,7 @@ def keep_said_again(cursor: Cursor, dataset: Dataset, rows: pa.Table, until_us: 
     values = {
         "batch_id": batch_id,
         "dataset": dataset.name,
-        "days": [_EPOCH_DAY + timedelta(days=day) for day in days.tolist()],
+        "days": [day_of(day) for day in days.tolist()],
         "entries": [part.shape[1] for part in parts],
         "said": [psycopg2.Binary(_packed(part)) for part in parts],
     }
@@ -96,13 +93,13 @@ def keep_said_again(cursor: Cursor, dataset: Dataset, rows: pa.Table, until_us: 
 
 
 def _named(dataset: Dataset, rows: pa.Table) -> tuple[WideHashes, WideHashes]:
-    """What tells a row: subject and time as numbers; where rows have an identity, nothing and a hash of both."""
+    """A row's name in two numbers: subject and time, or where rows have an identity, 0 and a hash of subject and identity."""
     subject, name = (numbers(rows[column], dataset.column[column].type) for column in dataset.named_by)
     return (subject, name) if dataset.identity is None else (np.zeros_like(name), mixed(subject, name))
 
 
 def _packed(part: WideHashes) -> bytes:
-    """Each number's difference from the one before, all first bytes first: alike differences become long runs."""
+    """Compress the differences of consecutive numbers, all first bytes first, so that equal differences form long runs."""
     differences = np.diff(part, axis=1, prepend=np.uint64(0))
     return bytes(pa.Codec(_CODEC, 1).compress(_by_byte(differences, part.shape[1]), asbytes=True))
 
@@ -111,8 +108,8 @@ def _by_byte(values: WideHashes, entries: int) -> bytes:
     return np.ascontiguousarray(values).view(np.uint8).reshape(_NUMBERS, entries, 8).transpose(0, 2, 1).tobytes()
 
 
-def _unpacked(said: Any, entries: int) -> tuple[WideHashes, Indices]:
-    data = pa.Codec(_CODEC).decompress(bytes(said), decompressed_size=_NUMBERS * 8 * entries, asbytes=True)
+def _unpacked(packed: Any, entries: int) -> tuple[WideHashes, Indices]:
+    data = pa.Codec(_CODEC).decompress(bytes(packed), decompressed_size=_NUMBERS * 8 * entries, asbytes=True)
     by_byte = np.frombuffer(data, np.uint8).reshape(_NUMBERS, 8, entries)
     part = np.ascontiguousarray(by_byte.transpose(0, 2, 1)).view(np.uint64).reshape(_NUMBERS, entries)
     subjects, names, until = np.cumsum(part, axis=1, dtype=np.uint64)

@@ -1,7 +1,4 @@
-"""Statements from `sql/`: identifiers are quoted, values are bound, nothing is formatted into text.
-
-Belongs here: finding the files and putting names in. Does not: running anything.
-"""
+"""Statements from `sql/`: identifiers are quoted and values are bound; no value is formatted into the text."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +10,7 @@ from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 from trading_data.datasets.declaration import Dataset
 
 REPORTED = "reported"
-"""The column of a table whose rows have an identity: the moment that was reported, where the row is kept at another one."""
+"""The column with the reported time of rows that are kept at another moment (tables whose rows have an identity)."""
 
 
 @cache
@@ -31,17 +28,17 @@ def _text(name: str) -> str:
 
 
 def statement(name: str, **names: Composable) -> Composed:
-    """The statement in `sql/statements/{name}.sql` with its `{names}` put in."""
+    """The statement in `sql/statements/{name}.sql` with its `{names}` filled in."""
     return script(f"statements/{name}", **names)
 
 
 def script(name: str, **names: Composable) -> Composed:
-    """As `statement`, for any file under `sql/`: `roles/cluster`."""
+    """As `statement`, for any file under `sql/`, such as `roles/cluster`."""
     return SQL(_text(name)).format(**names)
 
 
 def identifiers(names: Sequence[str], of: str | None = None) -> Composed:
-    """A comma-separated list of quoted names, each as a column of `of` where that is given."""
+    """A comma-separated list of quoted names, each as a column of the relation `of` if given."""
     return SQL(", ").join(Identifier(of, name) if of else Identifier(name) for name in names)
 
 
@@ -57,7 +54,7 @@ def names_of(dataset: Dataset) -> dict[str, Composable]:
 
 
 def said(dataset: Dataset, name: str, of: str | None = None) -> Composable:
-    """A column of a dataset's table as it was reported: the time may be kept at another moment than that."""
+    """A column of a dataset's table as it was reported; a row may be kept at another moment than its reported time."""
     column = Identifier(of, name) if of else Identifier(name)
     if dataset.identity is None or name != dataset.key[1]:
         return column
@@ -65,13 +62,13 @@ def said(dataset: Dataset, name: str, of: str | None = None) -> Composable:
 
 
 def name_in_revision(dataset: Dataset) -> Composable:
-    """What names the row, beside its subject, that a revision is an old version of."""
+    """What names, beside its subject, the row of which a revision is an old version."""
     if dataset.identity is None:
         return SQL('revision."timestamp"')
     return SQL("(revision.old->>{})").format(Literal(dataset.identity))
 
 
-def same_row(dataset: Dataset, one: str, other: str) -> Composable:
-    """Whether two relations, by name, speak of one row."""
-    pairs = [SQL("{} = {}").format(Identifier(one, name), Identifier(other, name)) for name in dataset.named_by]
+def same_row(dataset: Dataset, first: str, second: str) -> Composable:
+    """The condition that two relations (by name) have the same row."""
+    pairs = [SQL("{} = {}").format(Identifier(first, name), Identifier(second, name)) for name in dataset.named_by]
     return SQL(" and ").join(pairs)

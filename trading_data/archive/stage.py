@@ -1,11 +1,10 @@
-"""Rows of a batch beside the hypertable, and what the archive holds in their place.
+"""The rows of a batch in a staging table, the archive's rows in their place, and the statements that write.
 
-Every statement is bounded in time and subject by values, so that no other chunk and no other subject is looked at. Belongs
-here: staging rows, and the statements that compare them. Does not: what becomes of them (`archive.plan`).
+Each statement is bounded in time and subject by values, so that it reads no other chunk and no other subject.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from psycopg2.sql import SQL, Composable, Identifier, Literal
 from trading_data.archive.copy import copy_rows
 from trading_data.archive.places import SubjectDays, pairs_of
 from trading_data.archive.sql import REPORTED, identifiers, names_of, said, same_row, statement
-from trading_data.archive.versions import Indices, Mask, encoded, microseconds
+from trading_data.archive.versions import Indices, Mask, encoded, microseconds, moment_of
 from trading_data.datasets.declaration import Dataset
 from trading_data.times import floor
 
@@ -27,14 +26,13 @@ _LOCAL = """
 """
 _NESTED_LOOP_ROWS = 5_000
 _ROWS_A_SUBJECT = 20
-"""From so many rows a subject on, in the mean, it pays to ask for each subject whether the archive holds anything of it."""
+"""Mean number of rows a subject from which it is faster to check each subject's own window."""
 _MOVED_AT_ONCE = 10_000
 _MINUTE = timedelta(minutes=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Stage:
-    """Rows of one batch (not empty, the dataset's columns) within the transaction of a cursor."""
+    """The good rows of one batch (at least one, with the dataset's columns) in a cursor's transaction."""
 
     def __init__(self, cursor: Cursor, dataset: Dataset, rows: pa.Table, batch_id: int) -> None:
         """Nothing is staged yet."""
@@ -51,10 +49,10 @@ class Stage:
         cursor.execute(SQL(_LOCAL).format(SQL(switch)))
 
     def free(self) -> Mask:
-        """The rows of which the archive can hold no version, because it holds nothing in their window.
+        """The rows of which the archive can hold no version, because their window in the archive is empty.
 
-        The window is the batch's; where there is something in it and the batch has many rows a subject, as when a journal was
-        cut between two batches, each subject's own. Where rows have an identity, any moment.
+        The window is the batch's. If that is not empty and the batch has many rows a subject, as when a journal was cut between two
+        batches, each subject has a window of its own. Where rows have an identity, the window is all of time.
         """
         if self.dataset.identity is not None:
             return self._of_new_subjects()
@@ -71,22 +69,22 @@ class Stage:
         starts = np.searchsorted(of_row[order], np.arange(len(names)))
         values = {
             "subjects": names,
-            "lows": [_moment(one) for one in np.minimum.reduceat(times[order], starts).tolist()],
-            "highs": [_moment(one) for one in np.maximum.reduceat(times[order], starts).tolist()],
+            "lows": [moment_of(low) for low in np.minimum.reduceat(times[order], starts).tolist()],
+            "highs": [moment_of(high) for high in np.maximum.reduceat(times[order], starts).tolist()],
             **self.bounds,
         }
         self.execute("subjects_held", values)
         held = {subject for (subject,) in self.cursor.fetchall()}
-        found: Mask = ~np.isin(of_row, [at for at, subject in enumerate(names) if subject in held])
-        return found
+        free: Mask = ~np.isin(of_row, [at for at, subject in enumerate(names) if subject in held])
+        return free
 
     def _of_new_subjects(self) -> Mask:
         subjects = encoded(self.rows[self.dataset.subject])
         self._subjects = subjects.indices.to_numpy()
         self._days = SubjectDays(self.cursor, self.dataset, subjects.dictionary.to_pylist())
         self._windows = [{**self.bounds, "low": low, "high": high} for low, high in self._days.spans]
-        found: Mask = ~self._days.known[self._subjects]
-        return found
+        new: Mask = ~self._days.known[self._subjects]
+        return new
 
     def add(self, positions: Indices) -> None:
         """Stage rows that are not staged yet."""
@@ -108,36 +106,36 @@ class Stage:
         return missing.astype(np.int64)
 
     def held(self, equal: Sequence[int] | None = None) -> list[tuple[Any, ...]]:
-        """The staged rows of which it holds other values: (position, batch, origin, first, last µs, source, said µs).
+        """The archive's rows with other values than the staged ones, or with the same, at the positions `equal`.
 
-        Or `equal`, positions of staged rows of which it holds the same values.
+        Each is (position, batch, origin, first and last µs of acceptance, source, reported µs).
         """
         source = Identifier("known", "source") if self.dataset.sources else SQL("''")
-        found = []
+        rows = []
         for window in self._windows:
             self.execute("staged_held", {**window, "equal": equal}, known_source=source, **self._compared())
-            found += self.cursor.fetchall()
-        return found
+            rows += self.cursor.fetchall()
+        return rows
 
     def taken(self, positions: Sequence[int]) -> dict[str, set[int]]:
-        """By subject, the moments (µs since 1970) at which the archive keeps rows in the minutes of these staged ones."""
-        found: dict[str, set[int]] = {}
+        """By subject, the moments (µs since 1970) in the minutes of these staged rows at which the archive keeps rows."""
+        taken: dict[str, set[int]] = {}
         for window in self._windows:
             self.execute("moments_taken", {**window, "entries": list(positions)})
             for subject, moments in self.cursor.fetchall():
-                found.setdefault(subject, set()).update(moments)
-        return found
+                taken.setdefault(subject, set()).update(moments)
+        return taken
 
     def kept(self, positions: Sequence[int]) -> set[int]:
-        """Which of these staged rows say what the newest revision of their source says."""
+        """Which of these staged rows have the values of the newest revision of their source."""
         return self._among("staged_kept", positions)
 
     def revised(self, positions: Sequence[int]) -> set[int]:
-        """Which of these staged rows say what any revision of their key says."""
+        """Which of these staged rows have the values of any revision of their key."""
         return self._among("staged_revised", positions)
 
     def replace(self, positions: Sequence[int]) -> None:
-        """Have these staged rows replace the archive's, which say the same moment and are kept as revisions."""
+        """Replace the archive's rows by these staged ones of the same reported time, and keep the old ones as revisions."""
         self.cursor.execute("drop table if exists changed")
         self.execute("changed", {"entries": list(positions)})
         for window in self._windows:
@@ -145,35 +143,39 @@ class Stage:
         self.execute("changed_bounds", {})
         subjects, low, high = self.cursor.fetchone() or (None, None, None)
         values = {"subjects": subjects, "low": low, "high": high}
-        if self.dataset.identity is not None:  # the row may be anywhere in the minute that is reported
+        if self.dataset.identity is not None:  # the row may be anywhere in the reported minute
             values |= {"low": floor(low, _MINUTE), "high": floor(high, _MINUTE) + _MINUTE}
         self.execute("replace_changed", values, assignments=self._assigned())
 
     def move(self, moved: Mapping[int, int], places: Mapping[int, int]) -> None:
-        """Have staged rows take the place of the archive's, which say another moment and are kept as revisions.
+        """Replace the archive's rows by staged ones of another reported time, and keep the old ones as revisions.
 
         Args:
-            moved: the moment that the archive's row says (µs since 1970), by position.
-            places: moments at which rows are put that cannot have the one they report.
+            moved: by position, the time that the archive's row reports (µs since 1970).
+            places: by position, the moment at which a row is kept if not at the time it reports (µs since 1970).
         """
         name, time = f"move_{self.dataset.table}", self.dataset.key[1]
         names = {"move": Identifier("public", name), "time_name": Literal(time)}
         for start in range(0, len(moved), _MOVED_AT_ONCE):
             positions = sorted(moved)[start : start + _MOVED_AT_ONCE]
-            stored = [_moment(places[at]) if at in places else None for at in positions]
-            values = {"entries": positions, "was": [_moment(moved[at]) for at in positions], "stored": stored}
+            stored = [moment_of(places[at]) if at in places else None for at in positions]
+            values = {"entries": positions, "was": [moment_of(moved[at]) for at in positions], "stored": stored}
             self.execute("move_rows", values, **names)
         self._note_days(np.array(sorted(moved), dtype=np.int64))
 
     def keep(self, replaced_by: dict[int, int]) -> None:
-        """Keep rows (by position) as revisions, each replaced by a batch."""
+        """Keep rows of the batch as revisions: by position, the batch that replaced each."""
         at = sorted(replaced_by)
         self.add(np.array(at, dtype=np.int64))
-        values = {"entries": at, "replaced_by": [replaced_by[one] for one in at], "dataset": self.dataset.name}
+        values = {
+            "entries": at,
+            "replaced_by": [replaced_by[position] for position in at],
+            "dataset": self.dataset.name,
+        }
         self.execute("keep_staged", values)
 
     def insert(self, positions: Indices, places: Mapping[int, int]) -> None:
-        """Add rows that the archive lacks; some at another moment than they report."""
+        """Add rows that the archive lacks; those in `places` at another moment (µs since 1970) than they report."""
         moved = np.isin(positions, list(places)) if places else np.zeros(len(positions), dtype=bool)
         table = self.dataset.table
         copy_rows(self.cursor, self.dataset, table, self.rows.take(pa.array(positions[~moved])), self.batch_id)
@@ -211,7 +213,7 @@ class Stage:
 
 
 def _names_of_rows(dataset: Dataset) -> dict[str, Composable]:
-    """What statements on the stage need, where a row is known by its key or by its identity: it is told as it was reported."""
+    """The names in statements on the stage, for rows known by key or by identity, with the times that they report."""
     time, stage = dataset.key[1], SQL("(to_jsonb(stage) - '{{batch_id,entry,{}}}'::text[])").format(SQL(REPORTED))
     names: dict[str, Composable] = {
         "same_row": same_row(dataset, "known", "stage"),
@@ -227,17 +229,13 @@ def _names_of_rows(dataset: Dataset) -> dict[str, Composable]:
         return names | {
             "of_row": of_time.format(of_row, Identifier("stage", time)),
             "known_row": SQL("to_jsonb(known) - 'batch_id'"),
-            "known_said": SQL("0"),
+            "known_reported": SQL("0"),
         }
     micro = SQL("(extract(epoch from {}) * 1000000)::bigint")
     of_identity = SQL("{} and revision.old->>{} = {}")
-    as_said = SQL("(to_jsonb(known) - '{{batch_id,{}}}'::text[]) || jsonb_build_object({}, {})")
+    as_reported = SQL("(to_jsonb(known) - '{{batch_id,{}}}'::text[]) || jsonb_build_object({}, {})")
     return names | {
         "of_row": of_identity.format(of_row, Literal(dataset.identity), Identifier("stage", dataset.identity)),
-        "known_row": as_said.format(SQL(REPORTED), Literal(time), said(dataset, time, "known")),
-        "known_said": micro.format(said(dataset, time, "known")),
+        "known_row": as_reported.format(SQL(REPORTED), Literal(time), said(dataset, time, "known")),
+        "known_reported": micro.format(said(dataset, time, "known")),
     }
-
-
-def _moment(microsecond: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microsecond)

@@ -1,10 +1,8 @@
-"""What may leave the journals: entries that the archive has committed and that the hot window no longer needs.
+"""What may leave the journals: entries that the archive has committed and that are older than the hot window.
 
-A journal is cut only up to the end of the range that covers it without a gap from its first entry on; a gap in which the journal
-has no entry (somebody deleted them) counts for none. The entry at that end is looked for by content, in the step that cuts, and
-stays: by it the journal is known again.
-
-Belongs here: deciding how far, journal by journal, and refusing what is not proven. Does not: XTRIM (`live.journal`).
+A journal is cut only up to the end of the range that covers it without a gap from its first entry. A gap without entries (they were
+deleted) does not count as one. The entry at that end is compared by content in the step that cuts. It stays, so that the journal
+can be recognised later. `live.journal` has the XTRIM.
 """
 
 from collections.abc import Mapping
@@ -37,7 +35,7 @@ from trading_data.live.ranges import EntryRange, ends, goes_on, joined, newest, 
 
 @dataclass(frozen=True)
 class Trimmed:
-    """What a trim did: journals looked at, entries removed, and journals left alone because nothing was proven."""
+    """What a trim did: journals inspected, entries removed, and journals left alone for lack of proof."""
 
     journals: int
     removed: int
@@ -45,16 +43,16 @@ class Trimmed:
 
 
 def trim_archived(client: Client, archive: Archive, dataset: Dataset, *, hot_window: timedelta) -> Trimmed:
-    """Remove entries that are archived without a gap from the journal's first entry on and older than the hot window.
+    """Remove entries that are older than the hot window and archived without a gap from the journal's first entry.
 
-    A journal that is not the one which the archive's ranges are about is left alone until a snapshot has read it.
+    A journal that is not the one in the archive's ranges (it was restored or recreated) is left alone until a snapshot has read it.
     """
     journals = find_journals(client, dataset)
     return _trim(client, journals, archived_ranges(archive, dataset, journals), hot_window)
 
 
 def trim_drained(client: Client, intake: Intake, dataset: Dataset) -> Trimmed:
-    """Remove everything that is durable in the intake. For the one emergency: the archive is away and memory is full."""
+    """Remove all entries that are durable in the intake. For one emergency: the archive is unreachable and memory is full."""
     known = accounted_for(client, intake, dataset, None)
     return _trim(client, find_journals(client, dataset), known, timedelta(0))
 
@@ -63,12 +61,13 @@ def trim_drained(client: Client, intake: Intake, dataset: Dataset) -> Trimmed:
 def _trim(client: Client, journals: list[str], known: Ranges, hot_window: timedelta) -> Trimmed:
     infos = inspect(client, journals, ends(known))
     hot = EntryId(max(0, server_ms(client) - round(hot_window.total_seconds() * 1000)), 0)
-    first = {name: found for name, info in infos.items() if (found := _covering(known.get(name, []), info))}
+    first = {name: covering for name, info in infos.items() if (covering := _covering(known.get(name, []), info))}
     proven = _over_empty_gaps(client, first, known)
     wanted = {
         name: cut
-        for name, found in proven.items()
-        if (cut := found.last if hot_window == timedelta(0) else min(found.last, hot)) > (infos[name].first or cut)
+        for name, covering in proven.items()
+        if (cut := covering.last if hot_window == timedelta(0) else min(covering.last, hot))
+        > (infos[name].first or cut)
     }
     anchors = entries_at(client, {name: proven[name].last for name in wanted}, infos)
     cuts = {
@@ -86,14 +85,16 @@ def _trim(client: Client, journals: list[str], known: Ranges, hot_window: timede
 
 def _covering(ranges: list[EntryRange], info: JournalInfo) -> EntryRange | None:
     """The newest incarnation's range that covers the journal from its first entry on."""
-    found = joined(ranges)
-    return trimmable([one for one in found if one.incarnation == found[-1].incarnation], info.first)
+    parts = joined(ranges)
+    return trimmable([part for part in parts if part.incarnation == parts[-1].incarnation], info.first)
 
 
 def _over_empty_gaps(client: Client, proven: Mapping[str, EntryRange], known: Ranges) -> dict[str, EntryRange]:
-    """The last ranges that can be reached from these without passing an entry of the journal that is in none."""
+    """The last ranges that can be reached from these without passing an entry that lies in no range."""
     reached_upto = dict(proven)
-    behind = {name: [other for other in newest(known[name]) if other.after > one.last] for name, one in proven.items()}
+    behind = {
+        name: [later for later in newest(known[name]) if later.after > part.last] for name, part in proven.items()
+    }
     while gaps := [ReadRange(name, reached_upto[name].last, left[0].after, 1) for name, left in behind.items() if left]:
         held = first_entries(client, gaps)
         for gap in gaps:

@@ -1,9 +1,13 @@
-"""Rows by key and by day, over whole columns: their order, which are equal to the one before, how many a day has.
+"""Arithmetic on whole columns: rows by key and by day, equal rows, hashes of entries, times as numbers and back.
 
-Belongs here: this arithmetic. Does not: what becomes of rows (`archive.plan`).
+An entry's hash recognises it when it arrives again in another incarnation of its journal. A journal that was restored is read again
+from its beginning: what it still holds are the same entries, with the same ids and content; all others are new. Four bytes for each
+entry are kept. An entry is looked up only among those of its journal in the one batch whose range holds its id, and is recognised
+only if the archive also knows its values. So a wrong match can make a count wrong, but never loses an entry.
 """
 
 import hashlib
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,14 +18,40 @@ from trading_data.datasets.declaration import Dataset
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Hashes = np.ndarray[Any, np.dtype[np.uint32]]
+WideHashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 DAY_US = 86_400_000_000
+_EPOCH, _EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC), date(1970, 1, 1)
+_START = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+"""The constants of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
+
+
+def microseconds_of(moment: datetime) -> int:
+    """A moment as microseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(microseconds: int) -> datetime:
+    """Microseconds since 1970 as a moment, aware UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def day_of(number: int) -> date:
+    """Days since 1970 as a day."""
+    return _EPOCH_DAY + timedelta(days=int(number))
+
+
+def number_of(day: date) -> int:
+    """A day as days since 1970."""
+    return (day - _EPOCH_DAY).days
 
 
 def by_row(dataset: Dataset, rows: pa.Table) -> tuple[Indices, Mask]:
-    """The positions of the entries by the row they are versions of and then acceptance, and which are of the row of the one before.
+    """Positions of entries by row and then acceptance, and which of them belong to the same row as the position before.
 
-    Rows are in the order of their keys; where they have an identity, in any.
+    Rows are in the order of their keys; rows with an identity in any order.
     """
     if dataset.identity is None:
         return _together([microseconds(dataset, rows), codes(rows[dataset.subject])])
@@ -32,7 +62,7 @@ def by_row(dataset: Dataset, rows: pa.Table) -> tuple[Indices, Mask]:
 
 
 def in_key_order(dataset: Dataset, rows: pa.Table) -> Indices:
-    """The positions of the rows by subject and time, and where they have an identity by that."""
+    """Positions of rows by subject, time and, where they have one, identity."""
     parts = [microseconds(dataset, rows), codes(rows[dataset.subject])]
     if dataset.identity is not None:
         parts.insert(0, codes(rows[dataset.identity]))
@@ -53,22 +83,22 @@ def microseconds(dataset: Dataset, rows: pa.Table) -> Indices:
 
 
 def codes(column: pa.ChunkedArray) -> Indices:
-    """Texts as integers that order like the texts' UTF-8 bytes, which is how the archive orders them (collation C)."""
-    found = encoded(column)
-    rank = np.empty(len(found.dictionary), dtype=np.int64)
-    rank[pc.array_sort_indices(found.dictionary).to_numpy()] = np.arange(len(rank))
-    out: Indices = rank[found.indices.to_numpy()]
-    return out
+    """Texts as integers in the order of their UTF-8 bytes, as the archive orders them (collation C)."""
+    texts = encoded(column)
+    rank = np.empty(len(texts.dictionary), dtype=np.int64)
+    rank[pc.array_sort_indices(texts.dictionary).to_numpy()] = np.arange(len(rank))
+    of_row: Indices = rank[texts.indices.to_numpy()]
+    return of_row
 
 
 def encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """Texts as a dictionary and the positions in it."""
-    found = column.combine_chunks().dictionary_encode()
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    """Texts as a dictionary and positions in it."""
+    texts = column.combine_chunks().dictionary_encode()
+    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
 
 
 def equal_to_previous(dataset: Dataset, rows: pa.Table, order: Indices) -> Mask:
-    """Which rows, in this order, have the same values (but for what names the row) as the one before."""
+    """Which rows, in this order, have the same values as the row before; columns that name the row do not count."""
     equal = np.ones(len(order), dtype=bool)
     for column in dataset.columns:
         if column.name in dataset.named_by:
@@ -80,7 +110,7 @@ def equal_to_previous(dataset: Dataset, rows: pa.Table, order: Indices) -> Mask:
 
 
 def net_by_day(came: Indices, left: Indices) -> dict[int, int]:
-    """Day number → how many more of the days `came` it is than of those that were `left`; without those of which it is as many."""
+    """By day, how many more times it is in `came` than in `left`; days without a difference are left out."""
     days, which = np.unique(np.concatenate([came, left]), return_inverse=True)
     signs = np.concatenate([np.ones(len(came), dtype=np.int64), -np.ones(len(left), dtype=np.int64)])
     net = np.zeros(len(days), dtype=np.int64)
@@ -88,32 +118,20 @@ def net_by_day(came: Indices, left: Indices) -> dict[int, int]:
     return {int(day): int(number) for day, number in zip(days, net, strict=True) if number}
 
 
-def per_day(dataset: Dataset, rows: pa.Table, positions: Indices) -> dict[int, tuple[int, int, int]]:
-    """Day number (since 1970) → how many of the rows at `positions` it has, and their first and last microsecond."""
+def changed_by_day(dataset: Dataset, rows: pa.Table, positions: Indices) -> dict[int, tuple[int, int]]:
+    """The first and last microsecond of the rows at `positions`, by day since 1970."""
     times = microseconds(dataset, rows)[positions]
     days = times // DAY_US
-    found = {}
-    for day in np.unique(days).tolist():
-        of_day = times[days == day]
-        found[int(day)] = (len(of_day), int(of_day.min()), int(of_day.max()))
-    return found
-
-
-Hashes = np.ndarray[Any, np.dtype[np.uint32]]
-WideHashes = np.ndarray[Any, np.dtype[np.uint64]]
-
-_START = np.uint64(0x9E3779B97F4A7C15)
-_MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-"""The constants of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
+    return {day: (int(times[days == day].min()), int(times[days == day].max())) for day in np.unique(days).tolist()}
 
 
 def entry_hashes(dataset: Dataset, rows: pa.Table) -> Hashes:
-    """The hash of each row: of its entry id (`_ms`, `_seq`) and its values. Does not change from release to release."""
+    """Each row's hash, of its entry id (`_ms`, `_seq`) and values. It never changes between releases."""
     return (wide_hashes(dataset, rows) >> np.uint64(32)).astype("<u4")
 
 
 def wide_hashes(dataset: Dataset, rows: pa.Table) -> WideHashes:
-    """The same in eight bytes, by which entries of many batches can be told apart."""
+    """The same in eight bytes, enough to tell entries of many batches apart."""
     out = np.full(rows.num_rows, _START, dtype=np.uint64)
     for name in ("_ms", "_seq"):
         out = mixed(out, rows[name].to_numpy())
@@ -123,7 +141,7 @@ def wide_hashes(dataset: Dataset, rows: pa.Table) -> WideHashes:
 
 
 def mixed(hashes: WideHashes, values: WideHashes) -> WideHashes:
-    """One number out of two, for each pair."""
+    """Each pair of numbers mixed into one."""
     with np.errstate(over="ignore"):
         out = hashes ^ values
         out += _START
@@ -136,7 +154,7 @@ def mixed(hashes: WideHashes, values: WideHashes) -> WideHashes:
 
 
 def numbers(column: pa.ChunkedArray, kind: str) -> WideHashes:
-    """A column, of a dataset's type, as eight bytes a value: times and floats as they are, texts as a hash."""
+    """A column as eight bytes a value, by its type in the dataset: times and floats as they are, texts hashed."""
     if kind == "float":
         floats: WideHashes = (column.to_numpy() + 0.0).view(np.uint64)  # of both zeros the same
         return floats
@@ -145,5 +163,5 @@ def numbers(column: pa.ChunkedArray, kind: str) -> WideHashes:
         return times
     texts = encoded(column)
     digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.dictionary.to_pylist()]
-    found: WideHashes = np.frombuffer(b"".join(digests), "<u8")[texts.indices.to_numpy()]
-    return found
+    of_row: WideHashes = np.frombuffer(b"".join(digests), "<u8")[texts.indices.to_numpy()]
+    return of_row

@@ -1,7 +1,4 @@
-"""What a load notes beside rows: the ledger row, the archived ranges, entry hashes, and which windows have to be refreshed.
-
-Belongs here: writing the books of one batch. Does not: rows, revisions and quarantine (`load`).
-"""
+"""What a load writes beside rows: ledger row, archived ranges, entry hashes, refresh requests, sources and their disagreements."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,53 +22,9 @@ from trading_data.intake.store import BatchFile
 from trading_data.live.ranges import EntryRange, joined
 
 
-class SourceBooks:
-    """What a load has to know and to note about sources, within the transaction of its cursor."""
-
-    def __init__(self, cursor: Cursor, dataset: Dataset, rows: pa.Table) -> None:
-        """`rows` are those that the batch brings; sources not seen before are noted."""
-        self._cursor, self._dataset = cursor, dataset
-        self._sources = dataset.sources
-        self._several, self._before = False, 0
-        if self._sources is None:
-            return
-        cursor.execute("select source from archive_source where dataset = %s", (dataset.name,))
-        self._known = {source for (source,) in cursor.fetchall()}
-        here = set(rows["source"].unique().to_pylist())
-        for source in sorted(here - self._known):
-            cursor.execute("insert into archive_source (dataset, source) values (%s, %s)", (dataset.name, source))
-        self._several = len(self._known | here) > 1
-        if self._several:
-            cursor.execute("select coalesce(max(revision_id), 0) from archive_revision")
-            self._before = (cursor.fetchone() or (0,))[0]
-
-    def note_disagreement(self, bounds: dict[str, Any]) -> None:
-        """Compare each version that gave way in this load with the row that stands, if another source's."""
-        if self._sources is None or not self._several:
-            return
-        values = {
-            "dataset": self._dataset.name,
-            "before": self._before,
-            "tolerance": self._sources.tolerance,
-            **bounds,
-        }
-        names = {**names_of(self._dataset), "difference": _difference(self._sources)}
-        self._cursor.execute(statement("note_disagreement", **names), values)
-
-
-def _difference(sources: Sources) -> Composable:
-    """The largest relative difference of the compared columns, of the larger value."""
-    one = "abs({known} - {old}) / nullif(greatest(abs({known}), abs({old})), 0)"
-    parts = []
-    for name in sources.compared:
-        old = SQL("(revision.old->>{})::double precision").format(Literal(name))
-        parts.append(SQL(one).format(known=Identifier("known", name), old=old))
-    return SQL("coalesce(greatest({}), 0)").format(SQL(", ").join(parts))
-
-
 @dataclass(frozen=True)
 class LoadInput:
-    """A batch that is being loaded: its file, how many entries of each of its ranges are new, the archived ranges, and the run."""
+    """A batch to load: its file, how many entries of each of its ranges are new, the archived ranges, and the run."""
 
     file: BatchFile
     batch: Batch
@@ -81,13 +34,13 @@ class LoadInput:
 
 
 def write_books(cursor: Cursor, dataset: Dataset, books: LoadInput, loaded: Loaded) -> None:
-    """Write all books of a batch, whose counts are in `loaded`."""
+    """Write the bookkeeping of a batch, with the counts in `loaded`."""
     batch = books.batch
     _ask_refresh(cursor, dataset, loaded)
     if batch.origin == "journal":
         _write_ranges(cursor, dataset, books, loaded.batch_id)
         _keep_hashes(cursor, dataset, batch, loaded.batch_id)
-    loaded.journals = [{**vars(one), "journal": ledger_name(one.journal)} for one in batch.journals]
+    loaded.journals = [{**vars(journal), "journal": ledger_name(journal.journal)} for journal in batch.journals]
     loaded.missing = sum(journal.missing for journal in batch.journals)
     first, last = bounds_of(batch)
     values = {
@@ -111,45 +64,44 @@ def write_books(cursor: Cursor, dataset: Dataset, books: LoadInput, loaded: Load
 def range_changes(
     known: Sequence[ArchivedRange], new: Sequence[ArchivedRange]
 ) -> tuple[list[ArchivedRange], list[EntryRange]]:
-    """The ranges of one journal that have to be written, and those that others have swallowed."""
-    before = {(one.entries.incarnation, one.entries.after): one for one in known}
+    """The ranges of one journal to write, and those that have become part of a larger one."""
+    before = {(part.entries.incarnation, part.entries.after): part for part in known}
     written = []
-    for one in joined(part.entries for part in (*known, *new)):
-        inside = [part for part in (*known, *new) if _within(part.entries, one)]
-        merged = ArchivedRange(one, sum(part.count for part in inside))
-        old = before.pop((one.incarnation, one.after), None)
-        if merged != old:
+    for entries in joined(part.entries for part in (*known, *new)):
+        count = sum(part.count for part in (*known, *new) if _within(part.entries, entries))
+        merged = ArchivedRange(entries, count)
+        if merged != before.pop((entries.incarnation, entries.after), None):
             written.append(merged)
-    return written, [one.entries for one in before.values()]
+    return written, [part.entries for part in before.values()]
 
 
-def _within(part: EntryRange, whole: EntryRange) -> bool:
-    return part.incarnation == whole.incarnation and whole.after <= part.after and part.last <= whole.last
+def _within(part: EntryRange, larger: EntryRange) -> bool:
+    return part.incarnation == larger.incarnation and larger.after <= part.after and part.last <= larger.last
 
 
 def _write_ranges(cursor: Cursor, dataset: Dataset, books: LoadInput, batch_id: int) -> None:
     written: list[tuple[str, ArchivedRange]] = []
     gone: list[tuple[str, EntryRange]] = []
     new: dict[str, list[ArchivedRange]] = {}
-    for (journal, one), count in zip(books.batch.ranges, books.new, strict=True):
-        new.setdefault(ledger_name(journal), []).append(ArchivedRange(one, count))
+    for (journal, entries), count in zip(books.batch.ranges, books.new, strict=True):
+        new.setdefault(ledger_name(journal), []).append(ArchivedRange(entries, count))
     for name, ranges in new.items():
         grown, swallowed = range_changes(books.ranges.get(name, []), ranges)
-        written += [(name, one) for one in grown]
-        gone += [(name, one) for one in swallowed]
+        written += [(name, part) for part in grown]
+        gone += [(name, part) for part in swallowed]
     values: dict[str, Any] = {
         "dataset": dataset.name,
         "batch_id": batch_id,
         "journals": [name for name, _ in written],
-        "incarnations": [one.entries.incarnation for _, one in written],
-        "afters": [str(one.entries.after) for _, one in written],
-        "lasts": [str(one.entries.last) for _, one in written],
-        "anchors": [one.entries.anchor for _, one in written],
-        "addeds": [one.entries.added for _, one in written],
-        "entries": [one.count for _, one in written],
+        "incarnations": [part.entries.incarnation for _, part in written],
+        "afters": [str(part.entries.after) for _, part in written],
+        "lasts": [str(part.entries.last) for _, part in written],
+        "anchors": [part.entries.anchor for _, part in written],
+        "addeds": [part.entries.added for _, part in written],
+        "entries": [part.count for _, part in written],
         "gone_journals": [name for name, _ in gone],
-        "gone_incarnations": [one.incarnation for _, one in gone],
-        "gone_afters": [str(one.after) for _, one in gone],
+        "gone_incarnations": [part.incarnation for _, part in gone],
+        "gone_afters": [str(part.after) for _, part in gone],
     }
     if written or gone:
         cursor.execute(statement("write_ranges"), values)
@@ -159,7 +111,7 @@ def _keep_hashes(cursor: Cursor, dataset: Dataset, batch: Batch, batch_id: int) 
     if not batch.table.num_rows:
         return
     ms = batch.table["_ms"].to_numpy()
-    hashes = np.zeros(batch.table.num_rows, dtype="<u4")  # of rejected entries nothing is kept: quarantine knows them
+    hashes = np.zeros(batch.table.num_rows, dtype="<u4")  # 0 for rejected entries: quarantine has them
     hashes[batch.good] = entry_hashes(dataset, batch.rows)
     values = {
         "dataset": dataset.name,
@@ -184,3 +136,47 @@ def _ask_refresh(cursor: Cursor, dataset: Dataset, loaded: Loaded) -> None:
         "highs": [loaded.touched[day].high for day in days],
     }
     cursor.execute(statement("ask_refresh"), values)
+
+
+class SourceBooks:
+    """The known sources of a dataset, and the disagreements between them, in the transaction of a load."""
+
+    def __init__(self, cursor: Cursor, dataset: Dataset, rows: pa.Table) -> None:
+        """Note the sources of the batch's `rows` that are new."""
+        self._cursor, self._dataset = cursor, dataset
+        self._sources = dataset.sources
+        self._several, self._before = False, 0
+        if self._sources is None:
+            return
+        cursor.execute("select source from archive_source where dataset = %s", (dataset.name,))
+        self._known = {source for (source,) in cursor.fetchall()}
+        here = set(rows["source"].unique().to_pylist())
+        for source in sorted(here - self._known):
+            cursor.execute("insert into archive_source (dataset, source) values (%s, %s)", (dataset.name, source))
+        self._several = len(self._known | here) > 1
+        if self._several:
+            cursor.execute("select coalesce(max(revision_id), 0) from archive_revision")
+            self._before = (cursor.fetchone() or (0,))[0]
+
+    def note_disagreement(self, bounds: dict[str, Any]) -> None:
+        """Compare each version replaced in this load with the row that stands, if that is another source's."""
+        if self._sources is None or not self._several:
+            return
+        values = {
+            "dataset": self._dataset.name,
+            "before": self._before,
+            "tolerance": self._sources.tolerance,
+            **bounds,
+        }
+        names = {**names_of(self._dataset), "difference": _difference(self._sources)}
+        self._cursor.execute(statement("note_disagreement", **names), values)
+
+
+def _difference(sources: Sources) -> Composable:
+    """The largest difference of the compared columns, relative to the larger value."""
+    difference = "abs({known} - {old}) / nullif(greatest(abs({known}), abs({old})), 0)"
+    parts = []
+    for name in sources.compared:
+        old = SQL("(revision.old->>{})::double precision").format(Literal(name))
+        parts.append(SQL(difference).format(known=Identifier("known", name), old=old))
+    return SQL("coalesce(greatest({}), 0)").format(SQL(", ").join(parts))

@@ -3,7 +3,7 @@
 An event occupies one to four kilobytes in Dagster's storage for good, so an event without news is sent once an hour only. Dagster
 shows a verdict as *Not Evaluated* after the asset's next materialization. Therefore a run that the clock started materializes
 today once an hour too, and observes it in between; and a run that people see in Dagster's page sends every verdict if it
-materializes anything. Whether a day was handled is decided in `archive.closed`.
+materializes anything. Whether a day was handled is decided in `archive.days`.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

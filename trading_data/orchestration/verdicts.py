@@ -5,8 +5,8 @@ from datetime import date
 
 import dagster as dg
 
-from trading_data.archive.closed import Handled
 from trading_data.archive.database import Archive
+from trading_data.archive.days import Handled
 from trading_data.archive.ledger import quarantine_waiting
 from trading_data.archive.verify.ledger import AuditResult
 from trading_data.archive.verify.lost import Lost, acknowledge_command

@@ -11,12 +11,20 @@ import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.archive.acceptance import Acceptance, bounds_of, microseconds_of
+from trading_data.archive.acceptance import Acceptance, bounds_of
 from trading_data.archive.known import ArchivedEntries, inside_ranges
 from trading_data.archive.order import Accepted, Order, compare
 from trading_data.archive.plan import ranks_of
 from trading_data.archive.quarantine.rejects import ledger_name
-from trading_data.archive.versions import Indices, Mask, by_row, equal_to_previous, in_key_order, wide_hashes
+from trading_data.archive.versions import (
+    Indices,
+    Mask,
+    by_row,
+    equal_to_previous,
+    in_key_order,
+    microseconds_of,
+    wide_hashes,
+)
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.ranges import EntryRange, by_journal
 from trading_data.reader.archive_queries import Range

@@ -13,8 +13,8 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import accepted_of
-from trading_data.archive.closed import on_days
 from trading_data.archive.database import Archive
+from trading_data.archive.days import on_days
 from trading_data.archive.order import Accepted
 from trading_data.archive.said_again import SaidAgain
 from trading_data.archive.versions import DAY_US, microseconds

@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of, bounds_of, moment_of
+from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of, bounds_of
 from trading_data.archive.quarantine.queries import retry
 from trading_data.archive.trim import trim_drained
+from trading_data.archive.versions import moment_of
 from trading_data.datasets import METRICS, PRICE, codec
 from trading_data.intake.batch import Batch, JournalRange, schema
 from trading_data.intake.import_rows import take

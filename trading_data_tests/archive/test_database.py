@@ -26,7 +26,7 @@ def fail(rig: Rig) -> None:
 
 
 def test_a_failed_statement_that_somebody_passed_over_is_no_commit(rig: Rig) -> None:
-    with pytest.raises(ArchiveTierError, match="rolled back what was to be committed"):
+    with pytest.raises(ArchiveTierError, match="rolled back instead of committing"):
         pass_over(rig)
     assert rig.query(_NOTED) == [(0,)]
 

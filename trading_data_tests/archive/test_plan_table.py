@@ -41,7 +41,7 @@ class Case:
     insert: Sequence[int] = ()
     update: Sequence[int] = ()
     revise: Mapping[int, int] = field(default_factory=dict)
-    reject: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    reject: Mapping[int, str] = field(default_factory=dict)
     replayed: Sequence[int] = ()
     dropped: Sequence[int] = ()
 
@@ -56,11 +56,13 @@ def check(dataset: Dataset, rows: pa.Table, case: Case, taken: Mapping[str, set[
     length = rows.num_rows
     missing = mask(length, range(length) if case.missing else case.insert if case.counts[0] == UNCHANGED else ())
     known = KnownRows(mask(length, case.replayed), mask(length, case.dropped), missing, case.held, taken)
-    found: Plan = plan(dataset, rows, known, ("day dropped", "too late"))
-    assert [Count(one) for one in found.counts.tolist()] == list(case.counts)
-    assert (sorted(found.insert), sorted(found.update)) == (list(case.insert), list(case.update))
-    assert (found.revise, found.reject) == (case.revise, case.reject)
-    return found
+    decided: Plan = plan(dataset, rows, known)
+    assert [Count(count) for count in decided.counts.tolist()] == list(case.counts)
+    assert (sorted(decided.insert), sorted(decided.update)) == (list(case.insert), list(case.update))
+    assert (decided.revise, {at: kind for at, (kind, _) in decided.reject.items()}) == (case.revise, case.reject)
+    reasons = {"cannot be ordered": f"from batch {ROW}", "day dropped": f"dropped its day from {dataset.table}"}
+    assert all(reasons[kind] in reason for kind, reason in decided.reject.values())
+    return decided
 
 
 def held(order: Order, source: str = "", *, kept: bool = False) -> HeldRow:
@@ -85,21 +87,21 @@ ONE_SOURCE = {
     "older and newer": Case(
         [2, 3], [REPLACED, REPLACED], {0: held(OLDER), 1: held(NEWER)}, update=[1], revise={0: ROW}
     ),
-    "not to be ordered": Case([2], [QUARANTINED], {0: held(UNKNOWN)}, reject={0: ("cannot be ordered", str(ROW))}),
+    "not to be ordered": Case([2], [QUARANTINED], {0: held(UNKNOWN)}, reject={0: "cannot be ordered"}),
     "not to be ordered, as the row": Case([1], [UNCHANGED]),
     "not to be ordered and newer": Case(
         [2, 3],
         [QUARANTINED, REPLACED],
         {0: held(UNKNOWN), 1: held(NEWER)},
         update=[1],
-        reject={0: ("cannot be ordered", str(ROW))},
+        reject={0: "cannot be ordered"},
     ),
     "newer, and then all are": Case(
         [2, 3], [REPLACED, REPLACED], {0: held(NEWER), 1: held(UNKNOWN)}, update=[1], revise={0: 0}
     ),
     "archived already": Case([2], [REPLAYED], missing=True, replayed=[0]),
     "archived already and newer": Case([2, 3], [REPLAYED, REPLACED], {1: held(NEWER)}, update=[1], replayed=[0]),
-    "on a dropped day": Case([2], [QUARANTINED], missing=True, dropped=[0], reject={0: ("day dropped", "too late")}),
+    "on a dropped day": Case([2], [QUARANTINED], missing=True, dropped=[0], reject={0: "day dropped"}),
     "archived before its day was dropped": Case([2], [REPLAYED], missing=True, replayed=[0], dropped=[0]),
 }
 
@@ -173,7 +175,7 @@ MINUTE, DAY = 60_000_000, 86_400_000_000
 
 def there(order: Order = NEWER) -> HeldRow:
     """The archive's row, which says MOMENT."""
-    return HeldRow(ROW, order, said=AT)
+    return HeldRow(ROW, order, reported_us=AT)
 
 
 SEVERAL_EXECUTIONS = {

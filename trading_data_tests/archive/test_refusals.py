@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses is told as what it is, with a command that helps; provoked on a real server, one session or many."""
+"""PostgreSQL's refusals become errors with a plain message and a command that helps; provoked on a real server."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -33,17 +33,17 @@ def plain(url: str) -> str:
 
 
 @contextmanager
-def refused(url: str, *said: str) -> Iterator[Archive]:
+def refused(url: str, *texts: str) -> Iterator[Archive]:
     with closing(Archive(url)) as archive, pytest.raises(ArchiveTierError) as caught:
         yield archive
     message = str(caught.value)
-    for one in said:
-        assert one in message
+    for text in texts:
+        assert text in message
     assert "does not answer" not in message
-    assert "TRADING_DATA_TIMESCALE_URL" not in message or "login" in message or "takes no writes" in message
-    found = away_finding("timescale", caught.value)
-    assert found.key == ARCHIVE_REFUSES.key
-    assert found.command == caught.value.command != ""
+    assert "TRADING_DATA_TIMESCALE_URL" not in message or "login" in message or "is read-only" in message
+    finding = away_finding("timescale", caught.value)
+    assert finding.key == ARCHIVE_REFUSES.key
+    assert finding.command == caught.value.command != ""
 
 
 def test_a_lock_that_is_not_granted(url: str) -> None:
@@ -67,12 +67,12 @@ def test_a_value_that_an_index_cannot_hold(url: str) -> None:
 
 
 def test_a_write_where_only_reads_are_allowed(url: str) -> None:
-    with refused(url, "takes no writes here", "25006") as archive, archive.transaction(snapshot=True) as cursor:
+    with refused(url, "is read-only here", "25006") as archive, archive.transaction(snapshot=True) as cursor:
         cursor.execute(f"insert into {NAME} values ('a')")
 
 
 def test_a_right_that_is_missing(url: str) -> None:
-    with refused(url, "does not let this role", "42501") as archive, archive.transaction() as cursor:
+    with refused(url, "denies this role", "42501") as archive, archive.transaction() as cursor:
         cursor.execute(f"set local role {NAME}")
         cursor.execute(f"select * from {NAME}")
 
@@ -80,9 +80,9 @@ def test_a_right_that_is_missing(url: str) -> None:
 @pytest.mark.parametrize("code", sorted({*REFUSALS} - {"08"}))
 def test_every_code_of_the_table(url: str, code: str) -> None:
     """What cannot be brought about here, such as a full disk, is raised by a function on the server."""
-    whole = code if len(code) == 5 else code + "0ZZ"
-    with refused(url, REFUSALS[code].says, whole) as archive, archive.transaction() as cursor:
-        cursor.execute(f"do $$ begin raise exception using errcode = '{whole}', message = 'as it is'; end $$")
+    state = code if len(code) == 5 else code + "0ZZ"
+    with refused(url, REFUSALS[code].message, state) as archive, archive.transaction() as cursor:
+        cursor.execute(f"do $$ begin raise exception using errcode = '{state}', message = 'as it is'; end $$")
 
 
 def test_an_unknown_code_is_a_statement_that_was_refused(url: str) -> None:
@@ -91,17 +91,17 @@ def test_an_unknown_code_is_a_statement_that_was_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "database", "says"),
+    ("user", "database", "message"),
     [
         (NAME, None, "has no connection left"),
         ("nobody", None, "refused the login"),
         (None, "nowhere", "refused the login"),
     ],
 )
-def test_a_connection_that_the_server_refuses(url: str, user: str | None, database: str | None, says: str) -> None:
+def test_a_connection_that_the_server_refuses(url: str, user: str | None, database: str | None, message: str) -> None:
     given = make_url(url)
     given = given.set(username=user or given.username, database=database or given.database)
-    with refused(given.render_as_string(hide_password=False), says, "FATAL") as archive, archive.transaction():
+    with refused(given.render_as_string(hide_password=False), message, "FATAL") as archive, archive.transaction():
         pass
 
 

@@ -80,7 +80,7 @@ def assert_away(result: dg.ExecuteInProcessResult) -> None:
     assert not result.success
     for dataset in DATASETS.values():
         assert failure(result, dataset.snapshot) == ""
-        assert "nothing is lost, what waits in journals and intake is loaded when it is back" in failure(
+        assert "nothing is lost: entries waiting in the journals and the intake are loaded when it is back" in failure(
             result, dataset.table
         )
     reader = MarketData.from_env()

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trading_data.archive.acceptance import Acceptance, RowOrigin, _accepted, bounds_of, microseconds_of
+from trading_data.archive.acceptance import Acceptance, RowOrigin, _accepted, bounds_of
 from trading_data.archive.ledger import ArchivedRange
 from trading_data.archive.order import Accepted, Order, compare, is_whole, may_lie_between
 from trading_data.archive.plan import Count, EntryVersion, HeldRow, Plan, _plan_key
+from trading_data.archive.versions import microseconds_of
 from trading_data.archive.write_books import range_changes
 from trading_data.datasets import METRICS
 from trading_data.live.journal import EntryId
@@ -81,7 +82,7 @@ class _Load:
     def _is_repetition(self, entry: Entry) -> bool:
         """Whether an entry is archived: inside an archived range, recognised by its hash, and its values are known.
 
-        As `archive.known.ask` asks for it.
+        As `archive.known` queries it.
         """
         if self.batch.origin != "journal":
             return False
@@ -144,7 +145,7 @@ class _Load:
         return may_lie_between(self._row(row, str(journal)), self._accepted.of(at), parts)
 
     def _order(self, at: int, entry: Entry, row: Row) -> Order:
-        """As `archive.known` asks for it."""
+        """As `archive.known` queries it."""
         again = row.again[self.batch.origin != "journal"]
         if self._accepted.surely_after(at, max(row.origin.batch.last_us, again)):
             return Order.NEWER

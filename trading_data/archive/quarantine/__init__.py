@@ -1,1 +1,1 @@
-"""Entries that were refused: kept whole with the reason, listed, sent through the same door again, or discarded."""
+"""Rejected entries: kept complete with the reason, listed, retried, or discarded."""

@@ -1,6 +1,6 @@
-"""Entries that cannot become rows: kept whole in `archive_quarantine`, each once.
+"""Entries that cannot become rows: each is kept once, complete, in `archive_quarantine`.
 
-Belongs here: what is written of a rejected entry. Does not: why it was rejected (`datasets.codec`, `archive.load`).
+The reasons come from `datasets.codec` (bad fields) and `archive.plan`.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
 
 STATEMENT_BYTES = 16 << 20
-"""Payloads that are sent in one statement: the embedded archive runs out of memory at a few hundred MB."""
+"""Most payload of one statement: the embedded archive runs out of memory at a few hundred MB."""
 _NAME_BYTES, _NAME_SHOWN = 1200, 100
-"""Longest name that an index takes together with the other columns of its row (2,704 bytes), and what is left of a longer one."""
+"""Longest name that fits an index row with its other columns (2,704 bytes), and the part kept of a longer one."""
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A rejected entry. `day` is the day on which it was drained, counted from 1970; `payload` the whole entry as JSON."""
+    """A rejected entry. `day` is the day on which it was drained, counted from 1970; `payload` the complete entry as JSON."""
 
     journal: str
     entry_id: str
@@ -38,17 +38,17 @@ class Reject:
 
     @property
     def digest(self) -> str:
-        """What tells two rejects with one entry id apart: a journal may begin anew."""
+        """Tells two rejects with one entry id apart: a recreated journal uses ids again."""
         return digest(self.payload)
 
 
 def digest(payload: str) -> str:
-    """The digest of a whole entry."""
+    """The digest of a complete entry."""
     return hashlib.sha256(payload.encode()).hexdigest()
 
 
 def from_batch(batch: Batch, rejected: pa.Table) -> list[Reject]:
-    """Entries that were rejected on their way into the intake."""
+    """The entries of a batch that were rejected before the intake."""
     return [
         Reject(_journal(batch, row), _entry_id(batch, row), row["_kind"], row["_reason"], row["_payload"], _day(batch))
         for row in rejected.to_pylist()
@@ -56,7 +56,7 @@ def from_batch(batch: Batch, rejected: pa.Table) -> list[Reject]:
 
 
 def from_row(batch: Batch, dataset: Dataset, rows: pa.Table, at: int, kind: str, reason: str) -> Reject:
-    """A good entry that the archive cannot take; its payload is made from its columns, or is the one that was retried."""
+    """A good entry that the archive cannot store; its payload is made from its columns, or is the retried one."""
     row = rows.slice(at, 1).to_pylist()[0]
     journal, entry_id = _journal(batch, row), _entry_id(batch, row)
     if batch.origin == "quarantine":
@@ -67,12 +67,12 @@ def from_row(batch: Batch, dataset: Dataset, rows: pa.Table, at: int, kind: str,
 
 
 def keep(cursor: Cursor, dataset: Dataset, batch_id: int, rejects: list[Reject]) -> list[Reject]:
-    """Write them; returns those that were not there yet."""
+    """Write rejects, and return those that are new."""
     return [new for part in _parts(rejects) for new in _keep(cursor, dataset, batch_id, part)]
 
 
 def _parts(rejects: list[Reject]) -> Iterator[list[Reject]]:
-    """As many at once as a statement takes: at most `STATEMENT_BYTES` of payloads, or a single one."""
+    """Rejects for one statement each: at most `STATEMENT_BYTES` of payloads, or a single one."""
     part: list[Reject] = []
     size = 0
     for reject in rejects:
@@ -108,12 +108,12 @@ def _keep(cursor: Cursor, dataset: Dataset, batch_id: int, rejects: list[Reject]
 
 
 def ledger_name(journal: str) -> str:
-    """A journal's name as PostgreSQL can hold and index it, one to one: broken UTF-8, NUL and the backslash are escaped.
+    """A journal's name as PostgreSQL can store and index it, one to one: broken UTF-8, NUL and the backslash are escaped.
 
-    A name that is too long for an index is its beginning and a digest of the whole.
+    A name too long for an index becomes its beginning and the digest of the name.
     """
     if len(journal) <= _NAME_BYTES and journal.isascii() and journal.isprintable() and "\\" not in journal:
-        return journal  # as nearly all are; so ledgers of ten thousand journals cost little
+        return journal  # the usual case, kept fast for ledgers of ten thousand journals
     data = journal.replace("\\", "\\\\").encode("utf-8", "surrogateescape")
     name = data.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
     if len(name.encode()) <= _NAME_BYTES:
@@ -123,17 +123,17 @@ def ledger_name(journal: str) -> str:
 
 
 def journal_name(ledger: str) -> str:
-    """The journal that `ledger_name` made this of; of one that was too long, its beginning and its digest."""
+    """The inverse of `ledger_name`; a name that was too long stays its beginning and digest."""
     data = re.sub(rb"\\(\\|x([0-9a-f]{2}))", _unescaped, ledger.encode())
     return data.decode("utf-8", "surrogateescape")
 
 
-def _unescaped(found: re.Match[bytes]) -> bytes:
-    return bytes.fromhex(found[2].decode()) if found[2] else b"\\"
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(match[2].decode()) if match[2] else b"\\"
 
 
 def sayable(text: str) -> str:
-    """A text as PostgreSQL can hold it."""
+    """A text as PostgreSQL can store it."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
@@ -143,7 +143,7 @@ def _journal(batch: Batch, row: dict[str, Any]) -> str:
 
 
 def _entry_id(batch: Batch, row: dict[str, Any]) -> str:
-    """What an entry is called where it came from: a file's row has the same name whenever it is imported."""
+    """An entry's id at its origin; a file's row has the same id in every import."""
     if batch.origin == "quarantine":
         of_entry: str = batch.journals[row["_journal"]].first
         return of_entry
@@ -153,5 +153,5 @@ def _entry_id(batch: Batch, row: dict[str, Any]) -> str:
 
 
 def _day(batch: Batch) -> int:
-    """The day of the draining: an entry's id may be any number."""
+    """The day of draining (since 1970), because an entry's id may be any number."""
     return (batch.created.date() - date(1970, 1, 1)).days

@@ -1,11 +1,8 @@
-"""Entries from quarantine on their way in: each is loaded only while it waits, and settled in the transaction that does.
+"""Retried entries during a load: each is loaded only while it waits, and settled in the transaction that loads it.
 
-So nothing is lost or doubled whatever dies: a retry that never reaches the intake leaves its entries waiting; of two
-retries of one entry the second finds it settled; one that is rejected again has waited all the time. An entry is
-found by what it is (journal, id, digest of the payload as it was rejected), which its batch carries beside the corrected
-values.
-
-Belongs here: what a load asks and writes about retried entries. Does not: making the batch (`archive.quarantine.queries`).
+So a crash neither loses nor doubles anything: if a retry never reaches the intake, its entries keep waiting; of two retries of one
+entry the second finds it settled; an entry that is rejected again has waited all the time. An entry is found by journal, id and
+digest of the rejected payload, which its batch carries beside the corrected values.
 """
 
 import numpy as np
@@ -21,7 +18,7 @@ from trading_data.intake.batch import Batch
 from trading_data.live.journal import EntryId
 
 _FORGOTTEN = (
-    "it was retried, but this archive did not hold it in quarantine (an older backup was restored?): retry it once more"
+    "it was retried, but is not in quarantine in this archive (was an older backup restored?): retry it once more"
 )
 
 
@@ -32,17 +29,17 @@ class Retries:
         """Find and lock them."""
         self._cursor, self._dataset, self._batch = cursor, dataset, batch
         digests = [digest(text) for text in batch.table["_payload"].to_pylist()]
-        names = [ledger_name(found.journal) for found in batch.journals]
+        names = [ledger_name(journal.journal) for journal in batch.journals]
         ids = [journal.first for journal in batch.journals]
         values = {"dataset": dataset.name, "journals": names, "entry_ids": ids, "digests": digests}
         cursor.execute(statement("quarantine_lock"), values)
-        found = cursor.fetchall()
+        entries = cursor.fetchall()
         self._keys = list(zip(names, ids, digests, strict=True))
-        self._waiting = {at - 1: (number, batch_id) for at, number, batch_id, settled in found if settled is None}
-        self._forgotten = sorted(set(range(len(names))) - {at - 1 for at, *_ in found})
+        self._waiting = {at - 1: (number, batch_id) for at, number, batch_id, settled in entries if settled is None}
+        self._forgotten = sorted(set(range(len(names))) - {at - 1 for at, *_ in entries})
 
     def admit(self, rows: pa.Table, rejected: pa.Table) -> tuple[pa.Table, pa.Table, list[Reject]]:
-        """Of a batch's rows and rejects those that still wait, and the rejects that rows have become here."""
+        """The rows and rejects of the batch that still wait, and new rejects for rows that are not in quarantine."""
         forgotten = _of(rows, self._forgotten)
         refused = [
             from_row(self._batch, self._dataset, forgotten, at, "not in quarantine", _FORGOTTEN)
@@ -51,27 +48,27 @@ class Retries:
         return _of(rows, list(self._waiting)), _of(rejected, [*self._waiting, *self._forgotten]), refused
 
     def accepted(self) -> dict[int, Accepted]:
-        """When and where the entries that wait were accepted at first, by their position in the batch."""
+        """When and where the waiting entries were accepted first, by position in the batch."""
         batches = sorted({batch_id for _, batch_id in self._waiting.values()})
         self._cursor.execute(statement("batches_accepted"), {"batches": batches})
         made = {batch_id: (first, last) for batch_id, first, last in self._cursor.fetchall()}
         names = sorted({self._keys[at][0] for at in self._waiting})
         self._cursor.execute(statement("batch_ranges"), {"batches": batches, "journals": names})
         journals = {(batch_id, journal): number for batch_id, journal, number, *_ in self._cursor.fetchall()}
-        found = {}
+        accepted = {}
         for at, (_, batch_id) in self._waiting.items():
             journal, entry, _ = self._keys[at]
             first, last = made.get(batch_id, (0, 0))
             incarnation = journals.get((batch_id, journal))
-            found[at] = (
+            accepted[at] = (
                 Accepted(first, last)
                 if incarnation is None
                 else from_journal(journal, incarnation, EntryId.parse(entry), last)
             )
-        return found
+        return accepted
 
     def settle(self, rejects: list[Reject], batch_id: int) -> None:
-        """Settle what waited and was not rejected again; the others go on waiting, with their new reasons."""
+        """Settle the entries that were not rejected again; the others keep waiting, with their new reasons."""
         again = {(ledger_name(reject.journal), reject.entry_id, reject.digest): reject for reject in rejects}
         waiting = {number: self._keys[at] for at, (number, _) in self._waiting.items()}
         done = [number for number, key in waiting.items() if key not in again]
@@ -79,8 +76,8 @@ class Retries:
         failed = {number: again[key] for number, key in waiting.items() if key in again}
         values = {
             "ids": list(failed),
-            "kinds": [sayable(one.kind) for one in failed.values()],
-            "reasons": [sayable(one.reason) for one in failed.values()],
+            "kinds": [sayable(reject.kind) for reject in failed.values()],
+            "reasons": [sayable(reject.reason) for reject in failed.values()],
         }
         self._cursor.execute(statement("quarantine_again"), values)
 

@@ -12,8 +12,8 @@ from datetime import date
 import pyarrow.compute as pc
 
 from trading_data.archive.aggregates.compare import differences
-from trading_data.archive.closed import changed_since_closed
 from trading_data.archive.database import Archive
+from trading_data.archive.days import changed_since_closed
 from trading_data.archive.schema.migrate import check_schema
 from trading_data.archive.sql import names_of, statement
 from trading_data.archive.verify.journals import check_journals

@@ -14,8 +14,8 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.aggregates.compare import differences_seen
 from trading_data.archive.chunks import Chunk
-from trading_data.archive.closed import closed_days
 from trading_data.archive.database import Archive
+from trading_data.archive.days import closed_days
 from trading_data.archive.sql import names_of, statement
 from trading_data.archive.versions import DAY_US, microseconds
 from trading_data.datasets.declaration import Dataset

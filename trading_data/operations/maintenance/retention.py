@@ -3,7 +3,7 @@
 A chunk goes only if all of this is proven: it is older than its dataset declares, in whole days; every aggregate was
 refreshed over it and equals its rows; the ledger agrees with its rows; nothing for it waits in the intake or in quarantine;
 and, where the dataset asks for it, a backup covers it and its cold file is written. The drop is one transaction a chunk, in
-which everything that can have changed is checked again. After it the day is closed (`archive.closed`).
+which everything that can have changed is checked again. After it the day is closed (`archive.days`).
 
 Belongs here: judging, and the order of the steps. Does not: single facts (`preconditions`), cold files (`cold_storage`).
 """

@@ -6,8 +6,8 @@ from datetime import date, timedelta
 import dagster as dg
 
 from trading_data.archive.chunks import ArchivedDay, archived_days
-from trading_data.archive.closed import Handled, handled_days
 from trading_data.archive.database import Archive
+from trading_data.archive.days import Handled, handled_days
 from trading_data.archive.ledger import COUNTS, Loaded
 from trading_data.archive.load import load_pending
 from trading_data.archive.quarantine.queries import retry_what_is_taken_now
