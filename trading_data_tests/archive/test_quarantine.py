@@ -311,7 +311,7 @@ def test_wrong_use_does_nothing(rig: Rig) -> None:
         send(rig, number, edits={"valu": "1"})
     with pytest.raises(BadInput, match=f"no quarantined entry {number + 7}"):
         send(rig, number, number + 7)
-    with pytest.raises(BadInput, match="which entries"):
+    with pytest.raises(BadInput, match="name the entries to retry"):
         send(rig, dataset=METRICS)
     with pytest.raises(Refused, match="name the entries by their ids"):
         discard(rig.archive, [], "all of them")

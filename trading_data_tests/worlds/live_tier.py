@@ -3,7 +3,7 @@
 Belongs here: the stand-ins, and these two steps. Does not: who takes them, and when (`archivers`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import timedelta
 from functools import cache
@@ -120,7 +120,7 @@ def _cut(journal: Journal, keep_from: EntryId) -> Journal:
 
 
 class _Server:
-    """What these steps ask of Redis. It is its own pipeline; `later` are the journals when they are cut."""
+    """Redis, as far as these steps use it, and its own pipeline; `later` has the journals when they are cut."""
 
     def __init__(self, live: Live, clock: int, later: Live | None = None) -> None:
         self._journals, self._clock, self._later = live.journals, clock, later or live
@@ -137,8 +137,8 @@ class _Server:
 
     def execute(self, **_: Any) -> list[Any]:
         """The replies since the last time."""
-        found, self._replies = self._replies, []
-        return found
+        replies, self._replies = self._replies, []
+        return replies
 
     def publish(self, *_: Any) -> None:
         """Nobody listens."""
