@@ -1,6 +1,5 @@
-"""The archive tier: what is in TimescaleDB, and how batches get there.
+"""The archive tier: TimescaleDB, and how batches get there.
 
-Belongs here: `database` (connections), `sql` (composed statements), `migrate`, `load` (the one door), `versions` (what the
-entries of one key become), `copy` (rows to the server), `ledger` (reading the books), `trim` (what may leave Redis).
-Does not: the aggregates, and anything that imports Dagster.
+`load` is the only way in; it uses `known`, `plan`, `stage` and `write_books`, in this order. `quarantine` has rejected entries,
+`ledger` reads the bookkeeping, `trim` cuts the journals, `schema` migrates, `aggregates` refreshes, `verify` audits.
 """

@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of
 from trading_data.archive.ledger import ArchivedRange
-from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_whole, may_lie_between
+from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_complete, may_lie_between
 from trading_data.archive.plan import HeldRow, KnownRows
 from trading_data.archive.quarantine.rejects import from_row, ledger_name
 from trading_data.archive.said_again import SaidAgain
@@ -76,14 +76,14 @@ class ArchivedEntries:
 
     def _is_complete(self, journal: str, new: int) -> bool:
         ranges = self.with_own(journal)
-        return is_whole(ranges, self._counts.get((journal, ranges[0].incarnation), 0) + new)
+        return is_complete(ranges, self._counts.get((journal, ranges[0].incarnation), 0) + new)
 
     @cached_property
     def _own(self) -> Mapping[str, list[EntryRange]]:
         return by_journal((ledger_name(name), part) for name, part in self.batch.ranges)
 
     def new(self, repeated: Mask) -> list[int]:
-        """How many entries of each range of the batch are new, if `repeated` of all entries are not."""
+        """The number of new entries in each range of the batch; `repeated` marks the archived ones."""
         codes = self.batch.table["_journal"].to_numpy()[~repeated]
         counts: list[int] = np.bincount(codes, minlength=len(self.names)).tolist()
         return counts

@@ -97,7 +97,7 @@ def may_lie_between(row: Accepted, version: Accepted, parts: Sequence[EntryRange
         row: where the archive's row came from.
         version: the newer entry.
         parts: the archived ranges of this incarnation of the entry's journal and those of its own batch, joined. They are
-            incomplete (not `is_whole`). So a single range from the journal's beginning surrounds the missing entries.
+            incomplete (not `is_complete`). So a single range from the journal's beginning surrounds the missing entries.
     """
     mine, held = version.entries, row.entries
     if held is None or mine is None or (row.journal, held.incarnation) != (version.journal, mine.incarnation):
@@ -107,7 +107,7 @@ def may_lie_between(row: Accepted, version: Accepted, parts: Sequence[EntryRange
     return not any(held.last in part and mine.last in part for part in parts)
 
 
-def is_whole(ranges: Sequence[EntryRange], count: int) -> bool:
+def is_complete(ranges: Sequence[EntryRange], count: int) -> bool:
     """Whether `count` is every entry that one incarnation of a journal had up to the end of these joined ranges.
 
     A range alone is no proof: it may surround entries that were deleted from the journal before they were read.

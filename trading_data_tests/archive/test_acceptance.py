@@ -52,7 +52,7 @@ def test_an_id_from_the_future_was_accepted_before_it_was_drained(rig: Rig) -> N
     entry(rig, FUTURE, 1.0)
     rig.archive_all(METRICS)
     bring(rig, 2.0)
-    assert [one.replaced for one in rig.load(METRICS)] == [1]
+    assert [loaded.replaced for loaded in rig.load(METRICS)] == [1]
     assert shown(rig) == [2.0]
 
 
@@ -66,7 +66,7 @@ def test_a_file_that_was_imported_after_a_drain_stays_although_its_batch_is_load
         bring(rig, 2.0)
         rig.load(METRICS)
         path.rename(back)
-        assert [one.replaced for one in rig.load(METRICS)] == [1]
+        assert [loaded.replaced for loaded in rig.load(METRICS)] == [1]
         assert shown(rig) == [2.0]
         assert rig.query("select (old->>'value')::float8 from archive_revision") == [(1.0,)]
 
@@ -78,7 +78,7 @@ def test_an_entry_of_an_earlier_incarnation_does_not_win_by_its_larger_id(rig: R
     entry(rig, 1000, 2.0)
     rig.archive_all(METRICS)
     path.rename(back)
-    assert [one.quarantined for one in rig.load(METRICS)] == [1]
+    assert [loaded.quarantined for loaded in rig.load(METRICS)] == [1]
     assert shown(rig) == [2.0]
     assert rig.query("select kind from archive_quarantine") == [("cannot be ordered",)]
 
@@ -88,7 +88,7 @@ def test_what_waits_in_quarantine_does_not_win_when_it_comes_again(rig: Rig, tmp
     test_an_entry_of_an_earlier_incarnation_does_not_win_by_its_larger_id(rig, tmp_path)
     rig.client.delete(JOURNAL)
     entry(rig, 5000, 1.0)
-    assert [one.replayed for one in rig.archive_all(METRICS)] == [1]
+    assert [loaded.replayed for loaded in rig.archive_all(METRICS)] == [1]
     assert shown(rig) == [2.0]
 
 
@@ -97,7 +97,7 @@ def test_an_entry_of_a_newer_incarnation_wins_by_no_moment(rig: Rig) -> None:
     rig.archive_all(METRICS)
     rig.client.delete(JOURNAL)
     entry(rig, 1000, 2.0)
-    assert [one.replaced for one in rig.archive_all(METRICS)] == [1]
+    assert [loaded.replaced for loaded in rig.archive_all(METRICS)] == [1]
     assert shown(rig) == [2.0]
 
 
@@ -137,12 +137,12 @@ def test_an_entry_that_says_again_what_the_row_says_is_newer_than_what_comes_lat
     assert trim_drained(rig.client, rig.intake, METRICS).removed == 3
     Path(back).rename(path)
     entry(rig, 3000, 1.0)
-    assert [(one.inserted, one.unchanged, one.replaced) for one in rig.archive_all(METRICS)] == [(1, 0, 1)]
+    assert [(loaded.inserted, loaded.unchanged, loaded.replaced) for loaded in rig.archive_all(METRICS)] == [(1, 0, 1)]
     entry(rig, 4000, 1.0)
-    assert [(one.unchanged, one.replaced) for one in rig.archive_all(METRICS)] == [(1, 0)]
+    assert [(loaded.unchanged, loaded.replaced) for loaded in rig.archive_all(METRICS)] == [(1, 0)]
     path.rename(back)
     assert rig.reader.metrics(None, MOMENT, END)["value"].tolist()[:2] == [1.0, 2.0]
-    assert [(one.replaced, one.quarantined) for one in rig.load(METRICS)] == [(2, 0)]
+    assert [(loaded.replaced, loaded.quarantined) for loaded in rig.load(METRICS)] == [(2, 0)]
     assert rig.query("select value from metrics_data order by timestamp")[:2] == [(1.0,), (2.0,)]
 
 
@@ -159,11 +159,11 @@ def test_a_file_that_says_again_what_the_row_says_is_not_replaced_by_what_was_ac
     rig.archive_all(METRICS)
     rig.store.record_metrics([measurement(value=2.0), measurement(minute=60 * 24, value=1.0)])
     bring(rig, 1.0)
-    assert [one.unchanged for one in rig.load(METRICS)] == [1]
+    assert [loaded.unchanged for loaded in rig.load(METRICS)] == [1]
     assert rig.reader.metrics(None, MOMENT, END)["value"].tolist() == [1.0]
-    assert [one.quarantined for one in rig.archive_all(METRICS)] == [1]
+    assert [loaded.quarantined for loaded in rig.archive_all(METRICS)] == [1]
     rig.store.record_metrics([measurement(value=3.0)])
-    assert [one.replaced for one in rig.archive_all(METRICS)] == [1]
+    assert [loaded.replaced for loaded in rig.archive_all(METRICS)] == [1]
     assert rig.query("select value from metrics_data order by timestamp") == [(3.0,), (1.0,)]
 
 
@@ -173,7 +173,7 @@ def test_what_was_said_again_on_another_day_does_not_matter(rig: Rig) -> None:
     rig.store.record_metrics([measurement(minute=60 * 24, value=2.0)])
     bring(rig, 1.0)
     rig.load(METRICS)
-    assert [(one.replaced, one.quarantined) for one in rig.archive_all(METRICS)] == [(1, 0)]
+    assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(METRICS)] == [(1, 0)]
 
 
 def test_what_a_journal_says_again_does_not_stop_its_corrections(rig: Rig, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_what_a_journal_says_again_does_not_stop_its_corrections(rig: Rig, tmp_p
     rig.archive_all(PRICE)
     assert rig.account(PRICE).unchanged == 1
     path.rename(drained.file.path)
-    assert [(one.replaced, one.quarantined) for one in rig.load(PRICE)] == [(1, 0)]
+    assert [(loaded.replaced, loaded.quarantined) for loaded in rig.load(PRICE)] == [(1, 0)]
     assert rig.query("select close from price_data order by symbol") == [(11.5,), (11.0,)]
 
 
@@ -204,7 +204,7 @@ def test_what_was_said_again_before_the_row_came_does_not_matter(rig: Rig) -> No
         "update archive_ledger set accepted_last = accepted_last + interval '1 day' where origin = 'file' returning 1"
     )
     rig.store.record_metrics([measurement(value=3.0)])
-    assert [(one.replaced, one.quarantined) for one in rig.archive_all(METRICS)] == [(1, 0)]
+    assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(METRICS)] == [(1, 0)]
 
 
 def test_a_file_that_comes_late_does_not_replace_what_a_journal_has_said_again(rig: Rig, tmp_path: Path) -> None:
@@ -214,9 +214,9 @@ def test_a_file_that_comes_late_does_not_replace_what_a_journal_has_said_again(r
     (file,) = rig.intake.pending("metrics")
     path = Path(file.path).rename(tmp_path / file.name)
     rig.store.record_metrics([measurement(value=1.0)])
-    assert [one.unchanged for one in rig.archive_all(METRICS)] == [1]
+    assert [loaded.unchanged for loaded in rig.archive_all(METRICS)] == [1]
     path.rename(file.path)
-    assert [one.quarantined for one in rig.load(METRICS)] == [1]
+    assert [loaded.quarantined for loaded in rig.load(METRICS)] == [1]
     assert shown(rig) == [1.0]
 
 
@@ -256,9 +256,9 @@ def part(incarnation: int) -> EntryRange:
 def test_what_is_surely_later_without_a_closer_look(
     ms: int, incarnations: list[int], moment_ms: int, expected: bool
 ) -> None:
-    one = journal_batch((ms, 0))
-    found = Acceptance(METRICS, one, one.rows, lambda _: [part(number) for number in incarnations])
-    assert found.surely_after(0, moment_ms * 1000) is expected
+    batch = journal_batch((ms, 0))
+    acceptance = Acceptance(METRICS, batch, batch.rows, lambda _: [part(number) for number in incarnations])
+    assert acceptance.surely_after(0, moment_ms * 1000) is expected
 
 
 def test_through_another_door_between_two_moments() -> None:
@@ -266,13 +266,13 @@ def test_through_another_door_between_two_moments() -> None:
     made, looked = int(DRAINED.timestamp()) * 1_000_000, datetime(2026, 11, 20, 15, tzinfo=UTC)
     since = int(looked.timestamp()) * 1_000_000
     for origin, after, first in (("file", None, made), ("latest", looked, since)):
-        one = journal_batch((1000, 0), origin=origin, since=after)
-        found = Acceptance(METRICS, one, one.rows, lambda _: ())
-        accepted = found.of(0)
+        batch = journal_batch((1000, 0), origin=origin, since=after)
+        acceptance = Acceptance(METRICS, batch, batch.rows, lambda _: ())
+        accepted = acceptance.of(0)
         assert (accepted.first_us, accepted.last_us, accepted.journal, accepted.entries) == (first, made, "", None)
-        assert bounds_of(one) == (moment_of(first), moment_of(made))
-        assert found.surely_after(0, first - 1)
-        assert not found.surely_after(0, first)
+        assert bounds_of(batch) == (moment_of(first), moment_of(made))
+        assert acceptance.surely_after(0, first - 1)
+        assert not acceptance.surely_after(0, first)
 
 
 def test_the_bounds_of_a_batch_from_journals() -> None:
@@ -290,7 +290,7 @@ def test_where_a_row_of_the_archive_came_from(rig: Rig) -> None:
     ((incarnation,),) = rig.query("select incarnation from archive_range")
     row = RowOrigin(loaded.batch_id, "journal", 2_000_000, 4_000_999)
     with rig.archive.transaction() as cursor:
-        found, elsewhere, of_file = accepted_of(
+        accepted, elsewhere, of_file = accepted_of(
             cursor,
             [
                 (row, JOURNAL),
@@ -298,7 +298,7 @@ def test_where_a_row_of_the_archive_came_from(rig: Rig) -> None:
                 (RowOrigin(loaded.batch_id + 1, "file", 1, 2), JOURNAL),
             ],
         )
-    assert (found.first_us, found.last_us, found.journal) == (2_000_000, 4_000_999, JOURNAL)
-    assert found.entries == EntryRange(incarnation, EntryId(0, 0), EntryId(4000, 0))
+    assert (accepted.first_us, accepted.last_us, accepted.journal) == (2_000_000, 4_000_999, JOURNAL)
+    assert accepted.entries == EntryRange(incarnation, EntryId(0, 0), EntryId(4000, 0))
     assert (elsewhere.first_us, elsewhere.last_us, elsewhere.entries) == (2_000_000, 4_000_999, None)
     assert (of_file.first_us, of_file.last_us, of_file.entries) == (1, 2, None)

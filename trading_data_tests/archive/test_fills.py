@@ -36,14 +36,14 @@ def of(execution: str, order: str = "o1", after: timedelta = timedelta(0), **val
 
 
 def facts(fills: Sequence[Fill]) -> Facts:
-    return {(one.order_id, one.execution_id, one.timestamp, one.price) for one in fills}
+    return {(fill.order_id, fill.execution_id, fill.timestamp, fill.price) for fill in fills}
 
 
 def shown(rig: Rig, start: Any = START, end: Any = END) -> Facts:
     frame = rig.reader.trades(None, start, end)
-    found = [tuple(row) for row in frame[["order_id", "execution_id", "timestamp", "price"]].itertuples(index=False)]
-    assert len(set(found)) == len(found)
-    return set(found)
+    rows = [tuple(row) for row in frame[["order_id", "execution_id", "timestamp", "price"]].itertuples(index=False)]
+    assert len(set(rows)) == len(rows)
+    return set(rows)
 
 
 def by_file(rig: Rig, *fills: Fill) -> None:
@@ -53,7 +53,7 @@ def by_file(rig: Rig, *fills: Fill) -> None:
 
 
 def import_file(rig: Rig, *fills: Fill) -> None:
-    table = pa.table({name: [getattr(one, name) for one in fills] for name in TRADE.names})
+    table = pa.table({name: [getattr(fill, name) for fill in fills] for name in TRADE.names})
     list(take(rig.intake, TRADE, "fills.csv", [table], origin="file", earliest=EARLIEST))
 
 
@@ -70,7 +70,7 @@ def by_retry(rig: Rig, *fills: Fill) -> None:
 def settled(rig: Rig) -> None:
     """All is archived: nothing waits or is wrong, and the aggregate is what the rows give."""
     rig.archive_all(TRADE)
-    assert [one.said for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok] == []
+    assert [finding.said for finding in verify(rig.client, rig.archive, rig.intake, deep=True) if not finding.ok] == []
     assert differences(rig.archive, TRADE, TRADE.aggregates[0], START, END) == []
 
 
@@ -154,7 +154,7 @@ def test_a_correction_of_the_moment_moves_the_row(rig: Rig) -> None:
     assert known["timestamp"].tolist() == [MOMENT, MOMENT, MOMENT + timedelta(minutes=5)]
     assert known["execution_id"].tolist() == ["a", "b", "c"]
     versions = provenance(rig.archive, TRADE, "o1", MOMENT, identity="b").versions
-    assert [one.values["timestamp"] for one in versions] == [MOMENT, MOMENT + timedelta(minutes=5)]
+    assert [version.values["timestamp"] for version in versions] == [MOMENT, MOMENT + timedelta(minutes=5)]
     with pytest.raises(BadInput, match=r"has 2 fills of o1 at 2026-11-20T15:00:00.*identity, of a, b"):
         provenance(rig.archive, TRADE, "o1", MOMENT)
 
@@ -182,11 +182,11 @@ def test_a_correction_of_the_day_moves_the_row(rig: Rig, packed: Sequence[int]) 
     for low, high, fills in ((START, MIDNIGHT, days[0]), (MIDNIGHT, END, days[1]), (START, END, days[0] + days[1])):
         known = rig.reader.read(TRADE, None, low, high, as_of=before)
         assert {(name, at) for name, at in zip(known["execution_id"], known["timestamp"], strict=True)} == {
-            (one.execution_id, one.timestamp) for one in fills
+            (fill.execution_id, fill.timestamp) for fill in fills
         }
     for moment in (MOMENT, MOMENT + DAY):
         versions = provenance(rig.archive, TRADE, "o1", moment, identity="b").versions
-        assert [(one.values["timestamp"], one.replaced_by is None) for one in versions] == [
+        assert [(version.values["timestamp"], version.replaced_by is None) for version in versions] == [
             (MOMENT, False),
             (MOMENT + DAY, True),
         ]
@@ -230,7 +230,7 @@ def test_one_batch_says_two_days_of_an_execution(rig: Rig) -> None:
         settled(rig)
     assert (rig.account(TRADE).inserted, rig.account(TRADE).replaced) == (2, 2)
     versions = provenance(rig.archive, TRADE, "o1", MOMENT, client=rig.client).versions
-    assert [one.values["timestamp"] for one in versions] == [MOMENT, MOMENT + DAY, MOMENT + 2 * DAY]
+    assert [version.values["timestamp"] for version in versions] == [MOMENT, MOMENT + DAY, MOMENT + 2 * DAY]
 
 
 def test_an_older_version_that_waits_does_not_show_on_its_day(rig: Rig, tmp_path: Path) -> None:
@@ -309,13 +309,13 @@ def test_as_a_plain_dict(rig: Rig, steps: list[tuple[str, list[Any]]]) -> None:
         fills = [of(name, order, after * MICROSECOND, price=Decimal(price)) for order, name, after, price in entries]
         if step in ("journal", "file"):
             {"journal": by_journal, "file": by_file}[step](rig, *fills)
-            for one in fills:
-                known[one.order_id, one.execution_id] = one
+            for fill in fills:
+                known[fill.order_id, fill.execution_id] = fill
         else:
             _do(rig, step)
         assert shown(rig) == facts(list(known.values()))
         low = MOMENT + MICROSECOND
-        assert shown(rig, low, END) == {one for one in facts(list(known.values())) if one[2] >= low}
+        assert shown(rig, low, END) == {fact for fact in facts(list(known.values())) if fact[2] >= low}
     settled(rig)
     assert shown(rig) == facts(list(known.values()))
 

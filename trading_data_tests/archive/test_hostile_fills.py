@@ -40,16 +40,16 @@ def agrees(rig: Rig, known: Known) -> None:
     """Rows, days and profit are those of the newest fills."""
     fills = rig.reader.trades(None, START, END)
     names = [name for name in TRADE.names if name not in ("strategy", "source")]
-    found = sorted(tuple(row) for row in fills[names].itertuples(index=False))
-    assert found == sorted(tuple(getattr(one, name) for name in names) for one in known.values())
+    rows = sorted(tuple(row) for row in fills[names].itertuples(index=False))
+    assert rows == sorted(tuple(getattr(trade, name) for name in names) for trade in known.values())
     assert _daily(rig, START, END) == _expected(known, START, END)
     assert _daily(rig, MIDNIGHT, END) == _expected(known, MIDNIGHT, END)
-    said = performance(fills).to_dict("records")
-    assert sum(one["fills"] for one in said) == len(known)
-    bought = sum(one.quantity for one in known.values() if one.side == "buy")
-    assert sum(one["bought"] for one in said) == bought
-    spent = sum(one.quantity * one.price * (1 if one.side == "buy" else -1) for one in known.values())
-    assert sum(one["cost_basis"] - one["gross_profit"] for one in said) == spent
+    records = performance(fills).to_dict("records")
+    assert sum(trade["fills"] for trade in records) == len(known)
+    bought = sum(trade.quantity for trade in known.values() if trade.side == "buy")
+    assert sum(trade["bought"] for trade in records) == bought
+    spent = sum(trade.quantity * trade.price * (1 if trade.side == "buy" else -1) for trade in known.values())
+    assert sum(trade["cost_basis"] - trade["gross_profit"] for trade in records) == spent
 
 
 def _daily(rig: Rig, start: datetime, end: datetime) -> list[tuple[Any, ...]]:
@@ -60,21 +60,21 @@ def _daily(rig: Rig, start: datetime, end: datetime) -> list[tuple[Any, ...]]:
 
 def _expected(known: Known, start: datetime, end: datetime) -> list[tuple[Any, ...]]:
     out: dict[tuple[datetime, str], list[Any]] = {}
-    for one in known.values():
-        day = one.timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
+    for trade in known.values():
+        day = trade.timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
         if start <= day < end:
-            bucket = out.setdefault((day, one.side), [0, Decimal(0), Decimal(0)])
+            bucket = out.setdefault((day, trade.side), [0, Decimal(0), Decimal(0)])
             bucket[0], bucket[1], bucket[2] = (
                 bucket[0] + 1,
-                bucket[1] + one.quantity,
-                bucket[2] + one.quantity * one.price,
+                bucket[1] + trade.quantity,
+                bucket[2] + trade.quantity * trade.price,
             )
     return sorted((*key, *sums) for key, sums in out.items())
 
 
 def remember(known: Known, *fills: Fill) -> tuple[Fill, ...]:
     """Fills on their way: the newest of each execution counts."""
-    known.update({(one.order_id, one.execution_id): one for one in fills})
+    known.update({(fill.order_id, fill.execution_id): fill for fill in fills})
     return fills
 
 
@@ -99,7 +99,7 @@ def test_a_thousand_fills_of_one_millisecond(rig: Rig, moment: datetime) -> None
     settled(rig)
     agrees(rig, known)
     assert rig.account(TRADE).quarantined == 200  # those that were retried
-    by_journal(rig, *remember(known, *(replace(one, timestamp=moment + DAY) for one in fills[:990])))
+    by_journal(rig, *remember(known, *(replace(fill, timestamp=moment + DAY) for fill in fills[:990])))
     agrees(rig, known)
     settled(rig)
     agrees(rig, known)
@@ -137,9 +137,9 @@ def test_both_doors_report_the_same_and_the_archive_is_made_anew(rig: Rig) -> No
     known: Known = {}
     fills = [partial(number) for number in range(20)]
     by_journal(rig, *remember(known, *fills))
-    by_file(rig, *remember(known, *(replace(one, price=Decimal(3)) for one in fills[5:15])))
+    by_file(rig, *remember(known, *(replace(fill, price=Decimal(3)) for fill in fills[5:15])))
     time.sleep(0.002)
-    by_journal(rig, *remember(known, *(replace(one, timestamp=MOMENT + DAY) for one in fills[:10])))
+    by_journal(rig, *remember(known, *(replace(fill, timestamp=MOMENT + DAY) for fill in fills[:10])))
     rig.snapshot(TRADE)
     rig.load(TRADE)
     agrees(rig, known)
@@ -149,7 +149,7 @@ def test_both_doors_report_the_same_and_the_archive_is_made_anew(rig: Rig) -> No
             cursor.execute(f"truncate {table}")
     rig.snapshot(TRADE)
     rig.load(TRADE)
-    by_file(rig, *remember(known, *(replace(one, price=Decimal(3)) for one in fills[10:15])))
+    by_file(rig, *remember(known, *(replace(fill, price=Decimal(3)) for fill in fills[10:15])))
     agrees(rig, known)
     settled(rig)
     agrees(rig, known)
@@ -186,11 +186,15 @@ class _Walk:
         agrees(self.rig, self.known)
         for moment, rows in self.archived:
             for low, high in ((START, END), (MIDNIGHT, END), (START, MIDNIGHT)):
-                found = self.rig.reader.read(TRADE, None, low, high, as_of=moment)
-                seen = zip(*(found[name] for name in ("order_id", "execution_id", "timestamp", "price")), strict=True)
+                findings = self.rig.reader.read(TRADE, None, low, high, as_of=moment)
+                seen = zip(
+                    *(findings[name] for name in ("order_id", "execution_id", "timestamp", "price")), strict=True
+                )
                 assert sorted(seen) == [row for row in rows if low <= row[2] < high]
         assert [
-            one.said for one in verify(self.rig.client, self.rig.archive, self.rig.intake, deep=True) if not one.ok
+            finding.said
+            for finding in verify(self.rig.client, self.rig.archive, self.rig.intake, deep=True)
+            if not finding.ok
         ] == []
 
     def fills(self) -> Sequence[Fill]:
@@ -223,8 +227,8 @@ class _Walk:
 
     def move_away(self) -> None:
         self.rig.snapshot(TRADE)
-        for one in self.rig.intake.pending(TRADE.name)[-1:]:
-            self.away.append((Path(one.path).rename(self.folder / one.name), one.path))
+        for file in self.rig.intake.pending(TRADE.name)[-1:]:
+            self.away.append((Path(file.path).rename(self.folder / file.name), file.path))
 
     def bring_back(self) -> None:
         if self.away:

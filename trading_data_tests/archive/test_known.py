@@ -62,8 +62,8 @@ WITHIN = [(2, 6), (3, 0), (3, 9), (4, 4), (4, 5)]
     ],
 )
 def test_inside_ranges(ranges: list[EntryRange], same: bool, expected: list[tuple[int, int]]) -> None:
-    whole = JournalRange(JOURNAL, "0-0", "1-0", f"{2**64 - 1}-{2**64 - 1}", len(IDS), incarnation=NOW)
-    one = batch(IDS, (whole,), [0] * len(IDS), "journal")
+    journal_range = JournalRange(JOURNAL, "0-0", "1-0", f"{2**64 - 1}-{2**64 - 1}", len(IDS), incarnation=NOW)
+    one = batch(IDS, (journal_range,), [0] * len(IDS), "journal")
     found = inside_ranges(one, one.table, {JOURNAL: ranges} if ranges else {}, same=same)
     assert [entry for entry, inside in zip(IDS, found.tolist(), strict=True) if inside] == expected
 
@@ -77,8 +77,8 @@ def test_ranges_are_of_one_journal_and_of_journals_alone() -> None:
     assert inside_ranges(of_file, of_file.table, ranges).tolist() == [False, False]
 
 
-def kept(one: EntryRange, count: int) -> ArchivedRange:
-    return ArchivedRange(one, count)
+def kept(entry_range: EntryRange, count: int) -> ArchivedRange:
+    return ArchivedRange(entry_range, count)
 
 
 @pytest.mark.parametrize(

@@ -160,8 +160,8 @@ def test_any_entries_in_any_batches_end_like_a_dict(rig: Rig, data: st.DataObjec
     rig.archive_all(METRICS)
     rows = rig.query("select metric_name, timestamp, value from metrics_data")
     assert {(name, int((moment - MOMENT).total_seconds()) // 60): value for name, moment, value in rows} == model
-    found = rig.account(METRICS)
-    assert (found.inserted, found.replaced, found.unchanged) == tuple(
+    account = rig.account(METRICS)
+    assert (account.inserted, account.replaced, account.unchanged) == tuple(
         counts[one] for one in ("inserted", "replaced", "unchanged")
     )
     assert rig.query("select count(*) from archive_revision") == [(counts["replaced"],)]
@@ -182,8 +182,8 @@ def test_any_entry_id_goes_through(rig: Rig, entry_id: str) -> None:
     rig.client.xadd("journal:metrics", {"metric_name": "broken"}, id=entry_id)
     for _ in range(2):
         rig.archive_all(METRICS)
-    found = rig.account(METRICS)
-    assert (found.inserted, found.quarantined, found.missing) == (1, 1, 0)
+    account = rig.account(METRICS)
+    assert (account.inserted, account.quarantined, account.missing) == (1, 1, 0)
     assert rig.client.xlen("journal:metrics") == 1  # the anchor stays
     assert rig.query("select entry_id from archive_quarantine") == [(entry_id,)]
 

@@ -135,7 +135,7 @@ def test_coverage_follows_a_correction_that_moves_a_row_to_another_symbol(rig: R
     rig.store.record_trades([fill("o1", "e1", symbol="B")])
     rig.archive_all(TRADE)
     assert rig.query("select subject, rows from archive_coverage order by 1") == [("A", 1), ("B", 1)]
-    assert [one.what for one in verify(rig.client, rig.archive, rig.intake) if not one.ok] == []
+    assert [line.what for line in verify(rig.client, rig.archive, rig.intake) if not line.ok] == []
 
 
 def test_revisions_say_which_batch_brought_and_which_replaced_them(rig: Rig) -> None:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_whole, journal_moment, may_lie_between
+from trading_data.archive.order import (
+    Accepted,
+    Order,
+    compare,
+    has_hashes,
+    is_complete,
+    journal_moment,
+    may_lie_between,
+)
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
 
@@ -21,8 +29,8 @@ def part(after: int, last: int, incarnation: int = NOW) -> EntryRange:
 
 def entry(ms: int, incarnation: int = NOW, journal: str = J) -> Accepted:
     """A version: one entry. Its moment says nothing about the order within a journal."""
-    one = EntryId(ms, 0)
-    return Accepted(0, 2**62, journal, EntryRange(incarnation, one.preceding(), one))
+    entry_id = EntryId(ms, 0)
+    return Accepted(0, 2**62, journal, EntryRange(incarnation, entry_id.preceding(), entry_id))
 
 
 def row(after: int, last: int, incarnation: int = NOW, journal: str = J) -> Accepted:
@@ -165,11 +173,11 @@ def test_what_may_lie_between_a_row_and_an_entry_that_says_the_same(
 
 
 def test_ranges_are_whole_if_they_have_every_entry_that_was_added_up_to_their_end() -> None:
-    whole = EntryRange(NOW, EntryId(0, 0), EntryId(5, 5), "", 4)
-    assert is_whole([whole], 4)
-    assert not is_whole([whole], 3)
-    assert not is_whole([], 3)
-    assert not is_whole([whole._replace(added=None)], 4)
-    behind_a_gap = whole._replace(after=EntryId(7, 0), last=EntryId(9, 0), added=6)
-    assert is_whole([whole, behind_a_gap], 6)
-    assert not is_whole([whole, behind_a_gap], 5)
+    entry_range = EntryRange(NOW, EntryId(0, 0), EntryId(5, 5), "", 4)
+    assert is_complete([entry_range], 4)
+    assert not is_complete([entry_range], 3)
+    assert not is_complete([], 3)
+    assert not is_complete([entry_range._replace(added=None)], 4)
+    behind_a_gap = entry_range._replace(after=EntryId(7, 0), last=EntryId(9, 0), added=6)
+    assert is_complete([entry_range, behind_a_gap], 6)
+    assert not is_complete([entry_range, behind_a_gap], 5)

@@ -22,9 +22,9 @@ Entry = tuple[str, int, float]
 def table(entries: list[Entry]) -> pa.Table:
     return pa.table(
         {
-            "metric_name": [one[0] for one in entries],
-            "timestamp": [MOMENT + timedelta(minutes=one[1]) for one in entries],
-            "value": [one[2] for one in entries],
+            "metric_name": [entry[0] for entry in entries],
+            "timestamp": [MOMENT + timedelta(minutes=entry[1]) for entry in entries],
+            "value": [entry[2] for entry in entries],
             "unit": ["" for _ in entries],
         },
         schema=codec.schema(METRICS),
@@ -38,7 +38,7 @@ def known(rows: int, missing: bool = True) -> KnownRows:
 
 @given(ENTRIES)
 def test_first_last_and_in_between(entries: list[Entry]) -> None:
-    found = plan(METRICS, table(entries), known(len(entries)))
+    decided = plan(METRICS, table(entries), known(len(entries)))
     history: dict[tuple[str, int], list[int]] = {}
     expected: list[Count] = []
     superseded = []
@@ -52,19 +52,19 @@ def test_first_last_and_in_between(entries: list[Entry]) -> None:
             expected.append(Count.REPLACED)
             superseded.append(past[-1])
         past.append(at)
-    assert found.counts.tolist() == expected
-    assert sorted(found.insert) == sorted(past[-1] for past in history.values())
-    assert found.revise == dict.fromkeys(superseded, 0)
-    assert (found.update, found.reject) == ([], {})
+    assert decided.counts.tolist() == expected
+    assert sorted(decided.insert) == sorted(past[-1] for past in history.values())
+    assert decided.revise == dict.fromkeys(superseded, 0)
+    assert (decided.update, decided.reject) == ([], {})
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8")), max_size=20))
 def test_codes_order_like_the_bytes(texts: list[str]) -> None:
     ranked = codes(pa.chunked_array([pa.array(texts, pa.string())])).tolist()
-    for one, other in pairwise(texts):
-        at, next_at = texts.index(one), texts.index(other)
-        assert (ranked[at] < ranked[next_at]) == (one.encode() < other.encode())
-        assert (ranked[at] == ranked[next_at]) == (one == other)
+    for text, other in pairwise(texts):
+        at, next_at = texts.index(text), texts.index(other)
+        assert (ranked[at] < ranked[next_at]) == (text.encode() < other.encode())
+        assert (ranked[at] == ranked[next_at]) == (text == other)
 
 
 @given(
@@ -75,11 +75,11 @@ def test_each_row_has_a_moment_of_its_own_in_its_minute(
     rows: list[tuple[int, int]], taken: dict[int, set[int]]
 ) -> None:
     subjects, times = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
-    found = displaced(subjects, times, taken)
-    kept = [(subject, found.get(at, moment)) for at, (subject, moment) in enumerate(rows)]
+    moved = displaced(subjects, times, taken)
+    kept = [(subject, moved.get(at, moment)) for at, (subject, moment) in enumerate(rows)]
     assert len(set(kept)) == len(rows)
     assert not any(moment in taken.get(subject, ()) for subject, moment in kept)
     assert [moment // 60_000_000 for _, moment in kept] == [moment // 60_000_000 for _, moment in rows]
     for at, (subject, moment) in enumerate(rows):
         first = (subject, moment) not in rows[:at] and moment not in taken.get(subject, ())
-        assert (at not in found) == first
+        assert (at not in moved) == first

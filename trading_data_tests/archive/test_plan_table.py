@@ -47,9 +47,9 @@ class Case:
 
 
 def mask(length: int, positions: Sequence[int]) -> Mask:
-    found = np.zeros(length, dtype=bool)
-    found[list(positions)] = True
-    return found
+    chosen = np.zeros(length, dtype=bool)
+    chosen[list(positions)] = True
+    return chosen
 
 
 def check(dataset: Dataset, rows: pa.Table, case: Case, taken: Mapping[str, set[int]] = MappingProxyType({})) -> Plan:
@@ -237,7 +237,7 @@ def test_each_execution_is_a_row(case: Case, taken: set[int], places: dict[int, 
         "execution_id": [execution for execution, *_ in case.values],
         "price": [str(price) for _, price, _ in case.values],
     }
-    known = {"o": {AT + one for one in taken}} if taken else {}
-    found = check(TRADE, pa.table(rows, schema=codec.schema(TRADE)), case, known)
-    assert found.moves == {at: AT for at in case.update if case.values[at][2]}
-    assert found.places == {at: AT + moment for at, moment in places.items()}
+    known = {"o": {AT + number for number in taken}} if taken else {}
+    decided = check(TRADE, pa.table(rows, schema=codec.schema(TRADE)), case, known)
+    assert decided.moves == {at: AT for at in case.update if case.values[at][2]}
+    assert decided.places == {at: AT + moment for at, moment in places.items()}

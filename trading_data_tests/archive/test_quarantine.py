@@ -43,7 +43,7 @@ list(load_pending(Archive(given.require_timescale_url()), Intake(given.intake_ur
 
 
 def waiting(rig: Rig) -> list[int]:
-    return [one.quarantine_id for one in listing(rig.archive, None, None, 100)]
+    return [entry.quarantine_id for entry in listing(rig.archive, None, None, 100)]
 
 
 def send(rig: Rig, *ids: int, edits: Edits | None = None, **which: Any) -> Retried:
@@ -51,9 +51,9 @@ def send(rig: Rig, *ids: int, edits: Edits | None = None, **which: Any) -> Retri
 
 
 def counts(loaded: Loaded) -> tuple[int, ...]:
-    found = (loaded.inserted, loaded.replaced, loaded.unchanged, loaded.quarantined, loaded.replayed)
-    assert loaded.offered == sum(found)
-    return found
+    numbers = (loaded.inserted, loaded.replaced, loaded.unchanged, loaded.quarantined, loaded.replayed)
+    assert loaded.offered == sum(numbers)
+    return numbers
 
 
 def rejected(rig: Rig, dataset: Dataset, journal: str, fields: dict[Any, Any]) -> int:
@@ -72,7 +72,7 @@ def test_a_corrected_entry_becomes_a_row_that_leads_back_to_it(rig: Rig) -> None
     number = rejected(rig, METRICS, "journal:metrics", METRIC)
     kept = show(rig.archive, number)
     sent = send(rig, number, edits={"value": "2.5"})
-    assert [(one.rows, one.rejected) for one in sent.batches] == [(1, 0)]
+    assert [(batch.rows, batch.rejected) for batch in sent.batches] == [(1, 0)]
     assert waiting(rig) == [number]
     (loaded,) = rig.load(METRICS)
     assert counts(loaded) == (1, 0, 0, 0, 0)
@@ -81,7 +81,7 @@ def test_a_corrected_entry_becomes_a_row_that_leads_back_to_it(rig: Rig) -> None
         "select origin, snapshot_run, journals from archive_ledger join metrics_data using (batch_id)"
     )
     assert (origin, run_id) == ("quarantine", "quarantine retry, value=2.5")
-    assert [(one["journal"], one["first"]) for one in journals] == [("journal:metrics", kept.entry_id)]
+    assert [(journal["journal"], journal["first"]) for journal in journals] == [("journal:metrics", kept.entry_id)]
     after = show(rig.archive, number)
     assert (after.settled, after.payload, after.kind) == ("retried", kept.payload, kept.kind)
     assert after.reason == f"{kept.reason}; retried in batch {loaded.batch_id}"
@@ -112,9 +112,9 @@ def test_retrying_twice_loads_once(rig: Rig, tmp_path: Path) -> None:
     (first,) = send(rig, number, edits={"value": "1"}).batches
     send(rig, number, edits={"value": "2", "timestamp": LATER})
     copy = shutil.copy(first.file.path, tmp_path / "copy")
-    assert [counts(one) for one in rig.load(METRICS)] == [(1, 0, 0, 0, 0), (0, 0, 0, 0, 1)]
+    assert [counts(loaded) for loaded in rig.load(METRICS)] == [(1, 0, 0, 0, 0), (0, 0, 0, 0, 1)]
     shutil.copy(copy, first.file.path)
-    assert [one.already for one in rig.load(METRICS)] == [True]
+    assert [loaded.already for loaded in rig.load(METRICS)] == [True]
     again = send(rig, number, edits={"value": "3"})
     assert (again.batches, again.settled) == ((), {number: "retried"})
     assert rig.query("select timestamp, value from metrics_data") == [(MOMENT, 1.0)]
@@ -145,10 +145,10 @@ def test_a_fill_that_is_to_be_another_one_is_shown_and_both_are_kept(rig: Rig) -
     rig.archive_all(TRADE)
     refuse(rig, fill("o1", "e1", 1500, price=Decimal("11.30")))
     rig.query("update archive_quarantine set kind = 'another day' returning 1")
-    said = run("list", "trades", "--kind", "another day").splitlines()
+    shown = run("list", "trades", "--kind", "another day").splitlines()
     (number,) = waiting(rig)
-    assert said[0].startswith("trade: 1 another day since 2")
-    assert said[1].startswith(f"{number}  ")
+    assert shown[0].startswith("trade: 1 another day since 2")
+    assert shown[1].startswith(f"{number}  ")
     assert "  execution_id: e1" in run("show", str(number)).splitlines()
     run("retry", str(number), "--set", "execution_id=e2")
     assert counts(rig.load(TRADE)[0]) == (1, 0, 0, 0, 0)
@@ -163,9 +163,9 @@ def test_broken_utf8_is_listed_shown_and_retried(rig: Rig) -> None:
     fields: dict[Any, Any] = {**METRIC, "value": "1", "unit": b"\xff\x1b[2J", b"\xfe\x00": b"?"}
     number = rejected(rig, METRICS, "journal:metrics", fields)
     assert "journal:metrics" in run("list")
-    said = run("show", str(number)).splitlines()
-    assert "  unit: \\xff\\x1b[2J" in said
-    assert "  \\xfe\\x00: ?" in said
+    listed = run("show", str(number)).splitlines()
+    assert "  unit: \\xff\\x1b[2J" in listed
+    assert "  \\xfe\\x00: ?" in listed
     assert dict(show(rig.archive, number).fields)["unit"] == "\udcff\x1b[2J"
     send(rig, number, edits={"\udcfe\0": None})
     rig.load(METRICS)
@@ -220,7 +220,7 @@ def test_rows_of_files_and_latest_values_are_retried_like_entries(rig: Rig, tmp_
     send(rig, a, edits={"timestamp": MOMENT.isoformat()})
     send(rig, b, edits={"source": "file", "symbol": "BB"})
     send(rig, c, edits={"volume": "5"})
-    assert [counts(one) for one in rig.load(PRICE)] == [(1, 0, 0, 0, 0)] * 3
+    assert [counts(batch) for batch in rig.load(PRICE)] == [(1, 0, 0, 0, 0)] * 3
     found = rig.query("select symbol, volume, journals from price_data join archive_ledger using (batch_id) order by 1")
     assert [(symbol, volume) for symbol, volume, _ in found] == [("A", 10.0), ("BB", 10.0), ("C", 5.0)]
     names = [(journals[0]["journal"], journals[0]["first"]) for *_, journals in found]

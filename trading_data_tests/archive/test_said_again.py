@@ -22,7 +22,7 @@ END = MOMENT + 3 * DAY
 
 
 def by_file(rig: Rig, dataset: Dataset, records: Sequence[Any]) -> None:
-    rows = {name: [getattr(one, name) for one in records] for name in dataset.names}
+    rows = {name: [getattr(record, name) for record in records] for name in dataset.names}
     kinds = {column.name: column.type for column in dataset.columns}
     table = pa.table(
         {name: pa.array(list(map(str, of)) if kinds[name] == "decimal" else of) for name, of in rows.items()}
@@ -49,10 +49,10 @@ def test_only_the_rows_that_a_file_said_again_keep_their_values(rig: Rig) -> Non
     rig.archive_all(METRICS)
     rig.store.record_metrics(of_minutes(2.0, *range(10)))
     by_file(rig, METRICS, of_minutes(1.0, 3, 7))
-    assert [one.unchanged for one in rig.load(METRICS)] == [2]
+    assert [loaded.unchanged for loaded in rig.load(METRICS)] == [2]
     expected = [1.0 if minute in (3, 7) else 2.0 for minute in range(10)]
     assert rig.reader.metrics(None, MOMENT, END)["value"].tolist() == expected
-    assert [(one.replaced, one.quarantined) for one in rig.archive_all(METRICS)] == [(8, 2)]
+    assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(METRICS)] == [(8, 2)]
     assert shown(rig) == expected
 
 
@@ -64,9 +64,9 @@ def test_a_journal_says_each_row_again_at_a_moment_of_its_own(rig: Rig, tmp_path
     path, back = away(rig, METRICS, tmp_path)
     rig.entry_at(JOURNAL, "1002-0", measurement(minute=0, value=1.0))
     rig.store.record_metrics(of_minutes(1.0, 1))
-    assert [one.unchanged for one in rig.archive_all(METRICS)] == [2]
+    assert [loaded.unchanged for loaded in rig.archive_all(METRICS)] == [2]
     path.rename(back)
-    assert [(one.replaced, one.quarantined) for one in rig.load(METRICS)] == [(1, 1)]
+    assert [(loaded.replaced, loaded.quarantined) for loaded in rig.load(METRICS)] == [(1, 1)]
     assert shown(rig) == [2.0, 1.0]
 
 
@@ -97,8 +97,8 @@ def test_fills_are_told_by_their_execution(rig: Rig) -> None:
     rig.archive_all(TRADE)
     rig.store.record_trades([fill("o1", f"e{at}", strategy="late") for at in range(4)])
     by_file(rig, TRADE, fills[1:2])
-    assert [one.unchanged for one in rig.load(TRADE)] == [1]
-    assert [(one.replaced, one.quarantined) for one in rig.archive_all(TRADE)] == [(3, 1)]
+    assert [loaded.unchanged for loaded in rig.load(TRADE)] == [1]
+    assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(TRADE)] == [(3, 1)]
     found = rig.query("select execution_id, strategy from trade_data order by 1")
     assert found == [(f"e{at}", "momentum" if at == 1 else "late") for at in range(4)]
 
@@ -110,7 +110,7 @@ def test_of_a_batch_of_an_earlier_release_any_row_of_the_day_may_be_meant(rig: R
     by_file(rig, METRICS, of_minutes(1.0, 0))
     rig.load(METRICS)
     rig.query("update archive_said_again set said = null, entries = null returning 1")
-    assert [(one.replaced, one.quarantined) for one in rig.archive_all(METRICS)] == [(1, 2)]
+    assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(METRICS)] == [(1, 2)]
 
 
 def test_a_journal_orders_its_own_entries_whatever_it_said_again(rig: Rig) -> None:
@@ -123,7 +123,7 @@ def test_a_journal_orders_its_own_entries_whatever_it_said_again(rig: Rig) -> No
     by_file(rig, METRICS, of_minutes(1.0, 1))
     rig.load(METRICS)
     rig.entry_at(JOURNAL, "1000-3", measurement(value=2.0))
-    assert [(one.replaced, one.quarantined) for one in rig.archive_all(METRICS)] == [(1, 0)]
+    assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(METRICS)] == [(1, 0)]
 
 
 def test_a_row_that_is_younger_than_what_was_said_again(rig: Rig) -> None:
@@ -137,7 +137,7 @@ def test_a_row_that_is_younger_than_what_was_said_again(rig: Rig) -> None:
     rig.query("update archive_said_again set said = null, entries = null returning 1")
     rig.query("update archive_ledger set accepted_last = now() + interval '1 day' where origin = 'file' returning 1")
     rig.store.record_metrics(of_minutes(3.0, 0, 1))
-    assert [(one.replaced, one.quarantined) for one in rig.archive_all(METRICS)] == [(1, 1)]
+    assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(METRICS)] == [(1, 1)]
     assert shown(rig) == [3.0, 1.0]
 
 
@@ -146,9 +146,9 @@ def test_a_worse_source_that_repeats_itself_says_nothing_of_the_row(rig: Rig) ->
     rig.archive_all(PRICE)
     rig.store.record_prices([bar(source="manual", close=11.5)])
     by_file(rig, PRICE, [bar(source="feed", close=10.5)])
-    assert [one.unchanged for one in rig.load(PRICE)] == [1]
+    assert [loaded.unchanged for loaded in rig.load(PRICE)] == [1]
     assert rig.query("select count(*) from archive_said_again") == [(0,)]
-    assert [(one.replaced, one.quarantined) for one in rig.archive_all(PRICE)] == [(1, 0)]
+    assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(PRICE)] == [(1, 0)]
 
 
 def test_what_is_packed_comes_back(rig: Rig) -> None:

@@ -120,16 +120,16 @@ def settings_in(cursor: Cursor) -> dict[str, str]:
 
 def settings_of(archive: Archive) -> dict[str, dict[str, str]]:
     """What is in force, by the way in which the archive is used."""
-    found = {}
+    settings = {}
     with archive.transaction() as cursor:
-        found["transaction"] = settings_in(cursor)
+        settings["transaction"] = settings_in(cursor)
     with archive.transaction(snapshot=True) as cursor:
-        found["snapshot"] = settings_in(cursor)
-    found["ask"] = dict(archive.ask(SQL(_SETTINGS).format(), {"names": list(OURS)}))
+        settings["snapshot"] = settings_in(cursor)
+    settings["ask"] = dict(archive.ask(SQL(_SETTINGS).format(), {"names": list(OURS)}))
     with archive.autocommit() as cursor:
-        found["autocommit"] = settings_in(cursor)
+        settings["autocommit"] = settings_in(cursor)
     archive.close()
-    return found
+    return settings
 
 
 EVERYWHERE = dict.fromkeys(("transaction", "snapshot", "ask", "autocommit"), OURS)
@@ -159,11 +159,11 @@ def test_the_environment_changes_no_setting(rig: Rig, monkeypatch: pytest.Monkey
     for variable, name in variables.items():
         monkeypatch.setenv(variable, HOSTILE[name])
     monkeypatch.setenv("PGOPTIONS", options(HOSTILE))
-    found = settings_of(Archive(rig.archive.url))
+    settings = settings_of(Archive(rig.archive.url))
     # libpq sends these two behind the options; psycopg2 then asks for ISO dates, and no procedure depends on the time zone.
-    alone = found.pop("autocommit")
+    alone = settings.pop("autocommit")
     assert {**alone, "timezone": "UTC", "datestyle": "ISO, MDY"} == OURS
-    assert found == dict.fromkeys(found, OURS)
+    assert settings == dict.fromkeys(settings, OURS)
 
 
 def test_a_pooler_that_ignores_how_a_connection_is_opened(rig: Rig) -> None:
@@ -175,9 +175,9 @@ def test_a_pooler_that_ignores_how_a_connection_is_opened(rig: Rig) -> None:
     with archive.autocommit() as cursor:
         for name in late:
             cursor.execute("select set_config(%s, %s, false)", (name, HOSTILE[name]))
-    found = settings_of(archive)
-    assert found.pop("autocommit").items() >= {(name, HOSTILE[name]) for name in late}
-    assert found == dict.fromkeys(found, OURS)
+    settings = settings_of(archive)
+    assert settings.pop("autocommit").items() >= {(name, HOSTILE[name]) for name in late}
+    assert settings == dict.fromkeys(settings, OURS)
 
 
 @needs_url
@@ -250,7 +250,7 @@ def test_chunks_and_aggregates_are_found_by_name_and_by_time(rig: Rig, own_url: 
         assert own.reader.prices(["A"], MOMENT, now(), "1h")["bucket"].tolist() == [MOMENT]
         (chunk,) = chunks(own.archive, PRICE)
         compress(own.archive, chunk)
-        assert [(one.day, one.compressed) for one in chunks(own.archive, PRICE)] == [(MOMENT.date(), True)]
+        assert [(chunk.day, chunk.compressed) for chunk in chunks(own.archive, PRICE)] == [(MOMENT.date(), True)]
 
 
 @needs_url
@@ -289,8 +289,8 @@ def test_the_doctor_tells_of_an_archive_that_was_made_in_another_encoding(
         with monkeypatch.context() as earlier, closing(Archive(url)) as archive:
             earlier.setattr(migrate_module, "check_encoding", lambda _: None)
             migrate(archive)
-        (found,) = doctors_word(rig, url)
-        assert "stores text as LATIN1" in found.message
+        (finding,) = doctors_word(rig, url)
+        assert "stores text as LATIN1" in finding.message
 
 
 @pytest.mark.skipif(bool(os.environ.get(DAGSTER_URL)), reason="it changes what the server makes databases from")
@@ -331,7 +331,7 @@ def _create(name: str, encoding: str) -> str:
 def doctors_word(rig: Rig, url: str) -> list[Finding]:
     """What is wrong with the database at `url`."""
     page = examine(replace(rig.settings, timescale_url=url), now())
-    return [one for one in page.findings if one.key == "timescale_schema"]
+    return [finding for finding in page.findings if finding.key == "timescale_schema"]
 
 
 def run_as_printed(command: str, url: str) -> None:

@@ -33,21 +33,21 @@ class Model:
         self.kept: list[Bar] = []
         self.counts = {"inserted": 0, "replaced": 0, "unchanged": 0}
 
-    def write(self, one: Bar) -> None:
+    def write(self, bar: Bar) -> None:
         assert PRICE.sources is not None
-        key = one.symbol, one.timestamp
+        key = bar.symbol, bar.timestamp
         held = self.rows.get(key)
         if held is None:
-            what, self.rows[key] = "inserted", one
-        elif PRICE.sources.rank(one.source) > PRICE.sources.rank(held.source):
-            of_source = [old for old in self.kept if (old.symbol, old.timestamp, old.source) == (*key, one.source)]
-            what = "unchanged" if of_source and of_source[-1] == one else "replaced"
+            what, self.rows[key] = "inserted", bar
+        elif PRICE.sources.rank(bar.source) > PRICE.sources.rank(held.source):
+            of_source = [old for old in self.kept if (old.symbol, old.timestamp, old.source) == (*key, bar.source)]
+            what = "unchanged" if of_source and of_source[-1] == bar else "replaced"
             if what == "replaced":
-                self.kept.append(one)
-        elif one == held:
+                self.kept.append(bar)
+        elif bar == held:
             what = "unchanged"
         else:
-            what, self.rows[key] = "replaced", one
+            what, self.rows[key] = "replaced", bar
             self.kept.append(held)
         self.counts[what] += 1
 
@@ -58,9 +58,9 @@ def test_any_order_of_sources_ends_like_the_rule(rig: Rig, blocks: list[list[Bar
     rig.clean()
     model = Model()
     for block in blocks:
-        for one in block:
-            rig.store.record_prices([one])
-            model.write(one)
+        for written in block:
+            rig.store.record_prices([written])
+            model.write(written)
         assert _shown(rig) == model.rows
         rig.snapshot(PRICE)
         assert _shown(rig) == model.rows
@@ -75,9 +75,9 @@ def test_any_order_of_sources_ends_like_the_rule(rig: Rig, blocks: list[list[Bar
 def _shown(rig: Rig) -> dict[Any, Bar]:
     frame = rig.reader.prices(None, MOMENT, END).drop(columns="tier")
     rows = [Bar(**{**row, "timestamp": row["timestamp"].to_pydatetime()}) for row in frame.to_dict("records")]  # type: ignore[arg-type]
-    found = {(row.symbol, row.timestamp): row for row in rows}
-    assert len(found) == len(rows)
-    return found
+    shown = {(row.symbol, row.timestamp): row for row in rows}
+    assert len(shown) == len(rows)
+    return shown
 
 
 def test_a_loser_is_kept_and_never_shown_by_as_of(rig: Rig) -> None:
@@ -99,7 +99,7 @@ def test_a_loser_is_kept_and_never_shown_by_as_of(rig: Rig) -> None:
 @pytest.mark.parametrize("better_first", [True, False])
 def test_disagreement_is_counted_per_pair_and_day(rig: Rig, better_first: bool) -> None:
     ours = [bar("A", minute, close=11.0, source=GOOD) for minute in range(4)]
-    theirs = [replace(one, source=NONE, close=one.close * (1 + 0.0006 * at)) for at, one in enumerate(ours)]
+    theirs = [replace(bar, source=NONE, close=bar.close * (1 + 0.0006 * at)) for at, bar in enumerate(ours)]
     for block in [ours, theirs] if better_first else [theirs, ours]:
         rig.store.record_prices(block)
         rig.archive_all(PRICE)

@@ -21,8 +21,8 @@ def write(rig: Rig, *seconds: int, value: float = 1.0) -> None:
 def left(rig: Rig) -> list[int]:
     """The seconds of the entries that are in the journal."""
     (info,) = inspect(rig.client, [JOURNAL]).values()
-    found = read(rig.client, [ReadRange(JOURNAL, BEGINNING, info.last, info.length)])
-    return [EntryId.parse(one).ms // 1000 for reading in found for one, _ in reading.entries]
+    entries = read(rig.client, [ReadRange(JOURNAL, BEGINNING, info.last, info.length)])
+    return [EntryId.parse(one).ms // 1000 for reading in entries for one, _ in reading.entries]
 
 
 def archived(
@@ -65,8 +65,8 @@ def test_over_gaps_whose_entries_somebody_deleted_up_to_one_that_holds_an_entry(
 def test_nothing_where_the_first_entry_is_not_archived(rig: Rig, after: int, last: int) -> None:
     write(rig, 1, 2, 3, 4)
     archived(rig, after, last)
-    found = rig.trim(METRICS)
-    assert (found.removed, found.left_alone) == (0, (JOURNAL,))
+    trimmed = rig.trim(METRICS)
+    assert (trimmed.removed, trimmed.left_alone) == (0, (JOURNAL,))
     assert left(rig) == [1, 2, 3, 4]
 
 
@@ -89,8 +89,8 @@ def test_nothing_by_the_ranges_of_an_earlier_incarnation(rig: Rig) -> None:
 def test_nothing_where_the_entry_at_the_end_is_another_one(rig: Rig, anchor: str) -> None:
     write(rig, 1, 2, 3)
     archived(rig, 0, 2, anchor=anchor)
-    found = rig.trim(METRICS)
-    assert (found.removed, found.left_alone) == (0, (JOURNAL,))
+    trimmed = rig.trim(METRICS)
+    assert (trimmed.removed, trimmed.left_alone) == (0, (JOURNAL,))
 
 
 @pytest.mark.parametrize(("added", "removed"), [(2, 1), (3, 1), (4, 0)])

@@ -82,18 +82,18 @@ class Model:
         names = self.dataset.names
         rows = pd.DataFrame(self.rows(), columns=list(names)).astype({self.dataset.key[1]: "datetime64[us, UTC]"})
         for aggregate in self.dataset.aggregates:
-            found = self.rig.reader.read(self.dataset, None, START, END, aggregate.interval)
-            made = compute(self.dataset, aggregate, rows) if len(rows) else found.iloc[:0]
-            assert _plain(found[list(aggregate.columns)]) == _plain(made[list(aggregate.columns)])
+            buckets = self.rig.reader.read(self.dataset, None, START, END, aggregate.interval)
+            made = compute(self.dataset, aggregate, rows) if len(rows) else buckets.iloc[:0]
+            assert _plain(buckets[list(aggregate.columns)]) == _plain(made[list(aggregate.columns)])
 
     def settle(self) -> None:
         """Archive all; then the tables, the counts and the aggregates are what they have to be."""
         self.rig.archive_all(self.dataset)
         account = self.rig.account(self.dataset)
-        found = Counter({one: getattr(account, one) for one in COUNTS})
+        counts = Counter({count: getattr(account, count) for count in COUNTS})
         # A value that is accepted again takes the row's place where entries between the two may still be on their way.
-        assert found["replaced"] >= self.counts["replaced"]
-        assert _decided(found) == _decided(self.counts)
+        assert counts["replaced"] >= self.counts["replaced"]
+        assert _decided(counts) == _decided(self.counts)
         assert account.accepted == self.rig.accepted(self.dataset)
         assert account.offered == account.accepted + account.replayed
         assert account.missing == 0

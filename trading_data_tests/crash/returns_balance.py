@@ -44,18 +44,18 @@ def settle(rig: Rig, rounds: int = 6) -> None:
 
 def unbalanced(rig: Rig, producer: Producer, lost: set[int], *, last: bool) -> Balance:
     """Compare the archive with what was written; `last`: every key has been written once more since, and is in order."""
-    found = Balance()
+    balance = Balance()
     for dataset in DATASETS:
-        _compare(rig, producer, lost, dataset, found, last=last)
-    found.wrong += [f"{one.dataset} {one.what}: {one.said}" for one in _faults(rig)]
-    return found
+        _compare(rig, producer, lost, dataset, balance, last=last)
+    balance.wrong += [f"{fault.dataset} {fault.what}: {fault.said}" for fault in _faults(rig)]
+    return balance
 
 
 def _faults(rig: Rig) -> Iterator[AuditResult]:
     return (one for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok)
 
 
-def _compare(rig: Rig, producer: Producer, lost: set[int], dataset: Dataset, found: Balance, *, last: bool) -> None:
+def _compare(rig: Rig, producer: Producer, lost: set[int], dataset: Dataset, balance: Balance, *, last: bool) -> None:
     name = dataset.name
     written = {number for number, key in producer.key_of.items() if key[0] == name}
     archived = Counter(every_number(rig, dataset))
@@ -67,27 +67,27 @@ def _compare(rig: Rig, producer: Producer, lost: set[int], dataset: Dataset, fou
         "there though lost": archived.keys() & lost,
         "never written": archived.keys() - written,
     }
-    found.wrong += [f"{name}: {len(these)} {what}: {_shown(these)}" for what, these in said.items() if these]
+    balance.wrong += [f"{name}: {len(these)} {what}: {_shown(these)}" for what, these in said.items() if these]
     books = account(rig.archive, dataset, "journal")
-    found.expected[name], found.accounted[name] = len(expected), books.accepted
-    found.unknown_found += len(unknown)
+    balance.expected[name], balance.accounted[name] = len(expected), books.accepted
+    balance.unknown_found += len(unknown)
     if books.accepted != len(expected):
-        found.wrong.append(f"{name}: {len(expected)} accepted, {books.accepted} accounted for")
+        balance.wrong.append(f"{name}: {len(expected)} accepted, {books.accepted} accounted for")
     refused = quarantined(rig, dataset)
-    found.quarantined.update(f"{name}: {kind}" for _, kind, _ in refused)
-    found.examples += [f"{name} {number}: {reason}" for number, _, reason in refused[:_SHOWN]]
+    balance.quarantined.update(f"{name}: {kind}" for _, kind, _ in refused)
+    balance.examples += [f"{name} {number}: {reason}" for number, _, reason in refused[:_SHOWN]]
     others = [f"{name} {number}: {kind}: {reason}" for number, kind, reason in refused if kind != NOT_ORDERED]
-    found.wrong += others[:_SHOWN]
+    balance.wrong += others[:_SHOWN]
     doubtful = set() if last else {producer.key_of[number] for number, _, _ in refused}
-    found.wrong += _older(producer, expected, rows_of(rig, dataset), doubtful)
+    balance.wrong += _older(producer, expected, rows_of(rig, dataset), doubtful)
     if rig.intake.pending(name):
-        found.wrong.append(f"{name}: {len(rig.intake.pending(name))} batches wait")
+        balance.wrong.append(f"{name}: {len(rig.intake.pending(name))} batches wait")
     for aggregate in dataset.aggregates:
-        found.wrong += differences(rig.archive, dataset, aggregate, _START, _END)[:_SHOWN]
+        balance.wrong += differences(rig.archive, dataset, aggregate, _START, _END)[:_SHOWN]
     frame = rig.reader.read(dataset, None, _START, _END)
     shown = frame[VALUE[name]].astype(int).tolist()
     if sorted(shown) != sorted(rows_of(rig, dataset).values()):
-        found.wrong.append(f"{name}: the reader shows other values than the archive has")
+        balance.wrong.append(f"{name}: the reader shows other values than the archive has")
 
 
 def _older(producer: Producer, expected: set[int], rows: Mapping[Key, int], doubtful: set[Key]) -> list[str]:

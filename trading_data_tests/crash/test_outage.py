@@ -67,12 +67,14 @@ def lengths(rig: Rig) -> dict[str, int]:
 
 def trimmed_to_the_intake(result: dg.ExecuteInProcessResult) -> dict[str, int]:
     """What a run that found no archive says that its snapshots have trimmed."""
-    found = {name: materializations(result, one.snapshot).get(str(THE_DAY), {}) for name, one in DATASETS.items()}
+    found = {
+        name: materializations(result, dataset.snapshot).get(str(THE_DAY), {}) for name, dataset in DATASETS.items()
+    }
     return {name: one.get("trimmed to the intake", 0) for name, one in found.items()}
 
 
 def warnings(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> str:
-    return "\n".join(one.user_message for one in instance.all_logs(result.run_id) if one.level == 30)
+    return "\n".join(record.user_message for record in instance.all_logs(result.run_id) if record.level == 30)
 
 
 def assert_away(result: dg.ExecuteInProcessResult) -> None:
@@ -142,7 +144,7 @@ def test_hours_without_an_archive_lose_nothing(tiers: Tiers, instance: dg.Dagste
     feed = Feed(rig)
     feed.send(BEFORE)
     assert run_archive(instance, str(THE_DAY)).success
-    assert {name: rig.account(one).accepted for name, one in DATASETS.items()} == feed.counts.accepted
+    assert {name: rig.account(dataset).accepted for name, dataset in DATASETS.items()} == feed.counts.accepted
     archived = lengths(rig)
 
     tiers.archive_goes()

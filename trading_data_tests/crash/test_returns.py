@@ -36,7 +36,7 @@ def values(rig: Rig) -> list[float]:
 
 
 def import_bars(rig: Rig, *bars: Any) -> None:
-    rows = {name: [getattr(one, name) for one in bars] for name in PRICE.names}
+    rows = {name: [getattr(bar, name) for bar in bars] for name in PRICE.names}
     table = pa.table(rows, schema=codec.schema(PRICE))
     list(take(rig.intake, PRICE, "bars.parquet", [table], origin="file", earliest=EARLIEST))
 

@@ -37,9 +37,9 @@ class Walk(RuleBasedStateMachine):
         self.model = Model(self.rigs[0], METRICS)
 
     @rule(one=WRITTEN)
-    def write(self, one: Written) -> None:
+    def write(self, written: Written) -> None:
         """One entry."""
-        self.model.write([one])
+        self.model.write([written])
 
     @rule()
     def write_broken(self) -> None:

@@ -45,7 +45,7 @@ def picture(rig: Rig) -> dict[str, Any]:
             columns = ", ".join(f'"{column}"' for column in aggregate.columns)
             seen[aggregate.name] = rig.query(f"select {columns} from {aggregate.name} order by 1, 2, 3")
         account = rig.account(dataset)
-        seen[f"{name} account"] = {one: getattr(account, one) for one in _COUNTS}
+        seen[f"{name} account"] = {count: getattr(account, count) for count in _COUNTS}
     seen["revisions"] = sorted(rig.query('select dataset, subject, "timestamp", old::text from archive_revision'))
     seen["quarantine"] = sorted(rig.query("select dataset, journal, kind, reason from archive_quarantine"))
     return seen
@@ -75,7 +75,7 @@ def trimmed_early(rig: Rig, *datasets: Dataset) -> list[str]:
         infos = inspect(rig.client, find_journals(rig.client, dataset))
         counted: Counter[str] = Counter()
         for (ranges,) in rig.query("select journals from archive_ledger where dataset = %s", dataset.name):
-            counted.update({one["journal"]: one["count"] for one in ranges})
+            counted.update({range_["journal"]: range_["count"] for range_ in ranges})
         for journal, info in infos.items():
             gone = info.added - info.length
             if gone > counted[ledger_name(journal)]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from trading_data.archive.acceptance import Acceptance, RowOrigin, _accepted, bounds_of
 from trading_data.archive.ledger import ArchivedRange
-from trading_data.archive.order import Accepted, Order, compare, is_whole, may_lie_between
+from trading_data.archive.order import Accepted, Order, compare, is_complete, may_lie_between
 from trading_data.archive.plan import Count, EntryVersion, HeldRow, Plan, _plan_key
 from trading_data.archive.versions import microseconds_of
 from trading_data.archive.write_books import range_changes
@@ -99,10 +99,12 @@ class _Load:
     def _inside(self, entry: Entry) -> tuple[bool, bool]:
         """Whether an entry lies in an archived range of its own incarnation, and of another one."""
         own = next(one.incarnation for journal, one in self.batch.ranges if journal == entry.journal)
-        found = {
-            one.entries.incarnation == own for one in self.archive.ranges[entry.journal] if entry.id in one.entries
+        same = {
+            range_.entries.incarnation == own
+            for range_ in self.archive.ranges[entry.journal]
+            if entry.id in range_.entries
         }
-        return True in found, False in found
+        return True in same, False in same
 
     def _load_key(self, key: int, places: Sequence[int]) -> None:
         row, entries = self.rows[key], self.batch.rows
@@ -136,11 +138,13 @@ class _Load:
         if self.batch.origin != "journal" or NOT_CONFIRMED in self.faults:
             return False
         journal = JOURNAL_OF_KEY[entry.key]
-        own = next(one for number, one in self.batch.ranges if number == journal)
-        found = [one for one in self.archive.ranges[journal] if one.entries.incarnation == own.incarnation]
-        new = sum(one.journal == journal and not self._inside(one)[0] for one in self.batch.rows)
-        parts = joined([own, *(one.entries for one in found)])
-        if is_whole(parts, new + sum(one.count for one in found)):
+        own = next(part for number, part in self.batch.ranges if number == journal)
+        own_ranges = [
+            range_ for range_ in self.archive.ranges[journal] if range_.entries.incarnation == own.incarnation
+        ]
+        new = sum(row.journal == journal and not self._inside(row)[0] for row in self.batch.rows)
+        parts = joined([own, *(part.entries for part in own_ranges)])
+        if is_complete(parts, new + sum(part.count for part in own_ranges)):
             return False
         return may_lie_between(self._row(row, str(journal)), self._accepted.of(at), parts)
 
@@ -150,8 +154,8 @@ class _Load:
         if self._accepted.surely_after(at, max(row.origin.batch.last_us, again)):
             return Order.NEWER
         journal = str(JOURNAL_OF_KEY[entry.key])
-        said = replace(self._row(row, journal), again_us=again)
-        return compare(self._accepted.of(at), said, self._ranges_of(journal))
+        accepted = replace(self._row(row, journal), again_us=again)
+        return compare(self._accepted.of(at), accepted, self._ranges_of(journal))
 
     def _row(self, row: Row, journal: str) -> Accepted:
         return _accepted(row.origin.batch, journal, row.origin.part)
@@ -162,20 +166,20 @@ class _Load:
         return Acceptance(METRICS, batch, batch.table, self._ranges_of)
 
     def _ranges_of(self, journal: str) -> Sequence[EntryRange]:
-        return [one.entries for one in self.archive.ranges[int(journal)]] if journal.isdigit() else []
+        return [range_.entries for range_ in self.archive.ranges[int(journal)]] if journal.isdigit() else []
 
     def _ranges(self) -> tuple[tuple[ArchivedRange, ...], ...]:
         """The archived ranges of each journal afterwards."""
-        found = list(self.archive.ranges)
-        for journal, one in self.batch.ranges:
+        ranges = list(self.archive.ranges)
+        for journal, entries in self.batch.ranges:
             new = [entry for entry in self.batch.rows if entry.journal == journal and not self._was_counted(entry)]
-            written, gone = range_changes(found[journal], [ArchivedRange(one, len(new))])
-            kept = {(old.entries.incarnation, old.entries.after): old for old in found[journal]}
+            written, gone = range_changes(ranges[journal], [ArchivedRange(entries, len(new))])
+            kept = {(old.entries.incarnation, old.entries.after): old for old in ranges[journal]}
             for range_ in gone:
                 del kept[range_.incarnation, range_.after]
             kept |= {(new.entries.incarnation, new.entries.after): new for new in written}
-            found[journal] = tuple(kept[at] for at in sorted(kept))
-        return tuple(found)
+            ranges[journal] = tuple(kept[at] for at in sorted(kept))
+        return tuple(ranges)
 
     def _was_counted(self, entry: Entry) -> bool:
         same, _ = self._inside(entry)
@@ -184,8 +188,8 @@ class _Load:
 
 def plan_key(versions: Sequence[EntryVersion], plan: Plan) -> None:
     """What `archive.plan.plan` decides about the entries of one key; those that all say what the row says are no hard case."""
-    if all(one.equal for one in versions):
-        plan.counts[[one.at for one in versions]] = Count.UNCHANGED
+    if all(version.equal for version in versions):
+        plan.counts[[version.at for version in versions]] = Count.UNCHANGED
     else:
         _plan_key(METRICS, versions, plan)
 
@@ -196,8 +200,8 @@ def _origin(batch: Batch, of_key: int) -> Origin:
     origin = RowOrigin(_BATCH, batch.origin, *map(microseconds_of, bounds_of(_as_batch(batch))))
     for (journal, one), part in zip(batch.ranges, batch.parts, strict=False):
         if journal == of_key:
-            found = EntryRange(one.incarnation, one.after, one.last)
-            return Origin(origin, (found, EntryId.parse(part.first or part.last)))
+            entry_range = EntryRange(one.incarnation, one.after, one.last)
+            return Origin(origin, (entry_range, EntryId.parse(part.first or part.last)))
     return Origin(origin, None)
 
 
@@ -226,9 +230,9 @@ class _Table:
         places = {journal: at for at, (journal, _) in enumerate(batch.ranges)}
         self.num_rows = len(batch.rows)
         self._columns = {
-            "_journal": _Column(places.get(one.journal, 0) for one in batch.rows),
-            "_ms": _Column(one.id.ms for one in batch.rows),
-            "_seq": _Column(one.id.seq for one in batch.rows),
+            "_journal": _Column(places.get(row.journal, 0) for row in batch.rows),
+            "_ms": _Column(row.id.ms for row in batch.rows),
+            "_seq": _Column(row.id.seq for row in batch.rows),
         }
 
     def __getitem__(self, name: str) -> "_Column":

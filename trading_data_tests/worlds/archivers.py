@@ -191,7 +191,7 @@ def put(world: World, rules: Rules, written: Written, read: Live) -> World:
     """The world after a batch became durable, whose entries were read of a live tier."""
     batch = written.batch
     told = rules.nothing_goes_back and batch.who != "B"  # who knows what was archived when it looked at the journals
-    if told and (wrong := [one for one in batch.parts if one.missing]):
+    if told and (wrong := [part for part in batch.parts if part.missing]):
         raise Broken(f"{wrong[0].missing} entries of journal {wrong[0].journal} are said to be missing, and are not")
     ends = (
         End(journal, one.incarnation, one.last, (read.journals[journal] or EMPTY).past_upto(one.last))
@@ -228,14 +228,14 @@ def _noted(world: World, written: Written) -> World:
     return world._replace(live=world.live.having(note=note))
 
 
-def _check_read(world: World, found: Drained) -> None:
+def _check_read(world: World, drained: Drained) -> None:
     """Look whether a journal was made anew between the look at it and the reading, with as many entries and the same ids.
 
     Raises:
         Outside: so it was.
     """
-    relied = dict(found.relied)
-    for journal, one in (pair for written in found.written for pair in written.batch.ranges):
+    relied = dict(drained.relied)
+    for journal, one in (pair for written in drained.written for pair in written.batch.ranges):
         now, end = world.live.journals[journal], relied.get(journal)
         if now is None or end is None:
             continue
@@ -262,16 +262,16 @@ def _unordered(world: World, batch: Batch, read: Live) -> Iterator[int]:
     """
     late = batch.who == "B"
     others = [file.batch for file in world.files if file.away or late]
-    others += [one.batch for one in world.slow.written] if world.slow else []
-    unknown = [(journal, one.incarnation) for other in others for journal, one in other.ranges]
+    others += [part.batch for part in world.slow.written] if world.slow else []
+    unknown = [(journal, part.incarnation) for other in others for journal, part in other.ranges]
     entries = {entry for other in others for entry in other.rows}
     if late:
-        unknown += [(at, one.incarnation) for at, ranges in enumerate(archived(world.archive)) for one in ranges]
+        unknown += [(at, range_.incarnation) for at, ranges in enumerate(archived(world.archive)) for range_ in ranges]
         entries |= world.archive.counted
     for journal, number in unknown:
         past = {*(read.journals[journal] or EMPTY).past, *(world.live.journals[journal] or EMPTY).past}
         lost = any(entry.journal == journal and entry not in past for entry in entries)
-        if lost and any(at == journal and one.incarnation <= number for at, one in batch.ranges):
+        if lost and any(at == journal and part.incarnation <= number for at, part in batch.ranges):
             yield journal
 
 
@@ -290,7 +290,9 @@ def _check_loaded(earlier: Archive, batch: Batch, loaded: Loaded) -> None:
             raise Broken(f"{entry} was counted twice")
         if not after.shows(entry):
             raise Broken(f"{entry} is neither the row nor a revision nor in quarantine")
-    if sum(one.count for ranges in after.ranges for one in ranges) < sum(one.journal >= 0 for one in after.counted):
+    if sum(range_.count for ranges in after.ranges for range_ in ranges) < sum(
+        one.journal >= 0 for one in after.counted
+    ):
         raise Broken("the archived ranges count fewer entries than the ledger")
     for ranges in archived(after):
         if joined(ranges) != list(ranges):

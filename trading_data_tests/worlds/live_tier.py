@@ -3,7 +3,7 @@
 Belongs here: the stand-ins, and these two steps. Does not: who takes them, and when (`archivers`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from datetime import timedelta
 from functools import cache
@@ -61,8 +61,8 @@ def drain(
     """
     known: dict[str, list[EntryRange]] = {str(at): list(ranges) for at, ranges in enumerate(archived) if ranges}
     for batch in waiting:
-        for journal, one in batch.ranges:
-            known.setdefault(str(journal), []).append(one)
+        for journal, part in batch.ranges:
+            known.setdefault(str(journal), []).append(part)
     server: Any = _Server(looked, clock)
     infos = {str(at): info_of(journal) for at, journal in enumerate(looked.journals) if journal}
     noted = {str(at): list(ranges) for at, ranges in enumerate(looked.note) if ranges}
@@ -81,7 +81,7 @@ def _written(reading: _Reading, live: Live, infos: Mapping[str, JournalInfo], no
     durable = {name: list(ranges) for name, ranges in reading.covered.items()}
 
     def write(parts: tuple[JournalRange, ...], rows: tuple[Entry, ...]) -> Written:
-        moved = {one.journal: joined([*durable.get(one.journal, []), one.entries]) for one in parts}
+        moved = {part.journal: joined([*durable.get(part.journal, []), part.entries]) for part in parts}
         durable.update(moved)
         batch = the(Batch, "journal", now, parts, rows, None, who)
         return Written(batch, tuple((int(name), tuple(ranges)) for name, ranges in moved.items()))
@@ -111,11 +111,11 @@ def trim(looked: Live, now: Live, archived: Known) -> Trimmed:
     journals = tuple(
         _cut(journal, server.cuts.get(at, BEGINNING)) if journal else None for at, journal in enumerate(now.journals)
     )
-    return Trimmed(now.having(journals=journals), tuple((at, one) for at, one in trusted.items() if one))
+    return Trimmed(now.having(journals=journals), tuple((at, covering) for at, covering in trusted.items() if covering))
 
 
 def _cut(journal: Journal, keep_from: EntryId) -> Journal:
-    kept = tuple(one for one in journal.entries if one.id >= keep_from)
+    kept = tuple(entry for entry in journal.entries if entry.id >= keep_from)
     return the(Journal, kept, journal.last, journal.added, journal.past, journal.deleted)
 
 
@@ -177,17 +177,17 @@ class _Block:
     """What was read of the journals, as `intake.entries.Block` shows it."""
 
     def __init__(self, live: Live, stretches: Sequence[ReadRange]) -> None:
-        self._take([entry for one in stretches for entry in _between(live.journals[int(one.journal)], one)])
+        self._take([entry for stretch in stretches for entry in _between(live.journals[int(stretch.journal)], stretch)])
 
     def _take(self, rows: Sequence[Entry]) -> None:
-        parts = [(str(journal), len([*found])) for journal, found in groupby(rows, key=lambda one: one.journal)]
+        parts = [(str(journal), len([*entries])) for journal, entries in groupby(rows, key=lambda row: row.journal)]
         self.rows, self.journals, self.counts = tuple(rows), [name for name, _ in parts], [count for _, count in parts]
 
     def slice(self, start: int, stop: int) -> Any:
         """A part of it."""
-        found = copy(self)
-        found._take(self.rows[start:stop])
-        return found
+        part = copy(self)
+        part._take(self.rows[start:stop])
+        return part
 
     def id(self, at: int) -> bytes:
         """The id of an entry."""
@@ -199,4 +199,4 @@ class _Block:
 
 
 def _between(journal: Journal | None, stretch: ReadRange) -> list[Entry]:
-    return [one for one in journal.entries if stretch.after < one.id <= stretch.upto] if journal else []
+    return [entry for entry in journal.entries if stretch.after < entry.id <= stretch.upto] if journal else []

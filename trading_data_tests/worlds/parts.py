@@ -123,7 +123,7 @@ class Batch:
     @cached_property
     def ranges(self) -> tuple[tuple[int, EntryRange], ...]:
         """As `intake.batch.Batch.ranges`; the journal by its number."""
-        return tuple((int(one.journal), one.entries) for one in self.parts) if self.origin == "journal" else ()
+        return tuple((int(part.journal), part.entries) for part in self.parts) if self.origin == "journal" else ()
 
 
 class Origin(NamedTuple):

@@ -55,15 +55,15 @@ def set_latest(world: World, rules: Rules) -> Steps:
 def sample(world: World, rules: Rules) -> Steps:
     """The latest values are taken that no entry of their journal explains. When they were set is not known to anybody."""
     live = world.live
-    explained = {(one.key, one.value) for one in in_journals(live)}
-    found = [
-        (Entry(NO_JOURNAL, EntryId(world.now, 1 + key), key, one[0]), one[1])
-        for key, one in enumerate(live.latest)
-        if one and (key, one[0]) not in explained
+    explained = {(entry.key, entry.value) for entry in in_journals(live)}
+    samples = [
+        (Entry(NO_JOURNAL, EntryId(world.now, 1 + key), key, value[0]), value[1])
+        for key, value in enumerate(live.latest)
+        if value and (key, value[0]) not in explained
     ]
-    if found:
-        after = _offered(world, rules, "latest", tuple(entry for entry, _ in found), live.looked)
-        after = after._replace(lies=_with_lies(world, *((entry, moment, moment) for entry, moment in found)))
+    if samples:
+        after = _offered(world, rules, "latest", tuple(entry for entry, _ in samples), live.looked)
+        after = after._replace(lies=_with_lies(world, *((entry, moment, moment) for entry, moment in samples)))
         yield "sample, died before it noted what it saw", after
         yield "sample", after._replace(live=live.having(latest=(None,) * KEYS, looked=world.now))
 
@@ -95,10 +95,12 @@ def _next_id(world: World, journal: int, clock: str) -> EntryId | None:
 def _added(world: World, rules: Rules, entry: Entry) -> World:
     old = world.live.journals[entry.journal] or EMPTY
     journal = the(Journal, (*old.entries, entry), entry.id, old.added + 1, (*old.past, entry), old.deleted)
-    journals = tuple(journal if at == entry.journal else one for at, one in enumerate(world.live.journals))
-    latest = tuple(None if at == entry.key else one for at, one in enumerate(world.live.latest))
+    journals = tuple(journal if at == entry.journal else unchanged for at, unchanged in enumerate(world.live.journals))
+    latest = tuple(None if at == entry.key else unchanged for at, unchanged in enumerate(world.live.latest))
     moment = entry.id.ms
-    again = entry in held(world) or (world.slow and any(entry in one.batch.rows for one in world.slow.written))
+    again = entry in held(world) or (
+        world.slow and any(entry in unchanged.batch.rows for unchanged in world.slow.written)
+    )
     first = accepted(world.lies).get(entry, (moment, moment))[0] if again else world.now
     return world._replace(
         now=world.now + STEP_MS,
@@ -110,8 +112,8 @@ def _added(world: World, rules: Rules, entry: Entry) -> World:
 
 def _with_lies(world: World, *moments: tuple[Entry, int, int]) -> tuple[tuple[Entry, int, int], ...]:
     new = {entry for entry, *_ in moments}
-    lies = [one for one in moments if one[1:] != (one[0].id.ms, one[0].id.ms)]
-    return tuple(sorted([*(one for one in world.lies if one[0] not in new), *lies]))
+    lies = [moment for moment in moments if moment[1:] != (moment[0].id.ms, moment[0].id.ms)]
+    return tuple(sorted([*(lie for lie in world.lies if lie[0] not in new), *lies]))
 
 
 def _offered(world: World, rules: Rules, origin: str, rows: tuple[Entry, ...], since: int | None) -> World:

@@ -48,7 +48,7 @@ def journal_deleted(world: World, rules: Rules) -> Steps:
     for at, journal in enumerate(world.live.journals):
         if journal is not None:
             live = world.live.having(
-                journals=tuple(None if place == at else one for place, one in enumerate(world.live.journals))
+                journals=tuple(None if place == at else journal for place, journal in enumerate(world.live.journals))
             )
             yield (
                 f"journal {at + 1} deleted",
@@ -64,7 +64,7 @@ def entry_deleted(world: World, rules: Rules) -> Steps:
             kept = tuple(one for one in journal.entries if one is not entry)
             after = the(Journal, kept, journal.last, journal.added, journal.past, max(journal.deleted, entry.id))
             live = world.live.having(
-                journals=tuple(after if place == at else one for place, one in enumerate(world.live.journals))
+                journals=tuple(after if place == at else journal for place, journal in enumerate(world.live.journals))
             )
             yield (
                 f"{entry} deleted",

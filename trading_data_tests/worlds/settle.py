@@ -77,11 +77,11 @@ def _next_step(world: World, rules: Rules) -> World:
 def _check_newest(world: World, lies: tuple[tuple[Entry, int, int], ...]) -> None:
     moments = accepted(lies)
     for key, row in enumerate(world.archive.rows):
-        every = [one for one in world.archive.counted if one.key == key]
+        every = [entry for entry in world.archive.counted if entry.key == key]
         if not every or JOURNAL_OF_KEY[key] in world.unordered:
             continue
-        when = {one: moments.get(one, (one.id.ms, one.id.ms)) for one in every}
+        when = {entry: moments.get(entry, (entry.id.ms, entry.id.ms)) for entry in every}
         since = max(first for first, _ in when.values())
-        newest = frozenset(one for one in every if when[one][1] >= since)
-        if not any((row and row.value == one.value) or one in world.archive.quarantine for one in newest):
+        newest = frozenset(entry for entry in every if when[entry][1] >= since)
+        if not any((row and row.value == entry.value) or entry in world.archive.quarantine for entry in newest):
             raise Broken(f"{names(newest)} was accepted last, and the row says {row and row.value}")

@@ -213,12 +213,12 @@ def _table(dataset: Dataset, entries: list[tuple[int, int]]) -> pa.Table:
     return pa.table(columns, schema=codec.schema(dataset))
 
 
-def _plain(found: Plan, entries: list[tuple[int, int]]) -> dict[str, Any]:
+def _plain(plan: Plan, entries: list[tuple[int, int]]) -> dict[str, Any]:
     """A plan by what the rows say: which of two equal ones is written makes no difference."""
     return {
-        "counts": found.counts.tolist(),
-        "insert": sorted(entries[at] for at in found.insert),
-        "update": sorted(entries[at] for at in found.update),
-        "revise": sorted((entries[at], by) for at, by in found.revise.items()),
-        "reject": found.reject,
+        "counts": plan.counts.tolist(),
+        "insert": sorted(entries[at] for at in plan.insert),
+        "update": sorted(entries[at] for at in plan.update),
+        "revise": sorted((entries[at], by) for at, by in plan.revise.items()),
+        "reject": plan.reject,
     }

@@ -138,17 +138,17 @@ def ever(world: World) -> Entries:
 @cache
 def in_journals(live: Live) -> Entries:
     """The entries in the journals of a live tier."""
-    return frozenset(one for journal in live.journals if journal for one in journal.entries)
+    return frozenset(entry for journal in live.journals if journal for entry in journal.entries)
 
 
 def in_files(files: tuple[File, ...]) -> Entries:
     """The entries in batch files, also in those that are away."""
-    return frozenset(one for file in files for one in file.batch.rows)
+    return frozenset(row for file in files for row in file.batch.rows)
 
 
 def archived(archive: Archive) -> Known:
     """What an archive says when it is asked for its ranges."""
-    return tuple(tuple(one.entries for one in ranges) for ranges in archive.ranges)
+    return tuple(tuple(range_.entries for range_ in ranges) for ranges in archive.ranges)
 
 
 def waiting(world: World) -> tuple[Batch, ...]:
@@ -184,7 +184,7 @@ def cannot_be_told(journal: Journal, end: EntryRange) -> bool:
 
     How many is not known of a range that was drained later than one behind it.
     """
-    anchor = next((one for one in journal.entries if one.id == end.last), None)
+    anchor = next((entry for entry in journal.entries if entry.id == end.last), None)
     if anchor is None:
         trimmed = journal.first is None or journal.first > end.last
         return trimmed and (end.added or 0) <= journal.added - len(journal.entries)
@@ -195,4 +195,4 @@ def cannot_be_told(journal: Journal, end: EntryRange) -> bool:
 
 def names(entries: Entries) -> str:
     """Entries for people."""
-    return ", ".join(str(one) for one in sorted(entries))
+    return ", ".join(str(entry) for entry in sorted(entries))
