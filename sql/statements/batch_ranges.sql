@@ -1,4 +1,4 @@
--- Which part of a journal each of these batches holds. Batches of releases before 0.2 say nothing of incarnations.
+-- The part of a journal that each of these batches holds. Batches of releases before 0.2 have no incarnation.
 select batch_id, journal, coalesce(incarnation, 1 + coalesce(rewound, false)::int), after, last, first
 from archive_ledger
 cross join lateral jsonb_to_recordset(journals)

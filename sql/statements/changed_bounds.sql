@@ -1,2 +1,2 @@
--- What an update has to look at: no more than the changed rows' own subjects and moments, or it unpacks what it need not.
+-- The changed rows' own subjects and moments: an update within wider bounds decompresses more than it needs.
 select array_agg(distinct {subject}), min({time}), max({time}) from changed

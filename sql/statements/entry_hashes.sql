@@ -1,4 +1,4 @@
--- The entries of batches that may hold one with an id in these milliseconds, and which parts of journals those are.
+-- The entry hashes of batches that may have an id in these milliseconds, with the parts of journals that they belong to.
 select made.journals, known.hashes
 from archive_entry_hash as known
 join archive_ledger as made using (batch_id)

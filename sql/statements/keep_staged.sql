@@ -1,4 +1,4 @@
--- Versions of the batch that are not shown, or no longer: each as a revision, with the batch whose version is shown instead.
+-- Versions of the batch that do not stand: each as a revision, with the batch whose version stands instead.
 insert into archive_revision (dataset, subject, "timestamp", old, old_batch, replaced_by)
 select %(dataset)s, stage.{subject}, stage.{time}, {stage_row}, stage.batch_id, kept.replaced_by
 from stage

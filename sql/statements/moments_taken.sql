@@ -1,4 +1,4 @@
--- The moments at which the archive keeps rows of the subjects of some rows of the stage, in the minutes of these.
+-- The moments at which the archive keeps rows of the staged rows' subjects, in the minutes of these rows.
 select known.{subject}, array_agg((extract(epoch from known.{time}) * 1000000)::bigint)
 from {table} as known
 join (select distinct {subject}, date_trunc('minute', {time}) as minute from stage where entry = any(%(entries)s)) as wanted

@@ -1,5 +1,5 @@
--- Rows of the stage take the place of the archive's that say another moment. Where one is kept at another moment than it reports, that
--- is stored; was is the moment that the archive's row reports.
+-- Staged rows replace the archive's rows of another reported time (was). Rows that are not kept at the time they report are stored
+-- at another moment.
 select {move}(jsonb_agg(
     (to_jsonb(stage) - 'entry') || jsonb_build_object('was', moved.was)
     || case when moved.stored is null then '{{}}' else jsonb_build_object({time_name}, moved.stored, 'reported', stage.{time}) end

@@ -1,5 +1,5 @@
--- Which of the entries of a retry still wait; locked, so that nobody discards them meanwhile. Found by what they are, not
--- by their number: after a restore a number may be another entry's.
+-- Which entries of a retry still wait, locked against a discard. Found by their content, not by their number: after a restore a
+-- number may belong to another entry.
 select asked.at, known.quarantine_id, known.batch_id, known.settled
 from unnest(%(journals)s::text[], %(entry_ids)s::text[], %(digests)s::text[]) with ordinality
      as asked (journal, entry_id, digest, at)

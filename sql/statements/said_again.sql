@@ -1,5 +1,5 @@
--- Which rows of some days batches said again that were accepted, in part, at or after a moment: batch, day, how many rows and which
--- (null: any of the day), and when the last of the batch's entries was accepted (µs).
+-- The rows of these days that batches said again which were accepted, at least in part, at or after a moment: batch, day, number of
+-- rows and the rows (null: any of the day), and when the batch's last entry was accepted (µs since 1970).
 select again.batch_id, again.day, again.entries, again.said, (extract(epoch from made.accepted_last) * 1000000)::bigint
 from archive_said_again as again
 join archive_ledger as made on made.batch_id = again.batch_id

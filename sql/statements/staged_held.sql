@@ -1,5 +1,5 @@
--- Rows of the stage of which the archive holds other values (or which are known to be equal), where its row came from, and which
--- moment that says.
+-- Staged rows of which the archive holds other values (or that are known to be equal), the origin of its row, and the time that
+-- this row reports.
 select stage.entry, known.batch_id, coalesce(made.origin, ''),
        coalesce((extract(epoch from made.accepted_first) * 1000000)::bigint, 0),
        coalesce((extract(epoch from coalesce(made.accepted_last, made.drained_at)) * 1000000)::bigint, 0),

@@ -1,4 +1,4 @@
--- Which of these rows of the stage say what the newest revision of their source says.
+-- Which of these staged rows have the values of the newest revision of their source.
 select stage.entry from stage
 join lateral (
     select old from archive_revision as revision

@@ -1,5 +1,5 @@
--- Rows of the stage of which the archive holds no version in these bounds. They are given as values, so that no other chunk and
--- no other subject is looked at.
+-- Staged rows of which the archive holds no version in these bounds. The bounds are values, so that no other chunk and no other
+-- subject is read.
 select coalesce(array_agg(stage.entry), '{{}}') from stage
 where not exists (
     select from {table} as known

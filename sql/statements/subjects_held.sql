@@ -1,4 +1,4 @@
--- Of the subjects of a batch those of which the archive holds anything between their first and last moment in it.
+-- The subjects of a batch of which the archive holds anything between their first and last moment in it.
 select subject
 from unnest(%(subjects)s::text[], %(lows)s::timestamptz[], %(highs)s::timestamptz[]) as own (subject, low, high)
 where exists (

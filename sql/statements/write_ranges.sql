@@ -1,4 +1,4 @@
--- Ranges that have grown or are new, and those that another one has swallowed.
+-- New and grown ranges, and those that have become part of another one.
 with gone as (
     delete from archive_range as known
     using unnest(%(gone_journals)s::text[], %(gone_incarnations)s::bigint[], %(gone_afters)s::text[])
