@@ -36,7 +36,7 @@ class Walk(RuleBasedStateMachine):
         """Both tiers empty."""
         self.model = Model(self.rigs[0], METRICS)
 
-    @rule(one=WRITTEN)
+    @rule(written=WRITTEN)
     def write(self, written: Written) -> None:
         """One entry."""
         self.model.write([written])
