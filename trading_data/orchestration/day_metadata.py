@@ -12,13 +12,13 @@ from trading_data.calendars import TradingCalendar
 from trading_data.calendars.states import MISSING, NO_CALENDAR, day_states
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.widths import said as width_text
-from trading_data.orchestration.metadata import SHOWN, bars, when
+from trading_data.orchestration.metadata import SHOWN, bars, time_metadata
 from trading_data.times import DAY, now
 
 
 def day_figures(archived_day: ArchivedDay) -> dict[str, Any]:
     """The numbers of a day that change until it is over; Dagster plots them by partition."""
-    return {"dagster/partition_row_count": archived_day.rows, "last timestamp": when([archived_day.last], max)}
+    return {"dagster/partition_row_count": archived_day.rows, "last timestamp": time_metadata([archived_day.last], max)}
 
 
 def day_page(
@@ -70,7 +70,7 @@ def _held_metadata(dataset: Dataset, archived_day: ArchivedDay) -> dict[str, Any
     """A day as metadata; numbers, so that Dagster plots them by partition."""
     figures: dict[str, Any] = {
         f"{dataset.about}s": archived_day.subjects,
-        "first timestamp": when([archived_day.first], min),
+        "first timestamp": time_metadata([archived_day.first], min),
         "minutes with a row": sum(archived_day.quarters),
         "bytes before compression": archived_day.bytes_before,
         "bytes after compression": archived_day.bytes_after,

@@ -1,4 +1,4 @@
-"""What schedules and sensors ask before they request an archive run: how much is left to archive, in words too."""
+"""How much is left to archive: what schedules and sensors look at before they request a run."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ PAUSE = timedelta(minutes=10)
 """If no archive run has begun for so long, there was nothing to archive, or the system was down."""
 
 
-def all_left(client: Client, store: Intake, archive: Archive) -> Backlog:
+def total_backlog(client: Client, store: Intake, archive: Archive) -> Backlog:
     """What an archive run would take now, over all datasets. While the archive is away, the notes in Redis stand in for it.
 
     Raises:
@@ -33,12 +33,12 @@ def all_left(client: Client, store: Intake, archive: Archive) -> Backlog:
     return total
 
 
-def left_line(left: Backlog) -> str:
-    """What is left, in words."""
+def backlog_line(total: Backlog) -> str:
+    """A backlog in words."""
     parts = [
-        counted(left.entries, "entry", "entries") if left.entries else "",
-        counted(left.values, "value without an entry", "values without an entry") if left.values else "",
-        counted(left.batches, "batch", "batches") if left.batches else "",
+        counted(total.entries, "entry", "entries") if total.entries else "",
+        counted(total.values, "value without an entry", "values without an entry") if total.values else "",
+        counted(total.batches, "batch", "batches") if total.batches else "",
     ]
-    waits = noun(left.entries + left.values + left.batches, "waits", "wait")
+    waits = noun(total.entries + total.values + total.batches, "waits", "wait")
     return f"{' and '.join(part for part in parts if part)} {waits}"

@@ -134,7 +134,7 @@ def journal_table(ranges: Sequence[dict[str, Any]]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema)
 
 
-def when(moments: Sequence[datetime | None], choose: Any) -> Any:
+def time_metadata(moments: Sequence[datetime | None], choose: Any) -> Any:
     """The moment that `choose` (min or max) picks, as metadata; `none` if no moment is known."""
     known = [moment for moment in moments if moment is not None]
     return dg.MetadataValue.timestamp(choose(known)) if known else "none"

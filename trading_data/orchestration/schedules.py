@@ -13,7 +13,7 @@ from trading_data.intake.state.files import state_changed
 from trading_data.operations.backup.manifest import complete_backups
 from trading_data.orchestration.declared import STATE, schedule_status
 from trading_data.orchestration.jobs import ARCHIVE_SELECTION, archive_job, backfill_job, backup_job
-from trading_data.orchestration.left import all_left
+from trading_data.orchestration.left import total_backlog
 from trading_data.orchestration.maintenance_ops import compression_job, restore_drill_job, retention_job
 from trading_data.orchestration.resources import ArchiveTier, Environment, IntakeStore, LiveTier
 from trading_data.orchestration.runs import active_run, materialized_since
@@ -53,8 +53,8 @@ def _archive_schedule(environment: Environment) -> dg.ScheduleDefinition:
         state_is_due = not materialized_since(context.instance, STATE, floor(moment, STATE_EVERY))
         store = intake.open()
         with live.for_sensor() as client, archive.for_sensor() as database:
-            left = all_left(client, store, database)
-            if not left and not (state_is_due and state_changed(client, store)):
+            backlog = total_backlog(client, store, database)
+            if not backlog and not (state_is_due and state_changed(client, store)):
                 return dg.SkipReason("nothing waits: every entry and value that was accepted is archived")
         return dg.RunRequest(
             run_key=moment.isoformat(),

@@ -17,7 +17,7 @@ from trading_data.live.connection import read_memory
 from trading_data.orchestration.declared import sensor_status
 from trading_data.orchestration.health_sensor import health_sensor
 from trading_data.orchestration.jobs import archive_job
-from trading_data.orchestration.left import PAUSE, all_left, left_line
+from trading_data.orchestration.left import PAUSE, backlog_line, total_backlog
 from trading_data.orchestration.notifier import alert_sensor
 from trading_data.orchestration.partitions import daily, days_tag, few_ranges
 from trading_data.orchestration.pressure import PressureState, judge
@@ -81,26 +81,26 @@ def pending_intake_sensor(
     if files:
         waited = now - min(file.turn for file in files) / 1e9
         batches = counted(len(files), "batch waits", "batches wait")
-        backlog = f"{batches} in the intake, the oldest for {waited:.0f} s"
+        reason = f"{batches} in the intake, the oldest for {waited:.0f} s"
     elif newest is not None and now - newest < PAUSE.total_seconds():
         return dg.SkipReason(
-            f"no batch waits in the intake; entries in the journals wait for the next scheduled run, the last run was requested "
-            f"{now - newest:.0f} s ago"
+            f"no batch waits in the intake; journals are not examined for {PAUSE.total_seconds() / 60:.0f} min after an archive "
+            f"run, and the last one was requested {now - newest:.0f} s ago: entries are taken by `archive_schedule`"
         )
     else:
         with live.for_sensor() as client, archive.for_sensor() as database:
-            left = all_left(client, store, database)
-        if not left:
+            backlog = total_backlog(client, store, database)
+        if not backlog:
             return dg.SkipReason("no batch waits in the intake, and nothing that was accepted")
         waited = now
-        backlog = f"{left_line(left)}, and no archive run has begun for {PAUSE.total_seconds() / 60:.0f} min"
+        reason = f"{backlog_line(backlog)}, and no archive run has begun for {PAUSE.total_seconds() / 60:.0f} min"
     under_way = active_run(context.instance, archive_job.name)
     if under_way:
-        return dg.SkipReason(f"{backlog}; archive run {under_way[:8]} is queued or under way")
+        return dg.SkipReason(f"{reason}; archive run {under_way[:8]} is queued or under way")
     last = float(context.cursor or 0)
     if waited < _PENDING_SECONDS or now - last < _AGAIN_SECONDS:
         return dg.SkipReason(
-            f"{backlog}; a run was requested {now - last:.0f} s ago" if last else f"{backlog}; not long enough yet"
+            f"{reason}; a run was requested {now - last:.0f} s ago" if last else f"{reason}; not long enough yet"
         )
     request = dg.RunRequest(run_key=f"pending-intake-{now:.3f}", partition_key=_today(now), tags={TRIGGER: PENDING})
     return dg.SensorResult(run_requests=[request], cursor=str(now))

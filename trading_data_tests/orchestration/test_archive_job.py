@@ -262,7 +262,7 @@ def test_a_run_that_finds_nothing_says_so(rig: Rig, instance: dg.DagsterInstance
 
 
 def test_a_day_names_symbols_whose_bars_look_wider_than_a_minute(rig: Rig, instance: dg.DagsterInstance) -> None:
-    """Hours and days that a producer sends; minutes, fixings and five bars on a grid of five minutes are nobody's."""
+    """Hourly and daily bars from a producer are named; minutes, fixings, and only five bars on a grid of five minutes are not."""
     midnight = datetime(2026, 11, 20, tzinfo=UTC)
     sent = {
         "HOURS": [midnight.replace(hour=hour, minute=30) for hour in range(14, 21)],
@@ -285,7 +285,7 @@ def test_a_day_names_symbols_whose_bars_look_wider_than_a_minute(rig: Rig, insta
 def test_what_the_clock_runs_between_two_hours_leaves_every_verdict_standing(
     rig: Rig, instance: dg.DagsterInstance
 ) -> None:
-    """Dagster shows a check as not evaluated once its asset was materialized later, in another run."""
+    """Dagster shows a check as not evaluated after another run has materialized its asset."""
     table = dg.AssetKey(PRICE.table)
     clock = {"dagster/schedule_name": "archive_schedule"}
     rig.store.record_prices(bars_of_today(2))

@@ -1,4 +1,4 @@
-"""A backfill of more runs than Dagster asks for at once, by the limits of `dagster.yaml`: no run twice."""
+"""A backfill of more runs than Dagster requests at once, under the limits of `dagster.yaml`: no run starts twice."""
 
 import logging
 from collections import Counter
@@ -21,7 +21,7 @@ ROUNDS = 6
 
 @dg.asset(partitions_def=DAYS)
 def a_run_a_day() -> None:
-    """What no asset of ours is: one run a partition."""
+    """An asset unlike ours: one run for each partition."""
 
 
 defs = dg.Definitions(assets=[a_run_a_day])

@@ -142,7 +142,7 @@ def test_the_instance_file_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_is_opened_or_started_by_importing() -> None:
-    """With no variable set, no server running, every connection refused, and without libraries that take long to load."""
+    """With no variable set, no server running, and every connection refused; slow libraries are not loaded."""
     program = (
         "import socket\n"
         "def refuse(*_): raise SystemExit('a connection was opened')\n"

@@ -1,4 +1,4 @@
-"""Which partitions are green: those whose day is in the table, with rows and an account that balances, and no other."""
+"""Only partitions whose day has rows in the table, and accounts that balance, are green."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -125,7 +125,7 @@ def test_a_late_row_makes_its_day_green_but_not_its_aggregates_before_they_are_r
 
 
 def test_a_fill_leaves_a_day_for_another_one(rig: Rig, instance: dg.DagsterInstance) -> None:
-    """Dagster takes no green back: so the day says that it has no row any more, and its aggregate follows."""
+    """Dagster cannot turn a green day back: its newest observation reports that the day has no row, and the aggregate follows."""
     first, second = DAYS[:2]
     rig.store.record_trades([fill(timestamp=noon(first))])
     assert run_archive(instance).success

@@ -27,7 +27,7 @@ CYCLES = 288
 MOST_A_CYCLE = 30_000
 MOST = 500_000_000
 QUEUED = 4_600
-"""Bytes of the events that a run through the daemon has besides: queued, taken from the queue, starting, launched. Measured."""
+"""Measured bytes of the further events of a run that the daemon launches: queued, dequeued, starting, launched."""
 _COPY_EVENTS = """
 insert into event_logs (run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition)
 select md5(run_id || at), event, dagster_event_type, timestamp - at * interval '5 min', step_key, asset_key,
@@ -59,7 +59,7 @@ class Storage:
             return cursor.fetchall() if cursor.description else []
 
     def cycle(self, run_id: str) -> int:
-        """What is stored of a run: its events, its row."""
+        """The stored bytes of a run: its events and its row."""
         ((events,),) = self.ask(
             "select sum(pg_column_size(one.*))::bigint from event_logs as one where run_id = %(run)s", run=run_id
         )
@@ -69,7 +69,7 @@ class Storage:
 
 @pytest.fixture
 def storage(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    """As `dagster.yaml` says, in a database of the test's own."""
+    """The storage of `dagster.yaml`, in a database of the test's own."""
     given = rig.settings.dagster_url or ""
     server = psycopg2.connect(given.replace("postgresql+psycopg2", "postgresql", 1))
     server.autocommit = True
@@ -91,7 +91,7 @@ def storage(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def cycle(rig: Rig, storage: Storage, at: int, *, state: bool) -> str:
-    """An archive run with something of each dataset, with the state or, as two of three that are scheduled, without it; its id."""
+    """The id of an archive run with data of each dataset, with the state, or without it as two of three scheduled runs are."""
     midnight = day_start(now().date()) + timedelta(seconds=at)
     rig.store.record_prices([bar(name, timestamp=midnight) for name in "ABCDE"])
     rig.store.record_trades([fill(f"o{at}", timestamp=midnight)])

@@ -1,4 +1,4 @@
-"""What is used of Dagster beside its public API is all in one module, and is there in this release."""
+"""Private names of Dagster are imported in one module only, and exist in this release."""
 
 import ast
 from pathlib import Path

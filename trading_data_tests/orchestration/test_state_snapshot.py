@@ -1,4 +1,4 @@
-"""The asset `state_snapshot` on a real instance: its document, its tables, its check, and when runs take it."""
+"""The asset `state_snapshot` on a real instance: its document, its tables, its check, and which runs save it."""
 
 import math
 from pathlib import Path

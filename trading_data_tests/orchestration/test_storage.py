@@ -1,4 +1,4 @@
-"""Dagster's storage keeps its connections: opening them cost more than all that was asked over them."""
+"""Dagster's storage keeps its connections open: opening them cost more than the queries sent over them."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ URL = "postgresql+psycopg2://nobody@127.0.0.1:1/dagster"
 
 @pytest.fixture
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeptConnections:
-    """What `dagster.yaml` names, without tables to be made, so that it opens no connection."""
+    """The storage that `dagster.yaml` names, told to create no tables, so that it opens no connection."""
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", URL)
     (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     data = InstanceRef.from_dir(str(tmp_path)).storage_data

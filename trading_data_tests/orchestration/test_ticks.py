@@ -30,7 +30,7 @@ MB = 1_000_000
 
 
 class Sensor:
-    """The decision fed with readings, a minute apart unless told."""
+    """The decision, fed with readings two minutes apart by default."""
 
     def __init__(self) -> None:
         self.state, self.at = PressureState(), 1_000_000.0
@@ -137,7 +137,7 @@ def test_a_server_that_is_away_fails_the_tick_and_is_no_reason_to_skip(
 def test_pending_intake(rig: Rig, instance: dg.DagsterInstance) -> None:
     started_run(instance, "archive_job")
     end_run(instance, instance.get_runs()[0], dg.DagsterRunStatus.SUCCESS)
-    assert "no batch waits in the intake; entries" in tick("pending_intake_sensor", instance).skip_message
+    assert "no batch waits in the intake; journals" in tick("pending_intake_sensor", instance).skip_message
     rig.store.record_metrics([measurement()])
     (drained,) = rig.snapshot(METRICS)
     assert "not long enough yet" in tick("pending_intake_sensor", instance).skip_message
@@ -150,7 +150,9 @@ def test_pending_intake(rig: Rig, instance: dg.DagsterInstance) -> None:
     assert asked.run_requests[0].partition_key == today()
     assert "a run was requested" in tick("pending_intake_sensor", instance, asked.cursor).skip_message
     assert run_archive(instance).success
-    assert "no batch waits in the intake; entries" in tick("pending_intake_sensor", instance, asked.cursor).skip_message
+    assert (
+        "no batch waits in the intake; journals" in tick("pending_intake_sensor", instance, asked.cursor).skip_message
+    )
 
 
 def test_late_data_asks_once_a_range_and_again_when_it_failed(rig: Rig, instance: dg.DagsterInstance) -> None:
@@ -173,7 +175,7 @@ def test_late_data_asks_once_a_range_and_again_when_it_failed(rig: Rig, instance
 def test_late_rows_on_many_days_are_few_runs_and_each_day_has_its_own_status(
     rig: Rig, instance: dg.DagsterInstance
 ) -> None:
-    """Thirty days, every second of sixty: one run, which makes exactly these green."""
+    """Every second day of sixty: one run turns exactly these thirty days green."""
     back = [2 * at for at in range(30)]
     rig.store.record_metrics([measurement(minute=-1440 * day) for day in back])
     rig.snapshot(METRICS)
@@ -267,7 +269,7 @@ def test_what_was_accepted_before_a_start_is_archived_at_once_and_the_schedule_k
     assert request.partition_key == today()
     run = started_run(instance, **request.tags)
     end_run(instance, run, dg.DagsterRunStatus.SUCCESS)
-    assert "no batch waits in the intake; entries" in tick("pending_intake_sensor", instance).skip_message
+    assert "no batch waits in the intake; journals" in tick("pending_intake_sensor", instance).skip_message
     moment = datetime.now(UTC)
     assert schedule_tick("archive_schedule", instance, moment + timedelta(minutes=2)).run_requests
 
