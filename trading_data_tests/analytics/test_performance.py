@@ -170,7 +170,7 @@ def test_no_fills_give_the_same_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"quantity": 1.5}, r"quantity of o0 e must be an exact number \(decimal.Decimal\), not 1.5"),
         ({"price": D("Infinity")}, "not a finite number"),
