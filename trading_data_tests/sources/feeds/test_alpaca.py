@@ -171,7 +171,7 @@ def test_a_cut_is_filled_and_each_version_arrives_once_and_in_order(scene: Scene
     scene.until(lambda: scene.counts.accepted["price"] >= 12)
     assert scene.counts.accepted["price"] == 12
     assert (scene.counts.repeats, scene.counts.waits) == (0, 0)
-    asked = [line for line in scene.lines if "stream broke" in line or "there again" in line]
+    asked = [line for line in scene.lines if "stream broke" in line or "stream is back" in line]
     assert len(asked) == 2
     scene.reported("history had 4 bars")
 

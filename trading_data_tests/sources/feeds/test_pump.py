@@ -269,7 +269,7 @@ def test_nights_in_recorded_data_are_not_waited_for(store: LiveStore) -> None:
 
 @pytest.mark.parametrize("pace", [0.0, -1.0, float("nan")])
 def test_a_pace_that_is_none_is_refused(store: LiveStore, pace: float) -> None:
-    with pytest.raises(BadInput, match="pace is above zero"):
+    with pytest.raises(BadInput, match="pace must be above zero"):
         run(store, [], pace=pace)
 
 
