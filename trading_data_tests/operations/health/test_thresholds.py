@@ -27,7 +27,7 @@ def beyond(threshold: Threshold, by: float) -> float:
     return limit + step if threshold.above is not None else limit - step
 
 
-@pytest.mark.parametrize("one", THRESHOLDS, ids=named)
+@pytest.mark.parametrize("threshold", THRESHOLDS, ids=named)
 def test_it_is_crossed_and_cleared(threshold: Threshold) -> None:
     unit = FAMILIES[threshold.figure].unit
     subject = threshold.subject or "price"
