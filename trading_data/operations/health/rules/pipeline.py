@@ -86,8 +86,8 @@ FLOW: tuple[Threshold, ...] = (
     one_limit(
         "batch_damaged",
         "flow.batches.damaged",
-        "{value} {subject} {many:batch/batches} in the intake cannot be read, and no {subject} entry is archived until they are "
-        "repaired or moved away: {about}",
+        "{value} {subject} {many:batch/batches} in the intake cannot be read, and no {subject} entry is archived "
+        "until {many:it is/they are} repaired or moved away: {about}",
         "trading-data verify",
         limit=0,
         severity=ERROR,

@@ -138,7 +138,7 @@ REDIS: tuple[Threshold, ...] = (
     one_limit(
         "redis_replica_late",
         "redis.replica.lag",
-        "a replica of the live tier {subject} is more than {limit} behind (now {value}); with the primary, what it lacks is lost",
+        "a replica of the live tier {subject} is more than {limit} behind (now {value}): if the primary fails, that much is lost",
         ask_redis("info replication"),
         limit=30,
         priority=400,
