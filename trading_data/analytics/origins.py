@@ -19,7 +19,8 @@ from trading_data.archive.sql import names_of, said, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId, raw
-from trading_data.reader.archive_queries import Range, whole_minutes
+from trading_data.reader.archive_queries import whole_minutes
+from trading_data.reader.query import Range
 from trading_data.times import now
 
 Key = tuple[Any, ...]

@@ -36,8 +36,8 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.local.servers import other_homes_advice
 from trading_data.printable import printable
-from trading_data.reader.known import near, unknown
 from trading_data.reader.market_data import MarketData
+from trading_data.reader.names import near, unknown
 from trading_data.settings import Settings
 from trading_data.times import DAY, now, utc
 

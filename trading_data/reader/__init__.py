@@ -1,7 +1,6 @@
-"""The reader: one answer from both tiers, one row a key, at every moment of an archival in flight.
+"""The reader: one answer from both tiers, one row a key, at every moment of an archival in flight. It writes nothing.
 
-Belongs here: `market_data` (the public API, with `options`) and what a question goes through: `question` (what is asked),
-`tiers` (live, intake, archive, in this order, or what can be read of them), `rows`, `stream` and `newest` (what is looked for
-there), `frames` (forms of the answer). Each tier by itself: `waiting` and `pieces` (what is not in the archive yet), `books`,
-`archived` and `as_of` (TimescaleDB, by way of `columns`); `union` (one row a key). Does not: writing anything.
+`market_data` is the public API. A call goes through `query` (arguments), `rows` or `stream` (what is read for an answer),
+`tiers` (the tiers at one moment), `pending` (journals and intake), `archive_queries` (TimescaleDB), `merge` (one row a key) and
+`frames` (pandas or Arrow). `gaps` and `names` are questions beside it.
 """

@@ -1,35 +1,108 @@
-"""Reading TimescaleDB: rows, buckets of continuous aggregates, newest rows, and where there may be any.
+"""What the reader reads from TimescaleDB: the ledger's state, rows, buckets, and where there may be any.
 
-Belongs here: the statements. Does not: what is not in the archive yet (`waiting`), and the books (`books`).
+Results come by COPY, times as microseconds since 1970, and go into Arrow without a Python object for each value.
+
+Belongs here: the statements. Does not: rows that are not in the archive yet (`pending`).
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
-from psycopg2.sql import SQL, Composable, Identifier
+from psycopg2.sql import SQL, Composable, Composed, Identifier
 
 from trading_data.archive.acceptance import RowOrigin
+from trading_data.archive.database import Archive
 from trading_data.archive.places import SubjectDays
 from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.sql import name_in_revision, names_of, said, same_row, statement
 from trading_data.datasets import codec
-from trading_data.datasets.declaration import Aggregate, Dataset
-from trading_data.reader.columns import columns_out, copied, listed, out, schema_of, time_column
+from trading_data.datasets.declaration import Dataset
+from trading_data.live.journal import EntryId
+from trading_data.live.ranges import EntryRange
+from trading_data.reader.query import Query, Range, schema_of, time_column
 from trading_data.times import ceil, floor
 
-Range = tuple[datetime, datetime]
-"""Half-open, aware, UTC."""
+ArchivedRanges = Mapping[str, list[EntryRange]]
+"""The archived ranges of journals, of all their incarnations, by the name in the ledger."""
 _SQL_TYPES = ("text", "timestamptz")
 _MINUTE, _MICROSECOND = timedelta(minutes=1), timedelta(microseconds=1)
+_WORTH_THREADS = 1 << 20
+"""Bytes from which on parsing with threads is quicker than without."""
 
 
-def read_rows(
-    cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, range_: Range, also: Sequence[str] = ()
-) -> pa.Table:
-    """Raw rows in a range, the dataset's columns: those about one of `about` (None: all), and those of the subjects `also`."""
+@dataclass(frozen=True)
+class LedgerSnapshot:
+    """The state of the ledger at one moment.
+
+    Attributes:
+        ranges: the archived ranges of the query's journals.
+        loaded: the content hashes of those pending batches that are loaded.
+        newest_batch: the id of the dataset's newest batch.
+        closed: those days of the pending rows that retention has dropped.
+        stale: where the aggregate does not show the raw rows yet: first and last moment, inclusive.
+    """
+
+    ranges: ArchivedRanges
+    loaded: frozenset[str]
+    newest_batch: int
+    closed: frozenset[date]
+    stale: tuple[Range, ...]
+
+
+def read_ranges(archive: Archive, query: Query) -> ArchivedRanges:
+    """The archived ranges of the journals that may hold rows of the answer."""
+    return _ranges(archive.ask(statement("ranges_as_json"), _dataset_and_journals(query))[0][0])
+
+
+def ledger_query(query: Query, hashes: Sequence[str], days: tuple[date, date]) -> tuple[Composed, dict[str, Any]]:
+    """The statement that returns the ledger's state, and its values; it is sent with the beginning of a transaction.
+
+    Args:
+        query: whose answer needs it.
+        hashes: content hashes of the pending batches.
+        days: the first and the last day of the pending rows.
+    """
+    stored = query.stored_aggregate
+    aggregates = query.dataset.aggregates
+    finer = () if stored is None else aggregates[: aggregates.index(stored) + 1]
+    start, end = query.rows_of(query.span)
+    values = {
+        **_dataset_and_journals(query),
+        "hashes": list(hashes),
+        "first": days[0],
+        "last": days[1],
+        "aggregates": [aggregate.name for aggregate in finer],
+        "start": start,
+        "end": end,
+    }
+    parts = {name: statement(name) for name in ("ranges_as_json", "dropped_days", "stale_ranges")}
+    return statement("loaded_batches", **parts), values
+
+
+def fetch_ledger(cursor: Cursor) -> LedgerSnapshot:
+    """The ledger's state from a cursor that has run `ledger_query`."""
+    loaded, newest, ranges, closed, stale = cursor.fetchone() or ([], 0, {}, [], [])
+    stale_ranges = tuple((low, high) for low, high in stale)
+    return LedgerSnapshot(_ranges(ranges), frozenset(loaded), newest, frozenset(closed), stale_ranges)
+
+
+def last_drained(cursor: Cursor, dataset: Dataset) -> datetime | None:
+    """When the newest archived batch from journals was drained."""
+    cursor.execute(statement("last_drained"), {"dataset": dataset.name})
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def read_rows(cursor: Cursor, query: Query, range_: Range, also: Sequence[str] = ()) -> pa.Table:
+    """Raw rows in a range: those of the query's symbols, and those of the subjects `also`."""
+    dataset = query.dataset
     names = {
         **names_of(dataset),
         "relation": Identifier(dataset.table),
@@ -38,115 +111,34 @@ def read_rows(
         "or_also": SQL("or {} = any(%(also)s)").format(Identifier(dataset.subject)) if also else SQL(""),
     }
     start, end = whole_minutes(dataset, range_)
-    values = {"start": start, "end": end, "subjects": listed(about), "also": list(also)}
-    found = copied(cursor, statement("read_rows", **names), values, codec.schema(dataset))
-    return found if (start, end) == range_ else inside(dataset, found, range_)
+    values = {"start": start, "end": end, "subjects": query.symbols, "also": list(also)}
+    rows = copied(cursor, statement("read_rows", **names), values, codec.schema(dataset))
+    return rows if (start, end) == range_ else inside(dataset, rows, range_)
 
 
 def read_versions(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> pa.Table:
-    """The archive's rows that some rows, of a dataset whose rows have an identity, are versions of, whatever moment they say."""
+    """The archive's versions of some rows, at whatever moment; of a dataset whose rows have an identity."""
     names = rows[dataset.named_by[1]].unique()
     subjects = rows[dataset.subject].unique().to_pylist()
     days = SubjectDays(cursor, dataset, subjects) if subjects else None
     parts = [codec.schema(dataset).empty_table()]
     if days is not None:
-        known = [subject for subject, there in zip(subjects, days.known.tolist(), strict=True) if there]
+        known = [subject for subject, kept in zip(subjects, days.known.tolist(), strict=True) if kept]
         own = {**names_of(dataset), "relation": Identifier(dataset.table), "columns": columns_out(dataset)}
         command = statement("read_rows", **own, filter=Identifier(dataset.subject), or_also=SQL(""))
         for low, high in days.spans:
             values = {"start": low, "end": high + _MICROSECOND, "subjects": known}
-            found = copied(cursor, command, values, codec.schema(dataset))
-            parts.append(found.filter(pc.is_in(found[dataset.named_by[1]], names)))
+            candidates = copied(cursor, command, values, codec.schema(dataset))
+            parts.append(candidates.filter(pc.is_in(candidates[dataset.named_by[1]], names)))
     return pa.concat_tables(parts)
 
 
-def inside(dataset: Dataset, rows: pa.Table, range_: Range) -> pa.Table:
-    """Of some rows those that say a moment in a range."""
-    times = rows[dataset.key[1]]
-    low, high = (pa.scalar(edge, times.type) for edge in range_)
-    return rows.filter(pc.and_(pc.greater_equal(times, low), pc.less(times, high)))
+def read_as_of(cursor: Cursor, query: Query, range_: Range) -> pa.Table:
+    """The rows in a range as they were archived at the query's `as_of`.
 
-
-def whole_minutes(dataset: Dataset, range_: Range) -> Range:
-    """Where the rows of a range may be kept: where they have an identity, anywhere in the minute that they say."""
-    return range_ if dataset.identity is None else (floor(range_[0], _MINUTE), _upto(range_[1], _MINUTE))
-
-
-def _upto(moment: datetime, width: timedelta) -> datetime:
-    try:
-        return ceil(moment, width)
-    except OverflowError:
-        return moment
-
-
-def read_aggregate(
-    cursor: Cursor, dataset: Dataset, aggregate: Aggregate, about: Sequence[str] | None, range_: Range
-) -> pa.Table:
-    """Buckets of a continuous aggregate that begin in a range."""
-    schema = schema_of(dataset, aggregate)
-    names = {
-        "relation": Identifier(aggregate.name),
-        "columns": SQL(", ").join(
-            out(Identifier(name), "time" if name == "bucket" else "") for name in aggregate.columns
-        ),
-        "time": Identifier("bucket"),
-        "filter": Identifier(dataset.about),
-        "or_also": SQL(""),
-    }
-    values = {"start": range_[0], "end": range_[1], "subjects": listed(about)}
-    return copied(cursor, statement("read_rows", **names), values, schema)
-
-
-def read_newest(cursor: Cursor, dataset: Dataset, subjects: Sequence[str]) -> pa.Table:
-    """The newest row of each subject that has one."""
-    command = statement("newest_rows", **names_of(dataset), found_columns=columns_out(dataset, "found"))
-    return copied(cursor, command, {"subjects": list(subjects)}, codec.schema(dataset))
-
-
-def row_origins(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> list[tuple[RowOrigin, str]]:
-    """Where each of these rows of the archive came from, and the journal of its subject as the ledger names it."""
-    subjects, times = rows[dataset.subject].to_pylist(), rows[dataset.key[1]].to_pylist()
-    low, high = whole_minutes(dataset, (min(times), max(times) + _MICROSECOND))
-    names = rows[dataset.named_by[1]].to_pylist()
-    values = {"subjects": subjects, "names": names, "low": low, "high": high}
-    own = {
-        "same_row": same_row(dataset, "known", "asked"),
-        "named_as": SQL(_SQL_TYPES[dataset.named_by[1] in dataset.key]),
-    }
-    cursor.execute(statement("row_origins", **names_of(dataset), **own), values)
-    found = {at - 1: RowOrigin(*of) for at, *of in cursor.fetchall()}
-    return [(found[at], ledger_name(dataset.journal_of(subject))) for at, subject in enumerate(subjects)]
-
-
-def occupied(cursor: Cursor, dataset: Dataset, aggregate: Aggregate | None, range_: Range) -> list[Range]:
-    """Where a range may hold rows, or buckets too: the ranges of the chunks there are, in order."""
-    view = None if aggregate is None else aggregate.name
-    cursor.execute(statement("occupied"), {"table": dataset.table, "view": view, "start": range_[0], "end": range_[1]})
-    return [(low, high) for low, high in cursor.fetchall()]
-
-
-def moment_after(
-    cursor: Cursor, dataset: Dataset, aggregate: Aggregate | None, about: Sequence[str] | None, range_: Range, rows: int
-) -> tuple[datetime, datetime] | None:
-    """The moments of the first row in a range and of the one after the first `rows`; None if it holds no more than those."""
-    names: dict[str, Composable] = {
-        "relation": Identifier(dataset.table if aggregate is None else aggregate.name),
-        "time": Identifier(time_column(dataset, aggregate)),
-        "filter": Identifier(dataset.about),
-    }
-    values = {"start": range_[0], "end": range_[1], "subjects": listed(about), "rows": rows}
-    cursor.execute(statement("moment_after", **names), values)
-    first, after, count = cursor.fetchone() or (None, None, 0)
-    return (first, after) if count > rows else None
-
-
-def read_as_of(
-    cursor: Cursor, dataset: Dataset, about: Sequence[str] | None, range_: Range, as_of: datetime
-) -> pa.Table:
-    """The rows in a range as they were archived at `as_of`, those about one of `about` (None: all).
-
-    A row that a correction made one about something else is found under what it was about then.
+    A row whose symbol was corrected later is found by the symbol that it had then.
     """
+    dataset = query.dataset
     names = {
         **names_of(dataset),
         "columns": columns_out(dataset, "known"),
@@ -162,8 +154,134 @@ def read_as_of(
         "dataset": dataset.name,
         "start": range_[0],
         "end": range_[1],
-        "as_of": as_of,
-        "subjects": listed(about),
-        "keys": listed(about) if dataset.about in dataset.key else None,
+        "as_of": query.as_of,
+        "subjects": query.symbols,
+        "keys": query.symbols if query.symbol_in_key else None,
     }
     return copied(cursor, statement("rows_as_of", **names), values, codec.schema(dataset))
+
+
+def read_aggregate(cursor: Cursor, query: Query, range_: Range) -> pa.Table:
+    """Buckets of the query's continuous aggregate that begin in a range."""
+    dataset, aggregate = query.dataset, query.aggregate
+    if aggregate is None:
+        raise ValueError("a query for raw rows has no aggregate")
+    names = {
+        "relation": Identifier(aggregate.name),
+        "columns": SQL(", ").join(
+            _out(Identifier(name), "time" if name == "bucket" else "") for name in aggregate.columns
+        ),
+        "time": Identifier("bucket"),
+        "filter": Identifier(dataset.about),
+        "or_also": SQL(""),
+    }
+    values = {"start": range_[0], "end": range_[1], "subjects": query.symbols}
+    return copied(cursor, statement("read_rows", **names), values, schema_of(dataset, aggregate))
+
+
+def read_newest(cursor: Cursor, query: Query) -> pa.Table:
+    """The newest row of each of the query's symbols that has one."""
+    dataset = query.dataset
+    command = statement("newest_rows", **names_of(dataset), found_columns=columns_out(dataset, "found"))
+    return copied(cursor, command, {"subjects": query.symbols}, codec.schema(dataset))
+
+
+def row_origins(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> list[tuple[RowOrigin, str]]:
+    """The batch that each of these archived rows came from, and the journal of its subject as the ledger names it."""
+    subjects, times = rows[dataset.subject].to_pylist(), rows[dataset.key[1]].to_pylist()
+    low, high = whole_minutes(dataset, (min(times), max(times) + _MICROSECOND))
+    names = rows[dataset.named_by[1]].to_pylist()
+    values = {"subjects": subjects, "names": names, "low": low, "high": high}
+    own = {
+        "same_row": same_row(dataset, "known", "asked"),
+        "named_as": SQL(_SQL_TYPES[dataset.named_by[1] in dataset.key]),
+    }
+    cursor.execute(statement("row_origins", **names_of(dataset), **own), values)
+    origins = {position - 1: RowOrigin(*origin) for position, *origin in cursor.fetchall()}
+    return [(origins[position], ledger_name(dataset.journal_of(subject))) for position, subject in enumerate(subjects)]
+
+
+def occupied(cursor: Cursor, query: Query, range_: Range) -> list[Range]:
+    """Where a range may hold rows or buckets that the query reads: the ranges of the existing chunks, in order."""
+    stored = query.stored_aggregate
+    view = None if stored is None else stored.name
+    values = {"table": query.dataset.table, "view": view, "start": range_[0], "end": range_[1]}
+    cursor.execute(statement("occupied"), values)
+    return [(low, high) for low, high in cursor.fetchall()]
+
+
+def moment_after(cursor: Cursor, query: Query, range_: Range, rows: int) -> tuple[datetime, datetime] | None:
+    """The moments of the first row in a range and of the one after the first `rows`; None if the range has no more than those."""
+    stored = query.stored_aggregate
+    names: dict[str, Composable] = {
+        "relation": Identifier(query.dataset.table if stored is None else stored.name),
+        "time": Identifier(time_column(query.dataset, stored)),
+        "filter": Identifier(query.dataset.about),
+    }
+    values = {"start": range_[0], "end": range_[1], "subjects": query.symbols, "rows": rows}
+    cursor.execute(statement("moment_after", **names), values)
+    first, after, count = cursor.fetchone() or (None, None, 0)
+    return (first, after) if count > rows else None
+
+
+def inside(dataset: Dataset, rows: pa.Table, range_: Range) -> pa.Table:
+    """The rows whose time lies in a range."""
+    times = rows[dataset.key[1]]
+    low, high = (pa.scalar(edge, times.type) for edge in range_)
+    return rows.filter(pc.and_(pc.greater_equal(times, low), pc.less(times, high)))
+
+
+def whole_minutes(dataset: Dataset, range_: Range) -> Range:
+    """Where the table keeps the rows of a range: rows with an identity may lie anywhere in the minute of their time."""
+    return range_ if dataset.identity is None else (floor(range_[0], _MINUTE), _minute_end(range_[1]))
+
+
+def _minute_end(moment: datetime) -> datetime:
+    try:
+        return ceil(moment, _MINUTE)
+    except OverflowError:
+        return moment
+
+
+def columns_out(dataset: Dataset, of: str | None = None) -> Composable:
+    """All columns of a dataset's rows for a COPY that `copied` reads, times as they were reported."""
+    return SQL(", ").join(_out(said(dataset, column.name, of), column.type) for column in dataset.columns)
+
+
+def copied(cursor: Cursor, command: Any, values: dict[str, Any], schema: pa.Schema) -> pa.Table:
+    """The result of a `copy … to stdout (format csv)` as a table of `schema`; no value may be NULL."""
+    sink = io.BytesIO()
+    cursor.copy_expert(cursor.mogrify(command, values), sink)
+    size = sink.tell()
+    if not size:
+        return schema.empty_table()
+    sink.seek(0)
+    wire = [pa.field(field.name, pa.int64() if pa.types.is_timestamp(field.type) else field.type) for field in schema]
+    table = pa.csv.read_csv(
+        sink,
+        pa.csv.ReadOptions(column_names=schema.names, use_threads=size > _WORTH_THREADS),
+        pa.csv.ParseOptions(newlines_in_values=True),
+        pa.csv.ConvertOptions(column_types=pa.schema(wire), strings_can_be_null=False),
+    )
+    columns = [pc.cast(column, field.type) for column, field in zip(table.columns, schema, strict=True)]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _out(column: Composable, type_: str) -> Composable:
+    """A column for a COPY: a time as microseconds since 1970, any other as it is."""
+    return SQL("(extract(epoch from {}) * 1000000)::bigint").format(column) if type_ == "time" else column
+
+
+def _dataset_and_journals(query: Query) -> dict[str, Any]:
+    journals = None if query.journals is None else [ledger_name(journal) for journal in query.journals]
+    return {"dataset": query.dataset.name, "journals": journals}
+
+
+def _ranges(rows: Mapping[str, Sequence[tuple[int, str, str, str]]]) -> ArchivedRanges:
+    return {
+        journal: [
+            EntryRange(number, EntryId.parse(after), EntryId.parse(last), anchor)
+            for number, after, last, anchor in parts
+        ]
+        for journal, parts in rows.items()
+    }

@@ -1,8 +1,8 @@
-"""The reader's tables as callers want them: pandas frames or Arrow tables; and buckets out of raw rows.
+"""Forms of the reader's tables: pandas frames and Arrow tables for callers, buckets made of rows, rows of a session.
 
 Within the reader exact numbers are texts, as the archive writes them; here they become numbers.
 
-Belongs here: forms. Does not: which rows.
+Belongs here: what is done with a table. Does not: reading one.
 """
 
 import json
@@ -16,51 +16,51 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trading_data.archive.aggregates.compute import compute
-from trading_data.datasets import rules
+from trading_data.datasets import codec, rules
 from trading_data.datasets.declaration import Aggregate, Dataset, Rollup
 from trading_data.errors import BadInput
-from trading_data.reader.columns import exact_columns, schema_of, time_column
-from trading_data.reader.query import Frame, Query
-from trading_data.reader.session import notes
-from trading_data.reader.tiers import Missing
+from trading_data.reader.query import Frame, Missing, Query, exact_columns, schema_of, time_column
 
 if TYPE_CHECKING:
     import pandas as pd
 
 EXACT = pa.decimal128(rules.DIGITS, rules.SCALE)
 _WORTH_THREADS = 100_000
-"""Rows from which on handing columns to threads is quicker than doing without."""
+"""Rows from which on converting with threads is quicker than without."""
+_MICROSECOND = timedelta(microseconds=1)
 _TIER = pa.field("tier", pa.string())
 _STEP = Decimal(1).scaleb(-rules.SCALE)
-_TOGETHER = {"first": "first", "last": "last", "min": "min", "max": "max", "sum": "sum", "count": "sum"}
-"""How a measure of a wider bucket is made from the same one of its parts."""
+_ROLLED_UP = {"first": "first", "last": "last", "min": "min", "max": "max", "sum": "sum", "count": "sum"}
+"""How a measure of a wider bucket is computed from the same measure of its parts."""
 _CONTEXT = Context(prec=rules.DIGITS, rounding=ROUND_HALF_EVEN)
 
 
-def answer(question: Query, table: pa.Table, missing: Missing, also: tuple[str, ...] = ()) -> Frame:
-    """A table of the reader in the format that was asked for; `also` are notes besides those of a session filter.
+def answer(query: Query, table: pa.Table, missing: Missing, notes: tuple[str, ...] = ()) -> Frame:
+    """A table of the reader in the query's format, with `missing` and with `notes` and those of the session filter.
 
     Raises:
-        BadInput: an exact number has too many digits for Arrow (only sums of very large ones have).
+        BadInput: an exact number has too many digits for Arrow, which only sums of very large ones have.
     """
-    dataset, aggregate = question.dataset, question.aggregate
-    said = (*notes(question, table), *also)
-    if question.format == "arrow":
-        metadata = {b"missing": json.dumps(missing).encode(), b"notes": json.dumps(said).encode()}
+    dataset, aggregate = query.dataset, query.aggregate
+    notes = (*_session_notes(query, table), *notes)
+    if query.format == "arrow":
+        schema = arrow_schema(dataset, aggregate)
+        metadata = {b"missing": json.dumps(missing).encode(), b"notes": json.dumps(notes).encode()}
         columns = [
-            _decimals(name, table[name]) if pa.types.is_decimal(kind) else table[name]
-            for name, kind in zip(table.column_names, arrow_schema(dataset, aggregate).types, strict=True)
+            _decimals(name, table[name]) if pa.types.is_decimal(type_) else table[name]
+            for name, type_ in zip(table.column_names, schema.types, strict=True)
         ]
-        return pa.Table.from_arrays(columns, schema=arrow_schema(dataset, aggregate).with_metadata(metadata))
+        return pa.Table.from_arrays(columns, schema=schema.with_metadata(metadata))
     frame = _pandas(table, exact_columns(dataset, aggregate))
-    frame.attrs |= {"missing": missing, "notes": said}
+    frame.attrs |= {"missing": missing, "notes": notes}
     return frame
 
 
 def arrow_schema(dataset: Dataset, aggregate: Aggregate | None) -> pa.Schema:
     """The schema of Arrow answers: exact numbers are decimal128(38, 18), and `tier` is last."""
     exact = exact_columns(dataset, aggregate)
-    fields = [pa.field(one.name, EXACT) if one.name in exact else one for one in schema_of(dataset, aggregate)]
+    schema = schema_of(dataset, aggregate)
+    fields = [pa.field(field.name, EXACT) if field.name in exact else field for field in schema]
     return pa.schema([*fields, _TIER])
 
 
@@ -74,8 +74,34 @@ def with_tier(table: pa.Table, tier: str) -> pa.Table:
     return table.append_column(_TIER, pa.repeat(tier, table.num_rows))
 
 
-def made(dataset: Dataset, aggregate: Aggregate, rows: pa.Table) -> pa.Table:
-    """Buckets out of raw rows; a bucket is `live` if a row of it is."""
+def in_session(exchange: str, times: pa.ChunkedArray) -> pa.Array:
+    """Which rows a session filter keeps: those in a session, and those at times that the calendar does not know.
+
+    Raises:
+        BadInput: there is no such exchange.
+    """
+    from trading_data.calendars.calendar import TradingCalendar
+
+    return pa.array(~TradingCalendar.named(exchange).outside(times))
+
+
+def _session_notes(query: Query, table: pa.Table) -> tuple[str, ...]:
+    """The note about rows or buckets that the session filter could not judge, if the table has any."""
+    if query.session is None or not table.num_rows:
+        return ()
+    from trading_data.calendars.calendar import TradingCalendar
+
+    calendar = TradingCalendar.named(query.session)
+    first = table[time_column(query.dataset, query.aggregate)]
+    width = query.width or _MICROSECOND
+    last = pa.array(first.cast(pa.int64()).to_numpy() + (width // _MICROSECOND - 1), pa.int64())
+    if np.all(calendar.knows(first) & calendar.knows(last.cast(codec.ARROW_TYPES["time"]))):
+        return ()
+    return (f"session: rows of days without a calendar are not filtered: {calendar.known}",)
+
+
+def buckets_of(dataset: Dataset, aggregate: Aggregate, rows: pa.Table) -> pa.Table:
+    """Buckets made of raw rows; a bucket is `live` if one of its rows is."""
     import pandas as pd
 
     if not rows.num_rows:
@@ -92,15 +118,15 @@ def made(dataset: Dataset, aggregate: Aggregate, rows: pa.Table) -> pa.Table:
     return table.replace_schema_metadata(None).append_column(_TIER, pa.array(np.where(live, "live", "archive")))
 
 
-def put_together(aggregate: Aggregate, rollup: Rollup, buckets: pa.Table) -> pa.Table:
-    """Buckets of an aggregate, sorted, as those of a rollup; one is `live` if a part of it is."""
-    size = rollup.width // timedelta(microseconds=1)
+def roll_up(aggregate: Aggregate, rollup: Rollup, buckets: pa.Table) -> pa.Table:
+    """A rollup's buckets, made of an aggregate's, which are sorted; a bucket is `live` if one of its parts is."""
+    size = rollup.width // _MICROSECOND
     times = buckets["bucket"]
     begins = pa.array(times.cast(pa.int64()).to_numpy() // size * size, pa.int64()).cast(times.type)
     table = buckets.set_column(buckets.column_names.index("bucket"), "bucket", begins)
     table = table.append_column("live", pc.equal(table["tier"], "live"))
-    measures = [(measure.name, _TOGETHER[measure.how]) for measure in aggregate.measures]
-    # One thread, so that first and last are those of time, and groups come in the order in which they are met.
+    measures = [(measure.name, _ROLLED_UP[measure.how]) for measure in aggregate.measures]
+    # One thread, so that `first` and `last` follow time, and groups keep the order of their first rows.
     groups = table.group_by([*aggregate.group_by, "bucket"], use_threads=False).aggregate([*measures, ("live", "any")])
     tier = pc.if_else(groups["live_any"], "live", "archive")
     groups = groups.rename_columns(
@@ -111,22 +137,22 @@ def put_together(aggregate: Aggregate, rollup: Rollup, buckets: pa.Table) -> pa.
 
 def in_order(aggregate: Aggregate, tables: Sequence[pa.Table]) -> pa.Table:
     """Buckets of several tables, sorted by group and time."""
-    whole = pa.concat_tables(tables)
-    order = pc.sort_indices(whole, [(name, "ascending") for name in (*aggregate.group_by, "bucket")])
-    return whole.take(order)
+    buckets = pa.concat_tables(tables)
+    order = pc.sort_indices(buckets, [(name, "ascending") for name in (*aggregate.group_by, "bucket")])
+    return buckets.take(order)
 
 
 def by_time(dataset: Dataset, aggregate: Aggregate | None, table: pa.Table, most: int | None) -> list[pa.Table]:
-    """The table cut at moments into parts, in the order of time, of at most `most` rows; rows of one moment stay together."""
+    """The table in parts of at most `most` rows, in the order of time; rows of one moment stay together."""
     if most is None or table.num_rows <= most:
         return [table]
     times = table[time_column(dataset, aggregate)].cast(pa.int64()).to_numpy()
     moments, counts = np.unique(times, return_counts=True)
     parts, low, size = [], 0, 0
-    for at, count in enumerate(counts.tolist()):
+    for position, count in enumerate(counts.tolist()):
         if size and size + count > most:
-            parts.append((moments[low], moments[at]))
-            low, size = at, 0
+            parts.append((moments[low], moments[position]))
+            low, size = position, 0
         size += count
     parts.append((moments[low], moments[-1] + 1))
     return [table.filter(pa.array((times >= first) & (times < last))) for first, last in parts]
@@ -145,7 +171,7 @@ def _decimals(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     try:
         return column.cast(EXACT)
     except pa.ArrowInvalid:
-        pass  # a quotient or product has more digits behind the point
+        pass  # quotients and products may have more digits after the point
     return pa.chunked_array([pa.array([_rounded(name, text) for text in column.to_pylist()], EXACT)], EXACT)
 
 

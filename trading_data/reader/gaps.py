@@ -1,7 +1,4 @@
-"""Where bars are missing, and whether that is a closed session or missing data.
-
-Belongs here: comparing bars with a calendar, a week at a time. Does not: the calendar (`calendar`), and how bars are read.
-"""
+"""Gaps between bars: closed sessions, or missing data. Bars are compared with a calendar, a week at a time."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -13,6 +10,7 @@ from trading_data.calendars.calendar import TradingCalendar
 from trading_data.calendars.open_intervals import MICROSECOND, Micros, index_of, micros_of, of_moment
 from trading_data.errors import BadInput
 from trading_data.reader.market_data import MarketData
+from trading_data.reader.query import parse_symbols
 from trading_data.times import now, utc
 
 if TYPE_CHECKING:
@@ -29,14 +27,14 @@ def gaps(
     calendar: TradingCalendar,
     interval: timedelta = timedelta(minutes=1),
 ) -> "pd.DataFrame":
-    """The stretches of [start, end) for which a symbol has no raw bar, each said to be closed or missing.
+    """The gaps in [start, end) for which a symbol has no raw bar, each labelled closed or missing.
 
-    A bar stands for [timestamp, timestamp + `interval`), also where it lies outside a session. A stretch without bars is cut
-    where the market opens and closes. What lies ahead of now is no gap. Bars are read a week at a time.
+    A bar covers [timestamp, timestamp + `interval`), also outside a session. A gap is cut where the market opens and closes.
+    The future is no gap. Bars are read a week at a time.
 
     Args:
         reader: both tiers.
-        symbols: which; None for all that have a bar in the range. One that has none at all is one long gap.
+        symbols: a symbol, several, or None for all that have a bar in the range. A named symbol without bars is one long gap.
         start: aware, or text with a zone.
         end: likewise.
         calendar: when the market of these symbols is open.
@@ -46,7 +44,7 @@ def gaps(
         `symbol`, `start`, `end` (datetime64[us, UTC]), `state` (`closed` or `missing`), by symbol and time.
 
     Raises:
-        BadInput: the range makes no sense or the calendar does not know it, or `interval` is not positive.
+        BadInput: the range is invalid or beyond the calendar, or `interval` is not positive.
         LiveTierError, ArchiveTierError: a tier is away.
     """
     if interval <= timedelta(0):
@@ -55,10 +53,10 @@ def gaps(
     if low <= high:
         high = max(low, min(high, now()))
     calendar.range_of(low, high)
-    wanted = [symbols] if isinstance(symbols, str) else None if symbols is None else sorted(set(symbols))
-    covered: dict[str, _Covered] = {symbol: _Covered(low) for symbol in wanted or ()}
+    symbols = parse_symbols(symbols)
+    covered: dict[str, _Covered] = {symbol: _Covered(low) for symbol in symbols or ()}
     for begin, stop in _weeks(low - interval, high):
-        bars = reader.prices(wanted, begin, stop)
+        bars = reader.prices(symbols, begin, stop)
         micros = micros_of(bars["timestamp"])
         for symbol, positions in bars.groupby("symbol", observed=True).indices.items():
             covered.setdefault(str(symbol), _Covered(low)).add(np.sort(micros[positions]), interval // MICROSECOND)
@@ -74,11 +72,11 @@ class _Covered:
         self._ends: list[Micros] = []
 
     def add(self, bars: Micros, width: int) -> None:
-        """Take bars' starts, in order, none before those taken already, the first not ending before the beginning."""
+        """Add the starts of bars, in order, none before those added already, the first not ending before the beginning."""
         reach = np.concatenate([[self._reach], bars + width])
-        found = bars > reach[:-1]
-        self._starts.append(reach[:-1][found])
-        self._ends.append(bars[found])
+        after_gap = bars > reach[:-1]
+        self._starts.append(reach[:-1][after_gap])
+        self._ends.append(bars[after_gap])
         self._reach = int(reach[-1])
 
     def gaps(self, end: datetime) -> tuple[Micros, Micros]:
@@ -88,18 +86,18 @@ class _Covered:
         return np.concatenate([*self._starts, rest]), np.concatenate([*self._ends, np.full(len(rest), last)])
 
 
-def _labelled(found: dict[str, tuple[Micros, Micros]], calendar: TradingCalendar) -> "pd.DataFrame":
+def _labelled(gaps_of: dict[str, tuple[Micros, Micros]], calendar: TradingCalendar) -> "pd.DataFrame":
     import pandas as pd
 
     none = np.zeros(0, dtype=np.int64)
-    symbols = np.repeat(np.array(list(found), dtype=object), [len(starts) for starts, _ in found.values()])
-    of, starts, ends, closed = calendar.split(
-        np.concatenate([none, *(starts for starts, _ in found.values())]),
-        np.concatenate([none, *(ends for _, ends in found.values())]),
+    symbols = np.repeat(np.array(list(gaps_of), dtype=object), [len(starts) for starts, _ in gaps_of.values()])
+    gap, starts, ends, closed = calendar.split(
+        np.concatenate([none, *(starts for starts, _ in gaps_of.values())]),
+        np.concatenate([none, *(ends for _, ends in gaps_of.values())]),
     )
     return pd.DataFrame(
         {
-            "symbol": pd.Series(symbols[of], dtype="str"),
+            "symbol": pd.Series(symbols[gap], dtype="str"),
             "start": index_of(starts),
             "end": index_of(ends),
             "state": pd.Series(np.where(closed, "closed", "missing"), dtype="str"),

@@ -1,6 +1,7 @@
-"""`MarketData`: the one thing a strategy, a dashboard or a backtest needs to know about storage.
+"""`MarketData`: all that a strategy, a dashboard or a backtest needs to know about storage.
 
-Belongs here: the public API. Does not: which tier is read when (`tiers`), what is made of it (`rows`), forms (`frames`).
+The life of a call: `query` parses the arguments, `rows` (or `stream`) answers, `tiers` reads what is there at one moment
+(`pending` in the journals and the intake, `archive_queries` in TimescaleDB), `merge` keeps one row a key, `frames` forms it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,22 +16,21 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, connect_for_archiver
 from trading_data.reader.frames import answer
-from trading_data.reader.history import read_all, read_parts
 from trading_data.reader.query import (
     ALWAYS,
-    About,
     Arrow,
     Either,
     Format,
     Frame,
     Pandas,
     Query,
+    Symbols,
     Times,
-    ask,
-    subjects_of,
+    parse_query,
+    parse_symbols,
 )
-from trading_data.reader.rows import latest
-from trading_data.reader.stream import Windows
+from trading_data.reader.rows import latest, read_all
+from trading_data.reader.stream import Windows, read_parts
 from trading_data.reader.tiers import Tiers
 from trading_data.settings import Settings
 from trading_data.times import DAY, day_start
@@ -40,21 +40,21 @@ if TYPE_CHECKING:
 
 
 class MarketData:
-    """Recent and historical rows through one door.
+    """Recent and historical rows, whichever tier they are in.
 
     All ranges are half-open, `[start, end)`; times are aware (a text needs its zone; a bare day is its midnight UTC).
     Every answer has one row a key, whether it is live, in flight or archived, and the last column `tier`: `archive`, or
-    `live` for what is not archived yet. It is sorted by subject and time.
+    `live` for rows that are not archived yet. It is sorted by subject and time.
 
     In pandas times are `datetime64[us, UTC]`, floats `float64`, exact numbers `decimal.Decimal`, texts pandas' strings. With
-    `format="arrow"` it is a `pyarrow.Table`: `timestamp[us, UTC]`, `double`, `decimal128(38, 18)`, `string`; what has more
-    than 18 digits behind the point (a vwap) is rounded, half to even.
+    `format="arrow"` an answer is a `pyarrow.Table`: `timestamp[us, UTC]`, `double`, `decimal128(38, 18)`, `string`; numbers
+    with more than 18 digits after the point (a vwap) are rounded, half to even.
 
-    A tier that is away is an error, for an answer without it would not be the truth. With `partial=True` it is none: then
-    `frame.attrs["missing"]` is a tuple of texts, each beginning with `archive:`, `live:` or `intake:` and saying what cannot
-    be in the answer; `()` when nothing is missing. `frame.attrs["notes"]` is a tuple of texts about rows that are in the
-    answer: those that `session` did not filter because the exchange's calendar does not know their day, and days that are
-    bars of daily history. In Arrow both are JSON lists in the schema's metadata, `missing` and `notes`.
+    A tier that is away raises an error, as an answer without it could be wrong. With `partial=True` the other tiers answer:
+    then `frame.attrs["missing"]` is a tuple of texts, each beginning with `archive:`, `live:` or `intake:`, about what the
+    answer lacks; `()` when nothing is missing. `frame.attrs["notes"]` is a tuple of texts about rows in the answer: those
+    that `session` did not filter because the exchange's calendar does not know their day, and days that are bars of daily
+    history. In Arrow both are JSON lists in the schema's metadata, `missing` and `notes`.
     """
 
     def __init__(self, client: Client, archive: Archive, intake: Intake, earliest: datetime) -> None:
@@ -91,51 +91,51 @@ class MarketData:
 
     @overload
     def prices(
-        self, symbols: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
+        self, symbols: Symbols, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
     ) -> "pd.DataFrame": ...
 
     @overload
     def prices(
-        self, symbols: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Arrow]
+        self, symbols: Symbols, start: Times, end: Times, interval: str = ..., **options: Unpack[Arrow]
     ) -> pa.Table: ...
 
     def prices(
-        self, symbols: About, start: Times, end: Times, interval: str = "raw", **options: Unpack[Either]
+        self, symbols: Symbols, start: Times, end: Times, interval: str = "raw", **options: Unpack[Either]
     ) -> Frame:
         """Bars of `symbols` (None: all) in [start, end).
 
         Args:
-            symbols: one, some, or None for all.
+            symbols: a symbol, several, or None for all.
             start: included.
             end: not included.
-            interval: `raw`, `5m`, `15m`, `30m`, `1h`, `4h` or `1d`, of UTC days. Of 15m, 30m and 4h there is no aggregate: they
-                are put together from the next finer one.
+            interval: `raw`, `5m`, `15m`, `30m`, `1h`, `4h` or `1d`, of UTC days. 15m, 30m and 4h have no aggregate of their own:
+                they are made from the next finer one.
             **options: `as_of`, `partial`, `session`, `format`; see `Options`.
 
         Returns:
             `raw`: symbol, timestamp, open, high, low, close, volume, source, tier. All others: symbol, bucket, open,
-            high, low, close, volume, tier, for the buckets that begin in the range. A symbol's day that has no minutes is
-            in `1d` as its bar of daily history, if there is one (not with `session`); `notes` says so.
+            high, low, close, volume, tier, for the buckets that begin in the range. In `1d` a symbol's day without minutes
+            is its bar of daily history, if there is one (not with `session`); a note in `notes` tells them apart.
 
         Raises:
-            BadInput: the range, the interval, the exchange or the format makes no sense.
+            BadInput: the range, the interval, the exchange or the format is invalid.
             LiveTierError, ArchiveTierError: a tier is away.
             IntakeError: a batch in the intake is damaged.
         """
-        return self._read(ask(PRICE, symbols, start, end, interval, **options))
+        return self._read(parse_query(PRICE, symbols, start, end, interval, **options))
 
     @overload
     def trades(
-        self, symbols: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
+        self, symbols: Symbols, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
     ) -> "pd.DataFrame": ...
 
     @overload
     def trades(
-        self, symbols: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Arrow]
+        self, symbols: Symbols, start: Times, end: Times, interval: str = ..., **options: Unpack[Arrow]
     ) -> pa.Table: ...
 
     def trades(
-        self, symbols: About, start: Times, end: Times, interval: str = "raw", **options: Unpack[Either]
+        self, symbols: Symbols, start: Times, end: Times, interval: str = "raw", **options: Unpack[Either]
     ) -> Frame:
         """Fills of `symbols` (None: all) in [start, end); arguments and errors as `prices`.
 
@@ -143,20 +143,20 @@ class MarketData:
             `raw`: order_id, timestamp, execution_id, symbol, side, quantity, price, commission, strategy, source, tier. `1d`:
             symbol, side, bucket, fills, quantity, notional, vwap, commission, tier.
         """
-        return self._read(ask(TRADE, symbols, start, end, interval, **options))
+        return self._read(parse_query(TRADE, symbols, start, end, interval, **options))
 
     @overload
     def metrics(
-        self, names: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
+        self, names: Symbols, start: Times, end: Times, interval: str = ..., **options: Unpack[Pandas]
     ) -> "pd.DataFrame": ...
 
     @overload
     def metrics(
-        self, names: About, start: Times, end: Times, interval: str = ..., **options: Unpack[Arrow]
+        self, names: Symbols, start: Times, end: Times, interval: str = ..., **options: Unpack[Arrow]
     ) -> pa.Table: ...
 
     def metrics(
-        self, names: About, start: Times, end: Times, interval: str = "raw", **options: Unpack[Either]
+        self, names: Symbols, start: Times, end: Times, interval: str = "raw", **options: Unpack[Either]
     ) -> Frame:
         """Measurements `names` (None: all) in [start, end); arguments and errors as `prices`.
 
@@ -164,13 +164,13 @@ class MarketData:
             `raw`: metric_name, timestamp, value, unit, tier. `1h`: metric_name, bucket, minimum, maximum, average, samples,
             tier.
         """
-        return self._read(ask(METRICS, names, start, end, interval, **options))
+        return self._read(parse_query(METRICS, names, start, end, interval, **options))
 
     @overload
     def read(
         self,
         dataset: Dataset | str,
-        subjects: About,
+        subjects: Symbols,
         start: Times,
         end: Times,
         interval: str = ...,
@@ -181,7 +181,7 @@ class MarketData:
     def read(
         self,
         dataset: Dataset | str,
-        subjects: About,
+        subjects: Symbols,
         start: Times,
         end: Times,
         interval: str = ...,
@@ -191,20 +191,20 @@ class MarketData:
     def read(
         self,
         dataset: Dataset | str,
-        subjects: About,
+        subjects: Symbols,
         start: Times,
         end: Times,
         interval: str = "raw",
         **options: Unpack[Either],
     ) -> Frame:
-        """The reader behind the three above, for any declared dataset or its name; all of the answer at once."""
-        return self._read(ask(dataset, subjects, start, end, interval, **options))
+        """The same for any declared dataset or its name; the whole answer at once."""
+        return self._read(parse_query(dataset, subjects, start, end, interval, **options))
 
     @overload
     def stream(
         self,
         dataset: Dataset | str,
-        subjects: About,
+        subjects: Symbols,
         start: Times,
         end: Times,
         interval: str = ...,
@@ -218,7 +218,7 @@ class MarketData:
     def stream(
         self,
         dataset: Dataset | str,
-        subjects: About,
+        subjects: Symbols,
         start: Times,
         end: Times,
         interval: str = ...,
@@ -231,7 +231,7 @@ class MarketData:
     def stream(
         self,
         dataset: Dataset | str,
-        subjects: About,
+        subjects: Symbols,
         start: Times,
         end: Times,
         interval: str = "raw",
@@ -242,9 +242,9 @@ class MarketData:
     ) -> Iterator[Frame]:
         """As `read`, for answers larger than memory: frames in the order of time, each of one window of time.
 
-        A window is read when its frame is asked for, from the tiers as they stand then: all that had been accepted before
-        is there, each row once over all frames, whatever is archived meanwhile. Held in memory are one window and what
-        waits in the live tier and the intake within the range. Each frame is sorted by subject and time.
+        A window is read when the iterator reaches it, from the tiers as they stand then. It has every row accepted before,
+        and each row is in one frame only, whatever is archived meanwhile. Memory holds one window, and those rows of the
+        range that wait in the live tier and the intake. Each frame is sorted by subject and time.
 
         Args:
             dataset: or its name.
@@ -253,18 +253,18 @@ class MarketData:
             end: not included.
             interval: as `prices`.
             chunk: width of a window; windows begin at its multiples after midnight UTC.
-            rows: most rows of a frame; a window with more is cut. Rows of one moment are never parted.
-            **options: as `prices`; with `partial` each frame says what is missing from it.
+            rows: most rows of a frame; a window with more is cut. Rows of one moment stay together.
+            **options: as `prices`; with `partial` each frame has its own `missing`.
 
         Returns:
-            Frames that are not empty; a single empty one where there are no rows, so that columns and `missing` are known.
+            Frames with rows; a single empty one where there are no rows, so that columns and `missing` are known.
 
         Raises:
-            as `prices`; BadInput also for a chunk or rows of which no windows can be made.
+            as `prices`; BadInput also where `chunk` is not positive or `rows` is less than 1.
         """
         windows = Windows(chunk, rows)
-        question = ask(dataset, subjects, start, end, interval, **options)
-        return (answer(question, *part) for part in read_parts(self._tiers, question, windows))
+        query = parse_query(dataset, subjects, start, end, interval, **options)
+        return (answer(query, *part) for part in read_parts(self._tiers, query, windows))
 
     @overload
     def latest(
@@ -283,11 +283,11 @@ class MarketData:
     ) -> Frame:
         """The newest bar of each symbol that has one; columns and errors as raw `prices`.
 
-        A symbol's latest value in the live tier is taken at its word: where all symbols have one, that is one round trip.
-        Of the others the newest row of all tiers is found: journals, intake and archive.
+        A symbol's latest value in the live tier counts as its newest bar: where all symbols have one, that is one round trip.
+        For other symbols the journals, the intake and the archive are read.
         """
-        question = Query(PRICE, None, subjects_of(symbols) or [], *ALWAYS, partial=partial, format=format)
-        return answer(question, *latest(self._tiers, question))
+        query = Query(PRICE, None, parse_symbols(symbols) or [], *ALWAYS, partial=partial, format=format)
+        return answer(query, *latest(self._tiers, query))
 
-    def _read(self, question: Query) -> Frame:
-        return answer(question, *read_all(self._tiers, question))
+    def _read(self, query: Query) -> Frame:
+        return answer(query, *read_all(self._tiers, query))

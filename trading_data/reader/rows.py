@@ -1,6 +1,9 @@
-"""What is looked for in the tiers: raw rows, buckets, newest rows; one a key.
+"""Answers from the tiers at one moment: raw rows, buckets, days of daily history, newest rows; one a key.
 
-Belongs here: putting together what the tiers hold. Does not: the order in which they are read (`tiers`), forms (`frames`).
+A query in days has two sources. A symbol's day is made of its minutes, or else is its bar of daily history; the two are never
+added up.
+
+Belongs here: what is read of each tier for an answer. Does not: the order of reading the tiers (`tiers`), forms (`frames`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +17,12 @@ from redis.exceptions import ResponseError
 
 from trading_data.archive.aggregates.refresh import merge, window
 from trading_data.archive.versions import Mask, codes, microseconds
-from trading_data.datasets import PRICE, codec
-from trading_data.datasets.declaration import Dataset
+from trading_data.datasets import HISTORY, PRICE, codec
+from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.errors import LiveTierError
 from trading_data.live.connection import live_errors
 from trading_data.live.pipeline import exchange
 from trading_data.reader.archive_queries import (
-    Range,
     inside,
     occupied,
     read_aggregate,
@@ -29,123 +31,133 @@ from trading_data.reader.archive_queries import (
     read_rows,
     read_versions,
 )
-from trading_data.reader.frames import empty, in_order, made, put_together, with_tier
-from trading_data.reader.merge import Piece
-from trading_data.reader.query import ALWAYS, Query
-from trading_data.reader.session import in_session
-from trading_data.reader.tiers import Missing, TierReader, Tiers, TierSnapshot
+from trading_data.reader.frames import buckets_of, empty, in_order, in_session, roll_up, with_tier
+from trading_data.reader.pending import PendingRows
+from trading_data.reader.query import ALWAYS, Missing, Query, Range
+from trading_data.reader.tiers import TierReader, Tiers, TierSnapshot
 from trading_data.times import DAY, floor, now
 
+NOTE = 'daily: days without minutes are bars of daily history; `read("daily", …)` has them with their sources'
+Part = tuple[pa.Table, Missing, tuple[str, ...]]
+"""Rows, what they lack, and notes about them."""
 _TIME = codec.ARROW_TYPES["time"]
 
 
-def look_for(question: Query, sight: TierSnapshot, range_: Range) -> pa.Table:
-    """The rows in a range, or the buckets that begin in it: what the question asks for, sorted, with `tier`."""
-    if question.aggregate is None:
-        return rows(question, sight, range_)
-    found = buckets(question, sight, range_)
-    return found if question.rollup is None else put_together(question.aggregate, question.rollup, found)
+def read_all(tiers: Tiers, query: Query) -> Part:
+    """The whole answer to a query."""
+    table, missing = read_span(tiers, query, query.span)
+    daily = daily_query(query)
+    if daily is None or query.aggregate is None:
+        return table, missing, ()
+    return with_daily_bars(query.aggregate, table, missing, read_span(tiers, daily, daily.span))
 
 
-def rows(question: Query, sight: TierSnapshot, range_: Range) -> pa.Table:
+def read_span(tiers: Tiers, query: Query, span: Range) -> tuple[pa.Table, Missing]:
+    """The answer for a part of the query's range, and what it lacks."""
+    part = replace(query, start=span[0], end=span[1])
+    return TierReader(tiers, part).look(lambda snapshot: answer_for(part, snapshot, span))
+
+
+def answer_for(query: Query, snapshot: TierSnapshot, range_: Range) -> pa.Table:
+    """The rows in a range, or the buckets that begin in it, sorted, with `tier`."""
+    if query.aggregate is None:
+        return rows(query, snapshot, range_)
+    parts = buckets(query, snapshot, range_)
+    return parts if query.rollup is None else roll_up(query.aggregate, query.rollup, parts)
+
+
+def rows(query: Query, snapshot: TierSnapshot, range_: Range) -> pa.Table:
     """Raw rows in a range."""
-    dataset, about = question.dataset, question.about
-    if question.as_of is not None and sight.cursor is not None:
-        found = sight.union(read_as_of(sight.cursor, dataset, about, range_, question.as_of), [])
+    dataset = query.dataset
+    if query.as_of is not None and snapshot.cursor is not None:
+        merged = snapshot.merge(read_as_of(snapshot.cursor, query, range_), [])
     else:
-        waiting = sight.pieces(range_)
-        archived = _archived(question, sight, range_, waiting)
-        if dataset.identity is not None and waiting:
-            archived, waiting = _versions(sight, archived, waiting, range_)
-        found = sight.union(archived, waiting)
-        if dataset.identity is not None and waiting:
-            found = inside(dataset, found, range_)
-    if about is not None and question.subjects is None:
-        found = found.filter(pc.is_in(found[dataset.about], pa.array(about, pa.string())))
-    return found if question.session is None else found.filter(in_session(question.session, found[dataset.key[1]]))
+        pending = snapshot.pending(range_)
+        archived = _archived(query, snapshot, range_, pending)
+        if dataset.identity is not None and pending:
+            archived, pending = _versions(snapshot, archived, pending, range_)
+        merged = snapshot.merge(archived, pending)
+        if dataset.identity is not None and pending:
+            merged = inside(dataset, merged, range_)
+    if query.symbols is not None and not query.symbol_in_key:
+        merged = merged.filter(pc.is_in(merged[dataset.about], pa.array(query.symbols, pa.string())))
+    return merged if query.session is None else merged.filter(in_session(query.session, merged[dataset.key[1]]))
 
 
-def buckets(question: Query, sight: TierSnapshot, range_: Range) -> pa.Table:
-    """Buckets of the aggregate, all that belong to those of the answer which begin in a range. Those that the continuous
-    aggregate does not show truly yet are made from raw rows, a day at a time; all of them, where it cannot be asked or is made
-    from other rows.
+def buckets(query: Query, snapshot: TierSnapshot, range_: Range) -> pa.Table:
+    """Buckets of the aggregate: all parts of the answer's buckets that begin in a range.
+
+    Buckets that pending or unrefreshed rows change are made from raw rows, a day at a time; so are all buckets where the
+    continuous aggregate is out of reach or made from other rows.
     """
-    dataset, aggregate = question.dataset, question.aggregate
+    dataset, aggregate = query.dataset, query.aggregate
     if aggregate is None:
-        raise ValueError("a question about raw rows has no buckets")
-    span = question.rows_of(range_)
-    waiting = sight.pieces(span)
-    changed = [piece.rows for piece in waiting]
+        raise ValueError("a query for raw rows has no buckets")
+    span = query.rows_of(range_)
+    pending = snapshot.pending(span)
+    changed = [held.table for held in pending]
     if dataset.identity is not None:
-        changed += _archived_versions(sight, waiting)
+        changed += _archived_versions(snapshot, pending)
     touched = _touched(dataset, changed, max(aggregate.width, DAY) if dataset.identity else aggregate.width)
-    if sight.cursor is None or sight.books is None or question.from_rows:
-        chunks = occupied(sight.cursor, dataset, None, span) if sight.cursor is not None else []
-        days = [made(dataset, aggregate, rows(question, sight, day)) for day in _by_day([*chunks, *touched], span)]
+    if snapshot.cursor is None or snapshot.ledger is None or query.from_rows:
+        chunks = occupied(snapshot.cursor, query, span) if snapshot.cursor is not None else []
+        days = [
+            buckets_of(dataset, aggregate, rows(query, snapshot, day)) for day in _by_day([*chunks, *touched], span)
+        ]
         return in_order(aggregate, [empty(dataset, aggregate), *days])
-    asked = [window(aggregate, low, high) for low, high in sight.books.stale if high >= span[0] and low < span[1]]
-    stale = list(_by_day([*asked, *touched], span))
-    settled = with_tier(read_aggregate(sight.cursor, dataset, aggregate, question.about, span), "archive")
+    unrefreshed = [
+        window(aggregate, low, high) for low, high in snapshot.ledger.stale if high >= span[0] and low < span[1]
+    ]
+    stale = list(_by_day([*unrefreshed, *touched], span))
+    settled = with_tier(read_aggregate(snapshot.cursor, query, span), "archive")
     if not stale:
         return in_order(aggregate, [settled])
     settled = settled.filter(pa.array(~_within(settled["bucket"], stale)))
-    return in_order(aggregate, [settled, *(made(dataset, aggregate, rows(question, sight, part)) for part in stale)])
+    remade = (buckets_of(dataset, aggregate, rows(query, snapshot, part)) for part in stale)
+    return in_order(aggregate, [settled, *remade])
 
 
-def newest(question: Query, sight: TierSnapshot) -> pa.Table:
-    """The newest row of each subject asked about, whichever tier holds it."""
-    dataset, about = question.dataset, question.about or []
-    archived = codec.schema(dataset).empty_table()
-    if sight.cursor is not None:
-        archived = read_newest(sight.cursor, dataset, about)
-    found = sight.union(archived, sight.pieces(ALWAYS))
-    if not found.num_rows:
-        return found
-    subjects = codes(found[dataset.subject])
-    return found.filter(pa.array(np.append(subjects[1:] != subjects[:-1], True)))
-
-
-def _archived(question: Query, sight: TierSnapshot, range_: Range, waiting: Sequence[Piece]) -> pa.Table:
-    """The archive's rows; where a correction may have moved a row from one symbol to another, those of the waiting keys too."""
-    dataset = question.dataset
-    if sight.cursor is None:
+def _archived(query: Query, snapshot: TierSnapshot, range_: Range, pending: Sequence[PendingRows]) -> pa.Table:
+    """The archive's rows; those of the pending keys too, where a correction may give a row another symbol."""
+    dataset = query.dataset
+    if snapshot.cursor is None:
         return codec.schema(dataset).empty_table()
     also: set[str] = set()
-    if question.about is not None and question.subjects is None and dataset.identity is None:
-        also.update(*(piece.rows[dataset.subject].unique().to_pylist() for piece in waiting))
-    return read_rows(sight.cursor, dataset, question.about, range_, sorted(also))
+    if query.symbols is not None and not query.symbol_in_key and dataset.identity is None:
+        also.update(*(held.rows[dataset.subject].unique().to_pylist() for held in pending))
+    return read_rows(snapshot.cursor, query, range_, sorted(also))
 
 
 def _versions(
-    sight: TierSnapshot, archived: pa.Table, waiting: Sequence[Piece], range_: Range
-) -> tuple[pa.Table, list[Piece]]:
-    """All versions, archived or waiting, of the rows of which one says a moment in a range: each may say a moment of its own."""
-    dataset = waiting[0].held.dataset
+    snapshot: TierSnapshot, archived: pa.Table, pending: Sequence[PendingRows], range_: Range
+) -> tuple[pa.Table, list[PendingRows]]:
+    """All versions, archived or pending, of each row that has a version in a range; versions may have different times."""
+    dataset = pending[0].dataset
     name = dataset.named_by[1]
-    found = [archived[name], *(inside(dataset, piece.rows, range_)[name] for piece in waiting)]
-    names = pa.chunked_array([chunk for column in found for chunk in column.chunks], pa.string()).unique()
-    others = [pc.invert(pc.is_in(piece.rows[name], names)) for piece in waiting]
-    kept = [Piece(piece.held.without(other.to_numpy())) for piece, other in zip(waiting, others, strict=True)]
-    kept = [piece for piece in kept if piece.rows.num_rows]
-    return pa.concat_tables([archived, *_archived_versions(sight, kept)]), kept
+    columns = [archived[name], *(inside(dataset, held.rows, range_)[name] for held in pending)]
+    names = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string()).unique()
+    others = [pc.invert(pc.is_in(held.rows[name], names)) for held in pending]
+    kept = [held.without(other.to_numpy()) for held, other in zip(pending, others, strict=True)]
+    kept = [held for held in kept if held.rows.num_rows]
+    return pa.concat_tables([archived, *_archived_versions(snapshot, kept)]), kept
 
 
-def _archived_versions(sight: TierSnapshot, waiting: Sequence[Piece]) -> list[pa.Table]:
-    """The archive's rows that waiting ones are versions of, whatever moment they say."""
-    if sight.cursor is None:
+def _archived_versions(snapshot: TierSnapshot, pending: Sequence[PendingRows]) -> list[pa.Table]:
+    """The archive's versions of pending rows, at whatever moment."""
+    if snapshot.cursor is None:
         return []
-    return [read_versions(sight.cursor, piece.held.dataset, piece.rows) for piece in waiting]
+    return [read_versions(snapshot.cursor, held.dataset, held.rows) for held in pending]
 
 
-def _touched(dataset: Dataset, rows: Sequence[pa.Table], width: timedelta) -> list[Range]:
+def _touched(dataset: Dataset, tables: Sequence[pa.Table], width: timedelta) -> list[Range]:
     """The buckets that rows fall into, as few windows as possible."""
     size = width // timedelta(microseconds=1)
-    numbers = [np.unique(microseconds(dataset, row) // size) for row in rows if row.num_rows]
+    numbers = [np.unique(microseconds(dataset, table) // size) for table in tables if table.num_rows]
     if not numbers:
         return []
-    found = np.unique(np.concatenate(numbers))
-    opens = found[np.append(True, np.diff(found) > 1)]
-    closes = found[np.append(np.diff(found) > 1, True)] + 1
+    touched = np.unique(np.concatenate(numbers))
+    opens = touched[np.append(True, np.diff(touched) > 1)]
+    closes = touched[np.append(np.diff(touched) > 1, True)] + 1
     moments = (pa.array(edges * size, pa.int64()).cast(_TIME).to_pylist() for edges in (opens, closes))
     return list(zip(*moments, strict=True))
 
@@ -153,60 +165,100 @@ def _touched(dataset: Dataset, rows: Sequence[pa.Table], width: timedelta) -> li
 def _by_day(ranges: Sequence[Range], span: Range) -> Iterator[Range]:
     """The same moments within `span`, in order, no range longer than its day."""
     clipped = [(max(low, span[0]), min(high, span[1])) for low, high in ranges]
-    for low, high in merge([one for one in clipped if one[0] < one[1]]):
-        at = low
-        while at < high:
-            until = min(floor(at, DAY) + DAY, high)
-            yield at, until
-            at = until
+    for low, high in merge([(low, high) for low, high in clipped if low < high]):
+        start = low
+        while start < high:
+            end = min(floor(start, DAY) + DAY, high)
+            yield start, end
+            start = end
 
 
 def _within(times: pa.ChunkedArray, ranges: Sequence[Range]) -> Mask:
     """Which times lie in one of the ranges, which are in order and apart."""
     moments = times.cast(pa.int64()).to_numpy()
     lows, highs = (pa.array(edges, _TIME).cast(pa.int64()).to_numpy() for edges in zip(*ranges, strict=True))
-    at = np.searchsorted(lows, moments, side="right") - 1
-    return (at >= 0) & (moments < highs[np.maximum(at, 0)])  # type: ignore[no-any-return]
+    index = np.searchsorted(lows, moments, side="right") - 1
+    return (index >= 0) & (moments < highs[np.maximum(index, 0)])  # type: ignore[no-any-return]
 
 
-def latest(tiers: Tiers, question: Query) -> tuple[pa.Table, Missing]:
-    """For a question about the raw prices of some symbols: the newest of each, sorted by symbol.
+def daily_query(query: Query) -> Query | None:
+    """The query for daily history that belongs to one in days; None where there is none.
 
-    The journals, the intake and the archive are asked only for symbols that have no latest value, or a malformed one.
+    With a session filter there is none: a daily bar may contain trades outside the session.
     """
-    symbols = question.about or []
+    history, aggregate = HISTORY.get(query.dataset.name), query.aggregate
+    if history is None or aggregate is None or aggregate.width != DAY or query.session is not None:
+        return None
+    return replace(query, dataset=history, aggregate=None)
+
+
+def with_daily_bars(aggregate: Aggregate, minutes: pa.Table, missing: Missing, daily: tuple[pa.Table, Missing]) -> Part:
+    """Buckets made of minutes, and the daily bars of the symbols' days that have none."""
+    bars, missing_daily = daily
+    keys = [*aggregate.group_by, "bucket"]
+    missing = tuple(dict.fromkeys((*missing, *missing_daily)))
+    if bars.num_rows:
+        bars = daily_buckets(aggregate, bars).join(minutes.select(keys), keys, join_type="left anti")
+    if not bars.num_rows:
+        return minutes, missing, ()
+    return in_order(aggregate, [minutes, bars.select(minutes.column_names).cast(minutes.schema)]), missing, (NOTE,)
+
+
+def daily_buckets(aggregate: Aggregate, bars: pa.Table) -> pa.Table:
+    """Daily bars with the columns of the aggregate's buckets."""
+    names = ["bucket" if name == "timestamp" else name for name in bars.column_names]
+    return bars.rename_columns(names).select([*aggregate.columns, "tier"])
+
+
+def latest(tiers: Tiers, query: Query) -> tuple[pa.Table, Missing]:
+    """For a query about raw prices of some symbols: the newest of each, sorted by symbol.
+
+    The journals, the intake and the archive are read only for symbols without a well-formed latest value.
+    """
     try:
-        live = _latest_values(tiers, symbols)
+        live = _latest_values(tiers, query)
     except LiveTierError:
-        if not question.partial:
+        if not query.partial:
             raise
         live = codec.schema(PRICE).empty_table()
-    found = with_tier(live, "live")
+    values, symbols = with_tier(live, "live"), query.symbols or []
     if live.num_rows == len(symbols):
-        return found, ()
-    there = set(live["symbol"].to_pylist())
-    wanted = [symbol for symbol in symbols if symbol not in there]
-    others = replace(question, about=wanted)
-    other, missing = TierReader(tiers, others).look(lambda sight: newest(others, sight))
-    return pa.concat_tables([found, other]).sort_by("symbol"), missing
+        return values, ()
+    known = set(live["symbol"].to_pylist())
+    others = replace(query, symbols=[symbol for symbol in symbols if symbol not in known])
+    other, missing = TierReader(tiers, others).look(lambda snapshot: _newest(others, snapshot))
+    return pa.concat_tables([values, other]).sort_by("symbol"), missing
 
 
-def _latest_values(tiers: Tiers, symbols: Sequence[str]) -> pa.Table:
-    """The latest values that there are, whole and well-formed, as rows."""
+def _newest(query: Query, snapshot: TierSnapshot) -> pa.Table:
+    """The newest row of each of the query's symbols, whichever tier holds it."""
+    archived = codec.schema(query.dataset).empty_table()
+    if snapshot.cursor is not None:
+        archived = read_newest(snapshot.cursor, query)
+    merged = snapshot.merge(archived, snapshot.pending(ALWAYS))
+    if not merged.num_rows:
+        return merged
+    subjects = codes(merged[query.dataset.subject])
+    return merged.filter(pa.array(np.append(subjects[1:] != subjects[:-1], True)))
+
+
+def _latest_values(tiers: Tiers, query: Query) -> pa.Table:
+    """The well-formed latest values of the query's symbols, as rows."""
+    symbols = query.symbols or []
     commands = [("HMGET", f"{PRICE.latest_prefix}{symbol}", *PRICE.fields) for symbol in symbols]
     with live_errors(tiers.client):
         replies = exchange(tiers.client, commands)
-        found = [(symbol, values) for symbol, values in zip(symbols, replies, strict=True) if _whole(values)]
-    arrays = [pa.array(values, pa.binary()) for values in zip(*(values for _, values in found), strict=True)]
+        complete = [(symbol, reply) for symbol, reply in zip(symbols, replies, strict=True) if _is_complete(reply)]
+    arrays = [pa.array(values, pa.binary()) for values in zip(*(reply for _, reply in complete), strict=True)]
     columns = dict(zip(PRICE.fields, arrays or [pa.array([], pa.binary())] * len(PRICE.fields), strict=True))
-    columns["symbol"] = pa.array([symbol for symbol, _ in found], pa.string())
+    columns["symbol"] = pa.array([symbol for symbol, _ in complete], pa.string())
     checked = codec.check(PRICE, columns, now(), tiers.earliest)
-    good, bad = codec.by_position(checked.bad, len(found))
+    good, bad = codec.by_position(checked.bad, len(complete))
     return checked.table.filter(pa.array(good)) if bad else checked.table
 
 
-def _whole(values: object) -> bool:
-    """Whether a reply has all fields; a key of another type is no latest value."""
-    if isinstance(values, Exception) and not isinstance(values, ResponseError):
-        raise values
-    return isinstance(values, list) and None not in values
+def _is_complete(reply: object) -> bool:
+    """Whether a reply has all fields; a key of another type has no latest value."""
+    if isinstance(reply, Exception) and not isinstance(reply, ResponseError):
+        raise reply
+    return isinstance(reply, list) and None not in reply

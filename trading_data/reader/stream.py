@@ -1,25 +1,33 @@
 """An answer larger than memory, in windows of time: one after the other, each read from the tiers as they stand then.
 
-The windows are disjoint, so a row that moves from one tier to the other between two of them is in the one that holds its
-time, once.
+The windows are disjoint. So a row that moves from one tier to another between two of them appears once, in the window that
+contains its time.
 
-Belongs here: which windows. Does not: what is in one (`rows`).
+Belongs here: which windows. Does not: what a window contains (`rows`).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import pyarrow as pa
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+import pyarrow.compute as pc
 
+from trading_data.datasets.declaration import Aggregate
 from trading_data.errors import BadInput
-from trading_data.reader.archive_queries import Range, moment_after, occupied
-from trading_data.reader.frames import by_time, empty
-from trading_data.reader.query import Query
-from trading_data.reader.rows import look_for
-from trading_data.reader.tiers import Missing, TierReader, TierSnapshot
+from trading_data.reader.archive_queries import moment_after, occupied
+from trading_data.reader.frames import by_time, empty, in_order
+from trading_data.reader.query import Missing, Query, Range
+from trading_data.reader.rows import (
+    NOTE,
+    Part,
+    answer_for,
+    daily_buckets,
+    daily_query,
+    read_span,
+    with_daily_bars,
+)
+from trading_data.reader.tiers import TierReader, Tiers, TierSnapshot
 from trading_data.times import floor
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -27,8 +35,9 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Windows:
-    """How a stream is cut: at whole multiples of `width` after midnight UTC, and further so that a window has at most
-    `most` rows; rows of one moment stay together.
+    """How a stream is cut: at multiples of `width` after midnight UTC, and further so that a window has at most `most` rows.
+
+    Rows of one moment stay together.
     """
 
     width: timedelta
@@ -42,78 +51,107 @@ class Windows:
             raise BadInput(f"rows must be at least 1, not {self.most}")
 
 
-class _Step(NamedTuple):
-    upto: datetime
-    table: pa.Table
+def read_parts(tiers: Tiers, query: Query, windows: Windows) -> Iterator[Part]:
+    """The answer in windows of time, as `MarketData.stream` returns it; daily history stands in for days without minutes."""
+    daily, aggregate = daily_query(query), query.aggregate
+    parts = _stream(tiers, query, windows)
+    if daily is None or aggregate is None:
+        yield from ((table, missing, ()) for table, missing in parts)
+        return
+    wide = Windows(max(windows.width, daily.dataset.chunk), windows.most)
+    position, sent = query.start, False
+    missing: Missing = ()
+    for table, missing in parts:
+        if not table.num_rows:
+            continue
+        first, last = (bound.as_py() for bound in (pc.min(table["bucket"]), pc.max(table["bucket"])))
+        for part in _daily_alone(tiers, daily, aggregate, (position, first), wide):
+            sent = True
+            yield part
+        position = last + _MICROSECOND
+        bars = read_span(tiers, daily, (first, position))
+        days, missing_from_days, notes = with_daily_bars(aggregate, table, missing, bars)
+        for piece in by_time(query.dataset, aggregate, days, windows.most):
+            sent = True
+            yield piece, missing_from_days, notes
+    for part in _daily_alone(tiers, daily, aggregate, (position, query.end), wide):
+        sent = True
+        yield part
+    if not sent:
+        yield empty(query.dataset, aggregate), missing, ()
 
 
-def stream(view: TierReader, windows: Windows) -> Iterator[tuple[pa.Table, Missing]]:
-    """The parts of the answer in the order of time, and what is missing from each; empty ones are left out.
+def _daily_alone(tiers: Tiers, daily: Query, aggregate: Aggregate, span: Range, windows: Windows) -> Iterator[Part]:
+    """Daily history of days of which no symbol has minutes."""
+    if span[0] >= span[1]:
+        return
+    for table, missing in _stream(tiers, replace(daily, start=span[0], end=span[1]), windows):
+        if table.num_rows:
+            yield in_order(aggregate, [daily_buckets(aggregate, table)]), missing, (NOTE,)
 
-    There is at least one, and a last empty one if something was missing that no part before it said.
+
+def _stream(tiers: Tiers, query: Query, windows: Windows) -> Iterator[tuple[pa.Table, Missing]]:
+    """The parts of the answer in the order of time, and what each lacks; empty parts are left out.
+
+    There is at least one part. A last empty one carries what is missing where no earlier part did.
     """
-    question = view.question
-    where = _Occupied(question)
-    at, sent = question.start, False
-    said: set[str] = set()
-    unsaid: dict[str, None] = {}
-    while at < question.end:
-        step, missing = view.look(lambda sight, at=at: _step(question, windows, where, sight, at))  # type: ignore[misc]
-        if step.table.num_rows:
-            for part in by_time(question.dataset, question.aggregate, step.table, windows.most):
+    reader, occupancy = TierReader(tiers, query), _Occupancy(query)
+    start, sent = query.start, False
+    reported: set[str] = set()
+    unreported: dict[str, None] = {}
+    while start < query.end:
+        (start, table), missing = reader.look(
+            lambda snapshot, start=start: _window(query, windows, occupancy, snapshot, start)  # type: ignore[misc]
+        )
+        if table.num_rows:
+            for part in by_time(query.dataset, query.aggregate, table, windows.most):
                 yield part, missing
-            sent, said = True, said | set(missing)
-        unsaid |= dict.fromkeys(missing)
-        at = step.upto
-    left = tuple(text for text in unsaid if text not in said)
+            sent, reported = True, reported | set(missing)
+        unreported |= dict.fromkeys(missing)
+    left = tuple(text for text in unreported if text not in reported)
     if left or not sent:
-        yield empty(question.dataset, question.aggregate), left
+        yield empty(query.dataset, query.aggregate), left
 
 
-def _step(question: Query, windows: Windows, where: "_Occupied", sight: TierSnapshot, at: datetime) -> _Step:
-    begin = where.next(sight, at)
-    if begin is None or begin >= question.end:
-        return _Step(question.end, empty(question.dataset, question.aggregate))
-    upto = min(floor(begin, windows.width) + windows.width, question.end)
-    if windows.most is not None and sight.cursor is not None:
-        upto = _cut(question, sight.cursor, (begin, upto), windows.most)
-    return _Step(upto, look_for(question, sight, (begin, upto)))
+def _window(
+    query: Query, windows: Windows, occupancy: "_Occupancy", snapshot: TierSnapshot, start: datetime
+) -> tuple[datetime, pa.Table]:
+    """The end of the first window from `start` on that may have rows, and its rows."""
+    begin = occupancy.next(snapshot, start)
+    if begin is None or begin >= query.end:
+        return query.end, empty(query.dataset, query.aggregate)
+    end = min(floor(begin, windows.width) + windows.width, query.end)
+    if windows.most is not None and snapshot.cursor is not None:
+        # At most so many rows of the archive, or those of one moment.
+        moments = moment_after(snapshot.cursor, query, query.rows_of((begin, end)), windows.most)
+        if moments is not None:
+            first, after = moments
+            end = min(max(after, first + _MICROSECOND), end)
+    return end, answer_for(query, snapshot, (begin, end))
 
 
-def _cut(question: Query, cursor: Cursor, range_: Range, most: int) -> datetime:
-    """Where to end a window so that the archive has at most `most` rows in it, or those of one moment."""
-    aggregate = None if question.from_rows else question.aggregate
-    found = moment_after(cursor, question.dataset, aggregate, question.about, question.rows_of(range_), most)
-    if found is None:
-        return range_[1]
-    first, after = found
-    return min(max(after, first + _MICROSECOND), range_[1])
+class _Occupancy:
+    """Where there may be rows: in the archive's chunks, read again whenever a batch was loaded, and in what is pending."""
 
-
-class _Occupied:
-    """Where there may be rows: the archive's chunks, asked for again whenever a batch has been loaded, and what waits."""
-
-    def __init__(self, question: Query) -> None:
-        self._question = question
+    def __init__(self, query: Query) -> None:
+        self._query = query
         self._chunks: list[Range] = []
-        self._asked_at: int | None = None
+        self._newest_batch: int | None = None
 
-    def next(self, sight: TierSnapshot, at: datetime) -> datetime | None:
-        """The first moment at or after `at` from which on there may be any; None if there are none."""
-        found = [low for low in (self._archived(sight, at), self._waiting(sight, at)) if low is not None]
-        return max(min(found), at) if found else None
+    def next(self, snapshot: TierSnapshot, start: datetime) -> datetime | None:
+        """The first moment at or after `start` from which on there may be rows; None if there are none."""
+        moments = (self._archived(snapshot, start), self._pending(snapshot, start))
+        lows = [low for low in moments if low is not None]
+        return max(min(lows), start) if lows else None
 
-    def _archived(self, sight: TierSnapshot, at: datetime) -> datetime | None:
-        if sight.cursor is None or sight.books is None:
+    def _archived(self, snapshot: TierSnapshot, start: datetime) -> datetime | None:
+        if snapshot.cursor is None or snapshot.ledger is None:
             return None
-        question = self._question
-        if self._asked_at != sight.books.newest_batch:
-            aggregate = None if question.from_rows else question.aggregate
-            self._chunks = occupied(sight.cursor, question.dataset, aggregate, (at, question.end))
-            self._asked_at = sight.books.newest_batch
-        return next((low for low, high in self._chunks if high > at), None)
+        if self._newest_batch != snapshot.ledger.newest_batch:
+            self._chunks = occupied(snapshot.cursor, self._query, (start, self._query.end))
+            self._newest_batch = snapshot.ledger.newest_batch
+        return next((low for low, high in self._chunks if high > start), None)
 
-    def _waiting(self, sight: TierSnapshot, at: datetime) -> datetime | None:
-        moment = sight.waiting.next_moment(at)
-        width = self._question.width
+    def _pending(self, snapshot: TierSnapshot, start: datetime) -> datetime | None:
+        moment, width = snapshot.batches.next_moment(start), self._query.width
         return moment if moment is None or width is None else floor(moment, width)

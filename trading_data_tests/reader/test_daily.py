@@ -18,7 +18,7 @@ from trading_data.datasets import DAILY, PRICE
 from trading_data.errors import BadInput
 from trading_data.intake.import_rows import take
 from trading_data.orchestration.build import build_defs
-from trading_data.reader.history import NOTE
+from trading_data.reader.rows import NOTE
 from trading_data_tests.orchestration.ticks import materializations, run_archive, tick
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar
 

@@ -14,6 +14,7 @@ from trading_data.archive.aggregates.refresh import refresh
 from trading_data.archive.chunks import chunks, compress
 from trading_data.datasets import PRICE
 from trading_data.reader.archive_queries import read_rows
+from trading_data.reader.query import Query
 from trading_data_tests.operations.maintenance.ages import several_sessions
 from trading_data_tests.rig import MOMENT, Rig, bar
 
@@ -129,7 +130,7 @@ def test_packing_a_chunk_again_hides_nothing_from_a_read_under_way(rig: Rig) -> 
         with rig.archive.transaction(snapshot=True) as cursor:
             cursor.execute("select count(*) from archive_ledger")
             compress(rig.archive, chunk)
-            found = read_rows(cursor, PRICE, None, (MOMENT, END))
+            found = read_rows(cursor, Query(PRICE, None, None, MOMENT, END), (MOMENT, END))
         assert found.num_rows == minutes[0]
         rig.store.record_prices([bar("A", minute) for minute in minutes])
         rig.archive_all(PRICE)

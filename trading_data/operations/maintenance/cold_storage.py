@@ -32,7 +32,7 @@ from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import Refused
 from trading_data.files import sync
-from trading_data.reader.columns import columns_out, copied
+from trading_data.reader.archive_queries import columns_out, copied
 
 WINDOW = timedelta(hours=1)
 """The span that is read from the archive, and held in memory, at a time."""

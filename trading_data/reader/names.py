@@ -1,7 +1,4 @@
-"""Which symbols or metrics there are, and which of them a mistaken name may have meant.
-
-Belongs here: names. Does not: rows.
-"""
+"""Names of symbols and metrics: which have no rows, and which known names resemble a mistaken one."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -20,7 +17,7 @@ _NEAR = 5
 
 
 def unknown(reader: MarketData, dataset: Dataset, names: Iterable[str]) -> list[str]:
-    """Of some symbols (or metrics) those of which neither tier holds a row, whenever it was.
+    """Those symbols (or metrics) without a row in any tier, at any time.
 
     Raises:
         LiveTierError, ArchiveTierError: a tier is away.
@@ -32,22 +29,21 @@ def unknown(reader: MarketData, dataset: Dataset, names: Iterable[str]) -> list[
 
 
 def near(client: Client, archive: Archive, dataset: Dataset, name: str) -> list[str]:
-    """The known names that resemble `name` most, the best first; capital letters make no difference.
+    """The known names that resemble `name` most, the best first; case makes no difference.
 
-    Names of which nothing is archived are known only where each has a journal of its own.
+    Names without archived rows are known only where each symbol has a journal of its own.
 
     Raises:
         LiveTierError, ArchiveTierError: a tier is away.
     """
-    found = (
-        {journal.removeprefix(dataset.prefix) for journal in find_journals(client, dataset)}
-        if dataset.carried
-        else set()
-    )
+    names = set[str]()
+    if dataset.carried:
+        names |= {journal.removeprefix(dataset.prefix) for journal in find_journals(client, dataset)}
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("covered_subjects"), {"dataset": dataset.name})
-        found |= {subject for subject, _ in cursor.fetchall()}
-    folded: dict[str, list[str]] = {}
-    for one in sorted(found):
-        folded.setdefault(one.casefold(), []).append(one)
-    return [one for match in get_close_matches(name.casefold(), folded, _NEAR) for one in folded[match]][:_NEAR]
+        names |= {subject for subject, _ in cursor.fetchall()}
+    spellings: dict[str, list[str]] = {}
+    for known in sorted(names):
+        spellings.setdefault(known.casefold(), []).append(known)
+    matches = get_close_matches(name.casefold(), spellings, _NEAR)
+    return [known for match in matches for known in spellings[match]][:_NEAR]
