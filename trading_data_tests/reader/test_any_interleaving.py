@@ -40,9 +40,9 @@ def test_reads_like_the_model(rig: Rig, dataset: Dataset, data: st.DataObject) -
         about = data.draw(ABOUT)
         start, end = sorted([data.draw(MOMENTS), data.draw(MOMENTS)])
         for interval in ("raw", data.draw(st.sampled_from(dataset.intervals[1:]))):
-            found = rig.reader.read(dataset, about, start, end, interval)
-            assert same(found, model.answer(about, start, end, interval))
-            assert found.attrs == {"missing": (), "notes": ()}
+            frame = rig.reader.read(dataset, about, start, end, interval)
+            assert same(frame, model.answer(about, start, end, interval))
+            assert frame.attrs == {"missing": (), "notes": ()}
 
 
 @pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
@@ -63,10 +63,10 @@ def test_streams_like_one_big_read(rig: Rig, dataset: Dataset, data: st.DataObje
     for frame in rig.reader.stream(dataset, about, start, end, interval, chunk=chunk, rows=rows):
         frames.append(frame)
         STEPS[data.draw(st.sampled_from([*STEPS]))](rig, dataset)
-    whole = pd.concat(frames, ignore_index=True)
+    everything = pd.concat(frames, ignore_index=True)
     time = "timestamp" if interval == "raw" else "bucket"
     expected = model.answer(about, start, end, interval)
-    assert same(whole.sort_values([*whole.columns[: list(whole.columns).index(time) + 1]]), expected)
+    assert same(everything.sort_values([*everything.columns[: list(everything.columns).index(time) + 1]]), expected)
     for before, after in pairwise(frames):
         assert before[time].max() < after[time].min()
     assert all(rows is None or len(frame) <= rows or frame[time].nunique() == 1 for frame in frames)

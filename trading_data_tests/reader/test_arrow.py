@@ -59,7 +59,7 @@ def test_with_rows_in_every_tier_it_is_the_same_and_holds_the_same_as_pandas(rig
             if minute == 1:
                 rig.snapshot(dataset)
     for dataset in DATASETS.values():
-        for interval in ("raw", *(one.interval for one in dataset.aggregates)):
+        for interval in ("raw", *(aggregate.interval for aggregate in dataset.aggregates)):
             frame = rig.reader.read(dataset, None, START, END, interval)
             table = rig.reader.read(dataset, None, START, END, interval, format="arrow")
             assert table.schema.remove_metadata() == arrow_schema(dataset, dataset.aggregate(interval))
@@ -100,7 +100,7 @@ def test_exact_aggregates_are_the_same_before_and_after_they_are_archived(rig: R
     numbers = [Decimal(text) for text in ("1", "3", "7.000000000000000001", "0.1", "12345678901234567890.5", "9999")]
     fills = [
         fill(f"o{at}", minute=at, symbol=f"S{at % 11}", quantity=one, price=other, commission=other - one)
-        for at, (one, other) in enumerate((one, other) for one in numbers for other in numbers)
+        for at, (one, other) in enumerate((number, other) for number in numbers for other in numbers)
     ]
     rig.store.record_trades(fills)
     live = rig.reader.trades(None, START, END, "1d")

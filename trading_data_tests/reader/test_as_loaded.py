@@ -23,8 +23,8 @@ FIELDS = {"open": "10", "high": "12", "low": "9", "close": "11", "volume": "100"
 
 
 def answer(rig: Rig, dataset: Dataset, column: str) -> list[Any]:
-    found: list[Any] = rig.reader.read(dataset, None, MOMENT, END)[column].tolist()
-    return found
+    values: list[Any] = rig.reader.read(dataset, None, MOMENT, END)[column].tolist()
+    return values
 
 
 def stays(rig: Rig, dataset: Dataset, column: str, expected: list[Any]) -> None:

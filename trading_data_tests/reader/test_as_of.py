@@ -28,7 +28,7 @@ def known(history: History, moment: datetime) -> list[Bar]:
 
 
 def frame(bars: list[Bar]) -> pd.DataFrame:
-    rows = [{name: getattr(one, name) for name in PRICE.names} for one in bars]
+    rows = [{name: getattr(bar, name) for name in PRICE.names} for bar in bars]
     return pd.DataFrame(rows, columns=list(PRICE.names)).astype({"timestamp": "datetime64[us, UTC]"})
 
 
@@ -61,9 +61,9 @@ def test_like_a_list_of_what_was_archived_when(rig: Rig, data: st.DataObject) ->
     symbols = data.draw(st.sampled_from([None, ["é"]]))
     for moment in moments:
         expected = [one for one in known(history, moment) if symbols is None or one.symbol in symbols]
-        found = rig.reader.prices(symbols, MOMENT, END, as_of=moment)
-        assert found.drop(columns="tier").to_dict("records") == frame(expected).to_dict("records")
-        assert set(found["tier"]) <= {"archive"}
+        rows = rig.reader.prices(symbols, MOMENT, END, as_of=moment)
+        assert rows.drop(columns="tier").to_dict("records") == frame(expected).to_dict("records")
+        assert set(rows["tier"]) <= {"archive"}
 
 
 def test_an_unchanged_entry_before_a_correction(rig: Rig) -> None:
@@ -84,12 +84,12 @@ def test_intervals_are_made_from_what_was_known(rig: Rig) -> None:
     rig.store.record_prices([bar("A", 3, high=99.0), bar("A", 13)])
     rig.archive_all(PRICE)
     for aggregate in PRICE.aggregates:
-        found = rig.reader.prices("A", "2026-11-20", "2026-11-21", aggregate.interval, as_of=moment)
+        rows = rig.reader.prices("A", "2026-11-20", "2026-11-21", aggregate.interval, as_of=moment)
         expected = compute(PRICE, aggregate, frame(first))
-        assert found.drop(columns="tier").to_dict("records") == expected.to_dict("records")
+        assert rows.drop(columns="tier").to_dict("records") == expected.to_dict("records")
         before = rig.reader.prices("A", "2026-11-20", "2026-11-21", aggregate.interval, as_of="2026-01-01")
-        assert before.columns.tolist() == found.columns.tolist()
-        assert before.dtypes.tolist() == found.dtypes.tolist()
+        assert before.columns.tolist() == rows.columns.tolist()
+        assert before.dtypes.tolist() == rows.dtypes.tolist()
         assert before.empty
 
 
@@ -112,8 +112,8 @@ def test_numbers_come_back_exactly(rig: Rig) -> None:
     assert trades["quantity"].tolist() == [Decimal(10)] * 2
     assert rig.reader.trades(["NEW"], MOMENT, END, as_of=moment).empty
     assert len(rig.reader.trades(["NEW"], MOMENT, END, as_of=now())) == 2
-    found = rig.reader.metrics(None, MOMENT, END, as_of=moment)
-    assert [value.hex() for value in found["value"]] == [value.hex() for value in floats]
+    rows = rig.reader.metrics(None, MOMENT, END, as_of=moment)
+    assert [value.hex() for value in rows["value"]] == [value.hex() for value in floats]
     assert rig.reader.metrics(None, MOMENT, END, as_of=now())["value"].tolist() == [0.5] * len(floats)
 
 

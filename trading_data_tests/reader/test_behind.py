@@ -8,8 +8,8 @@ END = "2026-11-21"
 
 
 def values(rig: Rig) -> list[float]:
-    found: list[float] = rig.reader.metrics(None, MOMENT, END)["value"].tolist()
-    return found
+    values: list[float] = rig.reader.metrics(None, MOMENT, END)["value"].tolist()
+    return values
 
 
 def test_a_journal_that_went_back_reads_the_same_before_and_after_its_load(rig: Rig) -> None:
@@ -69,8 +69,8 @@ def test_an_entry_retried_from_quarantine_replaces_a_newer_row_never(rig: Rig) -
         edits={"order_id": "o2", "timestamp": MOMENT.isoformat()},
     )
     for tier in ("live", "archive"):
-        found = rig.reader.trades(None, MOMENT, END)
-        assert found[["order_id", "strategy", "tier"]].to_numpy().tolist() == [
+        frame = rig.reader.trades(None, MOMENT, END)
+        assert frame[["order_id", "strategy", "tier"]].to_numpy().tolist() == [
             ["o1", "new", "archive"],
             ["o2", "old", tier],
         ]

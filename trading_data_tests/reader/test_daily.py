@@ -58,16 +58,16 @@ def rows(rig: Rig) -> Rig:
 
 
 def test_minutes_win_and_days_stand_where_there_are_none(rows: Rig) -> None:
-    found = rows.reader.prices(None, START, END, "1d")
-    assert found.columns.tolist() == ["symbol", "bucket", "open", "high", "low", "close", "volume", "tier"]
-    assert str(found["bucket"].dtype) == "datetime64[us, UTC]"
-    assert found["symbol"].tolist() == ["A"] * len(DAYS) + ["B"] * len(DAYS)
-    assert found["bucket"].tolist() == [*DAYS, *DAYS]
-    of_a = found[found["symbol"] == "A"]
+    frame = rows.reader.prices(None, START, END, "1d")
+    assert frame.columns.tolist() == ["symbol", "bucket", "open", "high", "low", "close", "volume", "tier"]
+    assert str(frame["bucket"].dtype) == "datetime64[us, UTC]"
+    assert frame["symbol"].tolist() == ["A"] * len(DAYS) + ["B"] * len(DAYS)
+    assert frame["bucket"].tolist() == [*DAYS, *DAYS]
+    of_a = frame[frame["symbol"] == "A"]
     assert of_a["close"].tolist() == [50.0] * (len(DAYS) - 1) + [12.0]
     assert of_a["volume"].tolist() == [1000.0] * (len(DAYS) - 1) + [400.0]
     assert of_a["tier"].tolist() == ["archive"] * (len(DAYS) - 1) + ["live"]
-    assert found.attrs == {"missing": (), "notes": (NOTE,)}
+    assert frame.attrs == {"missing": (), "notes": (NOTE,)}
     last = rows.reader.prices("A", MOMENT.replace(hour=0), END, "1d", format="arrow")
     assert (last.num_rows, json.loads(last.schema.metadata[b"notes"])) == (1, [])
 
@@ -77,16 +77,16 @@ def test_no_aggregate_has_a_day_in_it(rows: Rig) -> None:
     for name in ("price_5m", "price_1h", "price_1d"):
         assert rows.query(f"select distinct symbol, bucket::date::text from {name}") == [("A", "2026-11-20")]
     for interval in ("raw", "5m", "1h"):
-        found = rows.reader.prices(None, START, END, interval)
-        assert set(found["symbol"]) == {"A"}
-        assert found.attrs["notes"] == ()
+        frame = rows.reader.prices(None, START, END, interval)
+        assert set(frame["symbol"]) == {"A"}
+        assert frame.attrs["notes"] == ()
     assert set(rows.reader.prices(None, START, END, "1d", session="XNYS")["symbol"]) == {"A"}
 
 
 def test_the_days_themselves_with_their_sources(rows: Rig) -> None:
-    found = rows.reader.read("daily", "A", START, END)
-    assert len(found) == len(DAYS)
-    assert set(found["source"]) == {"vendor"}
+    frame = rows.reader.read("daily", "A", START, END)
+    assert len(frame) == len(DAYS)
+    assert set(frame["source"]) == {"vendor"}
 
 
 @pytest.mark.parametrize(
@@ -101,22 +101,22 @@ def test_a_stream_has_them_once_and_in_order(rig: Rig, chunk: timedelta, most: i
     bring(rig, daily(days, "A", "B"))
     first = days[0].to_pydatetime()
     parts = list(rig.reader.stream("price", None, first, END, "1d", chunk=chunk, rows=most))
-    whole = rig.reader.prices(None, first, END, "1d")
-    assert len(whole) == 63
+    everything = rig.reader.prices(None, first, END, "1d")
+    assert len(everything) == 63
     joined = pd.concat(parts)
     pd.testing.assert_frame_equal(
-        joined.sort_values(["symbol", "bucket"], ignore_index=True), whole.reset_index(drop=True)
+        joined.sort_values(["symbol", "bucket"], ignore_index=True), everything.reset_index(drop=True)
     )
     ends = [(part["bucket"].min(), part["bucket"].max()) for part in parts]
     assert all(before[1] < after[0] for before, after in pairwise(ends))
     (none,) = rig.reader.stream("price", "NOBODY", first, END, "1d")
-    assert (len(none), none.columns.tolist()) == (0, whole.columns.tolist())
+    assert (len(none), none.columns.tolist()) == (0, everything.columns.tolist())
 
 
 def test_days_on_their_way_are_read_and_a_correction_replaces(rig: Rig) -> None:
     bring(rig, daily(DAYS[-2:]), load=False)
-    found = rig.reader.prices("A", START, END, "1d")
-    assert (found["close"].tolist(), found["tier"].tolist()) == ([50.0, 50.0], ["live", "live"])
+    frame = rig.reader.prices("A", START, END, "1d")
+    assert (frame["close"].tolist(), frame["tier"].tolist()) == ([50.0, 50.0], ["live", "live"])
     rig.load(DAILY)
     before = datetime.now(UTC)
     bring(rig, daily(DAYS[-1:], close=55.0))
@@ -139,9 +139,10 @@ def test_from_a_file_to_an_answer(rig: Rig, instance: dg.DagsterInstance, tmp_pa
     assert tick("pending_intake_sensor", instance).skip_message.startswith("1 batch waits in the intake")
     result = run_archive(instance)
     assert result.success
-    told = [one.asset_observation for one in instance.fetch_observations(dg.AssetKey("price_data"), limit=9).records]
-    (said,) = [one for one in told if one is not None and "daily_data" in (one.description or "")]
-    assert said.metadata["inserted"].value == 300
+    records = instance.fetch_observations(dg.AssetKey("price_data"), limit=9).records
+    observations = [record.asset_observation for record in records if record.asset_observation is not None]
+    (loaded,) = [observation for observation in observations if "daily_data" in (observation.description or "")]
+    assert loaded.metadata["inserted"].value == 300
     assert materializations(result, "price_data") == {}
     answer = run("query", "prices", "A", "--start", START, "--end", END, "--interval", "1d", "--format", "csv")
     assert answer.stdout.count("\n") == 301
@@ -167,9 +168,11 @@ def test_a_bad_day_waits_in_quarantine_and_can_be_retried(rig: Rig, tmp_path: Pa
 def test_its_books_are_verified(rig: Rig) -> None:
     assert {one.dataset for one in verify(rig.client, rig.archive, rig.intake)} == {"price", "trade", "metrics"}
     bring(rig, daily(DAYS[-400:]))
-    found = [one for one in verify(rig.client, rig.archive, rig.intake, deep=True) if one.dataset == "daily"]
-    assert found
-    assert all(one.ok for one in found)
+    accounts = [
+        account for account in verify(rig.client, rig.archive, rig.intake, deep=True) if account.dataset == "daily"
+    ]
+    assert accounts
+    assert all(account.ok for account in accounts)
     rig.query("delete from daily_data where timestamp = %s returning 1", DAYS[-7].to_pydatetime())
     (fault,) = [one for one in verify(rig.client, rig.archive, rig.intake) if not one.ok]
     assert (fault.dataset, fault.day, fault.what) == ("daily", DAYS[-7].date(), "rows")

@@ -75,12 +75,12 @@ def test_the_archive_is_asked_only_for_symbols_without_a_latest_value(
     rig.store.record_prices([bar("A", 0), bar("B", 0)])
     monkeypatch.setenv("TRADING_DATA_TIMESCALE_URL", "postgresql://postgres@127.0.0.1:1/x")
     reader = MarketData.from_env()
-    found = reader.latest(["A", "B"])
-    assert (len(found), found.attrs["missing"]) == (2, ())
+    frame = reader.latest(["A", "B"])
+    assert (len(frame), frame.attrs["missing"]) == (2, ())
     rig.client.delete("stocks:price:A")
-    found = reader.latest(["A", "B"], partial=True)
-    assert shown(found) == [("A", 11.0, "live"), ("B", 11.0, "live")]
-    assert [text.partition(":")[0] for text in found.attrs["missing"]] == ["archive"]
+    frame = reader.latest(["A", "B"], partial=True)
+    assert shown(frame) == [("A", 11.0, "live"), ("B", 11.0, "live")]
+    assert [text.partition(":")[0] for text in frame.attrs["missing"]] == ["archive"]
     reader.close()
 
 
@@ -89,6 +89,6 @@ def test_of_two_versions_in_flight_the_last_one(rig: Rig) -> None:
     rig.snapshot(PRICE)
     rig.store.record_prices([bar("A", 1, close=10.0), bar("A", 0, close=10.5)])
     rig.client.delete("stocks:price:A")
-    found = rig.reader.latest("A", format="arrow")
-    assert found["close"].to_pylist() == [10.0]
-    assert found["timestamp"][0].as_py() - timedelta(minutes=1) == bar().timestamp
+    frame = rig.reader.latest("A", format="arrow")
+    assert frame["close"].to_pylist() == [10.0]
+    assert frame["timestamp"][0].as_py() - timedelta(minutes=1) == bar().timestamp

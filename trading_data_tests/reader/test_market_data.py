@@ -17,8 +17,8 @@ from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
 END = MOMENT + timedelta(hours=4)
 
 
-def same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    return one.drop(columns="tier", errors="ignore").to_dict("records") == other.to_dict("records")
+def same(frame: pd.DataFrame, other: pd.DataFrame) -> bool:
+    return frame.drop(columns="tier", errors="ignore").to_dict("records") == other.to_dict("records")
 
 
 def test_tiers_and_types(rig: Rig) -> None:

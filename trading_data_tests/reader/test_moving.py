@@ -50,14 +50,14 @@ class MovingIntake(Intake):
 
     def pending(self, dataset: str) -> list[BatchFile]:
         self._once.at("before the intake is listed")
-        found = super().pending(dataset)
+        files = super().pending(dataset)
         self._once.at("after the intake was listed")
-        return found
+        return files
 
     def read(self, file: BatchFile) -> Batch | None:
-        found = super().read(file)
+        batch = super().read(file)
         self._once.at("after a batch was read")
-        return found
+        return batch
 
 
 class MovingClient:
@@ -116,7 +116,7 @@ def test_whatever_happens_in_between(rig: Rig, moment: str) -> None:
         client = cast(Client, MovingClient(rig.client, once))
         archive = MovingArchive(rig.archive.url, once)
         reader = MarketData(client, archive, MovingIntake(rig.intake.uri, once), EARLIEST)
-        found = reader.prices(symbol, MOMENT, END, interval)[column].tolist()
+        values = reader.prices(symbol, MOMENT, END, interval)[column].tolist()
         corrected = interval == "raw" and HAPPENS[name] is correct_and_archive
-        assert found == ([11.0, 9.5, 10.0, 11.0] if corrected else expected), name
+        assert values == ([11.0, 9.5, 10.0, 11.0] if corrected else expected), name
         archive.close()

@@ -63,14 +63,18 @@ class Readers:
         return {(symbol, minute): version for symbol, minute, version in list(self.accepted)}
 
     def _compare(self, known: dict[tuple[str, int], int], tables: Iterable[pa.Table]) -> None:
-        whole = pa.concat_tables(tables)
-        minutes = ((whole["timestamp"].cast(pa.int64()).to_numpy() - START_US) // 60_000_000).tolist()
-        found = dict(
-            zip(zip(whole["symbol"].to_pylist(), minutes, strict=True), whole["close"].to_pylist(), strict=True)
+        everything = pa.concat_tables(tables)
+        minutes = ((everything["timestamp"].cast(pa.int64()).to_numpy() - START_US) // 60_000_000).tolist()
+        frame = dict(
+            zip(
+                zip(everything["symbol"].to_pylist(), minutes, strict=True),
+                everything["close"].to_pylist(),
+                strict=True,
+            )
         )
-        lost = {key: version for key, version in known.items() if found.get(key, 0) < version}
-        if lost or len(found) != len(whole):
-            self.wrong.append((len(whole), len(found), lost))
+        lost = {key: version for key, version in known.items() if frame.get(key, 0) < version}
+        if lost or len(frame) != len(everything):
+            self.wrong.append((len(everything), len(frame), lost))
 
     def rows(self, reader: MarketData) -> None:
         known = self._before()
@@ -90,9 +94,9 @@ class Readers:
     def newest(self, reader: MarketData) -> None:
         known = dict(sorted(self._before()))
         frame = reader.latest(["A", "B", "none"])
-        found = dict(zip(frame["symbol"], (frame["timestamp"] - MOMENT) / timedelta(minutes=1), strict=True))
-        if len(found) != len(frame) or any(found.get(symbol, -1) < minute for symbol, minute in known.items()):
-            self.wrong.append((known, found))
+        rows = dict(zip(frame["symbol"], (frame["timestamp"] - MOMENT) / timedelta(minutes=1), strict=True))
+        if len(rows) != len(frame) or any(rows.get(symbol, -1) < minute for symbol, minute in known.items()):
+            self.wrong.append((known, rows))
 
 
 def test_readers_never_pause(rig: Rig) -> None:
@@ -130,8 +134,8 @@ def test_packing_a_chunk_again_hides_nothing_from_a_read_under_way(rig: Rig) -> 
         with rig.archive.transaction(snapshot=True) as cursor:
             cursor.execute("select count(*) from archive_ledger")
             compress(rig.archive, chunk)
-            found = read_rows(cursor, Query(PRICE, None, None, MOMENT, END), (MOMENT, END))
-        assert found.num_rows == minutes[0]
+            frame = read_rows(cursor, Query(PRICE, None, None, MOMENT, END), (MOMENT, END))
+        assert frame.num_rows == minutes[0]
         rig.store.record_prices([bar("A", minute) for minute in minutes])
         rig.archive_all(PRICE)
     assert len(rig.reader.prices(None, MOMENT, END)) == 10

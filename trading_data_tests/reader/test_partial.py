@@ -77,21 +77,21 @@ def tiers(frame: pd.DataFrame) -> list[str]:
 
 def test_a_whole_answer_says_that_nothing_is_missing(readers: Readers) -> None:
     spread(readers.rig)
-    found = readers.rig.reader.prices("A", MOMENT, END, partial=True)
-    assert (minutes(found), found.attrs["missing"]) == ([0, 1, 2, 3, 4], ())
-    assert found["tier"].tolist() == ["archive", "live", "live", "live", "live"]
+    frame = readers.rig.reader.prices("A", MOMENT, END, partial=True)
+    assert (minutes(frame), frame.attrs["missing"]) == ([0, 1, 2, 3, 4], ())
+    assert frame["tier"].tolist() == ["archive", "live", "live", "live", "live"]
 
 
 def test_without_the_archive(readers: Readers) -> None:
     spread(readers.rig)
-    found = readers.no_archive.prices("A", MOMENT, END, partial=True)
-    assert minutes(found) == [0, 1, 2, 3, 4]
-    assert found["close"].tolist() == [11.0, 10.0, 11.0, 11.0, 11.0]
-    (said,) = found.attrs["missing"]
-    assert said.startswith("archive: away (")
-    assert said.endswith("rows that are archived and have left the journals are missing")
-    assert "Connection refused" in said
-    assert "hidden" not in said
+    frame = readers.no_archive.prices("A", MOMENT, END, partial=True)
+    assert minutes(frame) == [0, 1, 2, 3, 4]
+    assert frame["close"].tolist() == [11.0, 10.0, 11.0, 11.0, 11.0]
+    (text,) = frame.attrs["missing"]
+    assert text.startswith("archive: away (")
+    assert text.endswith("rows that are archived and have left the journals are missing")
+    assert "Connection refused" in text
+    assert "hidden" not in text
     buckets = readers.no_archive.prices("A", *DAY, "5m", partial=True)
     assert buckets[["volume", "close", "tier"]].to_numpy().tolist() == [[500.0, 11.0, "live"]]
     assert "buckets are made without them" in buckets.attrs["missing"][0]
@@ -99,15 +99,15 @@ def test_without_the_archive(readers: Readers) -> None:
 
 def test_without_the_live_tier(readers: Readers) -> None:
     spread(readers.rig)
-    found = readers.no_live.prices("A", MOMENT, END, partial=True)
-    assert minutes(found) == [0, 1, 2, 3]
-    assert found["close"].tolist() == [11.0, 10.0, 11.0, 11.0]
-    (said,) = found.attrs["missing"]
-    assert said.startswith("live: away (Error 111")
+    frame = readers.no_live.prices("A", MOMENT, END, partial=True)
+    assert minutes(frame) == [0, 1, 2, 3]
+    assert frame["close"].tolist() == [11.0, 10.0, 11.0, 11.0]
+    (text,) = frame.attrs["missing"]
+    assert text.startswith("live: away (Error 111")
     created = readers.rig.intake.head(readers.rig.intake.pending("price")[-1])
     assert created is not None
-    assert f"after the last snapshot, the newest known one of {created.created.isoformat(timespec='seconds')}" in said
-    assert "hidden" not in said
+    assert f"after the last snapshot, the newest known one of {created.created.isoformat(timespec='seconds')}" in text
+    assert "hidden" not in text
     buckets = readers.no_live.prices("A", *DAY, "5m", partial=True)
     assert buckets["volume"].tolist() == [400.0]
     assert tiers(buckets) == ["live"]
@@ -117,21 +117,21 @@ def test_the_last_snapshot_known_may_be_archived(readers: Readers) -> None:
     readers.rig.store.record_prices([bar("A", 0)])
     readers.rig.archive_all(PRICE)
     ((drained,),) = readers.rig.query("select max(drained_at) from archive_ledger")
-    (said,) = readers.no_live.prices("A", MOMENT, END, partial=True).attrs["missing"]
-    assert drained.isoformat(timespec="seconds") in said
-    (said,) = readers.no_live.metrics(None, MOMENT, END, partial=True).attrs["missing"]
-    assert said.endswith("what was accepted after the last snapshot is missing")
+    (text,) = readers.no_live.prices("A", MOMENT, END, partial=True).attrs["missing"]
+    assert drained.isoformat(timespec="seconds") in text
+    (text,) = readers.no_live.metrics(None, MOMENT, END, partial=True).attrs["missing"]
+    assert text.endswith("what was accepted after the last snapshot is missing")
 
 
 def test_without_both(readers: Readers) -> None:
     spread(readers.rig)
-    found = readers.neither.prices("A", MOMENT, END, partial=True)
-    assert (minutes(found), tiers(found)) == ([0, 1, 2, 3], ["archive", "live"])
-    assert found["close"].tolist() == [11.0, 10.0, 11.0, 11.0]
+    frame = readers.neither.prices("A", MOMENT, END, partial=True)
+    assert (minutes(frame), tiers(frame)) == ([0, 1, 2, 3], ["archive", "live"])
+    assert frame["close"].tolist() == [11.0, 10.0, 11.0, 11.0]
     readers.rig.archive_all(PRICE)
-    found = readers.neither.prices("A", *DAY, "1h", partial=True)
-    assert (len(found), tiers(found)) == (0, ["archive", "live"])
-    assert found.columns.tolist() == ["symbol", "bucket", "open", "high", "low", "close", "volume", "tier"]
+    frame = readers.neither.prices("A", *DAY, "1h", partial=True)
+    assert (len(frame), tiers(frame)) == (0, ["archive", "live"])
+    assert frame.columns.tolist() == ["symbol", "bucket", "open", "high", "low", "close", "volume", "tier"]
 
 
 def test_a_damaged_batch(readers: Readers) -> None:
@@ -141,14 +141,14 @@ def test_a_damaged_batch(readers: Readers) -> None:
     Path(first.path).write_bytes(b"x")
     with pytest.raises(IntakeError, match="is damaged"):
         rig.reader.prices("A", MOMENT, END)
-    found = rig.reader.prices("A", MOMENT, END, partial=True)
-    assert (minutes(found), tiers(found)) == ([0, 1, 3, 4], ["intake"])
-    assert first.name in found.attrs["missing"][0]
+    frame = rig.reader.prices("A", MOMENT, END, partial=True)
+    assert (minutes(frame), tiers(frame)) == ([0, 1, 3, 4], ["intake"])
+    assert first.name in frame.attrs["missing"][0]
     for other in others:
         Path(other.path).write_bytes(b"x")
-    found = readers.no_archive.prices("A", MOMENT, END, partial=True)
-    assert (minutes(found), tiers(found)) == ([0, 1, 3, 4], ["archive", "intake", *(["intake"] * len(others))])
-    assert found["close"].tolist() == [11.0, 10.0, 11.0, 11.0]
+    frame = readers.no_archive.prices("A", MOMENT, END, partial=True)
+    assert (minutes(frame), tiers(frame)) == ([0, 1, 3, 4], ["archive", "intake", *(["intake"] * len(others))])
+    assert frame["close"].tolist() == [11.0, 10.0, 11.0, 11.0]
 
 
 def test_an_intake_that_cannot_be_listed(readers: Readers) -> None:
@@ -158,8 +158,8 @@ def test_an_intake_that_cannot_be_listed(readers: Readers) -> None:
     (Path(rig.intake.uri) / "price").symlink_to("price")
     with pytest.raises(IntakeError, match="cannot be listed"):
         rig.reader.prices("A", MOMENT, END)
-    found = rig.reader.prices("A", MOMENT, END, partial=True)
-    assert (minutes(found), tiers(found)) == ([0], ["intake"])
+    frame = rig.reader.prices("A", MOMENT, END, partial=True)
+    assert (minutes(frame), tiers(frame)) == ([0], ["intake"])
 
 
 def test_the_newest_version_wins_without_the_archive(readers: Readers) -> None:
@@ -213,5 +213,5 @@ def test_latest_from_what_there_is(readers: Readers) -> None:
     spread(readers.rig)
     assert trim_drained(readers.rig.client, readers.rig.intake, PRICE).removed
     for who, minute, missing in (("no_live", 3, ["live"]), ("neither", 3, ["archive", "live"]), ("no_archive", 4, [])):
-        found = getattr(readers, who).latest(["A"], partial=True)
-        assert (minutes(found), tiers(found)) == ([minute], missing)
+        frame = getattr(readers, who).latest(["A"], partial=True)
+        assert (minutes(frame), tiers(frame)) == ([minute], missing)

@@ -33,15 +33,15 @@ def test_in_several_windows_it_is_one_file(rig: Rig, monkeypatch: pytest.MonkeyP
     rig.store.record_trades([fill(f"o{at}", minute=at, price=Decimal("0.000000000000000001")) for at in range(9)])
     rig.archive_all(TRADE)
     rig.store.record_trades([fill("late", minute=-1, timestamp=MOMENT + timedelta(microseconds=5))])
-    text, said = run("trades", "--format", "csv")
+    text, message = run("trades", "--format", "csv")
     lines = text.decode().splitlines()
     assert lines[0] == ",".join([*TRADE.names, "tier"])
     assert lines[1] == "late,2026-11-20T15:00:00.000005Z,e1,AAPL,buy,10,11.25,0.5,momentum,test,live"
     assert lines[2] == "o0,2026-11-20T15:00:00.000000Z,e1,AAPL,buy,10,0.000000000000000001,0.5,momentum,test,archive"
-    assert (len(lines), said) == (11, [])
-    data, said = run("trades", "--format", "parquet")
+    assert (len(lines), message) == (11, [])
+    data, message = run("trades", "--format", "parquet")
     file = pq.ParquetFile(io.BytesIO(data))
-    assert (file.num_row_groups, said) == (4, [])
+    assert (file.num_row_groups, message) == (4, [])
     assert file.read().num_rows == 10
     assert file.schema_arrow.field("price").type == pa.decimal128(38, 18)
     assert json.loads(file.metadata.metadata[b"missing"]) == []
@@ -61,8 +61,8 @@ def test_partial_says_what_is_missing_on_standard_error(rig: Rig, monkeypatch: p
     rig.store.record_prices([bar("A", minute) for minute in range(3)])
     monkeypatch.setenv("TRADING_DATA_TIMESCALE_URL", "postgresql://postgres@127.0.0.1:1/x")
     for form in ("table", "csv", "parquet"):
-        data, (said,) = run("prices", "--partial", "--format", form)
-        assert said.startswith("missing: archive: away (")
+        data, (text,) = run("prices", "--partial", "--format", form)
+        assert text.startswith("missing: archive: away (")
         assert data
     assert len(json.loads(pq.read_metadata(io.BytesIO(data)).metadata[b"missing"])) == 1
 

@@ -31,9 +31,9 @@ def model(rig: Rig) -> Model:
 
 
 def test_rows_within_the_session(rig: Rig, model: Model) -> None:
-    found = rig.reader.prices(None, START, END, session="XNYS")
+    rows = rig.reader.prices(None, START, END, session="XNYS")
     inside = [time for time, open_ in EDGES.items() if open_]
-    assert [(time.day, time.hour, time.minute) for time in found["timestamp"]] == [
+    assert [(time.day, time.hour, time.minute) for time in rows["timestamp"]] == [
         (day, *time) for day in (19, 20) for time in inside
     ]
     assert len(rig.reader.prices(None, START, END)) == 4 * len(EDGES)
@@ -43,7 +43,7 @@ def test_rows_within_the_session(rig: Rig, model: Model) -> None:
     ]
     assert parts == [[19], [20]]
     known = rig.reader.prices(None, START, END, session="XNYS", as_of=datetime.now(UTC))
-    assert same(known, found.drop(columns="tier"))
+    assert same(known, rows.drop(columns="tier"))
 
 
 def test_buckets_are_made_of_those_rows_alone(rig: Rig, model: Model) -> None:

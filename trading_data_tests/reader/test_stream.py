@@ -31,8 +31,8 @@ def test_a_window_is_a_day_and_days_without_rows_are_left_out(rig: Rig) -> None:
     assert [frame["tier"].tolist() for frame in frames] == [["archive"], ["archive"] * 2, ["live"]]
     buckets = list(rig.reader.stream(PRICE, None, START, END, "1h"))
     assert [days(frame, "bucket") for frame in buckets] == [{17}, {20}, {21}]
-    (whole,) = rig.reader.stream(PRICE, None, START, END, chunk=365 * DAY)
-    assert len(whole) == 4
+    (everything,) = rig.reader.stream(PRICE, None, START, END, chunk=365 * DAY)
+    assert len(everything) == 4
 
 
 def test_a_window_begins_and_ends_with_the_range(rig: Rig) -> None:
@@ -117,8 +117,8 @@ def test_while_it_is_archived_every_row_comes_once(rig: Rig) -> None:
     thread.start()
     try:
         for _ in range(3):
-            whole = pd.concat(list(rig.reader.stream("price", None, START, END)), ignore_index=True)
-            assert whole["timestamp"].tolist() == [one.timestamp for one in bars]
+            everything = pd.concat(list(rig.reader.stream("price", None, START, END)), ignore_index=True)
+            assert everything["timestamp"].tolist() == [bar.timestamp for bar in bars]
     finally:
         stop.set()
         thread.join()
@@ -137,11 +137,11 @@ def test_a_fill_that_a_correction_gave_to_another_symbol(rig: Rig) -> None:
 
 
 def test_senseless_streams_are_refused_before_anything_is_read(rig: Rig) -> None:
-    for options, said in (
+    for options, text in (
         ({"chunk": timedelta(0)}, "chunk must be longer than nothing"),
         ({"rows": 0}, "rows must be at least 1, not 0"),
         ({"format": "polars"}, "there is no format 'polars'; there are pandas, arrow"),
         ({"interval": "2m"}, "has no interval '2m'"),
     ):
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=text):
             rig.reader.stream("price", None, START, END, **options)
