@@ -1,15 +1,11 @@
-"""Files and folders on a local disk that are there after the power was gone.
-
-Belongs here: making folders, for their owner only, and syncing. Does not: what lies in them (`intake.store`,
-`operations.backup.target`).
-"""
+"""Files and folders on a local disk that survive a power failure."""
 
 import os
 from pathlib import Path
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, durably, for their owner only (`mkdir(parents=True)` leaves those above open)."""
+    """Make a folder and its parents, durably and for their owner only (`mkdir(parents=True)` applies no mode to parents)."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -18,8 +14,8 @@ def make_folder(folder: Path) -> None:
 
 def sync(path: Path) -> None:
     """Make a file's bytes, or the names in a folder, durable."""
-    opened = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)

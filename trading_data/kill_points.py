@@ -1,9 +1,7 @@
-"""Named moments at which a test lets a process die. Without the variable set, reaching one costs a look at a constant.
+"""Named points at which a test kills a process. Without the variable, reaching a point costs one comparison.
 
 `TRADING_DATA_KILL_AT=name` kills this process (SIGKILL) when it reaches the point; `name:3` the third time; `name@1234`
-kills the process 1234 instead, a server perhaps, and goes on.
-
-Belongs here: the names and the dying. Does not: where the points are, and what has to be true afterwards.
+kills process 1234 instead, perhaps a server, and continues.
 """
 
 import os
@@ -15,28 +13,28 @@ VARIABLE = "TRADING_DATA_KILL_AT"
 POINTS = {
     "batch.written": "the Parquet file is written aside and synced, not renamed",
     "batch.renamed": "the file is in its place",
-    "snapshot.noted": "the drained positions are noted",
+    "snapshot.noted": "the drained ranges are noted",
     "load.begun": "the transaction is open and holds its lock",
     "load.rows": "the rows are written",
     "load.ledger": "ledger and watermarks are written, not committed",
     "load.committed": "the batch is committed, its file still there",
     "load.deleted": "the file is deleted",
-    "trim.decided": "it is decided what leaves the journals",
+    "trim.decided": "the entries to trim are decided",
     "trim.done": "the journals are trimmed",
-    "refresh.called": "TimescaleDB has refreshed a window, which is still asked for",
-    "refresh.done": "the window is no longer asked for",
-    "history.taken": "a vendor's bars of a day lie in the intake, its answer is not noted",
+    "refresh.called": "TimescaleDB has refreshed a window, whose request is still there",
+    "refresh.done": "the request for the window is removed",
+    "history.taken": "a vendor's bars of a day are in the intake, its answer is not noted",
     "history.noted": "the vendor's answer for a day is noted",
 }
 """The path of an entry: every archive cycle reaches all of them."""
 
 AGING_POINTS = {
-    "compress.decided": "it is decided which chunks are compressed",
+    "compress.decided": "the chunks to compress are decided",
     "compress.packed": "a chunk is compressed, not committed",
     "compress.done": "a chunk is compressed and committed",
-    "retention.decided": "it is decided that a chunk goes",
-    "retention.exported": "the chunk's cold file is in its place and proven, the chunk still there",
-    "retention.dropped": "the chunk is dropped and the books say so, not committed",
+    "retention.decided": "the drop of a chunk is decided",
+    "retention.exported": "the chunk's cold file is in its place and verified, the chunk still there",
+    "retention.dropped": "the chunk is dropped and recorded, not committed",
     "retention.done": "the drop is committed",
 }
 """Compression and retention."""
@@ -44,9 +42,9 @@ AGING_POINTS = {
 BACKUP_POINTS = {
     "backup.redis": "the live tier's snapshot is stored and counted",
     "backup.batch": "a waiting batch is copied",
-    "backup.half": "the first half is noted, the archive not dumped",
+    "backup.half": "the first half is recorded, the archive not dumped",
     "backup.dump": "the dump is stored, not counted",
-    "backup.dumped": "all is stored, the manifest not written",
+    "backup.dumped": "everything is stored, the manifest not written",
     "backup.whole": "the manifest is in its place",
 }
 """Taking a backup."""

@@ -1,9 +1,9 @@
-"""A batch: entries on their way into the archive, in the order in which they were accepted, as one Parquet file.
+"""A batch: entries on their way into the archive, in the order of their acceptance, as one Parquet file.
 
-Beside the dataset's columns a row has `_journal` (its position in the batch's list of journals), `_ms` and `_seq` (its
-entry id). A rejected entry has nulls in the dataset's columns, and `_kind`, `_reason` and `_payload`: the whole entry.
+Besides the dataset's columns a row has `_journal` (its position in the batch's list of journals), `_ms` and `_seq` (its
+entry id). A rejected entry has nulls in the dataset's columns, and `_kind`, `_reason` and `_payload` (the whole entry).
 
-Belongs here: the file's form. Does not: where files lie (`intake.store`), and what is good or bad (`datasets.codec`).
+Belongs here: the format of the file. Does not: its location (`intake.store`), and the validation of entries (`datasets.codec`).
 """
 
 import io
@@ -28,7 +28,7 @@ MOST_DAYS = 100
 _DAY_US = 86_400_000_000
 _FORM, _FORMS = "2", ("1", "2")
 _SMALL = 100_000
-"""Bytes of a Parquet file."""
+"""Bytes of a Parquet file below which one thread reads faster."""
 _META = b"trading_data"
 _EXTRA = (
     ("_journal", pa.int32()),
@@ -42,16 +42,16 @@ _EXTRA = (
 
 @dataclass(frozen=True)
 class JournalRange:
-    """Entries of one incarnation of a journal in a batch: after `after` (exclusive), from `first` to `last`, `count` of them.
+    """The entries of one incarnation of a journal in a batch.
 
     Attributes:
-        journal: the stream's key; for other origins, where the entries came from.
-        after, first, last: entry ids; `first` is empty where no entry was left to read.
-        count: how many entries.
-        missing: how many entries had been added after `after` and had gone when the journal was read.
-        incarnation: which journal of that name it was (see `live.ranges`); 0 for other origins.
-        anchor: digest of the entry `last`; empty where it is not known.
-        added: how many entries had ever been added to the journal when `last` was; None where it is not known.
+        journal: the stream's key; for other origins, the source of the entries.
+        after, first, last: entry ids; `after` is exclusive, `first` is empty if no entry was left to read.
+        count: number of entries.
+        missing: number of entries added after `after` and removed before the journal was read.
+        incarnation: number of the journal's incarnation (see `live.ranges`); 0 for other origins.
+        anchor: digest of the entry `last`; empty if not known.
+        added: number of entries ever added to the journal, up to and with `last`; None if not known.
     """
 
     journal: str
@@ -71,7 +71,7 @@ class JournalRange:
 
     @property
     def entries(self) -> EntryRange:
-        """The range of entry ids that a batch which is durable accounts for."""
+        """The range of entry ids that a durable batch accounts for."""
         return EntryRange(self.incarnation, EntryId.parse(self.after), self.last_id, self.anchor, self.added)
 
 
@@ -79,8 +79,8 @@ class JournalRange:
 class Batch:
     """Entries of one dataset. `origin` is journal, latest, file, vendor or quarantine; `created` is aware UTC.
 
-    `journals` are the ranges drained (origin journal), or name where the entries came from. `since` is the earliest moment at
-    which the entries can have been accepted, where that is not the moment of their ids (origin latest); aware UTC.
+    `journals` are the drained ranges (origin journal), or name the source of the entries. `since` is the earliest time at which
+    the entries can have been accepted, where their ids do not show it (origin latest); aware UTC.
     """
 
     dataset: str
@@ -93,18 +93,18 @@ class Batch:
 
     @cached_property
     def ranges(self) -> tuple[tuple[str, EntryRange], ...]:
-        """The ranges of journals that the batch accounts for, with their journals; none for other origins."""
-        return tuple((one.journal, one.entries) for one in self.journals) if self.origin == "journal" else ()
+        """The journals and ranges that the batch accounts for; none for other origins."""
+        return tuple((range_.journal, range_.entries) for range_ in self.journals) if self.origin == "journal" else ()
 
     @property
     def good(self) -> "np.ndarray[Any, np.dtype[np.bool_]]":
-        """Which entries of the table are good."""
-        found: np.ndarray[Any, np.dtype[np.bool_]] = pc.is_null(self.table["_kind"]).to_numpy()
-        return found
+        """A mask of the good entries."""
+        mask: np.ndarray[Any, np.dtype[np.bool_]] = pc.is_null(self.table["_kind"]).to_numpy()
+        return mask
 
     @property
     def rows(self) -> pa.Table:
-        """The good entries, all columns but those of rejects."""
+        """The good entries, without the columns of rejects."""
         good = self.table.drop_columns(["_kind", "_reason", "_payload"])
         kinds = self.table["_kind"]
         return good if kinds.null_count == len(kinds) else good.filter(pc.is_null(kinds))
@@ -123,7 +123,7 @@ def schema(dataset: Dataset) -> pa.Schema:
 def cut_by_days(dataset: Dataset, table: pa.Table, most: int = MOST_DAYS) -> list[tuple[int, int]]:
     """Cut a batch's table into consecutive slices (start, stop) of at most `most` chunks (UTC days, if not declared otherwise).
 
-    A transaction takes locks on every chunk it touches, and the server has room for some thousands.
+    A transaction locks every chunk it touches, and the server has room for some thousand locks.
     """
     days = pc.fill_null(table[dataset.key[1]].cast(pa.int64()), -1).to_numpy() // (_DAY_US * dataset.chunk.days)
     if len(np.unique(days)) <= most:
@@ -159,23 +159,22 @@ def decode(data: bytes, where: str) -> Batch:
     """The batch in a Parquet file's bytes.
 
     Raises:
-        IntakeError: it is no such file, or of a newer form.
+        IntakeError: it is damaged, not a batch, or of a newer form.
     """
     try:
-        # Other threads cost a small file more than they bring.
         table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=len(data) > _SMALL)
         return _with_head(table.schema, table, where)
     except (pa.ArrowException, KeyError, ValueError) as error:
-        raise IntakeError(f"{where} is damaged or is no batch: {error}") from error
+        raise IntakeError(f"{where} is damaged or not a batch: {error}") from error
 
 
 def decode_head(data: bytes, where: str) -> Batch:
-    """As `decode`, but without reading the entries: `table` is empty."""
+    """As `decode`, but without the entries: `table` is empty."""
     try:
-        found = pq.read_schema(io.BytesIO(data))
-        return _with_head(found, found.empty_table(), where)
+        schema = pq.read_schema(io.BytesIO(data))
+        return _with_head(schema, schema.empty_table(), where)
     except (pa.ArrowException, KeyError, ValueError) as error:
-        raise IntakeError(f"{where} is damaged or is no batch: {error}") from error
+        raise IntakeError(f"{where} is damaged or not a batch: {error}") from error
 
 
 def _with_head(schema: pa.Schema, table: pa.Table, where: str) -> Batch:
@@ -187,15 +186,15 @@ def _with_head(schema: pa.Schema, table: pa.Table, where: str) -> Batch:
         head["origin"],
         datetime.fromisoformat(head["created"]),
         head["run_id"],
-        tuple(_range(found, head["origin"]) for found in head["journals"]),
+        tuple(_range(journal, head["origin"]) for journal in head["journals"]),
         table.replace_schema_metadata(None),
         datetime.fromisoformat(head["since"]) if head.get("since") else None,
     )
 
 
-def _range(found: dict[str, Any], origin: str) -> JournalRange:
-    """A range as the head has it. Form 1 knew no incarnations: it marked a journal that had gone back (`rewound`)."""
-    if "rewound" in found:
-        back = found.pop("rewound")
-        found["incarnation"] = FIRST_INCARNATION + back if origin == "journal" else 0
-    return JournalRange(**found)
+def _range(fields: dict[str, Any], origin: str) -> JournalRange:
+    """A range of the head. Form 1 had no incarnations; it marked a journal that had gone back (`rewound`)."""
+    if "rewound" in fields:
+        back = fields.pop("rewound")
+        fields["incarnation"] = FIRST_INCARNATION + back if origin == "journal" else 0
+    return JournalRange(**fields)

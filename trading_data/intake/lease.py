@@ -1,9 +1,7 @@
 """The lease on a dataset's journals: one process drains them at a time.
 
-Its key has no lifetime of the server's own, because a full server evicts what has one, and just then the journals have
-to be drained. When it runs out, in milliseconds of the server's clock, is part of its value: `{until} {holder}`.
-
-Belongs here: taking it, keeping it, giving it back. Does not: draining (`intake.snapshot`).
+Its key has no TTL, because a full server evicts keys with one, and just then the journals have to be drained. Instead the value
+holds its expiry in milliseconds of the server's clock: `{until} {holder}`.
 """
 
 import time
@@ -17,7 +15,7 @@ from trading_data.live import keys, writes
 from trading_data.live.connection import Client
 
 LEASE_SECONDS = 30
-"""How long a drain may go without writing a batch, and how long the next one waits after a drain was killed."""
+"""How long a drain may go without writing a batch, and how long the next drain waits after one was killed."""
 PATIENCE_SECONDS = 45
 _POLL_SECONDS = 0.1
 
@@ -35,10 +33,10 @@ _GIVE_BACK = _VALUE + "if mine then redis.call('DEL', KEYS[1]) end return 1"
 
 @contextmanager
 def lease(client: Client, dataset: Dataset) -> Iterator[Callable[[], None]]:
-    """Hold the lease; call what this yields before each thing that only its holder may do: it takes another 30 s.
+    """Hold the lease. Call the yielded function before each step that needs it: it renews the lease for another 30 s.
 
     Raises:
-        LiveTierError: the server is away, another process keeps the lease for 45 s, or (by that call) it is lost.
+        LiveTierError: the server is unavailable, another process keeps the lease for 45 s, or (on renewal) it is lost.
     """
     key, holder = keys.lease(dataset.name), uuid.uuid4().hex
     patience = time.monotonic() + PATIENCE_SECONDS
@@ -53,8 +51,8 @@ def lease(client: Client, dataset: Dataset) -> Iterator[Callable[[], None]]:
     def keep() -> None:
         if not writes.run(client, _KEEP, key, holder, LEASE_SECONDS * 1000):
             raise LiveTierError(
-                f"the lease on the {dataset.name} journals ran out while they were drained, and another process may have "
-                "begun: stopped before writing anything more; the next run goes on"
+                f"the lease on the {dataset.name} journals expired during the drain, and another process may have started: "
+                "nothing more was written; the next run continues"
             )
 
     try:
@@ -63,4 +61,4 @@ def lease(client: Client, dataset: Dataset) -> Iterator[Callable[[], None]]:
         try:
             writes.run(client, _GIVE_BACK, key, holder)
         except LiveTierError:
-            pass  # the server is gone, and the lease runs out; nothing depends on it
+            pass  # the server is unavailable; the lease expires by itself

@@ -1,12 +1,11 @@
-"""From pages of the wire to columns, whole pages at once: `columns`.
+"""From pages of RESP replies to columns, whole pages at once: `columns`.
 
-A page is lines that end in CR LF. If every entry has the same fields in the same order, and no value has a line feed in it, an
-entry is always the same number of lines, and the values are found by counting lines. That is checked, not assumed: every length
-is compared with the line that follows it, and every name with the first entry's. Then no other reading of the bytes is
-possible. Pages that do not pass are read entry by entry (`by_reader`).
+A page consists of lines that end in CR LF. If every entry has the same fields in the same order, and no value contains a line
+feed, every entry has the same number of lines, and counting lines finds the values. This is checked, not assumed: every length
+line is compared with the line that follows it, and every name with the first entry's. Then the bytes allow no other reading.
+Pages that fail the check are read entry by entry (`by_reader`).
 
-Belongs here: the form of the protocol's replies. Does not: asking for them (`live.journal_reader`), types and rules
-(`datasets.codec`).
+Belongs here: the protocol's replies. Does not: requesting them (`live.journal_reader`), types and rules (`datasets.codec`).
 """
 
 from collections.abc import Sequence
@@ -24,23 +23,23 @@ _CR, _LF, _ZERO = 13, 10, 48
 _ALL = np.uint64(2**64 - 1)
 _MOST_BYTES = 2**31 - 1
 _LONGEST = 99
-"""Bytes of the longest value: lengths of one or two digits are understood, no others."""
+"""Bytes of the longest value: only lengths of one or two digits are parsed."""
 _HEADS = 32
-"""More bytes than stand around a value, a name or an id: their lengths, the number of fields, and line ends."""
+"""An upper bound of the bytes around a value, a name or an id: lengths, number of fields, and line ends."""
 _DIGITS = 12
-"""Bytes of the longest line that says how many elements follow."""
+"""Bytes of the longest line with a number of elements."""
 _WRONG_TYPE = "WRONGTYPE"
 
 Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Irregular(Exception):
-    """The entries are not all of one shape, or a page does not end where it was taken to."""
+    """The entries do not all have the same fields, or a page does not end at the expected entry."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Entries as columns: how many each reply had, their ids, and a binary array for each of the fields asked for."""
+    """Entries as columns: their number in each reply, their ids, and a binary array for each requested field."""
 
     counts: list[int]
     ids: pa.Array
@@ -48,14 +47,14 @@ class Columns:
 
 
 def columns(pages: Sequence[JournalPage], fields: Sequence[bytes]) -> Columns:
-    """The entries of pages, if all of them have exactly these fields, in whatever order is the same in all.
+    """The entries of pages, if all of them have exactly these fields, in the same order throughout.
 
     Raises:
-        Irregular: they are not all of one shape, or a page does not end where it was taken to.
+        Irregular: they do not all have these fields, or a page does not end at the expected entry.
     """
     entry = _most_bytes(fields)
     if any(len(page.data) > sum(_HEADS + count * entry for _, count in page.asked) for page in pages):
-        raise Irregular  # some value is too long; saves looking through large pages in vain
+        raise Irregular  # some value is too long; saves a futile scan of large pages
     data = b"".join(page.data for page in pages)
     lines = _Lines(data)
     replies = sum(len(page.asked) for page in pages)
@@ -74,22 +73,22 @@ def columns(pages: Sequence[JournalPage], fields: Sequence[bytes]) -> Columns:
 
 
 def by_reader(pages: Sequence[JournalPage]) -> list[Reading]:
-    """The same entries one by one, whatever their shape; a key of another type has none.
+    """The same entries one by one, whatever their fields; a key of another type has none.
 
     Raises:
-        Irregular: a page does not end where it was taken to, so that those after it are not what follows; or the server
-            answered something else than entries.
+        Irregular: a page does not end at the expected entry, so the pages after it do not continue from it; or a reply is
+            not a list of entries.
     """
-    found: list[Reading] = []
+    readings: list[Reading] = []
     for page in pages:
         try:
             replies = [_entries(reply) for reply in parse(page.data, len(page.asked))]
         except hiredis.ProtocolError as error:
             raise Irregular(str(error)) from error
         if page.ends is not None and (not replies[-1] or replies[-1][-1][0] != page.ends):
-            raise Irregular("a page ends elsewhere")
-        found += [Reading(stretch.journal, reply) for (stretch, _), reply in zip(page.asked, replies, strict=True)]
-    return found
+            raise Irregular("a page ends at another entry than expected")
+        readings += [Reading(stretch.journal, reply) for (stretch, _), reply in zip(page.asked, replies, strict=True)]
+    return readings
 
 
 def _entries(reply: Any) -> list[tuple[bytes, list[bytes]]]:
@@ -97,17 +96,17 @@ def _entries(reply: Any) -> list[tuple[bytes, list[bytes]]]:
     if isinstance(reply, Exception) and str(reply).startswith(_WRONG_TYPE):
         return []
     if not isinstance(reply, list):
-        raise Irregular(str(reply) if reply else "a reply is not whole")
+        raise Irregular(str(reply) if reply else "a reply is incomplete")
     return reply
 
 
 def _most_bytes(fields: Sequence[bytes]) -> int:
-    """More bytes than an entry can have that has exactly these fields and no value longer than `_LONGEST`."""
+    """An upper bound of the bytes of an entry with exactly these fields and no value longer than `_LONGEST`."""
     return 2 * _HEADS + _LONGEST + sum(2 * _HEADS + len(name) + _LONGEST for name in fields)
 
 
 def _texts(data: bytes, starts: Positions, ends: Positions) -> list[pa.Array]:
-    """The bytes between positions, which have a row an entry and are in the order of the bytes, as an array a column."""
+    """The bytes between positions (a row per entry, in the order of the bytes) as one array per column."""
     rows, columns = starts.shape
     offsets = np.zeros(2 * rows * columns + 1, np.int32)
     offsets[:-1:2], offsets[1::2] = starts.ravel(), ends.ravel()
@@ -119,7 +118,7 @@ def _texts(data: bytes, starts: Positions, ends: Positions) -> list[pa.Array]:
 
 
 class _Lines:
-    """Bytes as lines; a line is told by its number."""
+    """Bytes as numbered lines."""
 
     def __init__(self, data: bytes) -> None:
         if len(data) > _MOST_BYTES:
@@ -141,17 +140,17 @@ class _Lines:
         return self.data[self._feeds[line - 1] + 1 if line else 0 : self._feeds[line] - 1]
 
     def start(self, lines: Positions) -> Positions:
-        """Where lines begin, none of them the first."""
-        found: Positions = self._feeds[lines - 1] + 1
-        return found
+        """The positions at which lines begin; none of them is the first line."""
+        starts: Positions = self._feeds[lines - 1] + 1
+        return starts
 
     def end(self, lines: Positions) -> Positions:
-        """Where lines end, before their CR LF."""
-        found: Positions = self._feeds[lines] - 1
-        return found
+        """The positions at which lines end, before their CR LF."""
+        ends: Positions = self._feeds[lines] - 1
+        return ends
 
     def entries(self, replies: int) -> tuple[list[int], Positions, int]:
-        """How many entries each reply has, each one's first line, and how many lines an entry is."""
+        """The number of entries in each reply, each entry's first line, and the number of lines of an entry."""
         counts, firsts, at, width = [], [], 0, 0
         total = len(self)
         for _ in range(replies):
@@ -164,7 +163,7 @@ class _Lines:
                     raise Irregular
                 width = 4 + 2 * self._number(at + 4, b"*")
             begin, at = at + 1, at + 1 + width * count
-            if at > total:  # what was taken for a number of entries may be a value
+            if at > total:  # the number of entries may have been part of a value
                 raise Irregular
             firsts.append(begin + width * np.arange(count))
         if at != total:
@@ -175,13 +174,13 @@ class _Lines:
         return [self[int(firsts[0]) + at] for at in range(5, width, 4)] if len(firsts) else []
 
     def prove(self, firsts: Positions, width: int, starts: Positions, ends: Positions) -> None:
-        """That what is the same in every entry is, and that every length is that of the line after it.
+        """Check that names and framing are the same in every entry, and that every length line fits the line after it.
 
         Args:
             firsts: each entry's first line.
-            width: lines an entry.
-            starts: where its id and its values begin, a row an entry.
-            ends: where they end.
+            width: lines per entry.
+            starts: positions at which its id and its values begin, a row per entry.
+            ends: positions at which they end.
         """
         if not len(firsts):
             return
@@ -191,18 +190,18 @@ class _Lines:
             raise Irregular
         self._prove_same(self.start(firsts), b"*2\r\n$")
         of_length = np.array([1, *range(6, width, 4)])
-        said = self.start(firsts[:, None] + of_length) + 1
+        stated = self.start(firsts[:, None] + of_length) + 1
         for at in range(ends.shape[1] - 1):  # from the end of one value to the length of the next
-            self._prove_same(ends[:, at], self.data[ends[0, at] : said[0, at + 1]])
-        digits = starts - 2 - said
-        first, second = self.bytes[said] - _ZERO, self.bytes[said + 1] - _ZERO  # of bytes: what is below zero wraps
+            self._prove_same(ends[:, at], self.data[ends[0, at] : stated[0, at + 1]])
+        digits = starts - 2 - stated
+        first, second = self.bytes[stated] - _ZERO, self.bytes[stated + 1] - _ZERO  # unsigned: below zero wraps
         length = np.where(digits == 1, first, first * 10 + second)
         right = (first <= 9) & ((digits == 1) | ((digits == 2) & (second <= 9)))
         if not (right & (length == ends - starts)).all():
             raise Irregular
 
     def _prove_same(self, at: Positions, wanted: bytes) -> None:
-        """That the bytes at all these positions are `wanted`; the page goes on for eight bytes after each at least."""
+        """Check that the bytes at all these positions are `wanted`; at least eight more bytes follow each position."""
         mask = _ALL >> np.uint64(8 * max(0, 8 - len(wanted)))
         for offset in sorted({*range(0, len(wanted) - 7, 8), max(0, len(wanted) - 8)}):
             word = np.frombuffer(wanted[offset : offset + 8].ljust(8, b"\0"), "<u8")[0]

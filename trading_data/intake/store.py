@@ -1,8 +1,7 @@
-"""Where batches lie: a folder a dataset, under any fsspec URI. A file is whole or not there, and its name says both its
-turn and the hash of its content: `{turn}-{sha256}.parquet`. Other documents (`trading_data.intake.state`) lie in
-folders of their own.
+"""The files of batches: one folder per dataset, under any fsspec URI. A file is complete or absent, and its name has its turn
+and the hash of its content: `{turn}-{sha256}.parquet`. Other documents (`intake.state`) have their own folders.
 
-Belongs here: writing aside and renaming, listing, checking, deleting. Does not: what a batch holds.
+Belongs here: writing aside and renaming, listing, checking, deleting. Does not: the content of a batch.
 """
 
 import hashlib
@@ -27,7 +26,7 @@ _NAME = re.compile(r"(\d{20})-([0-9a-f]{64})\.parquet")
 
 @dataclass(frozen=True, order=True)
 class BatchFile:
-    """A batch in the intake: its turn (nanoseconds, only compared), the hash of its bytes, and where it lies."""
+    """A batch in the intake: its turn (nanoseconds, only compared), the hash of its bytes, and its path."""
 
     turn: int
     content_hash: str
@@ -42,45 +41,45 @@ class BatchFile:
 class Intake:
     """The intake under one URI.
 
-    On a local disk a file is written aside, synced and renamed; elsewhere it is put whole. Files and folders are
+    On a local disk a file is written aside, synced and renamed; elsewhere it is put in one request. Files and folders are
     readable by their owner only.
     """
 
     def __init__(self, uri: str) -> None:
-        """Use `uri`; nothing is touched before the first call."""
+        """Use `uri`; nothing is read or written before the first call."""
         self.uri = uri
         self._fs, self._root = fsspec.core.url_to_fs(uri)
         self._local = isinstance(self._fs, LocalFileSystem)
 
     def put(self, batch: Batch) -> BatchFile:
-        """Write a batch so that it is durable when this returns, with a turn after all that are waiting.
+        """Write a batch durably, with a turn after those of all waiting batches.
 
         Raises:
-            IntakeError: it could not be written; nothing of it is there.
+            IntakeError: it could not be written; no part of it remains.
         """
         data = encode(batch)
         waiting = self.pending(batch.dataset)
         turn = max(time.time_ns(), waiting[-1].turn + 1 if waiting else 0)
         digest = hashlib.sha256(data).hexdigest()
-        kept = "the entries are still in their journals and are drained by the next run"
+        kept = "the entries are still in their journals, and the next run drains them"
         return BatchFile(
             turn, digest, self.write(f"{batch.dataset}/{turn:020d}-{digest}.parquet", data, "a batch", kept)
         )
 
     def write(self, name: str, data: bytes, what: str, kept: str) -> str:
-        """Write a file under the intake so that it is whole and durable when this returns.
+        """Write a file under the intake; it is complete and durable when this returns.
 
         Args:
             name: its path below the intake; folders are made.
             data: its bytes.
-            what: what it is, for the error.
-            kept: for the error, where its content still is.
+            what: a noun for it, for the error.
+            kept: the place where its content still is, for the error.
 
         Returns:
             Its path.
 
         Raises:
-            IntakeError: it could not be written; nothing of it is there.
+            IntakeError: it could not be written; no part of it remains.
         """
         path = f"{self._root}/{name}"
         try:
@@ -90,22 +89,22 @@ class Intake:
                 self._fs.pipe_file(path, data)
         except OSError as error:
             raise IntakeError(
-                f"the intake at {self.uri} cannot take {what} of {len(data):,} bytes: {error}. Make room or correct "
+                f"the intake at {self.uri} cannot store {what} of {len(data):,} bytes: {error}. Free space or correct "
                 f"TRADING_DATA_INTAKE_URI; {kept}"
             ) from error
         return path
 
     def keep(self, name: str, data: bytes) -> None:
-        """Keep a rejected entry whole that is too large for a batch; its path is below the intake. Raises as `write`."""
+        """Store a rejected entry that is too large for a batch; `name` is the path below the intake. Raises as `write`."""
         self.write(name, data, "a rejected entry", "it is still in its journal")
 
     def pending(self, dataset: str) -> list[BatchFile]:
-        """The batches that wait, in their order."""
+        """The waiting batches, by turn."""
         matches = [(path, _NAME.fullmatch(path.rpartition("/")[2])) for path in self.paths(dataset)]
-        return sorted(BatchFile(int(found[1]), found[2], path) for path, found in matches if found)
+        return sorted(BatchFile(int(match[1]), match[2], path) for path, match in matches if match)
 
     def paths(self, name: str) -> list[str]:
-        """What lies in a folder under the intake, in no order; nothing if there is no such folder.
+        """The paths in a folder under the intake, in no order; none if there is no such folder.
 
         Raises:
             IntakeError: it cannot be listed.
@@ -113,18 +112,20 @@ class Intake:
         folder = f"{self._root}/{name}"
         try:
             self._fs.invalidate_cache(folder)
-            found: list[str] = self._fs.ls(folder, detail=False)
+            paths: list[str] = self._fs.ls(folder, detail=False)
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise IntakeError(f"{folder} cannot be listed: {error}. Correct it, or TRADING_DATA_INTAKE_URI") from error
-        return [path.rstrip("/") for path in found]
+            raise IntakeError(
+                f"{folder} cannot be listed: {error}. Correct that, or TRADING_DATA_INTAKE_URI"
+            ) from error
+        return [path.rstrip("/") for path in paths]
 
     def read(self, file: BatchFile) -> Batch | None:
         """The batch in a file; None if it has been loaded and deleted meanwhile.
 
         Raises:
-            IntakeError: its bytes are not those that were written.
+            IntakeError: its content does not match its hash.
         """
         data = self._bytes(file)
         return None if data is None else decode(data, file.path)
@@ -152,10 +153,10 @@ class Intake:
             pass
 
     def fetch(self, path: str, content_hash: str, lost: str) -> bytes | None:
-        """The bytes of a file; None if it is not there. `lost` says, for the error, what to do about a damaged one.
+        """The bytes of a file; None if it is absent. `lost` is the remedy for a damaged file, for the error.
 
         Raises:
-            IntakeError: its bytes are not those that were written.
+            IntakeError: its content does not match its hash.
         """
         try:
             data: bytes = self._fs.cat_file(path)
@@ -164,11 +165,11 @@ class Intake:
         except OSError as error:
             raise IntakeError(f"{path} cannot be read: {error}") from error
         if hashlib.sha256(data).hexdigest() != content_hash:
-            raise IntakeError(f"{path} is damaged: its bytes are not those that were written. {lost}")
+            raise IntakeError(f"{path} is damaged: its content does not match the hash in its name. {lost}")
         return data
 
     def set_aside_command(self, file: BatchFile) -> str:
-        """The command that moves a damaged batch into the folder `damaged` beside it, where no load finds it."""
+        """The command that moves a damaged batch into the folder `damaged` beside it, where no load looks for it."""
         folder, _, name = file.path.rpartition("/")
         aside = f"{folder}/damaged"
         if self._local:
@@ -181,8 +182,8 @@ class Intake:
         return self.fetch(
             file.path,
             file.content_hash,
-            f"Put the file back from a backup. Without one, run `{self.set_aside_command(file)}`: the next snapshot reads its "
-            "entries again from their journals as far as these still hold them, and `trading-data verify` says which are nowhere",
+            f"Restore the file from a backup. Without one, run `{self.set_aside_command(file)}`: the next snapshot reads again "
+            "those of its entries that their journals still hold, and `trading-data verify` lists the lost ones",
         )
 
 
@@ -205,7 +206,7 @@ def _write_aside(path: Path, data: bytes) -> None:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove what a killed writer left half-written; an hour is more than any writer alive needs."""
+    """Remove the partial files of killed writers; no live writer needs an hour."""
     for leftover in folder.glob(".*.tmp"):
         try:
             if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:

@@ -1,6 +1,6 @@
-"""The live tier: what is in Redis or Valkey, and how producers, readers and the archiver reach it.
+"""The live tier: the data in Redis or Valkey, and the access of producers, readers and the archiver.
 
-Belongs here: `keys` (names and lifetimes), `connection`, `store` (the producers' and strategies' API, with `state` and
-`moves`, `subscribe` and `cache`), `journal` (the archiver's view of the streams), `memory` (how full it is), `strange` (keys
-of ours that others wrote). Does not: anything that knows of the archive.
+Start with `keys` (names and lifetimes), `connection`, `store` (the API of producers and strategies, with `latest_state`,
+`position_transitions`, `subscribe` and `cache`), and `journal` (the archiver's view of the streams). Nothing here knows of
+the archive.
 """

@@ -1,12 +1,10 @@
-"""`cached`: results that several callers, in any number of processes, compute once and share for a while.
+"""`cached`: results that any number of processes compute once and share for a while.
 
     @store.cached("daily_range", timedelta(minutes=5))
     def daily_range(symbols: list[str], day: date) -> pd.DataFrame: ...
 
-The cache is an optimisation: without a live tier, or with a full one, the function is computed and returned as if there
-were none, and that is counted. What is under a key is what the function returned, exactly, or it is not kept (`live.cache_codec`).
-
-Belongs here: finding, computing once, keeping. Does not: values as bytes (`live.cache_codec`).
+The cache is an optimisation: without a live tier, or with a full one, the function is called as if there were no cache, and
+that is counted. A result is either kept exactly as the function returned it, or not at all (`live.cache_codec`).
 """
 
 import inspect
@@ -29,13 +27,13 @@ from trading_data.live.connection import Client, live_errors
 from trading_data.live.keys import KEYS
 
 MOST_BYTES = 4 << 20
-"""Bytes of a result at most; a larger one is returned and not kept: it would hold up other clients."""
+"""Most bytes of a result; a larger one is returned but not kept: it would hold up other clients."""
 LOCK_SECONDS = 5.0
-"""How long after the death of a process that computes a result another one takes over. It renews the lock while it lives."""
+"""How long after the death of a process that computes a result another one takes over. A live process renews its lock."""
 _AWAY_SECONDS = 5.0
-"""How long a live tier that did not answer is not asked again."""
+"""How long to bypass a live tier that did not answer."""
 _FAILED_SECONDS = 1.0
-"""How long those who waited for a computation that failed have to see that, and to try themselves side by side."""
+"""How long the mark of a failed computation stays, so that the waiting callers notice it and compute side by side."""
 _PAUSES = (0.005, 0.01, 0.02, 0.04, 0.08)
 _TOO_LARGE, _FAILED = b"0L", b"failed"
 
@@ -70,10 +68,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Counts:
-    """What calls came to in this process: each is a hit, a wait (for another's computation) or a miss (computed here).
+    """Outcomes of the calls in this process: each is a hit, a wait (for another process) or a miss (computed here).
 
-    Of the misses, `too_large` were not kept for their size, and for `errors` the live tier did not answer, refused, or had
-    something under the key that no cache wrote.
+    Of the misses, `too_large` were not kept because of their size. In `errors` the live tier did not answer, refused, or had
+    content of an unknown form.
     """
 
     hits: int = 0
@@ -102,11 +100,11 @@ class Cached(Generic[P, R]):
         update_wrapper(self, function)
         seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
         if seconds < 0.001 or lock_seconds < 0.001:
-            raise BadInput(f"a result cannot be kept for {seconds} s, nor its lock for {lock_seconds} s")
+            raise BadInput(f"ttl and lock_seconds must be at least 0.001 s, not {seconds} s and {lock_seconds} s")
         if set(name) & set("{}"):
-            raise BadInput(f"the name of a cache is part of its keys, and {name!r} has braces in it")
+            raise BadInput(f"the name of a cache is part of its keys, so {name!r} must not contain braces")
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            raise BadInput(f"{name} does not return its result: what is cached has to be a plain function")
+            raise BadInput(f"{name} is a coroutine or generator function: only a plain function can be cached")
         KEYS["cache"].name(name=name, digest="-")
         self._client, self._function, self._name = client, function, name
         self._signature = inspect.signature(function)
@@ -143,10 +141,10 @@ class Cached(Generic[P, R]):
         return result
 
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Forget the result for these arguments, one that is being computed included; whether there was one.
+        """Delete the result for these arguments, also one that is being computed; returns whether there was one.
 
         Raises:
-            LiveTierError: the live tier is away, and may still have it.
+            LiveTierError: the live tier is unavailable, and may still have it.
         """
         key = self._key(args, kwargs)
         with live_errors(self._client):
@@ -159,21 +157,21 @@ class Cached(Generic[P, R]):
         return KEYS["cache"].name(name=self._name, digest=digest(bound.arguments))
 
     def _find(self, key: str, token: bytes) -> tuple[Any] | Literal["hold", "alone"]:
-        """The result in the cache, waiting for one that is being computed; or whether to compute it with or without lock."""
+        """The cached result, after waiting for one that is being computed; or whether to compute it with or without the lock."""
         turn = 0
         while True:
             answer = self._run(_ASK, [key, _lock(key)], token, self._lock_ms, _FAILED)
             if isinstance(answer, bytes) and answer != _TOO_LARGE:
                 try:
-                    found = decode(answer)
+                    result = decode(answer)
                 except ValueError as error:
-                    _log.warning("%s held what this release does not write (%s); it is computed anew", key, error)
+                    _log.warning("%s has content of an unknown form (%s); the result is computed again", key, error)
                     self._count("errors")
                     if self._run(_FORGET, [key], answer) is None:
                         return "alone"
                 else:
                     self._count("waits" if turn else "hits")
-                    return (found,)
+                    return (result,)
             elif answer == _TAKEN:
                 time.sleep(_PAUSES[min(turn, len(_PAUSES) - 1)])
                 turn += 1
@@ -186,7 +184,7 @@ class Cached(Generic[P, R]):
 
     @contextmanager
     def _holding(self, key: str, token: bytes) -> Iterator[None]:
-        """Renew the lock while the function runs; if it fails, let those who wait try themselves."""
+        """Renew the lock while the function runs; if it fails, release the waiting callers."""
         done = threading.Event()
 
         def renew() -> None:
@@ -208,7 +206,7 @@ class Cached(Generic[P, R]):
             self._run(_GIVE_UP, [_lock(key)], token, b"", 0)
 
     def _run(self, script: str, keys: list[str], *arguments: Any) -> bytes | int | None:
-        """What a script answers; None if the live tier does not answer, or did not a moment ago, or refuses."""
+        """The reply of a script; None if the live tier does not answer, did not a moment ago, or refuses."""
         if time.monotonic() < self._away_until:
             return None
         try:
@@ -216,7 +214,7 @@ class Cached(Generic[P, R]):
         except (RedisError, RedisClusterException, LiveTierError) as error:
             if not isinstance(error, ResponseError):
                 self._away_until = time.monotonic() + _AWAY_SECONDS
-            _log.warning("%s goes without its cache: %s", self._name, error)
+            _log.warning("%s runs without its cache: %s", self._name, error)
             return None
 
     def _count(self, *names: str) -> None:
@@ -234,25 +232,25 @@ def cached(
 ) -> Callable[[Callable[P, R]], Cached[P, R]]:
     """Decorate a function so that its results are kept for a while as `cache:{name}:{digest}`.
 
-    Equal arguments have one digest however they are passed: numbers, texts, bytes, Decimals, dates, aware times (by their
-    moment), None, and lists (or tuples), sets and mappings of these. What may be returned: see `live.cache_codec`.
+    Equal arguments have the same digest however they are passed: numbers, strings, bytes, Decimals, dates, aware times (by
+    their instant), None, and lists (or tuples), sets and mappings of these. For legal results see `live.cache_codec`.
 
     Args:
         client: from `connect`.
-        name: of the cache, without colons and braces; two functions of one name share their results.
+        name: of the cache, without colons and braces; two functions of the same name share their results.
         ttl: how long a result is kept, a timedelta or seconds.
         most_bytes: of a result; a larger one is returned, not kept, and counted.
-        lock_seconds: after the death of a process that computes, how long others wait for it.
+        lock_seconds: how long others wait after the death of a computing process.
 
     Returns:
         The function, with `invalidate(…)` (takes the same arguments) and `counts`.
 
     Raises:
-        BadInput: `name` or `ttl` make no sense, or the function is a coroutine or generator.
+        BadInput: `name` or `ttl` is not legal, or the function is a coroutine or generator.
     """
     return lambda function: Cached(client, function, name, ttl, most_bytes=most_bytes, lock_seconds=lock_seconds)
 
 
 def _lock(key: str) -> str:
-    """Held by the one who computes; in braces the key itself, so that in a cluster both are on one node."""
+    """The lock of the computing process; the braces put it on the key's node in a cluster."""
     return f"cache:lock:{{{key}}}"

@@ -1,12 +1,10 @@
-"""Values as bytes and back, exactly: what `live.cache` may keep, and the arguments by which it finds that again.
+"""Values to bytes and back, exactly, for `live.cache`; and the digest of a call's arguments.
 
-Kept are JSON values (None, bool, int, float with NaN and infinities, str, list, dict by str) and `pandas.DataFrame`s. A frame
-keeps its dtypes, units and zones of times, index (of any depth), names, `freq` and `attrs`; a column or level of objects
-may have str, Decimal (digit by digit), date or bool in it, one kind a column, and None. Columns are named by texts, each
-by one of its own. What would come back different is refused with a BadInput: tuples, sets, numpy scalars, Series,
-times and decimals outside of a frame, mixed columns of objects, subclasses of any of these.
-
-Belongs here: that. Does not: Redis.
+Supported are JSON values (None, bool, int, float with NaN and infinities, str, list, dict by str) and `pandas.DataFrame`s. A
+frame keeps its dtypes, units and zones of times, index (of any depth), names, `freq` and `attrs`; a column or level of objects
+may hold str, Decimal (digit by digit), date or bool, one type per column, and None. Column names are distinct strings.
+Everything that would not come back equal raises BadInput: tuples, sets, numpy scalars, Series, times and decimals outside of
+a frame, mixed columns of objects, subclasses of any of these.
 """
 
 import hashlib
@@ -37,10 +35,10 @@ _READ = {name: read for name, _, read in _OBJECTS.values()}
 
 
 def digest(arguments: Mapping[str, object]) -> str:
-    """32 hexadecimal digits that equal arguments have in common.
+    """A digest of 32 hexadecimal digits, the same for equal arguments.
 
     Raises:
-        BadInput: an argument is of a type for which that cannot be said.
+        BadInput: an argument has an unsupported type.
     """
     parts = {name: _canonical(value, name) for name, value in arguments.items()}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
@@ -50,7 +48,7 @@ def encode(value: object) -> bytes:
     """A value as bytes.
 
     Raises:
-        BadInput: it would not come back as it is.
+        BadInput: it would not come back equal.
     """
     import pandas as pd
 
@@ -87,31 +85,31 @@ def _canonical(value: object, where: str) -> Any:
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
     if isinstance(value, list | tuple):
-        return [_canonical(one, where) for one in value]
+        return [_canonical(item, where) for item in value]
     if isinstance(value, set | frozenset):
-        return {"set": sorted(json.dumps(_canonical(one, where), sort_keys=True) for one in value)}
+        return {"set": sorted(json.dumps(_canonical(item, where), sort_keys=True) for item in value)}
     if isinstance(value, Mapping):
-        pairs = [[_canonical(name, where), _canonical(one, where)] for name, one in value.items()]
+        pairs = [[_canonical(name, where), _canonical(item, where)] for name, item in value.items()]
         return {"mapping": sorted(pairs, key=lambda pair: json.dumps(pair[0], sort_keys=True))}
     raise BadInput(
-        f"the argument {where} is a {type(value).__name__}, by which a cached result cannot be found again: "
-        "give texts, numbers, times, and lists, sets or mappings of these"
+        f"the argument {where} is a {type(value).__name__}, which cannot identify a cached result: "
+        "pass strings, numbers, times, and lists, sets or mappings of these"
     )
 
 
 def _check_json(value: Any, where: str) -> None:
     kind = type(value)
     if kind is list:
-        for at, one in enumerate(value):
-            _check_json(one, f"{where}[{at}]")
+        for at, item in enumerate(value):
+            _check_json(item, f"{where}[{at}]")
     elif kind is dict:
-        for name, one in value.items():
+        for name, item in value.items():
             if type(name) is not str:
-                raise BadInput(f"{where} has the key {name!r}, and JSON has texts as keys only")
-            _check_json(one, f"{where}[{name!r}]")
+                raise BadInput(f"{where} has the key {name!r}, but the keys of a JSON object must be strings")
+            _check_json(item, f"{where}[{name!r}]")
     elif kind not in _SCALARS:
         raise BadInput(
-            f"{where} is a {kind.__name__}, which would not come back from the cache as it is: "
+            f"{where} is a {kind.__name__}, which the cache cannot return unchanged: "
             "return a pandas.DataFrame or a JSON value"
         )
 
@@ -120,7 +118,7 @@ def _dump(value: object) -> bytes:
     try:
         return json.dumps(value, separators=(",", ":")).encode()
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"the result cannot be kept as JSON: {error}") from None
+        raise BadInput(f"the result cannot be stored as JSON: {error}") from None
 
 
 def _encode_frame(frame: "pd.DataFrame") -> bytes:
@@ -133,9 +131,7 @@ def _encode_frame(frame: "pd.DataFrame") -> bytes:
         or not columns.is_unique
         or not all(type(name) is str for name in columns)
     ):
-        raise BadInput(
-            "a frame that is cached has to be a pandas.DataFrame whose columns have texts as names, all different"
-        )
+        raise BadInput("a cached frame must be a pandas.DataFrame whose column names are distinct strings")
     _check_json(frame.attrs, "the frame's attrs")
     index = frame.index
     head: dict[str, Any] = {
@@ -168,8 +164,8 @@ def _encode_frame(frame: "pd.DataFrame") -> bytes:
         data: bytes = out.getvalue().to_pybytes()
         pd.testing.assert_frame_equal(_decode_frame(data), frame, check_exact=True)
     except (pa.ArrowException, ValueError, TypeError, NotImplementedError, AssertionError) as error:
-        said = " ".join(str(error).split())
-        raise BadInput(f"a frame like this one would not come back from the cache as it is: {said:.300}") from None
+        reason = " ".join(str(error).split())
+        raise BadInput(f"the cache cannot return a frame like this one unchanged: {reason:.300}") from None
     return data
 
 
@@ -183,7 +179,7 @@ def _decode_frame(data: bytes) -> "pd.DataFrame":
     parts: dict[str, Any] = {name: typed[name].array for name in typed.columns}
     for name, kind in objects.items():
         read = _READ[kind]
-        parts[name] = [None if one is None else read(one) for one in table[name].to_pylist()]
+        parts[name] = [None if value is None else read(value) for value in table[name].to_pylist()]
     dtypes = dict.fromkeys(objects, object)
     if "range" in head:
         start, stop, step = head["range"]
@@ -205,19 +201,19 @@ def _decode_frame(data: bytes) -> "pd.DataFrame":
 
 
 def _objects(part: "pd.Series") -> tuple[str, pa.Array]:
-    kinds = {type(one) for one in part} - {type(None)}
+    kinds = {type(value) for value in part} - {type(None)}
     kind = next(iter(kinds), str)
     if len(kinds) > 1 or kind not in _OBJECTS:
         named = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise BadInput(
-            f"the column {part.name!r} holds objects of {named}, which would not come back from the cache as they are: "
-            "give it a dtype, or have texts, Decimals, dates or bools in it, one kind a column"
+            f"the column {part.name!r} holds objects of {named}, which the cache cannot return unchanged: "
+            "give it a dtype, or use strings, Decimals, dates or bools, one type per column"
         )
     name, write, _ = _OBJECTS[kind]
-    return name, pa.array([None if one is None else write(one) for one in part], pa.string())
+    return name, pa.array([None if value is None else write(value) for value in part], pa.string())
 
 
 def _name(name: object) -> Any:
     if name is not None and type(name) not in (str, int):
-        raise BadInput(f"{name!r} as a name of an index or of columns would not come back from the cache as it is")
+        raise BadInput(f"{name!r} cannot name an index or columns of a cached frame: use a string or an int")
     return name

@@ -1,6 +1,6 @@
-"""Channels and what arrives on them: every publication is on the channel that has the key's own name.
+"""Channels and their messages: every publication is on the channel with the key's own name.
 
-Belongs here: which channels a subscription has, and a message's meaning. Does not: connections (`live.subscribe`).
+Belongs here: the channels of a subscription, and the meaning of a message. Does not: connections (`live.subscribe`).
 """
 
 import json
@@ -16,9 +16,9 @@ from trading_data.live.journal import raw, text
 from trading_data.live.keys import KEYS
 
 EVERY_BAR = ("price", "price_journal")
-"""A bar that is the newest of its symbol is published as `stocks:price:…`, a late one as `journal:price:…`."""
+"""The newest bar of a symbol is published on `stocks:price:…`, a late bar on `journal:price:…`."""
 KINDS = tuple(name for name in KEYS if name != "cache")
-"""Kinds of keys that are published, by their names in `KEYS`. Measurements are published as `performance`."""
+"""Kinds of keys with publications, by their names in `KEYS`. Measurements are published as `performance`."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Update:
         channel: the channel, which is the name of the key.
         kind: the name of that kind of key in `KEYS`.
         symbol: from the channel's name or, where that has none, from the fields; None if neither has one.
-        fields: what was published, a JSON object: texts, if the library published it. Empty if it was no such thing.
-        payload: what was published, as text; bytes that are not UTF-8 are lone surrogates.
-        received_at: when, aware UTC.
+        fields: the published JSON object; its values are strings if the library published it. Empty for any other payload.
+        payload: the published text; bytes that are not UTF-8 are lone surrogates.
+        received_at: time of receipt, aware UTC.
     """
 
     channel: str
@@ -44,7 +44,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a subscription is about: symbols (None for all), kinds, and the channels and patterns that bring them."""
+    """The scope of a subscription: symbols (None for all), kinds, and their channels and patterns."""
 
     symbols: frozenset[str] | None
     kinds: tuple[str, ...]
@@ -52,19 +52,19 @@ class Wanted:
     patterns: tuple[bytes, ...]
 
     def has(self, symbol: str | None) -> bool:
-        """Whether it is about a symbol; what is about none is for all."""
+        """Whether a symbol is in scope; updates without a symbol always are."""
         return self.symbols is None or symbol is None or symbol in self.symbols
 
     def update(self, channel: bytes, payload: bytes, at: datetime) -> Update | None:
-        """What a message means; None if it is about another symbol, or on a channel that only looks like one."""
-        name, said = text(channel), text(payload)
+        """The update of a message; None if its symbol is out of scope, or the channel only looks like one of ours."""
+        name, message = text(channel), text(payload)
         for kind in self.kinds:
             match = _form(kind).fullmatch(name)
             if match:
-                fields = _fields(said)
+                fields = _fields(message)
                 named = match.groupdict().get("symbol") or fields.get("symbol")
                 symbol = named if isinstance(named, str) else None
-                return Update(name, kind, symbol, fields, said, at) if self.has(symbol) else None
+                return Update(name, kind, symbol, fields, message, at) if self.has(symbol) else None
         return None
 
 
@@ -72,17 +72,17 @@ def wanted(symbols: str | Iterable[str] | None, kinds: str | Iterable[str]) -> W
     """The channels of `symbols` (None for all) and `kinds`.
 
     Raises:
-        BadInput: there are no symbols or kinds in them, or a kind is unknown, or a symbol is no name.
+        BadInput: `symbols` or `kinds` is empty, a kind is unknown, or a symbol cannot be part of a key's name.
     """
     chosen = (kinds,) if isinstance(kinds, str) else tuple(dict.fromkeys(kinds))
     unknown = [kind for kind in chosen if kind not in KINDS]
     if unknown or not chosen:
         raise BadInput(
-            f"there is no kind {unknown[0] if unknown else ''!r} to subscribe to; there are {', '.join(KINDS)}"
+            f"unknown kind {unknown[0] if unknown else ''!r} in a subscription: choose from {', '.join(KINDS)}"
         )
     about = None if symbols is None else frozenset([symbols] if isinstance(symbols, str) else symbols)
     if about is not None and not about:
-        raise BadInput("a subscription to no symbols would never bring anything: name some, or None for all")
+        raise BadInput("a subscription needs at least one symbol: name some, or pass None for all")
     channels: list[str] = []
     patterns: list[str] = []
     for kind in chosen:
@@ -101,7 +101,7 @@ def wanted(symbols: str | Iterable[str] | None, kinds: str | Iterable[str]) -> W
 
 @cache
 def _form(kind: str) -> re.Pattern[str]:
-    """A kind's name as a pattern: all but the last part are without colons, as `LiveKey.name` sees to."""
+    """A pattern for the channels of a kind: only the last part of a name may contain colons (see `LiveKey.name`)."""
     key = KEYS[kind]
     parts = {part: f"(?P<{part}>[^:]+)" for part in key.about[:-1]} | {
         part: f"(?P<{part}>.+)" for part in key.about[-1:]
@@ -113,9 +113,9 @@ def _escaped(symbol: str) -> str:
     return re.sub(r"([*?\[\]\\^])", r"\\\1", symbol)
 
 
-def _fields(said: str) -> Mapping[str, Any]:
+def _fields(message: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(said)
+        value = json.loads(message)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}

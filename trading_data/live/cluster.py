@@ -1,12 +1,10 @@
-"""Redis Cluster, made to behave as one server does for the rest of this package.
+"""A client for Redis Cluster that behaves like the client of a single server.
 
-redis-py's client of a cluster connects as soon as it is made, builds a dict for each stream entry whatever it is told,
-and, where a node is away, asks for it anew for every command of a pipeline. This one connects with the first use, hands
-out what it is told to as it came, and gives a pipeline up with the first command that fails for good.
+redis-py's cluster client connects in its constructor, builds a dict for each stream entry regardless of response callbacks,
+and, where a node is unavailable, looks it up again for every command of a pipeline. This one connects on first use, honours
+response callbacks, and abandons a pipeline at the first command that fails for good.
 
-Keys of one pipeline lie on several nodes: each node keeps the order of its own commands, and only that.
-
-Belongs here: that. Does not: what is asked of a cluster.
+The keys of a pipeline lie on several nodes: each node keeps the order of its own commands only.
 """
 
 import threading
@@ -20,19 +18,19 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
 class LateCluster(RedisCluster):
-    """A `redis.RedisCluster` that is what it is from its first use on: until then it has none of its attributes."""
+    """A `redis.RedisCluster` that connects on first use; until then it has none of its attributes."""
 
     def __init__(self, options: Callable[[], Mapping[str, Any]], failed: Callable[[Exception], Exception]) -> None:
-        """`options` are those of a RedisCluster; `failed` turns the error of a first use into the one to raise."""
+        """`options` returns those of a RedisCluster; `failed` translates the error of the first connection."""
         self._options, self._failed = options, failed
         self._opening = threading.RLock()
         self._opened: bool | None = False
-        """None while it is being opened, which itself looks for attributes."""
+        """None while it is connecting, which itself looks up attributes."""
         self._as_they_come: dict[str, Callable[..., Any]] = {}
         self._own = (*self.__dict__, "_own")
 
     def __getattr__(self, name: str) -> Any:
-        """What is not there yet, after connecting; afterwards, what is not there at all."""
+        """An attribute, after connecting where that has not happened yet."""
         if name.startswith("__"):
             raise AttributeError(name)
         with self._opening:
@@ -45,24 +43,24 @@ class LateCluster(RedisCluster):
 
     def pipeline(self, transaction: bool | None = None, shard_hint: Any = None) -> Any:
         """A pipeline over all nodes, without a transaction."""
-        made = cast(Any, super()).pipeline(transaction, shard_hint)
-        again = made.parent_execute_command
-        gone: list[Exception] = []
+        pipeline = cast(Any, super()).pipeline(transaction, shard_hint)
+        retry_alone = pipeline.parent_execute_command
+        failures: list[Exception] = []
 
-        def once(*args: Any, **options: Any) -> Any:
-            if gone:
-                raise gone[0]
+        def until_first_failure(*args: Any, **options: Any) -> Any:
+            if failures:
+                raise failures[0]
             try:
-                return again(*args, **options)
+                return retry_alone(*args, **options)
             except (RedisConnectionError, RedisTimeoutError) as error:
-                gone.append(error)
+                failures.append(error)
                 raise
 
-        made.parent_execute_command = once
-        return made
+        pipeline.parent_execute_command = until_first_failure
+        return pipeline
 
     def set_response_callback(self, command: str, callback: Callable[..., Any]) -> None:
-        """Set what turns the replies to a command into values, on every node that there is or will be."""
+        """Set the response callback of a command on every node, present and future."""
         with self._opening:
             self._as_they_come[command] = callback
             for node in cast(Any, self).get_nodes() if self._opened else ():
@@ -70,15 +68,15 @@ class LateCluster(RedisCluster):
 
     def info_of_each(self, section: str) -> list[dict[str, Any]]:
         """INFO of each primary."""
-        found: Any = self.info(section, target_nodes=RedisCluster.PRIMARIES)
-        return list(found.values()) if all(isinstance(one, dict) for one in found.values()) else [found]
+        reply: Any = self.info(section, target_nodes=RedisCluster.PRIMARIES)  # one node's reply comes without its name
+        return list(reply.values()) if all(isinstance(info, dict) for info in reply.values()) else [reply]
 
     def addresses(self) -> list[tuple[str, int]]:
         """Hosts and ports of the primaries."""
         return [(node.host, node.port) for node in cast(Any, self).get_primaries()]
 
     def close(self) -> None:
-        """Close the connections; the next use connects anew."""
+        """Close the connections; the next use connects again."""
         with self._opening:
             if self._opened:
                 super().close()

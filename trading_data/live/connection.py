@@ -1,4 +1,4 @@
-"""Connections to the live tier, with time-outs on everything, and its errors in this package's words.
+"""Connections to the live tier, with time-outs on everything, and its errors as this package's errors.
 
 Belongs here: making clients and translating errors. Does not: commands, and the forms of a URL (`settings`).
 """
@@ -25,7 +25,7 @@ from trading_data.live.refusals import code_of, refusal_of, sentence
 from trading_data.settings import LiveUrl, parse
 
 Client = redis.Redis
-"""What this package asks the live tier with; for a cluster, a stand-in with the same methods (`live.cluster`)."""
+"""The client of the live tier; for a cluster, a stand-in with the same methods (`live.cluster`)."""
 
 _urls: WeakKeyDictionary[object, LiveUrl] = WeakKeyDictionary()
 
@@ -33,9 +33,9 @@ _urls: WeakKeyDictionary[object, LiveUrl] = WeakKeyDictionary()
 def connect(url: str, *, timeout: float = 10.0, retries: int = 2) -> Client:
     """A client for `url` (its forms: `settings`); nothing is sent before the first command. Replies are bytes.
 
-    `timeout` bounds connecting and every reply, in seconds; a command whose connection broke is tried `retries` times
-    more, one that was not answered in time is not: redis-py repeats within repeats, and the caller would wait for minutes.
-    Every command this package sends may be repeated: a repeated journal entry is an unchanged row.
+    `timeout` bounds connecting and every reply, in seconds. A command is retried `retries` times after a broken connection,
+    but not after a time-out: redis-py nests its retries, and the caller would wait for minutes. Every command of this
+    package may be repeated: a repeated journal entry is an unchanged row.
 
     Raises:
         SettingError: `url` has another form.
@@ -56,30 +56,30 @@ def connect(url: str, *, timeout: float = 10.0, retries: int = 2) -> Client:
 
 
 def connect_for_archiver(url: str, *, timeout: float = 30.0) -> Client:
-    """A client that hands out stream entries as they come over the wire, without building a dict for each."""
+    """A client that returns stream entries as they came over the wire, without building a dict for each."""
     client = connect(url, timeout=timeout)
     for command in ("XRANGE", "XREVRANGE"):
-        client.set_response_callback(command, _as_it_is)
+        client.set_response_callback(command, _unchanged)
     return client
 
 
 def socket_options(url: str, timeout: float) -> dict[str, Any]:
-    """What every connection to `url` has in common; connecting and each reply take `timeout` seconds at most."""
+    """Options of every connection to `url`; connecting and each reply take `timeout` seconds at most."""
     keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}
     return {"socket_timeout": timeout, "socket_connect_timeout": timeout, **keepalive, "protocol": 2}
 
 
 def url_for_messages(client: Client) -> str:
-    """The plain URL of one server that hears every publication. May ask sentinels or the cluster, and so block.
+    """The plain URL of one server that receives every publication. May query sentinels or the cluster, and so block.
 
     Raises:
-        BadInput: `client` was not made by `connect`, so nothing is known of its URL.
+        BadInput: `client` was not made by `connect`, so its URL is unknown.
         LiveTierError: neither the cluster nor the sentinels answer.
     """
     where = _urls.get(client)
     if where is None:
         raise BadInput(
-            "subscribing takes a connection of its own: make the store by LiveStore.from_url, then subscribe"
+            "a subscription needs its own connection: create the store with LiveStore.from_url, then subscribe"
         )
     if (cluster := _as_cluster(client)) is not None:
         return where.of_server(*random.choice(cluster.addresses()))  # noqa: S311 - any node will do
@@ -90,7 +90,7 @@ def url_for_messages(client: Client) -> str:
 
 
 def urls_of_servers(client: Client) -> list[str]:
-    """The plain URL of each server that takes writes, in the order of `info_of_each`. May ask sentinels or the cluster.
+    """The plain URL of each server that takes writes, in the order of `info_of_each`. May query sentinels or the cluster.
 
     Raises:
         BadInput: `client` was not made by `connect`.
@@ -104,7 +104,7 @@ def urls_of_servers(client: Client) -> list[str]:
 
 
 def database_of(client: Client) -> int:
-    """The number of the database that a client talks to; a cluster has only 0."""
+    """The number of a client's database; a cluster has only 0."""
     return 0 if _as_cluster(client) is not None else int(client.connection_pool.connection_kwargs.get("db", 0))
 
 
@@ -117,7 +117,7 @@ def info_of_each(client: Client, section: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def live_errors(client: Client) -> Iterator[None]:
-    """Raise this package's errors for redis-py's, each saying which server and what to do next."""
+    """Turn redis-py's errors into this package's, with the server and the next step."""
     try:
         yield
     except OutOfMemoryError as error:
@@ -128,21 +128,21 @@ def live_errors(client: Client) -> Iterator[None]:
 
 def error_of(where: str, error: Exception) -> LiveTierError:
     """This package's error for one of redis-py's."""
-    made = LiveTierError(sentence(where, error))
-    made.command = "" if not code_of(error) else refusal_of(error).command
-    return made
+    translated = LiveTierError(sentence(where, error))
+    translated.command = "" if not code_of(error) else refusal_of(error).command
+    return translated
 
 
 def full_error() -> LiveTierFull:
-    """The error for a write that was refused because the memory limit is reached."""
+    """The error for a write refused at the memory limit."""
     return LiveTierFull(
-        "the live tier is full and refused the write: nothing of it was lost there, it was not taken. "
-        "Run `trading-data archive` or raise `maxmemory`, then write it again"
+        "the live tier is full and refused the write; everything it accepted before is safe. "
+        "Run `trading-data archive` or raise `maxmemory`, then repeat the write"
     )
 
 
 def address(client: Client) -> str:
-    """Where a client's server is, without user, password and options."""
+    """The address of a client's server, without user, password and options."""
     where = _urls.get(client)
     if where is not None:
         return where.shown
@@ -163,25 +163,25 @@ def _of_cluster(where: LiveUrl, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _master(where: LiveUrl, options: dict[str, Any]) -> Client:
-    """The master that the sentinels name at the moment of connecting; after a failover, the new one."""
-    given = cast(Any, parse_url)(where.of_server(*where.hosts[0]))
-    secure = {"ssl": True} if given.pop("connection_class", None) is SSLConnection else {}
+    """The master according to the sentinels at the time of connecting; after a failover, the new one."""
+    from_url = cast(Any, parse_url)(where.of_server(*where.hosts[0]))
+    secure = {"ssl": True} if from_url.pop("connection_class", None) is SSLConnection else {}
     for name in ("host", "port"):
-        given.pop(name, None)
-    tls = {name: value for name, value in given.items() if name.startswith("ssl_")}
+        from_url.pop(name, None)
+    tls = {name: value for name, value in from_url.items() if name.startswith("ssl_")}
     of_sentinels = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout", "retry", "protocol")}
     sentinel = cast(Any, Sentinel)(where.hosts, sentinel_kwargs={**of_sentinels, **where.of_sentinels, **secure, **tls})
-    master: Client = sentinel.master_for(where.service, redis_class=redis.Redis, **{**options, **given, **secure})
+    master: Client = sentinel.master_for(where.service, redis_class=redis.Redis, **{**options, **from_url, **secure})
     return master
 
 
-def _as_it_is(reply: Any, **_: Any) -> Any:
+def _unchanged(reply: Any, **_: Any) -> Any:
     return reply
 
 
 @dataclass(frozen=True)
 class MemoryReading:
-    """A reading. `used` and `limit` in bytes; `limit` 0 means that no maxmemory is set; `at` seconds since 1970."""
+    """Memory at one time. `used` and `limit` in bytes; `limit` 0: no maxmemory is set; `at` in seconds since 1970."""
 
     at: float
     used: int
@@ -189,12 +189,12 @@ class MemoryReading:
 
     @property
     def ratio(self) -> float:
-        """Used share of the limit; 0.0 without a limit."""
+        """The used share of the limit; 0.0 without a limit."""
         return self.used / self.limit if self.limit else 0.0
 
 
 def read_memory(client: Client, at: float) -> MemoryReading:
-    """One INFO call to each server; of a cluster, the reading of its fullest node, for that one refuses writes first.
+    """One INFO call to each server; for a cluster, the reading of its fullest node, which refuses writes first.
 
     Raises:
         LiveTierError: a server does not answer.
@@ -206,7 +206,7 @@ def read_memory(client: Client, at: float) -> MemoryReading:
 
 
 def seconds_until_full(readings: list[MemoryReading]) -> float | None:
-    """Forecast by a least-squares line through the last readings; None while it does not grow or nothing is known."""
+    """Seconds until the limit, by a least-squares line through the readings; None without growth or enough readings."""
     if len(readings) < 2 or not readings[-1].limit:
         return None
     last = readings[-1]

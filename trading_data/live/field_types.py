@@ -1,7 +1,4 @@
-"""The types of a record's fields: each as the text of a hash field and back, and in words for messages.
-
-Belongs here: single values. Does not: records (`live.hash_codec`).
-"""
+"""The types of a record's fields: conversion to the text of a hash field and back, and a description for messages."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -22,11 +19,11 @@ _LARGEST_INTEGER = 2**63 - 1
 
 @dataclass(frozen=True)
 class FieldType:
-    """A type of field: how it is written and read, and what is wanted, in words."""
+    """A type of field: how it is written and read, and in `wanted` its description for messages."""
 
     wanted: str
     write: Callable[[Any], str]
-    """Raises ValueError, TypeError, ArithmeticError or BadInput for what it cannot take."""
+    """Raises ValueError, TypeError, ArithmeticError or BadInput for values that are not legal."""
     decode: Callable[[str], Any]
     optional: bool = False
 
@@ -39,7 +36,7 @@ class FieldType:
 
 
 def kind_of(hint: Any, least: int | None) -> FieldType:
-    """The kind of an annotated field; `least` is the smallest number allowed."""
+    """The type of an annotated field; `least` is the smallest number allowed."""
     if get_origin(hint) is Literal:
         return _choice(get_args(hint))
     parts = [part for part in get_args(hint) if part is not NoneType] if isinstance(hint, UnionType) else [hint]
@@ -70,13 +67,13 @@ def _at_least(kind: FieldType, least: int) -> FieldType:
         decode(out)
         return out
 
-    return FieldType(f"{kind.wanted} not below {least}", write, decode, kind.optional)
+    return FieldType(f"{kind.wanted}, at least {least}", write, decode, kind.optional)
 
 
 def _write_text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
-    raw(value)  # half of a surrogate pair is an error here
+    raw(value)  # raises for half of a surrogate pair
     return value
 
 
@@ -111,10 +108,10 @@ def _write_decimal(value: Any) -> str:
 
 
 def _decimal(value: str) -> Decimal:
-    """Exact, within the digits that the archive can hold."""
+    """An exact number within the digits of the archive's columns."""
     canonical = canonical_decimal(value)
-    whole, _, behind = (canonical or "").lstrip("-").partition(".")
-    if not whole or len(whole) > DIGITS - SCALE or len(behind) > SCALE:
+    integer, _, fraction = (canonical or "").lstrip("-").partition(".")
+    if not integer or len(integer) > DIGITS - SCALE or len(fraction) > SCALE:
         raise ValueError(value)
     return Decimal(value)
 
@@ -145,14 +142,14 @@ def _time(value: str) -> datetime:
 
 
 FLOAT = FieldType("a finite number in plain decimal", _write_float, plain_number)
-TEXT = FieldType("a text", _write_text, str)
-NAME = FieldType("a text that is not empty", _write_name, str)
+TEXT = FieldType("a string", _write_text, str)
+NAME = FieldType("a non-empty string", _write_name, str)
 _KINDS: Mapping[type, FieldType] = {
     str: TEXT,
     float: FLOAT,
     int: FieldType("a whole number", _write_integer, _integer),
     Decimal: FieldType(
-        f"a number in plain decimal of at most {DIGITS - SCALE} digits before and {SCALE} behind the point",
+        f"a number in plain decimal of at most {DIGITS - SCALE} digits before and {SCALE} after the point",
         _write_decimal,
         _decimal,
     ),

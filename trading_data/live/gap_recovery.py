@@ -1,15 +1,14 @@
-"""What a subscription may have missed while its connection was lost, and how much of that can still be found.
+"""The updates that a subscription missed while its connection was lost, as far as they can be recovered.
 
-A publication reaches those who listen at that moment and nobody else. What has a journal is read from there; of the other
-hashes only what they hold now is known, and of sets nothing.
-
-Belongs here: finding it. Does not: noticing that a connection was lost (`live.subscribe`).
+Redis delivers a publication only to the clients that listen at that moment. Records with a journal are read from there; of other
+hashes only the present content is known, and of sets nothing.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import cast
 
 from trading_data.datasets import METRICS, PRICE, TRADE
@@ -34,9 +33,9 @@ from trading_data.live.keys import KEYS
 from trading_data.times import now
 
 MOST = 10_000
-"""Journal entries looked up at most; after a longer gap, ask the reader (`MarketData`)."""
+"""Most journal entries recovered; after a longer gap, use the reader (`MarketData`)."""
 _MARGIN = timedelta(seconds=1)
-"""How far two clocks may be apart, and how old a message may be that arrives."""
+"""Allowance for the difference of two clocks and for the delay of a message."""
 _BLOCK = 300
 _JOURNALS: Mapping[str, Dataset] = {
     "price": PRICE,
@@ -49,17 +48,17 @@ _JOURNALS: Mapping[str, Dataset] = {
 
 @dataclass(frozen=True)
 class Missed:
-    """A gap in a subscription: between `since` and `until` (aware UTC, by this machine's clock) nothing was heard.
+    """A gap in a subscription: between `since` and `until` (aware UTC, by this machine's clock) nothing was received.
 
     Attributes:
-        since: when the server was heard for the last time before.
-        until: from when on it is listened to again.
-        symbols: those subscribed to, sorted; None for all.
-        updates: what could be found: journal entries in the order of their acceptance (kind `…_journal`), then the
-            present content of hashes that have no journal. A second or so before and after the gap is in it, and so
-            may be what was delivered: take an update twice as you take it once.
+        since: when the last message before the gap arrived.
+        until: when the subscription was restored.
+        symbols: the symbols in scope, sorted; None for all.
+        updates: the recovered updates: journal entries in the order of their acceptance (kind `…_journal`), then the
+            present content of hashes without a journal. They include a second or so before and after the gap, and may
+            repeat delivered updates: make sure that processing an update twice does no harm.
         unknown: kinds of which more may have been published than `updates` has: they have no journal, or it was trimmed,
-            or there were more than ten thousand entries, or the server did not answer when it was asked.
+            or there were more than ten thousand entries, or the server did not answer.
     """
 
     since: datetime
@@ -70,12 +69,12 @@ class Missed:
 
     @property
     def complete(self) -> bool:
-        """Whether `updates` has everything, as far as the journals tell."""
+        """Whether `updates` has everything, as far as the journals show."""
         return not self.unknown
 
 
 def find_missed(client: Client, wanted: Wanted, since: datetime, until: datetime) -> Missed:
-    """Look for what was published meanwhile; a server that does not answer is in `unknown`, no error."""
+    """Recover the publications of a gap; if the server does not answer, the kinds are in `unknown`."""
     symbols = None if wanted.symbols is None else tuple(sorted(wanted.symbols))
     updates: list[Update] = []
     unknown: dict[str, None] = {}
@@ -83,11 +82,11 @@ def find_missed(client: Client, wanted: Wanted, since: datetime, until: datetime
         behind = timedelta(milliseconds=server_ms(client)) - timedelta(seconds=now().timestamp())
         start = EntryId(max(1, round((since + behind - _MARGIN).timestamp() * 1000)), 0)
         datasets = {_JOURNALS[kind].name: _JOURNALS[kind] for kind in wanted.kinds if kind in _JOURNALS}
-        found: list[tuple[EntryId, Update]] = []
+        entries: list[tuple[EntryId, Update]] = []
         for dataset in datasets.values():
-            if not _read_journals(client, dataset, wanted, start, found):
+            if not _read_journals(client, dataset, wanted, start, entries):
                 unknown |= {kind: None for kind in wanted.kinds if _JOURNALS.get(kind) is dataset}
-        updates += [update for _, update in sorted(found, key=lambda one: one[0])]
+        updates += [update for _, update in sorted(entries, key=itemgetter(0))]
         for kind in wanted.kinds:
             if kind not in _JOURNALS:
                 unknown[kind] = None
@@ -99,9 +98,9 @@ def find_missed(client: Client, wanted: Wanted, since: datetime, until: datetime
 
 
 def _read_journals(
-    client: Client, dataset: Dataset, wanted: Wanted, start: EntryId, found: list[tuple[EntryId, Update]]
+    client: Client, dataset: Dataset, wanted: Wanted, start: EntryId, entries: list[tuple[EntryId, Update]]
 ) -> bool:
-    """Add the entries from `start` on to `found`; whether these are certainly all."""
+    """Add the journal entries from `start` on to `entries`; returns whether they are certainly complete."""
     if dataset.carried and wanted.symbols is not None:
         names = [dataset.journal_of(symbol) for symbol in sorted(wanted.symbols)]
     else:
@@ -114,16 +113,16 @@ def _read_journals(
     ]
     for reading in read(client, stretches):
         for entry_id, entry in reading.entries:
-            if len(found) >= MOST:
+            if len(entries) >= MOST:
                 return False
             update = _entry(dataset, wanted, reading.journal, entry)
             if update is not None:
-                found.append((EntryId.parse(entry_id), update))
+                entries.append((EntryId.parse(entry_id), update))
     return _untrimmed(client, infos, start)
 
 
 def _entry(dataset: Dataset, wanted: Wanted, journal: str, entry: object) -> Update | None:
-    """An entry as it was published. A client for archivers hands out a list of names and values, others a mapping."""
+    """An entry as it was published. A client for archivers returns a list of names and values, others a mapping."""
     flat = (
         entry
         if isinstance(entry, Sequence)
@@ -138,7 +137,7 @@ def _entry(dataset: Dataset, wanted: Wanted, journal: str, entry: object) -> Upd
 
 
 def _untrimmed(client: Client, infos: Mapping[str, JournalInfo], start: EntryId) -> bool:
-    """Whether no entry from `start` on can have left the journals."""
+    """Whether certainly no entry from `start` on was trimmed from the journals."""
     names = [name for name, info in infos.items() if info.added > info.length]
     for at in range(0, len(names), _BLOCK):
         pipeline = client.pipeline(transaction=False)
@@ -164,7 +163,7 @@ def _read_hashes(client: Client, kind: str, wanted: Wanted) -> Iterator[Update]:
         for name in block:
             pipeline.hgetall(cast(str, raw(name)))
         for name, reply in zip(block, execute(client, pipeline, {}), strict=True):
-            said = json.dumps({text(field): text(value) for field, value in reply.items()})
-            update = wanted.update(raw(name), said.encode(), now()) if reply else None
+            message = json.dumps({text(field): text(value) for field, value in reply.items()})
+            update = wanted.update(raw(name), message.encode(), now()) if reply else None
             if update is not None:
                 yield update

@@ -1,9 +1,7 @@
-"""Records as hashes and back: each shape follows from its record class and from what `KEYS` declares.
+"""Records to hashes and back, exactly: each shape follows from its record class and its declaration in `KEYS`.
 
-A field of the record is a field of the hash, except for those that the key's own name carries. Whatever else is in the hash
-goes to `values`, if the record has that and it is a finite number, or else to `extra`.
-
-Belongs here: the way there and back, exact in both directions. Does not: commands (`live.writes`, `live.reads`).
+A field of the record is a field of the hash, except for the parts of the key's name. Further fields of the hash that are finite
+numbers go to the record's `values`, if it has that attribute; all others go to `extra`.
 """
 
 import json
@@ -23,7 +21,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Hash:
-    """A record as it is written: the key, what its name carries, and the fields, all text."""
+    """A record as it is written: the key, the parts of its name, and the fields, all text."""
 
     key: str
     about: Mapping[str, str]
@@ -31,19 +29,19 @@ class Hash:
 
     @property
     def message(self) -> str:
-        """What is published: the fields and what the key's name carries, as a JSON object of texts."""
+        """The publication: the fields and the parts of the key's name, as a JSON object of strings."""
         return json.dumps({**self.fields, **self.about})
 
 
 @dataclass(frozen=True)
 class Shape(Generic[R]):
-    """How one record class is kept under one kind of key.
+    """The mapping between one record class and one kind of key.
 
     Attributes:
         record: the class.
         key: the kind of key, whose placeholders are fields of the record.
         setter: the method of `LiveStore` that writes it, for messages.
-        least: fields that must not be smaller than this.
+        least: the smallest number allowed in a field, by field.
     """
 
     record: type[R]
@@ -53,7 +51,7 @@ class Shape(Generic[R]):
 
     @cached_property
     def _kinds(self) -> Mapping[str, FieldType]:
-        """The record's fields that are fields of the hash."""
+        """The types of the hash's fields."""
         hints = get_type_hints(self.record)
         return {
             field.name: kind_of(hints[field.name], self.least.get(field.name))
@@ -81,7 +79,7 @@ class Shape(Generic[R]):
         """The record as a hash; `where` names it in messages.
 
         Raises:
-            BadInput: a value is of the wrong kind, not finite, without a zone, or a further field hides a documented one.
+            BadInput: a value has the wrong type, is not finite, has no zone, or a further field hides a documented one.
         """
         if not isinstance(record, self.record):
             raise BadInput(f"{where} is a {type(record).__name__}, not a {self.record.__name__}; nothing was written")
@@ -92,11 +90,11 @@ class Shape(Generic[R]):
                 out[name] = kind.encode(value, f"{where}.{name}")
         for name, number in self._values(record).items():
             if name in self._kinds or name in self.key.about:
-                raise BadInput(f"{where}.values has {name!r} in it, which is a field of its own; nothing was written")
+                raise BadInput(f"{where}.values must not contain {name!r}, a field of its own; nothing was written")
             out[TEXT.encode(name, f"{where}.values")] = FLOAT.encode(number, f"{where}.values[{name!r}]")
         for name, value in getattr(record, "extra", {}).items():
             if name in out or name in self._kinds:
-                raise BadInput(f"{where}.extra has {name!r} in it, which is a field of its own; nothing was written")
+                raise BadInput(f"{where}.extra must not contain {name!r}, a field of its own; nothing was written")
             out[TEXT.encode(name, f"{where}.extra")] = TEXT.encode(value, f"{where}.extra[{name!r}]")
             if self._is_value(name, value):
                 raise BadInput(
@@ -105,7 +103,7 @@ class Shape(Generic[R]):
         about = {part: getattr(record, part) for part in self.key.about}
         return Hash(self.key.name(**about), about, out)
 
-    def decode(self, key: str, about: Mapping[str, str], found: Mapping[str, str]) -> R:
+    def decode(self, key: str, about: Mapping[str, str], hash_fields: Mapping[str, str]) -> R:
         """The record in a hash of the name `key`.
 
         Raises:
@@ -113,13 +111,13 @@ class Shape(Generic[R]):
         """
         given: dict[str, Any] = dict(about)
         for name, kind in self._kinds.items():
-            if name in found:
-                given[name] = self._decoded(key, name, kind, found[name])
+            if name in hash_fields:
+                given[name] = self._decoded(key, name, kind, hash_fields[name])
             elif name in self._needed:
                 raise WrongContent(
                     key, f"{key!r} has no field {name}, which a {self.record.__name__} needs{self.remedy}"
                 )
-        others = {name: value for name, value in found.items() if name not in self._kinds}
+        others = {name: value for name, value in hash_fields.items() if name not in self._kinds}
         if "values" in self._names:
             given["values"] = {name: float(value) for name, value in others.items() if self._is_value(name, value)}
             others = {name: value for name, value in others.items() if name not in given["values"]}
@@ -129,7 +127,7 @@ class Shape(Generic[R]):
 
     @property
     def remedy(self) -> str:
-        """What to do about a key with the wrong content."""
+        """The remedy for a key with the wrong content."""
         return f": write it again with LiveStore.{self.setter}, or delete the key"
 
     def _decoded(self, key: str, name: str, kind: FieldType, value: str) -> Any:
@@ -137,7 +135,7 @@ class Shape(Generic[R]):
             return kind.decode(value)
         except (ValueError, BadInput, OverflowError):
             raise WrongContent(
-                key, f"{key!r}: its field {name} is {value[:60]!r}, not {kind.wanted}{self.remedy}"
+                key, f"field {name} of {key!r} is {value[:60]!r}, not {kind.wanted}{self.remedy}"
             ) from None
 
     def _values(self, record: R) -> Mapping[str, Any]:

@@ -87,7 +87,7 @@ class ReadRange(NamedTuple):
 def execute(client: Client, pipeline: Any, instead: Any) -> list[Any]:
     """The replies of a pipeline; `instead` for a key that has gone or that somebody made of another type.
 
-    One such key must not keep the others from their readers; `live.type_mismatch` reports it.
+    One such key must not keep the others from their readers; `live.reads` reports it.
     """
     with live_errors(client):
         return _without_errors(pipeline.execute(raise_on_error=False), instead)

@@ -1,9 +1,7 @@
 """Every key of the live tier: its name, type, lifetime and content, and the keys this package keeps for itself.
 
-`KEYS` is the contract's table, once: setters and getters, the state snapshot, the docs and the tests all follow it. The
+`KEYS` is the only copy of the contract's table: setters and getters, the state snapshot, the docs and the tests follow it. The
 channel of a publication is the key's own name.
-
-Belongs here: names, types and TTLs, in one place. Does not: commands.
 """
 
 from collections.abc import Mapping
@@ -17,7 +15,7 @@ from trading_data.errors import BadInput
 
 
 def raw(name: str) -> bytes:
-    """A key as bytes; names that are not UTF-8 survive the way to text and back."""
+    """A key as bytes; `raw(text(name))` is `name` even where it is not UTF-8."""
     return name.encode("utf-8", "surrogateescape")
 
 
@@ -29,7 +27,7 @@ def text(name: bytes) -> str:
 KeyType = Literal["hash", "set", "zset", "stream", "string"]
 
 LATEST_TTL = timedelta(days=1)
-"""How long a latest value outlives its last update. It may be evicted earlier; its journal entry never is."""
+"""How long a latest value outlives its last update. It may be evicted earlier, its journal entry never."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,10 @@ class LiveKey:
     """One kind of key.
 
     Attributes:
-        pattern: the key's name; each `{placeholder}` stands for what a single key is about.
-        type: what the server's TYPE says of it.
+        pattern: the key's name; each `{placeholder}` is a part that differs from key to key.
+        type: the type that the server's TYPE returns.
         ttl: how long a key outlives its last update; None for keys that never expire.
-        content: what is in it, for the docs.
+        content: a description of the value, for the docs.
         state: whether it belongs to the state of the system that `state_snapshot` keeps.
     """
 
@@ -57,26 +55,26 @@ class LiveKey:
 
     @cached_property
     def about(self) -> tuple[str, ...]:
-        """The placeholders, in order: what a single key's name says of its content."""
+        """The placeholders, in order: the parts of a single key's name."""
         return tuple(field for _, field, _, _ in Formatter().parse(self.pattern) if field)
 
     def name(self, **about: str) -> str:
         """The name of a single key: `KEYS["price"].name(symbol="AAPL")`.
 
         Raises:
-            BadInput: a part is empty or no text, or one before the last has a colon in it, so that two keys could have
-                one name.
+            BadInput: a part is empty or not a string, or a part before the last contains a colon, so that two keys could
+                have the same name.
         """
         for part in self.about:
             value = about[part]
             if not isinstance(value, str) or not value.strip():
-                raise BadInput(f"{part} must be a text that is not empty, not {value!r}: it is part of a key's name")
+                raise BadInput(f"{part} must be a non-empty string, not {value!r}: it is part of a key's name")
             if ":" in value and part != self.about[-1]:
-                raise BadInput(f"{part} {value!r} has a colon in it, which would make {self.pattern} ambiguous")
+                raise BadInput(f"{part} {value!r} contains a colon, which would make {self.pattern} ambiguous")
             try:
                 value.encode("utf-8", "surrogateescape")
             except UnicodeEncodeError:
-                raise BadInput(f"{part} {value!r} is no Unicode text: it has half of a surrogate pair in it") from None
+                raise BadInput(f"{part} {value!r} is not valid Unicode: it contains half of a surrogate pair") from None
         return self.pattern.format(**about)
 
 
@@ -110,10 +108,10 @@ def drained(dataset: str) -> str:
 
 
 def sampled(dataset: str) -> str:
-    """Hash: key of a latest value → its digest when it was last looked at; and when that was (see `intake.poll_latest`)."""
+    """Hash: key of a latest value → its digest at the last poll; and the time of that poll (see `intake.poll_latest`)."""
     return f"archive:sampled:{dataset}"
 
 
 def lease(dataset: str) -> str:
-    """Lock: held by the one process that drains a dataset."""
+    """Lock: held by the process that drains a dataset."""
     return f"archive:lease:{dataset}"

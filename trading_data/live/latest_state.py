@@ -1,9 +1,9 @@
-"""The state of a trading system in the live tier: a setter and a getter for each kind of key that has no journal.
+"""The state of a trading system in the live tier: a setter and a getter for each kind of key without a journal.
 
-A setter replaces a hash whole, sets its lifetime and publishes it, in one transaction. A getter takes one symbol and gives
-its record or None; or several and gives those there are; or none and gives all.
+A setter replaces a whole hash, sets its lifetime and publishes it, in one transaction. A getter takes one symbol and returns
+its record or None; or several and returns the records there are; or none and returns all.
 
-Belongs here: the public methods, by kind of key. Does not: journals (`live.store`), and steps that take several keys
+Belongs here: the public methods, by kind of key. Does not: journals (`live.store`), and changes of several keys at once
 (`live.position_transitions`).
 """
 
@@ -26,15 +26,15 @@ _WATCHLIST, _CANDIDATES, _SYSTEM, _PERFORMANCE = (
     KEYS[name] for name in ("watchlist", "candidates", "system", "performance")
 )
 _MEMBERS = 1000
-"""Members a command."""
+"""Members per command."""
 
 
 class LatestState:
-    """Setters and getters; `LiveStore` is one.
+    """Setters and getters, as methods of `LiveStore`.
 
-    All of them raise LiveTierError when the server is away. Setters raise LiveTierFull when it is full, and BadInput when
-    something cannot be taken, before anything is written. Getters of one key raise WrongContent when it is of another type
-    or has a field missing or malformed; those of many have it in `problems` of their result.
+    All of them raise LiveTierError when the server is unavailable. Setters raise LiveTierFull when it is full, and BadInput for
+    values that are not legal, before anything is written. Getters of one key raise WrongContent when it has another type, or
+    a field is missing or malformed; getters of many keys return these errors in `problems` of the result.
     """
 
     _client: Client
@@ -92,11 +92,11 @@ class LatestState:
         return self._get(ACTIVE, symbols)
 
     def remove_active_positions(self, symbols: str | Iterable[str]) -> int:
-        """Forget positions that are not open after all; returns how many there were. `close_position` closes one."""
+        """Delete positions that are not open after all; returns how many there were. `close_position` closes one."""
         return self._remove(ACTIVE, symbols)
 
     def set_monitored_positions(self, positions: Position | Iterable[Position]) -> None:
-        """Set positions that are watched in order to be opened."""
+        """Set positions to watch with a view to opening them."""
         self._set(MONITORING, positions)
 
     @overload
@@ -108,11 +108,11 @@ class LatestState:
         return self._get(MONITORING, symbols)
 
     def remove_monitored_positions(self, symbols: str | Iterable[str]) -> int:
-        """Monitor positions no longer; returns how many there were."""
+        """Stop monitoring positions; returns how many there were."""
         return self._remove(MONITORING, symbols)
 
     def set_signals(self, signals: Signal | Iterable[Signal]) -> None:
-        """Set signals, one a type and symbol; they expire."""
+        """Set signals, one per type and symbol; they expire."""
         self._set(SIGNALS, signals)
 
     @overload
@@ -124,7 +124,7 @@ class LatestState:
         return self._get(SIGNALS, symbols, signal_type=signal_type)
 
     def remove_signals(self, signal_type: str, symbols: str | Iterable[str]) -> int:
-        """Take signals of a type back before they expire; returns how many there were."""
+        """Withdraw signals of a type before they expire; returns how many there were."""
         return self._remove(SIGNALS, symbols, signal_type=signal_type)
 
     def set_watchlist(self, symbols: str | Iterable[str]) -> None:
@@ -141,7 +141,7 @@ class LatestState:
         return self._commit(_WATCHLIST, commands, {"added": names}, adds=True)
 
     def remove_from_watchlist(self, symbols: str | Iterable[str]) -> int:
-        """Remove symbols; returns how many there were."""
+        """Remove symbols; returns how many of them were on it."""
         names = _names(symbols)
         commands = [("SREM", raw(_WATCHLIST.pattern), *block) for block in _blocks([raw(name) for name in names])]
         return self._commit(_WATCHLIST, commands, {"removed": names}, adds=True)
@@ -159,7 +159,7 @@ class LatestState:
         self._commit(_CANDIDATES, [("DEL", key), *added], {"set": texts})
 
     def rank_candidates(self, scores: Mapping[str, float]) -> None:
-        """Add candidates, or give them new scores; the others stay as they are."""
+        """Add candidates, or change their scores; the others stay as they are."""
         texts, members = _scores(scores)
         commands = [("ZADD", raw(_CANDIDATES.pattern), *block) for block in _blocks(members)]
         self._commit(_CANDIDATES, commands, {"ranked": texts}, adds=True)
@@ -175,11 +175,11 @@ class LatestState:
         if top is not None and top < 1:
             raise BadInput(f"top must be 1 or more, not {top}")
         key, last = _CANDIDATES.pattern, -1 if top is None else top - 1
-        found = ask(self._client, _CANDIDATES, key, lambda server: server.zrevrange(key, 0, last, withscores=True))
-        return {text(name): float(score) for name, score in found}
+        ranked = ask(self._client, _CANDIDATES, key, lambda server: server.zrevrange(key, 0, last, withscores=True))
+        return {text(name): float(score) for name, score in ranked}
 
     def set_system_state(self, states: Mapping[str, str | None]) -> None:
-        """Set the states of components; None removes one, and those not named stay, for others own them."""
+        """Set the states of components; None removes a component. Components not named keep their state."""
         key = raw(_SYSTEM.pattern)
         for component, state in states.items():
             NAME.encode(component, "component")
@@ -196,19 +196,19 @@ class LatestState:
         return self._hash(_SYSTEM)
 
     def performance(self) -> Found[float]:
-        """Metric name → latest value, as `record_metrics` sets it; a value that is no number is in `problems`."""
+        """Metric name → latest value, as `record_metrics` sets it; a value that is not a number is in `problems`."""
         key = _PERFORMANCE.pattern
-        found: dict[str, float] = {}
+        values: dict[str, float] = {}
         problems = []
         for name, value in self._hash(_PERFORMANCE).items():
             try:
-                found[name] = plain_number(value)
+                values[name] = plain_number(value)
             except ValueError:
-                problem = f"{key!r}: its field {name!r} is {value[:60]!r}, not a finite number in plain decimal: "
+                problem = f"field {name!r} of {key!r} is {value[:60]!r}, not a finite number in plain decimal: "
                 problems.append(
                     WrongContent(key, problem + "record it again with LiveStore.record_metrics, or delete it")
                 )
-        return Found(found, problems)
+        return Found(values, problems)
 
     def _set(self, shape: Shape[R], records: R | Iterable[R]) -> None:
         if isinstance(records, shape.record):
@@ -235,7 +235,7 @@ class LatestState:
         return sum(sum(replies) for replies in commit(self._client, writes))
 
     def _commit(self, key: LiveKey, commands: list[Command], published: object, *, adds: bool = False) -> int:
-        """Do commands to a key that is the only one of its kind; the sum of their replies."""
+        """Run commands on a key that is the only one of its kind; returns the sum of their replies."""
         if not commands:
             return 0
         (replies,) = commit(self._client, [Write(key, key.pattern, commands, json.dumps(published), adds)])
@@ -253,7 +253,7 @@ def _names(symbols: str | Iterable[str]) -> list[str]:
 
 
 def _scores(scores: Mapping[str, float]) -> tuple[dict[str, str], list[bytes]]:
-    """Scores as text by symbol, and as ZADD wants them."""
+    """Scores as text by symbol, and as the arguments of ZADD."""
     texts = {symbol: FLOAT.encode(score, f"score of {symbol!r}") for symbol, score in scores.items()}
     _names(texts)
     return texts, [part for symbol, score in texts.items() for part in (score.encode(), raw(symbol))]

@@ -1,7 +1,4 @@
-"""The part of a subscription that does no input and output: its state, and what time and messages do to it.
-
-Belongs here: what the plain and the asynchronous form have in common. Does not: connections (`live.subscribe`).
-"""
+"""The state of a subscription, plain or asynchronous, without input and output: how time and messages change it."""
 
 import threading
 import time
@@ -21,18 +18,18 @@ from trading_data.times import now
 
 HEARTBEAT_SECONDS = 10.0
 SLICE_SECONDS = 0.25
-"""How long it may take until `close` from another thread is seen."""
+"""The longest delay until `close` from another thread takes effect."""
 CONNECT_SECONDS = 5.0
-"""How long connecting and each confirmation may take."""
+"""The time-out of connecting and of each confirmation."""
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
-"""Seconds between attempts to connect; the last one for ever."""
+"""Seconds between attempts to connect; the last one repeats."""
 _CHANNELS_PER_COMMAND = 500
 LOST = (RedisError, RedisClusterException, OSError, LiveTierError)
-"""Errors after which a connection is given up and made anew."""
+"""Errors after which a connection is replaced."""
 
 
 class Listener:
-    """What both forms share: what is wanted, what waits to be handed out, and how it stands with the connection."""
+    """Scope, queue of updates and state of the connection of a subscription."""
 
     def __init__(
         self,
@@ -45,15 +42,15 @@ class Listener:
         """Listen for `symbols` (one, several, or None for all) and `kinds` (names in `KEYS`; default: every bar).
 
         Args:
-            client: from `connect`; where it points, connections of the subscription's own are made.
-            symbols: what it is about. Kinds without a symbol in their name (`system`, …) come whatever it says.
+            client: from `connect`; the subscription makes its own connections to the same server.
+            symbols: the symbols in scope. Kinds without a symbol in their name (`system`, …) are delivered regardless.
             kinds: see `live.channels.KINDS`.
-            heartbeat: seconds without a message after which the server is asked whether it is there, and again as many
-                after which it is held to be gone.
+            heartbeat: seconds without a message after which the server is pinged, and without a reply to the ping after
+                which the connection counts as lost.
 
         Raises:
             BadInput: no symbols, an unknown kind, or `client` was not made by `connect`.
-            LiveTierError: the server is away; only where it never was there before.
+            LiveTierError: the server is unavailable at the first connection; later the subscription waits for it.
         """
         self._client, self._wanted, self._heartbeat = client, wanted(symbols, kinds), heartbeat
         self._waiting: deque[Update | Missed] = deque()
@@ -66,14 +63,14 @@ class Listener:
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed: nothing comes any more."""
+        """Whether the subscription was closed: no more updates arrive."""
         return self._closed.is_set()
 
     def _heard(self) -> None:
         self._heard_at, self._heard_when, self._asked = time.monotonic(), now(), False
 
     def _take(self, message: dict[str, Any]) -> bool:
-        """Take a message in; whether it confirms a channel or pattern."""
+        """Process a message; returns whether it confirms a channel or pattern."""
         self._heard()
         if message["type"] in ("message", "pmessage"):
             update = self._wanted.update(message["channel"], message["data"], self._heard_when)
@@ -82,10 +79,10 @@ class Listener:
         return message["type"] in ("subscribe", "psubscribe")
 
     def _should_ask(self) -> bool:
-        """After a wait in which nothing came: whether to ask if the server is there. Raises if it did not answer that."""
+        """After a wait without a message: whether to ping the server. Raises if the last ping got no reply."""
         quiet = time.monotonic() - self._heard_at
         if self._asked and quiet > 2 * self._heartbeat:
-            raise RedisTimeoutError("nothing was heard, and no answer came")
+            raise RedisTimeoutError("no message arrived, and no reply to the ping")
         if self._asked or quiet <= self._heartbeat:
             return False
         self._heard_at = time.monotonic() - self._heartbeat
@@ -98,7 +95,7 @@ class Listener:
                 yield name, every[start : start + _CHANNELS_PER_COMMAND]
 
     def _forget(self) -> tuple[Any, Any]:
-        """Give the connection up; what is to be closed of it."""
+        """Drop the connection; returns its parts, to be closed."""
         self._since = self._since or self._heard_when
         pubsub, server, self._pubsub, self._server = self._pubsub, self._server, None, None
         self._next_attempt = time.monotonic() + _PAUSES[min(self._attempts, len(_PAUSES) - 1)]
@@ -106,19 +103,19 @@ class Listener:
         return pubsub, server
 
     def _gap(self) -> tuple[datetime, datetime] | None:
-        """All channels are confirmed: the gap that ends with it, if there was one."""
+        """The gap that ends now that all channels are confirmed, if there was one."""
         return (self._since, now()) if self._since else None
 
     def _connected(self, missed: Missed | None) -> None:
-        """What was missed comes first; what came meanwhile, in attempts that failed after all too, comes after it."""
+        """Queue the missed updates before those that arrived meanwhile, in failed attempts to connect too."""
         if missed is not None:
             self._waiting.appendleft(missed)
         self._since, self._attempts = None, 0
 
     def _next(self) -> Update | Missed | None:
-        """What is to be handed out now, if anything: nothing while it is not known what was missed before it."""
+        """The next update, if any; none while the missed updates before it are not known yet."""
         return self._waiting.popleft() if self._waiting and self._since is None else None
 
     def _options(self, url: str, retry: object) -> dict[str, Any]:
-        """A connection that was lost has to be seen to be lost, so nothing is tried again by itself."""
+        """Options of the subscription's connections: without retries, so that a lost connection is noticed."""
         return {**socket_options(url, CONNECT_SECONDS), "health_check_interval": 0, "retry": retry}

@@ -1,9 +1,7 @@
-"""Many commands at one go, as bytes that are packed here and replies that are taken as they come.
+"""Pipelines packed and parsed by hiredis, without redis-py in between.
 
-redis-py spends more on a command and its reply than the server does. Its own way is kept where it knows more than a socket
-does: in a cluster which node has which key, behind sentinels that a master is none any more.
-
-Belongs here: sending, receiving, and what a lost connection means. Does not: which commands, and what replies say.
+redis-py spends more time on a command and its reply than the server does. Its own pipelines are kept where they know more than
+a socket does: in a cluster the node of each key, behind sentinels whether a master is still one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,9 +20,9 @@ _PACKED = 500
 
 
 def exchange(client: Client, commands: Sequence[Command]) -> list[Any]:
-    """Send commands and return their replies, errors of the server among them for what it refused.
+    """Send commands and return their replies; a command that the server refused has an error as its reply.
 
-    As with redis-py's pipelines, all of them are sent again, as often as the client retries, where the connection is lost.
+    As with redis-py's pipelines, all commands are sent again after a lost connection, as often as the client retries.
 
     Raises:
         redis.ConnectionError, redis.TimeoutError: it stays lost; which commands were done is not known.
@@ -34,15 +32,15 @@ def exchange(client: Client, commands: Sequence[Command]) -> list[Any]:
     pool = client.connection_pool
     connection: Any = pool.get_connection()
     try:
-        found: list[Any] = connection.retry.call_with_retry(
+        replies: list[Any] = connection.retry.call_with_retry(
             lambda: _exchange(connection, commands), lambda _: connection.disconnect()
         )
     except BaseException:
-        connection.disconnect()  # replies may be on their way that nobody waits for
+        connection.disconnect()  # replies that nobody waits for may still arrive
         raise
     finally:
         pool.release(connection)
-    return found
+    return replies
 
 
 @contextmanager
@@ -79,7 +77,7 @@ def _through_redis_py(client: Client, commands: Sequence[Command]) -> list[Any]:
 
 
 def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    """The server works on what it has while the next commands are packed; its replies wait in the socket, being short."""
+    """Send in blocks, so that the server works while the next block is packed; the replies are short and wait in the socket."""
     for start in range(0, len(commands), _PACKED):
         block = commands[start : start + _PACKED]
         connection.send_packed_command([b"".join(map(hiredis.pack_command, block))], check_health=start == 0)
@@ -91,7 +89,7 @@ def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
             if not received:
                 raise closed()
             reader.feed(received)
-            while (reply := reader.gets()) is not False:  # it has no whole one any more
+            while (reply := reader.gets()) is not False:  # False: no complete reply left
                 replies.append(reply)
     for reply in replies:
         if isinstance(reply, redis.ConnectionError):

@@ -1,12 +1,12 @@
-"""Steps of a position's life that take several keys, each whole or not at all: monitored, opened, reduced, closed.
+"""Transitions of a position that change several keys atomically: monitored, opened, reduced, closed.
 
-On a single server a move is one transaction, and of two callers at once exactly one wins. In a cluster the keys are on several
-servers: there the fill is journalled first, so that it cannot be lost, and then each key is changed in a transaction of its
-own. A move that was cut short is completed by the same call again: the fill it is about, or the position handed over, shows
-that it is the same one, and a fill that is journalled twice is one row. Two callers who hand over the very same thing cannot be
-told from one who repeats, and both are answered alike.
+On a single server a transition is one transaction, and of two concurrent callers exactly one wins. In a cluster the keys are on
+several servers: there the fill is journalled first, so that it cannot be lost, and then each key is changed in its own
+transaction. Repeating the call completes an interrupted transition: the fill, or the position passed in, identifies it, and a
+fill that is journalled twice is one row. Two callers who pass the very same values cannot be distinguished from one caller who
+repeats, and both get the same answer.
 
-Belongs here: the moves and their preconditions. Does not: setting positions for other reasons (`live.latest_state`).
+Belongs here: the transitions and their preconditions. Does not: setting positions for other reasons (`live.latest_state`).
 """
 
 import json
@@ -37,42 +37,42 @@ _REDUCES = {"long": "sell", "short": "buy"}
 
 
 class Moves:
-    """The moves; `LiveStore` is one.
+    """The transitions, as methods of `LiveStore`.
 
-    All of them raise BadInput when something cannot be taken, Refused when a precondition does not hold, LiveTierFull when the
-    server is full, WrongContent when a key is of another type or cannot be read, and LiveTierError when the server is away.
-    On a single server nothing was done then, unless the message says that this is not known.
+    All of them raise BadInput for input that is not legal, Refused when a precondition does not hold, LiveTierFull when the
+    server is full, WrongContent when a key has another type or cannot be read, and LiveTierError when the server is
+    unavailable. On a single server nothing was done then, unless the message says that the outcome is not known.
     """
 
     _client: Client
     _earliest: datetime
 
     def _span(self) -> Span:
-        """The moments that a record may have now."""
+        """The times that a record may have now."""
         return Span.at(now(), self._earliest)
 
     def monitor_candidate(self, position: Position) -> None:
-        """Make a candidate a monitored position: it leaves the ranking.
+        """Make a candidate a monitored position and remove it from the ranking.
 
-        Callers who want the same candidate meet at its monitored position. The ranking may be changed as often as anybody
-        likes meanwhile; a candidate that is removed from it in the very moment may be monitored all the same.
+        Callers compete for a candidate at its monitored position only; other changes of the ranking do not interfere. A
+        candidate that is removed from the ranking at the same moment may still become monitored.
 
         Raises:
-            Refused: the symbol is not among the candidates, for instance because another caller took it; or it is monitored
-                already.
+            Refused: the symbol is not among the candidates, for instance because another caller took it; or it is already
+                monitored.
         """
         to_be = MONITORING.encode(position, "position")
         symbol = position.symbol
 
-        def monitored(server: Any, stage: Phase) -> Write:
-            found = as_text(server.hgetall(raw(to_be.key)))
-            if found and not (stage is not Phase.WHOLE and found == to_be.fields):
-                raise Refused(f"{symbol!r} is monitored already: change it with set_monitored_positions")
+        def monitored(server: Any, phase: Phase) -> Write:
+            present = as_text(server.hgetall(raw(to_be.key)))
+            if present and not (phase is not Phase.ATOMIC and present == to_be.fields):
+                raise Refused(f"{symbol!r} is already monitored: change it with set_monitored_positions")
             return Write.of_hash(MONITORING.key, to_be.key, to_be.fields, to_be.message)
 
-        def taken(server: Any, stage: Phase) -> Write | None:
+        def taken(server: Any, phase: Phase) -> Write | None:
             if server.zscore(_CANDIDATES.pattern, raw(symbol)) is None:
-                if stage is Phase.DO:
+                if phase is Phase.COMMIT:
                     return None
                 raise Refused(f"{symbol!r} is not among the candidates: it was removed, or another caller took it")
             message = json.dumps({"removed": [symbol]})
@@ -84,14 +84,14 @@ class Moves:
         take_steps(self._client, [TransactionStep(MONITORING.key, to_be.key, monitored), ranking])
 
     def open_position(self, position: Position, fill: Fill | Mapping[str, object]) -> Position:
-        """Open a position by a fill: the fill is journalled and the symbol is monitored no longer.
+        """Open a position by a fill: the fill is journalled, and the symbol is no longer monitored.
 
         Returns:
-            The position as it is kept: `last_fill` is this one, and `opened_at`, unless given, its moment.
+            The position as it is kept: `last_fill` is this fill, and `opened_at`, unless given, its time.
 
         Raises:
-            Refused: there is an open position in the symbol already.
-            BadInput: the fill is about another symbol, or has the other side.
+            Refused: the symbol already has an open position.
+            BadInput: the fill is for another symbol, or has the other side.
         """
         ACTIVE.encode(position, "position")
         entry = _fill_of(fill, position.symbol, self._span())
@@ -99,16 +99,16 @@ class Moves:
         position = replace(position, last_fill=_fill_id(entry), opened_at=opened_at)
         to_be, watched = ACTIVE.encode(position, "position"), MONITORING.key.name(symbol=position.symbol)
         if position.quantity <= 0:
-            raise BadInput("position.quantity must be above 0 in a position that is opened; nothing was written")
+            raise BadInput("position.quantity must be above 0 to open a position; nothing was written")
         if entry["side"] != _OPENS[position.side]:
-            raise BadInput(f"a {position.side} position is not opened by a {entry['side']}; nothing was written")
+            raise BadInput(f"a {entry['side']} does not open a {position.side} position; nothing was written")
 
-        def opened(server: Any, stage: Phase) -> Write:
-            found = as_text(server.hgetall(raw(to_be.key)))
-            same = found.get("last_fill") == position.last_fill
-            if found and not (same and stage is not Phase.WHOLE):
-                by = ", by this very fill" if same else ""
-                raise Refused(f"{position.symbol!r} is an open position already{by}: the fill was not taken for it")
+        def opened(server: Any, phase: Phase) -> Write:
+            present = as_text(server.hgetall(raw(to_be.key)))
+            same = present.get("last_fill") == position.last_fill
+            if present and not (same and phase is not Phase.ATOMIC):
+                by = ", opened by this very fill" if same else ""
+                raise Refused(f"{position.symbol!r} already has an open position{by}: the fill was not applied")
             return Write.of_hash(ACTIVE.key, to_be.key, to_be.fields, to_be.message)
 
         def left(server: Any, _: Phase) -> Write | None:
@@ -129,40 +129,40 @@ class Moves:
         return ACTIVE.decode(to_be.key, to_be.about, to_be.fields)
 
     def reduce_position(self, symbol: str, fill: Fill | Mapping[str, object]) -> Position | None:
-        """Take a fill off an open position and journal it; the position is closed when nothing is left.
+        """Subtract a fill from an open position and journal it; the position is closed when its quantity reaches 0.
 
         Returns:
-            What is left, or None if it is closed.
+            The remaining position, or None if it is closed.
 
         Raises:
-            Refused: there is no open position, or it is smaller than the fill, or the fill has the side that opens it, or
-                it was taken off already.
-            BadInput: the fill is about another symbol.
+            Refused: there is no open position, or it is smaller than the fill, or the fill has the opening side, or it was
+                applied before.
+            BadInput: the fill is for another symbol.
         """
-        return self._reduce(symbol, fill, whole=False)[1]
+        return self._reduce(symbol, fill, closing=False)[1]
 
     def close_position(self, symbol: str, fill: Fill | Mapping[str, object]) -> Position:
-        """Close an open position by a fill of just its quantity, and journal that; raises as `reduce_position`.
+        """Close an open position by a fill of exactly its quantity, and journal it; raises as `reduce_position`.
 
         Returns:
-            The position as it was.
+            The position as it was before.
         """
-        return self._reduce(symbol, fill, whole=True)[0]
+        return self._reduce(symbol, fill, closing=True)[0]
 
     def _reduce(
-        self, symbol: str, fill: Fill | Mapping[str, object], *, whole: bool
+        self, symbol: str, fill: Fill | Mapping[str, object], *, closing: bool
     ) -> tuple[Position, Position | None]:
         entry, name = _fill_of(fill, symbol, self._span()), ACTIVE.key.name(symbol=symbol)
         outcome: list[tuple[Position, Position | None]] = []
 
         def reduced(server: Any, _: Phase) -> Write:
-            found = as_text(server.hgetall(raw(name)))
-            if not found:
+            present = as_text(server.hgetall(raw(name)))
+            if not present:
                 raise Refused(
-                    f"{symbol!r} is no open position: it was closed, or never opened; the fill was not taken for it"
+                    f"{symbol!r} has no open position: it was closed, or never opened; the fill was not applied"
                 )
-            before = ACTIVE.decode(name, {"symbol": symbol}, found)
-            after = _without(before, entry, whole=whole)
+            before = ACTIVE.decode(name, {"symbol": symbol}, present)
+            after = _without(before, entry, closing=closing)
             outcome[:] = [(before, after)]
             if after is None:
                 return Write.removal(ACTIVE.key, name, {"symbol": symbol})
@@ -174,10 +174,10 @@ class Moves:
 
 
 def _fill_of(fill: Fill | Mapping[str, object], symbol: str, span: Span) -> dict[str, str]:
-    """The checked fields of a fill about a symbol."""
+    """The validated fields of a fill for a symbol."""
     entry = checked_fields(TRADE, fill, 0, span)
     if entry["symbol"] != symbol:
-        raise BadInput(f"the fill is about {entry['symbol']!r}, not {symbol!r}; nothing was written")
+        raise BadInput(f"the fill is for {entry['symbol']!r}, not {symbol!r}; nothing was written")
     return entry
 
 
@@ -185,30 +185,30 @@ def _fill_id(entry: Mapping[str, str]) -> str:
     return f"{entry['order_id']}/{entry['execution_id']}"
 
 
-def _without(position: Position, entry: Mapping[str, str], *, whole: bool) -> Position | None:
-    """The position less a fill, None if nothing is left. Raises Refused."""
+def _without(position: Position, entry: Mapping[str, str], *, closing: bool) -> Position | None:
+    """The position less a fill, None if its quantity reaches 0. Raises Refused."""
     symbol, filled = position.symbol, Decimal(entry["quantity"])
     if position.last_fill == _fill_id(entry):
-        raise Refused(f"fill {position.last_fill} is in the position {symbol!r} already; it was not taken once more")
-    if entry["side"] != _REDUCES[position.side]:
         raise Refused(
-            f"{symbol!r} is {position.side}: a {entry['side']} does not reduce it; the fill was not taken for it"
+            f"fill {position.last_fill} is already part of the position in {symbol!r}; it was not applied again"
         )
+    if entry["side"] != _REDUCES[position.side]:
+        raise Refused(f"{symbol!r} is {position.side}: a {entry['side']} does not reduce it; the fill was not applied")
     left = _EXACT.subtract(position.quantity, filled)
     if left < 0:
         raise Refused(
-            f"the fill of {filled:f} is more than the {position.quantity:f} of the open position {symbol!r}; it was not taken "
-            "for it"
+            f"the fill of {filled:f} is more than the {position.quantity:f} of the open position in {symbol!r}; it was not "
+            "applied"
         )
-    if whole and left:
+    if closing and left:
         raise Refused(
-            f"the fill of {filled:f} leaves {left:f} of the position {symbol!r} open: use reduce_position; nothing was done"
+            f"the fill of {filled:f} leaves {left:f} of the position in {symbol!r} open: use reduce_position; nothing was done"
         )
     return replace(position, quantity=left, last_fill=_fill_id(entry)) if left else None
 
 
 def _journalled(entry: Mapping[str, str]) -> TransactionStep:
-    """The step that journals a fill, in the form in which `record_trades` does."""
+    """The step that journals a fill, in the same form as `record_trades`."""
     pairs = [part for name in TRADE.fields for part in (name, entry[name])]
     write = Write(_JOURNAL, TRADE.journal, [("XADD", TRADE.journal, "*", *pairs)], json.dumps(entry), adds=True)
     return TransactionStep(_JOURNAL, TRADE.journal, lambda *_: write, watch=False)

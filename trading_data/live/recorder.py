@@ -1,8 +1,4 @@
-"""How records that were checked get into the live tier: the commands of each, a block of records at one go.
-
-Belongs here: journal entry, latest value and publication of a record, and which records were taken. Does not: the check
-(`live.validation`).
-"""
+"""Writing validated records (`live.validation`) to the live tier: journal entry, latest value, publication, in pipelines."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,12 +18,12 @@ from trading_data.live.writes import Command
 from trading_data.printable import counted
 
 _PIPELINE = 500
-"""Records a pipeline: enough to hide the round trip, few enough not to hold up other clients."""
+"""Records per pipeline: enough to hide the round trip, few enough not to hold up other clients."""
 _LIFETIME = int(keys.LATEST_TTL.total_seconds())
 
 
 class Recorder:
-    """Writes records, and remembers the newest moment of each subject: an older record leaves the latest value alone."""
+    """Writes records and remembers the newest time of each subject: an older record does not change the latest value."""
 
     def __init__(self, client: Client) -> None:
         """Nothing is sent before the first record."""
@@ -35,11 +31,11 @@ class Recorder:
         self._newest: dict[str, datetime] = {}
 
     def write(self, dataset: Dataset, records: Sequence[Mapping[str, str]]) -> list[str]:
-        """Write records as `live.validation` returns them; the id of each one's journal entry.
+        """Write records as `live.validation` returns them; returns the id of each record's journal entry.
 
         Raises:
-            LiveTierFull: the server's memory is full; `refused` of the error has the positions of those not taken.
-            LiveTierError: the server is away.
+            LiveTierFull: the server's memory is full; the error's `refused` has the positions of the records not taken.
+            LiveTierError: the server is unavailable.
         """
         ids: list[str] = []
         form = _json_form(dataset)
@@ -77,12 +73,12 @@ class Recorder:
 
 
 def _json_form(dataset: Dataset) -> str:
-    """With quoted texts put in, what `json.dumps` says of a record, in a quarter of the time."""
+    """A template for quoted texts that yields the output of `json.dumps` for a record, in a quarter of the time."""
     return "{" + ", ".join(f'"{name}": %s' for name in dataset.names) + "}"
 
 
 def _accepted(ids: list[Any], replies: list[Any], start: int, total: int) -> list[str]:
-    """The ids of one pipeline's entries, or the error that names every record not taken, those not sent yet included."""
+    """The ids of one pipeline's entries, or an error with every record not taken, those not sent yet included."""
     accepted = [id_.decode() for id_ in ids if isinstance(id_, bytes)]
     failed = next((reply for reply in replies if isinstance(reply, RedisError)), None)
     if failed is None:

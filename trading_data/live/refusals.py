@@ -1,7 +1,7 @@
-"""What the error replies of Redis and Valkey mean here, and what helps: one table, and one function that reads it.
+"""Error replies of Redis and Valkey: their meaning and remedy in one table, and the lookup.
 
-The code of an error is its first word, in capitals. redis-py has classes of its own for some and drops the word; these are
-listed with the code that they stand for.
+The code of an error is its first word, in capitals. redis-py has its own classes for some errors and drops the word; they
+are listed with their codes.
 
 Belongs here: codes and words. Does not: catching errors (`live.connection`).
 """
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from redis import exceptions
 
-KEPT = "what it held is drained when it is back"
+KEPT = "the entries it holds are drained once it is back"
 _URL = "TRADING_DATA_REDIS_URL"
 
 
 @dataclass(frozen=True)
 class RedisRefusal:
-    """What a code means: `says` follows the server's address, `help` is what to do, `command` what to run."""
+    """The meaning of a code: `says` follows the server's address, `help` is the remedy, `command` the command to run."""
 
     says: str
     help: str
@@ -34,8 +34,8 @@ REFUSALS: dict[str, RedisRefusal] = {
     "NOAUTH": _LOGIN,
     "WRONGPASS": _LOGIN,
     "NOPERM": RedisRefusal(
-        "does not let this user do that",
-        f"name the user in {_URL} that may, or give it the permission: `trading-data redis-cli acl whoami` says which it is",
+        "does not permit this user to run a command",
+        f"set a user with that permission in {_URL}, or grant it: `trading-data redis-cli acl whoami` shows the current user",
         "trading-data redis-cli acl whoami",
     ),
     "OOM": RedisRefusal(
@@ -45,18 +45,18 @@ REFUSALS: dict[str, RedisRefusal] = {
     ),
     "READONLY": RedisRefusal(
         "is a replica and takes no writes",
-        f"name the primary in {_URL}, or the sentinels, which know it",
+        f"set {_URL} to the primary, or to its sentinels",
         f"{_INFO} replication",
     ),
-    "LOADING": RedisRefusal("is loading its data", f"wait until it has; {KEPT}", f"{_INFO} persistence"),
+    "LOADING": RedisRefusal("is loading its data", f"wait until it has finished; {KEPT}", f"{_INFO} persistence"),
     "MISCONF": RedisRefusal(
         "refuses writes because it cannot save them to its disk",
-        "make room on its disk or correct its rights, as its log says; then write again",
+        "free disk space or correct its permissions (its log has the reason), then write again",
         f"{_INFO} persistence",
     ),
     "BUSY": RedisRefusal(
-        "runs a script that does not end",
-        "`trading-data redis-cli script kill` ends it",
+        "is busy with a script that does not finish",
+        "stop it with `trading-data redis-cli script kill`",
         "trading-data redis-cli slowlog get 10",
     ),
     "NOREPLICAS": RedisRefusal(
@@ -70,12 +70,12 @@ REFUSALS: dict[str, RedisRefusal] = {
     "CLUSTERDOWN": _CLUSTER,
     "MAXCLIENTS": RedisRefusal(
         "has no connection left",
-        "close some, or raise `maxclients`: `trading-data redis-cli client list` shows who has them",
+        "close some, or raise `maxclients`: `trading-data redis-cli client list` lists the clients",
         "trading-data redis-cli client list",
     ),
 }
-"""By the code of an error reply; MAXCLIENTS is ours, for the server says it without one."""
-_OTHER = RedisRefusal("refused a command", "its log may have more of it", "trading-data doctor")
+"""By the code of an error reply. MAXCLIENTS is ours: that reply has no code."""
+_OTHER = RedisRefusal("refused a command", "its log may have details", "trading-data doctor")
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.OutOfMemoryError, "OOM"),
     (exceptions.BusyLoadingError, "LOADING"),
@@ -89,26 +89,26 @@ _CLASSES: tuple[tuple[type[Exception], str], ...] = (
 
 
 def code_of(error: BaseException) -> str:
-    """The code of an error reply, empty for an error that is none: nothing was answered."""
+    """The code of an error reply; empty for an error without a reply."""
     for kind, code in _CLASSES:
         if isinstance(error, kind):
             return code
-    said = str(error)
-    if "max number of clients" in said:
+    message = str(error)
+    if "max number of clients" in message:
         return "MAXCLIENTS"
     if not isinstance(error, exceptions.ResponseError):
         return ""
-    first = said.partition(" ")[0]
+    first = message.partition(" ")[0]
     return first if first.isupper() and first.isalpha() else "ERR"
 
 
 def refusal_of(error: BaseException) -> RedisRefusal:
-    """What an error of redis-py means."""
+    """The meaning of an error of redis-py."""
     code = code_of(error)
     return REFUSALS.get(code, _OTHER) if code else AWAY
 
 
 def sentence(where: str, error: BaseException) -> str:
-    """The whole message: where, what it means, what the server said, what to do."""
-    found = refusal_of(error)
-    return f"the live tier at {where} {found.says} ({error}): {found.help}"
+    """The full message: address, meaning, the server's own words, remedy."""
+    refusal = refusal_of(error)
+    return f"the live tier at {where} {refusal.says} ({error}): {refusal.help}"

@@ -1,7 +1,4 @@
-"""`LiveStore`: how producers write to the live tier and strategies read from it.
-
-Belongs here: the public API of the live tier. Does not: the archiver's view of the journals (`live.journal`).
-"""
+"""`LiveStore`: the API of the live tier for producers and strategies. The archiver's view of the journals is `live.journal`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
@@ -34,9 +31,8 @@ _Measurements = Measurement | Mapping[str, object] | Iterable[Measurement | Mapp
 class LiveStore(LatestState, Moves):
     """The live tier, for producers and strategies.
 
-    Every write is one pipeline a block of records: the journal entry first, then the latest value with its lifetime,
-    then the publication on the channel that has the key's own name. What the server refuses is an error, never a
-    silent drop.
+    Records are written in pipelines: the journal entry first, then the latest value with its lifetime, then the publication
+    on the channel with the key's own name. A refused write raises; nothing is dropped silently.
     """
 
     def __init__(self, client: Client, first_day: date | None = None) -> None:
@@ -50,9 +46,9 @@ class LiveStore(LatestState, Moves):
         """A store for a URL of one of the forms in `settings`; connects with the first command.
 
         Args:
-            url: where the live tier is.
-            first_day: the archive's first day partition, before which nothing is taken; by default what `TRADING_DATA_START`
-                says in the environment.
+            url: of the live tier.
+            first_day: the archive's first day partition; earlier records are refused. The default is `TRADING_DATA_START`
+                in the environment.
 
         Raises:
             SettingError: the URL or `TRADING_DATA_START` has the wrong form.
@@ -69,17 +65,17 @@ class LiveStore(LatestState, Moves):
         self._client.close()
 
     def record_prices(self, bars: _Bars) -> list[str]:
-        """Journal bars, or one bar, set each symbol's latest value, publish them.
+        """Journal bars, or one bar, set each symbol's latest value, and publish them.
 
-        The latest value of a symbol is its newest bar: a late bar is journalled and published, and leaves it alone.
+        The latest value of a symbol is its newest bar: a late bar is journalled and published, but does not change it.
 
         Returns:
-            The journal entry's id of each bar, in order.
+            The id of each bar's journal entry, in order.
 
         Raises:
             BadInput: a bar breaks a rule of the dataset; none was written.
-            LiveTierFull: the server's memory is full; `refused` of the error has the positions of those not taken.
-            LiveTierError: the server is away.
+            LiveTierFull: the server's memory is full; the error's `refused` has the positions of the bars not taken.
+            LiveTierError: the server is unavailable.
         """
         return self.record(PRICE, bars)
 
@@ -92,9 +88,11 @@ class LiveStore(LatestState, Moves):
         return self.record(METRICS, measurements)
 
     def record(self, dataset: Dataset, records: Any) -> list[str]:
-        """The writer behind the three above, for any declared dataset that has a journal: one record, or an iterable of them."""
+        """Write one record, or an iterable of them, of any declared dataset with a journal; as the three methods above."""
         if not dataset.journal:
-            raise BadInput(f"{dataset.title} come from files: `trading-data import {dataset.plural} FILE`")
+            raise BadInput(
+                f"{dataset.title} have no journal: import them with `trading-data import {dataset.plural} FILE`"
+            )
         several = [records] if isinstance(records, Bar | Fill | Measurement | Mapping) else records
         return self._recorder.write(dataset, checked_records(dataset, several, self._span()))
 
@@ -109,12 +107,12 @@ class LiveStore(LatestState, Moves):
 
         Args:
             symbols: one, several, or None for all.
-            kinds: names in `live.keys.KEYS` of what to hear; by default every bar, late ones included.
-            heartbeat: seconds of silence after which the server is asked if it is there, and as many until it is given up.
+            kinds: names in `live.keys.KEYS`; by default every bar, late ones included.
+            heartbeat: seconds of silence after which the server is pinged, and until the connection then counts as lost.
 
         Raises:
             BadInput: no symbols, or an unknown kind.
-            LiveTierError: the server is away now; when it goes away later, it is waited for.
+            LiveTierError: the server is unavailable now; later the subscription waits for it.
         """
         return Subscription(self._client, symbols, kinds, heartbeat=heartbeat)
 
@@ -125,7 +123,7 @@ class LiveStore(LatestState, Moves):
         *,
         heartbeat: float = HEARTBEAT_SECONDS,
     ) -> AsyncSubscription:
-        """As `subscribe`, for asyncio: `async with` or `async for`, with which it subscribes."""
+        """As `subscribe`, for asyncio: `async with` or `async for` subscribes."""
         return AsyncSubscription(self._client, symbols, kinds, heartbeat=heartbeat)
 
     def cached(self, name: str, ttl: timedelta | float, **options: Any) -> Callable[[Callable[P, R]], Cached[P, R]]:

@@ -1,11 +1,11 @@
 """Subscriptions: typed updates as they are published, and a report of every gap.
 
-Publications are heard at most once. A connection that was cut, or over which nothing came back in time, is made anew with
-growing pauses, for as long as it takes; what then comes first is a `Missed`. In a cluster any node hears everything, so one
-connection to one of them is enough, and to another one if that goes away.
+Publications are delivered at most once. A lost or silent connection is replaced, with growing pauses between attempts, for as
+long as it takes; the first thing delivered after that is a `Missed`. In a cluster every node receives all publications, so a
+connection to any one node is enough.
 
-Belongs here: connecting and listening. Does not: what time and messages do to a subscription (`live.listener`), what
-messages mean (`live.channels`), and what can be found of those missed (`live.gap_recovery`).
+Belongs here: connecting and listening. Does not: the state of a subscription (`live.listener`), the meaning of messages
+(`live.channels`), and the recovery of missed updates (`live.gap_recovery`).
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from trading_data.live.listener import CONNECT_SECONDS, LOST, SLICE_SECONDS, Lis
 
 
 class Subscription(Listener):
-    """Updates, and a `Missed` after every gap: iterate over it, or `get` with a bounded wait.
+    """Updates, and a `Missed` after every gap: iterate over it, or call `get` with a time-out.
 
-    It is subscribed when it is made. One thread reads from it; any may close it, which ends the iteration.
+    The constructor subscribes. One thread reads; any thread may close it, which ends the iteration.
     """
 
     def __init__(self, client: Client, symbols: str | Iterable[str] | None, *args: Any, **options: Any) -> None:
@@ -55,10 +55,10 @@ class Subscription(Listener):
         return self
 
     def __next__(self) -> Update | Missed:
-        found = self.get()
-        if found is None:
+        update = self.get()
+        if update is None:
             raise StopIteration
-        return found
+        return update
 
     def get(self, timeout: float | None = None) -> Update | Missed | None:
         """The next one; None if it is closed, or if `timeout` seconds pass (and some more, while it connects anew)."""
@@ -67,8 +67,8 @@ class Subscription(Listener):
             try:
                 while not self.closed:
                     left = SLICE_SECONDS if until is None else until - time.monotonic()
-                    if (found := self._next()) is not None:
-                        return found
+                    if (update := self._next()) is not None:
+                        return update
                     self._step(max(0.0, min(left, SLICE_SECONDS)))
                     if left <= 0:
                         return self._next()
@@ -78,7 +78,7 @@ class Subscription(Listener):
                     self._drop()
 
     def close(self) -> None:
-        """Stop listening. A thread that waits for the next update sees that within a quarter of a second."""
+        """Stop listening. A thread that waits for the next update returns within a quarter of a second."""
         self._closed.set()
         if self._reading.acquire(timeout=2 * SLICE_SECONDS):
             try:
@@ -117,15 +117,15 @@ class Subscription(Listener):
         self._connected(find_missed(self._client, self._wanted, *gap) if gap else None)
 
     def _drop(self) -> None:
-        for one in self._forget():
-            if one is not None:
-                one.close()
+        for connection in self._forget():
+            if connection is not None:
+                connection.close()
 
 
 class AsyncSubscription(Listener):
-    """As `Subscription`, for asyncio: `async with`, `async for`, `await get(…)`; it subscribes with the first of these.
+    """As `Subscription`, for asyncio: `async with`, `async for`, `await get(…)`; the first of these subscribes.
 
-    One task reads from it; any may close it.
+    One task reads; any task may close it.
     """
 
     _reads = False
@@ -141,10 +141,10 @@ class AsyncSubscription(Listener):
         return self
 
     async def __anext__(self) -> Update | Missed:
-        found = await self.get()
-        if found is None:
+        update = await self.get()
+        if update is None:
             raise StopAsyncIteration
-        return found
+        return update
 
     async def get(self, timeout: float | None = None) -> Update | Missed | None:
         """The next one; None if it is closed, or if `timeout` seconds pass (and some more, while it connects anew)."""
@@ -154,8 +154,8 @@ class AsyncSubscription(Listener):
         try:
             while not self.closed:
                 left = SLICE_SECONDS if until is None else until - time.monotonic()
-                if (found := self._next()) is not None:
-                    return found
+                if (update := self._next()) is not None:
+                    return update
                 await self._step(max(0.0, min(left, SLICE_SECONDS)))
                 if left <= 0:
                     return self._next()
@@ -166,7 +166,7 @@ class AsyncSubscription(Listener):
                 await self._drop()
 
     async def close(self) -> None:
-        """Stop listening. A task that waits for the next update sees that within a quarter of a second."""
+        """Stop listening. A task that waits for the next update returns within a quarter of a second."""
         self._closed.set()
         if not self._reads:
             await self._drop()
@@ -213,8 +213,8 @@ class AsyncSubscription(Listener):
         self._connected(await asyncio.to_thread(find_missed, self._client, self._wanted, *gap) if gap else None)
 
     async def _drop(self) -> None:
-        for one in self._forget():
-            if one is not None:
+        for connection in self._forget():
+            if connection is not None:
                 with suppress(*LOST):
-                    await one.aclose()
+                    await connection.aclose()
         await asyncio.sleep(0)  # redis-py does not wait for the socket, which closes with the loop's next turn

@@ -1,7 +1,7 @@
-"""The check at the door: what a producer hands over for a journal, as text fields, or an error before anything is written.
+"""Validation of records before they are journalled: their text fields, or an error before anything is written.
 
-Belongs here: the shape of records, one by one and by columns. Does not: types and forms of values (`datasets.codec`), which
-values are legal (`datasets.rules`), and the records that have no journal (`live.hash_codec`).
+Belongs here: the shape of records, row by row and by columns. Does not: types and forms of values (`datasets.codec`), which
+values are legal (`datasets.rules`), and records without a journal (`live.hash_codec`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,20 +19,19 @@ from trading_data.errors import BadInput
 
 _GETTERS = {kind: attrgetter(*(field.name for field in fields(kind))) for kind in (Bar, Fill, Measurement)}
 _ROWS_OF_FRAMES = {"to_dicts": ".to_dicts()", "to_pylist": ".to_pylist()", "to_dict": '.to_dict("records")'}
-"""Methods that Polars, Arrow and pandas have, and how each gives the rows of a frame."""
+"""Methods of Polars, Arrow and pandas frames, and the call that returns the rows of each."""
 _NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Bar, Fill, Measurement)}
 
 
 def checked_records(dataset: Dataset, records: Iterable[object], span: Span) -> list[dict[str, str]]:
-    """The text fields of records, in order; the rules are those of `checked_fields`, whose errors are raised.
+    """The text fields of records, in order; rules and errors are those of `checked_fields`.
 
-    Most batches are of one kind of record and of plain values, which a glance at each column tells; others are looked at
-    record by record.
+    Most batches hold one class of record with plain values: these are checked column by column, all others record by record.
     """
     advice = _not_a_list(records)
     if advice is not None:
         raise BadInput(
-            f"{dataset.title} are given as a list of records, not as a {type(records).__name__}: {advice}; nothing was written"
+            f"{dataset.title} must be a list of records, not a {type(records).__name__}: {advice}; nothing was written"
         )
     batch = list(records)
     values = _columns(dataset, batch)
@@ -46,11 +45,11 @@ def checked_records(dataset: Dataset, records: Iterable[object], span: Span) -> 
 
 
 def checked_fields(dataset: Dataset, record: object, at: int, span: Span) -> dict[str, str]:
-    """The text fields of record number `at`: it is taken if and only if the load takes it at the same moment.
+    """The text fields of record number `at`. It passes if and only if the load would accept it at the same moment.
 
     Raises:
-        BadInput: it is no record of the dataset, or a value is not legal; the message names record, field and value, and
-            says what would be right.
+        BadInput: it is not a record of the dataset, or a value is not legal; the message names record, field, value and
+            correction.
     """
     where = f"{dataset.title}[{at}]"
     values = _values(dataset, record, where)
@@ -61,21 +60,21 @@ def checked_fields(dataset: Dataset, record: object, at: int, span: Span) -> dic
 
 
 def _not_a_list(records: object) -> str | None:
-    """What to do with something that is no list of records; None where it is one, or another iterable of them.
+    """What to pass instead of something that is not a list of records; None for a list or another iterable of records.
 
-    A frame of pandas is iterable, too: what it gives are the names of its columns.
+    A pandas frame is iterable, too, but over the names of its columns.
     """
     if hasattr(records, "columns"):
         for method, call in _ROWS_OF_FRAMES.items():
             if hasattr(records, method):
-                return f"give its rows as mappings, by {call}"
+                return f"pass its rows as mappings, with {call}"
     if isinstance(records, Mapping | str | bytes) or type(records) in _GETTERS or not isinstance(records, Iterable):
-        return "put it into a list"
+        return "wrap it in a list"
     return None
 
 
 def _values(dataset: Dataset, record: object, where: str) -> Mapping[str, object]:
-    """The values by column, of exactly the dataset's columns."""
+    """The values by column, for exactly the dataset's columns."""
     kind = type(record)
     if kind in _GETTERS:
         values: Mapping[str, object] = dict(zip(_NAMES[kind], _GETTERS[kind](record), strict=True))
@@ -83,20 +82,20 @@ def _values(dataset: Dataset, record: object, where: str) -> Mapping[str, object
         values = record
     else:
         raise BadInput(
-            f"{where} is a {kind.__name__}: give a record class of trading_data or a mapping; nothing was written"
+            f"{where} is a {kind.__name__}: pass a record class of trading_data or a mapping; nothing was written"
         )
     if values.keys() != dataset.column.keys():
         missing = sorted(dataset.column.keys() - values.keys())
         unknown = sorted(map(rules.shown, values.keys() - dataset.column.keys()))
         raise BadInput(
-            f"{where}: missing {missing}, unknown [{', '.join(unknown)}]: give exactly {', '.join(dataset.names)}; "
+            f"{where}: missing {missing}, unknown [{', '.join(unknown)}]: pass exactly {', '.join(dataset.names)}; "
             "nothing was written"
         )
     return values
 
 
 def _typed(column: Column, value: object, span: Span, where: str) -> Any:
-    """A value as its column holds it, if it is legal."""
+    """A legal value in the form of its column."""
     typed = codec.typed(column, value)
     _refuse(typed if isinstance(typed, Reason) else rules.fault(column, typed, span), where)
     return typed
@@ -108,7 +107,7 @@ def _refuse(reason: Reason | None, where: str) -> None:
 
 
 def _columns(dataset: Dataset, records: list[Any]) -> list[tuple[Any, ...]]:
-    """The records' values by column, if all records are of one kind and whole; else nothing."""
+    """The records' values by column; empty unless all records are of one class and have exactly the columns."""
     names, kinds = dataset.names, set(map(type, records))
     kind = kinds.pop() if len(kinds) == 1 else None
     if kind in _GETTERS and _NAMES[kind] == names:
@@ -121,7 +120,7 @@ def _columns(dataset: Dataset, records: list[Any]) -> list[tuple[Any, ...]]:
 
 
 def _glance(column: Column, values: tuple[Any, ...], span: Span) -> list[str]:
-    """The texts of values that are certainly good, all of them; where one is not, good or bad, nothing."""
+    """The texts of a column whose values are all certainly legal; empty as soon as one of them needs a closer look."""
     kinds = set(map(type, values))
     if column.type == "time":
         plainly = kinds == {datetime} and all(value.tzinfo is UTC for value in values)

@@ -15,7 +15,7 @@ from trading_data.archive.verify.losses import confirmed_lost
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.intake.state.take import take_state
-from trading_data.live.type_mismatch import keys_of, wrong_types
+from trading_data.live.reads import keys_of, wrong_types
 from trading_data.orchestration import plausible
 from trading_data.orchestration.assets.health import measured_figures
 from trading_data.orchestration.assets.state import state_as_declared

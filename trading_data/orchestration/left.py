@@ -6,7 +6,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.ledger import archived_ranges
 from trading_data.datasets import DATASETS
 from trading_data.errors import ArchiveTierError
-from trading_data.intake.left import Backlog, backlog
+from trading_data.intake.backlog import Backlog, backlog
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.journal import find_journals

@@ -12,7 +12,7 @@ from trading_data.archive.verify.ledger import AuditResult
 from trading_data.archive.verify.lost import Lost, acknowledge_command
 from trading_data.archive.verify.odd_values import OddValues
 from trading_data.datasets.declaration import Aggregate, Dataset
-from trading_data.live.type_mismatch import WrongType
+from trading_data.live.reads import WrongType
 from trading_data.orchestration.declared import BALANCE, DECLARED_KEYS, EQUAL, MISSING, PLAUSIBLE, QUARANTINED
 from trading_data.orchestration.metadata import SHOWN
 from trading_data.printable import counted, noun

@@ -150,7 +150,7 @@ ADVISED = {
     },
     "a spreadsheet's days": Case(
         lines(lambda at: f"{(at - datetime(1899, 12, 30, tzinfo=UTC)) / timedelta(days=1):.12f}"),
-        ("if a spreadsheet wrote it, it is 2026-11-20T15:00:00 of its zone", "no time zone"),
+        ("if it comes from a spreadsheet, it is 2026-11-20T15:00:00 in local time", "no time zone"),
     ),
     "epoch with a fraction": Case(lines(lambda at: f"{at.timestamp():.3f}"), ("timestamp",)),
     "parquet epoch": Case(parquet(timestamp=[at * 1000 for at in SECONDS]), ("timestamp",), file="KDR.parquet"),
@@ -202,13 +202,13 @@ CORRECTED = {
     ),
     "an hour that was there twice": Case(
         lines("2026-11-01T01:30:00"),
-        (r"shown twice by the clocks of America/New_York: write it with its offset, 2026-11-01T01:30:00-04:00 or ",),
+        (r"occurred twice in the local time of America/New_York: write it with its offset, 2026-11-01T01:30:00-04:00 or ",),
         options=("--zone", "America/New_York"),
         corrected=ISO,
     ),
     "an hour that never was": Case(
         lines("2026-03-08T02:30:00"),
-        ("was shown by no clock of America/New_York: write it with its offset",),
+        ("was skipped in the local time of America/New_York: write it with its offset",),
         options=("--zone", "America/New_York"),
         corrected=ISO,
     ),

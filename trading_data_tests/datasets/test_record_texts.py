@@ -92,10 +92,10 @@ CASES = {
     "no zone by NumPy": Case(PRICE, "timestamp", np.datetime64("2024-01-08T15:00"), "numpy.datetime64, which has no"),
     "a day": Case(PRICE, "timestamp", date(2024, 1, 8), "is a day"),
     "no time": Case(PRICE, "timestamp", "yesterday", "is not an ISO 8601 time"),
-    "a time of another type": Case(PRICE, "timestamp", timedelta(1), "is not an aware datetime"),
-    "NaT": Case(PRICE, "timestamp", pd.NaT, r"is missing \(NaT\): give the moment", MOMENT),
+    "a time of another type": Case(PRICE, "timestamp", timedelta(1), "is neither an aware datetime"),
+    "NaT": Case(PRICE, "timestamp", pd.NaT, r"is missing \(NaT\): write a time", MOMENT),
     "too fine": Case(
-        PRICE, "timestamp", "2024-01-08T15:00:00.0000001Z", "round it to six digits", "2024-01-08T15:00:00.000000Z"
+        PRICE, "timestamp", "2024-01-08T15:00:00.0000001Z", "round it to six decimal places", "2024-01-08T15:00:00.000000Z"
     ),
     "since 1970": Case(PRICE, "timestamp", 1704726000, "if it counts s since 1970"),
     "a small number": Case(PRICE, "timestamp", 12.5, "is a number, not a time", MOMENT),
@@ -103,13 +103,13 @@ CASES = {
         PRICE, "timestamp", 45299.625, "if a spreadsheet wrote it, it is 2024-01-08T15:00:00 of", "2024-01-08T15:00:00Z"
     ),
     "beyond all years": Case(PRICE, "timestamp", "0001-01-01T00:00:00+14:00", "outside the years 1 to 9999", MOMENT),
-    "a local time": Case(PRICE, "timestamp", IN_LOCAL_TIME, "was shown twice by the clocks of America/New_York"),
+    "a local time": Case(PRICE, "timestamp", IN_LOCAL_TIME, "occurred twice in the local time of America/New_York"),
     "a zone nobody knows": Case(PRICE, "timestamp", "2024-01-08T15:00:00[Mars]", "is not an ISO 8601 time"),
 }  # fmt: skip
 SHAPES: dict[str, tuple[Any, str, Any]] = {
-    "a record alone": (GOOD["price"], "not as a dict: put it into a list", [GOOD["price"]]),
-    "a number": (5, "not as a int: put it into a list", [GOOD["price"]]),
-    "a text": ("AAPL", "not as a str: put it into a list", [GOOD["price"]]),
+    "a record alone": (GOOD["price"], "not a dict: wrap it in a list", [GOOD["price"]]),
+    "a number": (5, "not a int: wrap it in a list", [GOOD["price"]]),
+    "a text": ("AAPL", "not a str: wrap it in a list", [GOOD["price"]]),
     "a frame of pandas": (
         pd.DataFrame([GOOD["price"]]),
         r'by \.to_dict\("records"\)',
@@ -121,10 +121,10 @@ SHAPES: dict[str, tuple[Any, str, Any]] = {
         r"by \.to_pylist\(\)",
         pa.Table.from_pylist([GOOD["price"]]).to_pylist(),
     ),
-    "no record": (["AAPL"], "is a str: give a record class of trading_data or a mapping", [GOOD["price"]]),
+    "no record": (["AAPL"], "is a str: pass a record class of trading_data or a mapping", [GOOD["price"]]),
     "other columns": (
         [{**GOOD["price"], "o": 1}],
-        r"missing \[\], unknown \['o'\]: give exactly symbol, timestamp",
+        r"missing \[\], unknown \['o'\]: pass exactly symbol, timestamp",
         [GOOD["price"]],
     ),
 }

@@ -55,7 +55,7 @@ TAILS = [
     b"x\r\n*2\r\n$3",
     b"x\r\n*2\r\n$3\r",
     b"x\r\n*2\r\n$3\r\n",
-    *(b"x\r\n*2\r\n" + bulk(one) for one in FAKE_IDS),
+    *(b"x\r\n*2\r\n" + bulk(fake_id_) for fake_id_ in FAKE_IDS),
     b"x\r\n*2\r\n" + bulk(id_at(4)),
     b"x\r\n*2\r\n" + bulk(b"%d-5" % (FIRST_MS + 1)),
     as_reply(id_at(5), good()),

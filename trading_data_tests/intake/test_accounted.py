@@ -38,7 +38,7 @@ def newest_of(rig: Rig) -> Ranges:
 
 def ids(drained: list[Drained]) -> list[tuple[str, str, str, int]]:
     """The ranges of batches: after, first and last, in seconds, and how many entries."""
-    found = [one for batch in drained for one in batch.journals]
+    found = [journal for batch in drained for journal in batch.journals]
     return [(*(end.removesuffix("000-0") for end in (one.after, one.first, one.last)), one.count) for one in found]  # type: ignore[misc]
 
 
@@ -172,13 +172,13 @@ def test_entries_that_somebody_removed_from_the_end_are_told_once_and_hold_nothi
     rig.client.xdel(JOURNAL, "3000-0")
     for missing in (1, 0):
         found = rig.snapshot(METRICS)
-        assert sum(one.missing for batch in found for one in batch.journals) == missing
+        assert sum(journal.missing for batch in found for journal in batch.journals) == missing
         rig.load(METRICS)
     assert found == []
     assert undrained(newest_of(rig), inspect(rig.client, [JOURNAL])) == 0
     write(rig, 4)
     (drained,) = rig.snapshot(METRICS)
-    assert [(one.after, one.count) for one in drained.journals] == [(str(EntryId(4000, 0).preceding()), 1)]
+    assert [(journal.after, journal.count) for journal in drained.journals] == [(str(EntryId(4000, 0).preceding()), 1)]
     rig.load(METRICS)
     assert rig.query("select last_id, entries, added from archive_range order by last_id") == [
         ("1000-0", 1, 1),
@@ -225,7 +225,7 @@ def test_a_journal_read_in_several_blocks_knows_how_many_are_missing(rig: Rig) -
     write(rig, 2, 3, 4, 5)
     rig.client.xdel(JOURNAL, "3000-0")
     batches = rig.snapshot(METRICS, batch_entries=1, rows_per_pipeline=1)
-    assert [one.missing for batch in batches for one in batch.journals] == [0, 0, 1]
+    assert [journal.missing for batch in batches for journal in batch.journals] == [0, 0, 1]
     assert sum(one.missing for one in rig.load(METRICS)) == 1
 
 
@@ -268,7 +268,7 @@ def test_no_range_lies_around_deleted_entries_that_come_back(rig: Rig, monkeypat
     for second in range(9, 16):
         write(rig, second)
     rig.client.xdel(JOURNAL, "11000-0", "14000-0")
-    assert [one.count for batch in rig.snapshot(METRICS) for one in batch.journals] == [4, 1]
+    assert [journal.count for batch in rig.snapshot(METRICS) for journal in batch.journals] == [4, 1]
 
 
 def test_a_range_does_not_claim_what_was_removed_before_it_was_read(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +280,7 @@ def test_a_range_does_not_claim_what_was_removed_before_it_was_read(rig: Rig, mo
         return drain(*arguments)
 
     monkeypatch.setattr(snapshot_module, "drain", trimmed)
-    (found,) = [one for batch in rig.snapshot(METRICS) for one in batch.journals]
+    (found,) = [journal for batch in rig.snapshot(METRICS) for journal in batch.journals]
     assert (found.first, found.last, found.count) == ("3000-0", "3000-0", 1)
     assert EntryId.parse(found.after) == EntryId(3000, 0).preceding()
 

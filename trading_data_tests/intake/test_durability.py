@@ -30,9 +30,9 @@ class Disk:
             self.calls.append(("folder synced" if path.is_dir() else "file synced", self._below(path), what))
             fsync(number)
 
-        def renamed(one: Path, other: Path) -> None:
-            self.calls.append(("renamed", self._below(one), self._below(other)))
-            rename(one, other)
+        def renamed(path: Path, other: Path) -> None:
+            self.calls.append(("renamed", self._below(path), self._below(other)))
+            rename(path, other)
 
         def made(path: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
             self.calls.append(("made", self._below(path), ""))
@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_synced_is_an_error(tmp_path: Path, monkeypatch:
         raise OSError(f"cannot sync {path}")
 
     monkeypatch.setattr("trading_data.intake.store.sync", refuse)
-    with pytest.raises(IntakeError, match="cannot take a batch"):
+    with pytest.raises(IntakeError, match="cannot store a batch"):
         intake.put(batch(2.0))
 
 

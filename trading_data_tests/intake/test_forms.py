@@ -15,9 +15,9 @@ from trading_data_tests.intake.test_store import batch
 META = b"trading_data"
 
 
-def written(one: Batch, **changed: Any) -> bytes:
+def written(batch: Batch, **changed: Any) -> bytes:
     """The batch's file with another head."""
-    table = pq.read_table(io.BytesIO(encode(one)))
+    table = pq.read_table(io.BytesIO(encode(batch)))
     head = {**json.loads(table.schema.metadata[META]), **changed}
     out = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({META: json.dumps(head).encode()}), out)

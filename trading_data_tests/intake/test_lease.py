@@ -85,6 +85,6 @@ def test_what_was_not_written_is_not_noted(rig: Rig, monkeypatch: pytest.MonkeyP
         raise OSError("no space left on device")
 
     monkeypatch.setattr("trading_data.intake.store._write_aside", full)
-    with pytest.raises(Exception, match="cannot take a batch"):
+    with pytest.raises(Exception, match="cannot store a batch"):
         rig.snapshot(METRICS)
     assert rig.client.hgetall("archive:drained:metrics") == {}

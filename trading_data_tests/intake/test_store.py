@@ -101,7 +101,7 @@ def test_a_disk_that_is_full_is_one_clear_error_and_leaves_nothing(tmp_path: Pat
     command = [sys.executable, "-c", program, str(tmp_path / "intake")]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said.startswith("IntakeError the intake at")
-    assert "cannot take a batch" in said
+    assert "cannot store a batch" in said
     assert list((tmp_path / "intake" / "metrics").iterdir()) == []
 
 

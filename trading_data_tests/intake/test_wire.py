@@ -38,16 +38,16 @@ def reply(entries: Sequence[Entry]) -> bytes:
 
 def page(*replies: Sequence[Entry], ends: bytes | None = None) -> JournalPage:
     asked = tuple(
-        (ReadRange(f"journal:price:{at}", BEGINNING, BEGINNING, 1), len(one)) for at, one in enumerate(replies)
+        (ReadRange(f"journal:price:{at}", BEGINNING, BEGINNING, 1), len(reply)) for at, reply in enumerate(replies)
     )
     return JournalPage(0, asked, b"".join(map(reply, replies)), ends)
 
 
-def as_entries(found: resp_scan.Columns, names: Sequence[bytes]) -> list[Entry]:
-    values = [one.to_pylist() for one in found.values]
+def as_entries(columns: resp_scan.Columns, names: Sequence[bytes]) -> list[Entry]:
+    values = [value.to_pylist() for value in columns.values]
     return [
         (entry_id, [part for name, value in zip(names, row, strict=True) for part in (name, value)])
-        for entry_id, *row in zip(found.ids.to_pylist(), *values, strict=True)
+        for entry_id, *row in zip(columns.ids.to_pylist(), *values, strict=True)
     ]
 
 

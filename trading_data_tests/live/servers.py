@@ -38,7 +38,7 @@ def free_ports(count: int) -> list[int]:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
             one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        return [socket.getsockname()[1] for socket in sockets]
 
 
 def wait(happened: Callable[[], object], said: Callable[[], str] = lambda: "it did not happen") -> None:

@@ -339,10 +339,10 @@ def test_invalidate_forgets_what_is_being_computed(store: LiveStore, server: Nod
     ("name", "ttl", "said"),
     [
         ("a:b", 1, "colon"),
-        ("", 1, "not empty"),
+        ("", 1, "non-empty"),
         ("{a}", 1, "braces"),
-        ("a", 0, "cannot be kept"),
-        ("a", -1, "cannot be kept"),
+        ("a", 0, "at least 0.001 s"),
+        ("a", -1, "at least 0.001 s"),
     ],
 )
 def test_names_and_lifetimes_are_checked(name: str, ttl: float, said: str, away: LiveStore) -> None:
@@ -354,7 +354,7 @@ def test_a_coroutine_is_refused(away: LiveStore) -> None:
     async def later() -> int:
         return 1
 
-    with pytest.raises(BadInput, match="has to be a plain function"):
+    with pytest.raises(BadInput, match="only a plain function"):
         away.cached("later", 1)(later)
 
 

@@ -22,8 +22,8 @@ from trading_data.live.cache import Counts
 from trading_data.live.channels import Update
 from trading_data.live.connection import address, connect, read_memory
 from trading_data.live.gap_recovery import Missed
+from trading_data.live.reads import WrongType, wrong_types
 from trading_data.live.subscribe import Subscription
-from trading_data.live.type_mismatch import WrongType, wrong_types
 from trading_data.operations.status import gather
 from trading_data_tests.live.servers import Cluster, folder, wait
 from trading_data_tests.rig import EARLIEST, Rig, bar, fill, measurement
@@ -206,7 +206,7 @@ def test_subscriptions_hear_every_node_and_outlive_one(store: LiveStore, cluster
             missed = subscription.get(timeout=10)
             assert isinstance(missed, Missed)
             assert missed.complete
-            found = [one.symbol for one in missed.updates if one.fields["close"] == "10.5"]
+            found = [update.symbol for update in missed.updates if update.fields["close"] == "10.5"]
             assert sorted(str(one) for one in found) == sorted(symbols)
 
 
@@ -285,5 +285,5 @@ def test_an_entry_comes_as_it_is_from_nodes_met_later_too(spread: Rig, cluster: 
         node.redis_connection = None
     client.nodes_manager.initialize()
     entries = journal.newest_entries(spread.client, [f"journal:price:{symbol}" for symbol in SYMBOLS], 1)
-    assert {type(found[0][1]) for found in entries.values()} == {list}
+    assert {type(entry[0][1]) for entry in entries.values()} == {list}
     assert isinstance(client, redis.RedisCluster)

@@ -141,7 +141,7 @@ def test_a_sentinel_that_names_another_master_is_followed(server: Node) -> None:
         missed = subscription.get(timeout=10)
         assert not isinstance(missed, Update)
         assert missed is not None
-        assert [one.fields["timestamp"] for one in missed.updates] == ["2026-11-20T15:01:00+00:00"]
+        assert [update.fields["timestamp"] for update in missed.updates] == ["2026-11-20T15:01:00+00:00"]
 
 
 @pytest.fixture(scope="module")

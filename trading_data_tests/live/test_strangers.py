@@ -11,7 +11,7 @@ import pytest
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
 from trading_data.errors import LiveTierError
 from trading_data.intake.poll_latest import sample
-from trading_data.live import type_mismatch as strange_module
+from trading_data.live import reads as strange_module
 from trading_data.live.connection import connect_for_archiver
 from trading_data.live.journal import (
     BEGINNING,
@@ -26,7 +26,7 @@ from trading_data.live.journal import (
     trim,
 )
 from trading_data.live.keys import KEYS
-from trading_data.live.type_mismatch import WrongType, keys_of, wrong_types
+from trading_data.live.reads import WrongType, keys_of, wrong_types
 from trading_data_tests.live.servers import Node
 from trading_data_tests.orchestration.ticks import checks, materializations, run_assets, today
 from trading_data_tests.rig import EARLIEST, Rig, bar, fill, measurement
@@ -87,7 +87,7 @@ def test_every_kind_of_key_is_looked_at(rig: Rig) -> None:
     for key in KEYS.values():
         name = key.pattern.format(**dict.fromkeys(key.about, "x"))
         client.rpush(name, "x")
-    assert [(one.expected, one.found) for one in wrong_types(rig.client)] == [
+    assert [(wrong_type_.expected, wrong_type_.found) for wrong_type_ in wrong_types(rig.client)] == [
         (key.type, "list") for key in KEYS.values()
     ]
 
@@ -122,7 +122,7 @@ def test_a_key_that_changes_its_type_meanwhile_holds_nothing_up(rig: Rig) -> Non
     rig.client.set("journal:price:A", "x")
     stretches = [ReadRange(name, BEGINNING, info.last, 1) for name, info in infos.items()]
     assert [reading.journal for reading in read(rig.client, stretches)] == ["journal:price:B"]
-    assert {name: len(found) for name, found in newest_entries(rig.client, journals, 5).items()} == {
+    assert {name: len(newest_entry) for name, newest_entry in newest_entries(rig.client, journals, 5).items()} == {
         "journal:price:A": 0,
         "journal:price:B": 1,
     }
@@ -195,10 +195,18 @@ def test_a_run_shows_them_and_goes_on(rig: Rig, instance: dg.DagsterInstance) ->
     )
     assert "`journal:price:HASH` is a hash, not a stream" in said
     assert said.endswith("then RENAME the keys or DEL them")
-    assert said in [one.user_message for one in instance.all_logs(result.run_id) if one.level == logging.WARNING]
+    assert said in [
+        all_log.user_message for all_log in instance.all_logs(result.run_id) if all_log.level == logging.WARNING
+    ]
     assert not found["trade_snapshot", "keys_as_declared"][0]
     assert found["metrics_snapshot", "keys_as_declared"] == (True, "Every key with a name of ours is of its type.")
-    severities = {one.severity for one in result.get_asset_check_evaluations() if one.check_name == "keys_as_declared"}
+    severities = {
+        check_evaluation.severity
+        for check_evaluation in result.get_asset_check_evaluations()
+        if check_evaluation.check_name == "keys_as_declared"
+    }
     assert severities == {dg.AssetCheckSeverity.WARN}
     assert r"`stocks:price:\xff` is a string, not a hash" in said
-    assert [one["offered"] for one in materializations(result, "price_snapshot").values()] == [1]
+    assert [materialization["offered"] for materialization in materializations(result, "price_snapshot").values()] == [
+        1
+    ]

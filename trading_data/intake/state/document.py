@@ -1,4 +1,4 @@
-"""A state: every key that belongs to it, whole, as one JSON document that says of itself what it is.
+"""A state: every key that belongs to it, with its whole content, as one self-describing JSON document.
 
     {"format": 1, "began": …, "ended": …, "run_id": …,
      "kinds": [{"name": "watchlist", "pattern": "watchlist:current", "type": "set",
@@ -6,9 +6,9 @@
      "problems": [{"kind": …, "key": …, "expected": "hash", "found": "string"}, …]}
 
 A hash is a list of pairs, a sorted set a list of member and score (lowest first; `"inf"` and `"-inf"` as text), a set a
-sorted list, a string a text. A text that is not UTF-8 is `{"base64": …}` instead, so that any reader of JSON gets it back.
+sorted list, a string a text. A text that is not UTF-8 is `{"base64": …}` instead, so that any reader of JSON can restore it.
 
-Belongs here: the form of a document. Does not: where it comes from (`take`) and where it lies (`files`).
+Belongs here: the format of a document. Does not: its origin (`take`) and its location (`files`).
 """
 
 import json
@@ -31,7 +31,7 @@ Value = dict[str, str] | list[str] | list[tuple[str, float]] | str
 
 @dataclass(frozen=True)
 class Key:
-    """One key: its name, what was in it, and how many milliseconds it had left to live (None: it does not expire)."""
+    """One key: its name, its content, and its remaining lifetime in milliseconds (None: it does not expire)."""
 
     key: str
     value: Value
@@ -40,7 +40,7 @@ class Key:
 
 @dataclass(frozen=True)
 class KeyGroup:
-    """All keys of one kind, sorted by name: `name`, `pattern` and `type` as `live.keys` declared them."""
+    """All keys of one kind, sorted by name: `name`, `pattern` and `type` as declared in `live.keys`."""
 
     name: str
     pattern: str
@@ -55,7 +55,7 @@ class KeyGroup:
 
 @dataclass(frozen=True)
 class Problem:
-    """A key that could not be taken, for it was of another type than its kind's."""
+    """A key that could not be read because its type (`found`) is not the declared one."""
 
     kind: str
     key: str
@@ -75,7 +75,7 @@ class StateSnapshot:
 
     @property
     def keys(self) -> int:
-        """How many keys are in it."""
+        """The number of keys in it."""
         return sum(len(kind.keys) for kind in self.kinds)
 
 
@@ -92,8 +92,8 @@ def as_json(state: StateSnapshot) -> dict[str, Any]:
                 "pattern": kind.pattern,
                 "type": kind.type,
                 "keys": [
-                    {"key": _packed(one.key), "ttl_ms": one.ttl_ms, "value": _PACK[kind.type](one.value)}
-                    for one in kind.keys
+                    {"key": _packed(key.key), "ttl_ms": key.ttl_ms, "value": _PACK[kind.type](key.value)}
+                    for key in kind.keys
                 ],
             }
             for kind in state.kinds
@@ -114,24 +114,24 @@ def decode(data: bytes, where: str) -> StateSnapshot:
         IntakeError: it is no such document, or of a newer form.
     """
     try:
-        found = json.loads(data)
-        if found["format"] != FORMAT:
-            raise IntakeError(f"{where} was written by another release (format {found['format']}): upgrade to read it")
+        head = json.loads(data)
+        if head["format"] != FORMAT:
+            raise IntakeError(f"{where} was written by another release (format {head['format']}): upgrade to read it")
         return StateSnapshot(
-            datetime.fromisoformat(found["began"]),
-            datetime.fromisoformat(found["ended"]),
-            found["run_id"],
-            tuple(_kind(one) for one in found["kinds"]),
-            tuple(Problem(**{**one, "key": _unpacked(one["key"])}) for one in found["problems"]),
+            datetime.fromisoformat(head["began"]),
+            datetime.fromisoformat(head["ended"]),
+            head["run_id"],
+            tuple(map(_kind, head["kinds"])),
+            tuple(Problem(**{**problem, "key": _unpacked(problem["key"])}) for problem in head["problems"]),
         )
     except (ValueError, LookupError, TypeError) as error:
-        raise IntakeError(f"{where} is damaged or is no state: {error!r}") from error
+        raise IntakeError(f"{where} is damaged or not a state: {error!r}") from error
 
 
-def _kind(found: Mapping[str, Any]) -> KeyGroup:
-    unpack = _UNPACK[found["type"]]
-    keys = (Key(_unpacked(one["key"]), unpack(one["value"]), one["ttl_ms"]) for one in found["keys"])
-    return KeyGroup(found["name"], found["pattern"], found["type"], tuple(keys))
+def _kind(group: Mapping[str, Any]) -> KeyGroup:
+    unpack = _UNPACK[group["type"]]
+    keys = (Key(_unpacked(key["key"]), unpack(key["value"]), key["ttl_ms"]) for key in group["keys"])
+    return KeyGroup(group["name"], group["pattern"], group["type"], tuple(keys))
 
 
 def _packed(value: str) -> Any:

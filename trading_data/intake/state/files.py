@@ -1,7 +1,5 @@
-"""Where states lie: `{intake}/state/{day}/{moment}Z-{sha256}.json`, a folder a UTC day; the moment is when it was complete,
-by the live tier's clock, so that the newest before any moment is found by names alone.
-
-Belongs here: writing, listing and reading documents. Does not: what a document says, and when it is old enough to go.
+"""The files of states: `{intake}/state/{day}/{moment}Z-{sha256}.json`, one folder per UTC day. The moment is the time at which
+the state was complete, by the live tier's clock, so that names alone show the newest state before any time.
 """
 
 import hashlib
@@ -24,7 +22,7 @@ _NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z)-([0-9a-f]{64})\.js
 
 @dataclass(frozen=True, order=True)
 class StateFile:
-    """A state in the intake: when it was complete (aware UTC), the hash of its bytes, and where it lies."""
+    """A state in the intake: the time at which it was complete (aware UTC), the hash of its bytes, and its path."""
 
     ended: datetime
     content_hash: str
@@ -37,10 +35,10 @@ class StateFile:
 
 
 def put_state(intake: Intake, state: StateSnapshot) -> StateFile:
-    """Write a state so that it is durable when this returns.
+    """Write a state durably.
 
     Raises:
-        IntakeError: it could not be written; nothing of it is there.
+        IntakeError: it could not be written; no part of it remains.
     """
     data = encode(state)
     digest = hashlib.sha256(data).hexdigest()
@@ -57,7 +55,7 @@ def read_state(intake: Intake, file: StateFile) -> StateSnapshot | None:
     """The state in a file; None if it has been deleted meanwhile.
 
     Raises:
-        IntakeError: its bytes are not those that were written, or another release wrote them.
+        IntakeError: its content does not match its hash, or another release wrote it.
     """
     data = intake.fetch(file.path, file.content_hash, "Put the file back from a backup, or delete it")
     return None if data is None else decode(data, file.path)
@@ -69,29 +67,29 @@ def newest_state(
     """The newest state that was complete before `at` (None: the newest of all); None if there is none.
 
     Args:
-        intake: where states lie.
-        at: aware; a state that was complete at exactly this moment is not before it.
-        damaged: called with the error of each newer file that cannot be read, and then the one before it is tried.
-            Without it such a file is an error: nobody is given an older state without being told.
+        intake: holds the states.
+        at: aware; a state that was complete at exactly this time does not count as earlier.
+        damaged: called with the error of each newer file that cannot be read, before the next older file is tried.
+            Without it such a file raises, so that an older state is never returned silently.
 
     Raises:
         IntakeError: a file cannot be read, and `damaged` is not given.
     """
     for file in _newest_first(intake, at):
         try:
-            found = read_state(intake, file)
+            state = read_state(intake, file)
         except IntakeError as error:
             if damaged is None:
                 raise
             damaged(error)
             continue
-        if found is not None:
-            return found
+        if state is not None:
+            return state
     return None
 
 
 def _newest_first(intake: Intake, before: datetime | None) -> Iterator[StateFile]:
-    """Lists a day only when it comes to it."""
+    """Newest first; a day's folder is listed only when the iteration reaches it."""
     upto = None if before is None else before.astimezone(UTC)
     days = {path.rpartition("/")[2] for path in intake.paths(_FOLDER)}
     for day in sorted(filter(_DAY.fullmatch, days), reverse=True):
@@ -112,10 +110,10 @@ def _parsed(path: str) -> StateFile | None:
 
 
 def state_changed(client: Client, intake: Intake) -> bool:
-    """Whether the live tier's state is another one than the newest document has; how long keys have left to live is no change.
+    """Whether the live tier's state differs from the newest document; remaining lifetimes are not compared.
 
     Raises:
-        LiveTierError: the live tier is away.
+        LiveTierError: the live tier is unavailable.
         IntakeError: the intake cannot be listed.
     """
     kept, present = newest_state(intake), take_state(client)
@@ -123,4 +121,4 @@ def state_changed(client: Client, intake: Intake) -> bool:
 
 
 def _content(state: StateSnapshot) -> dict[tuple[str, str], Value]:
-    return {(kind.name, one.key): one.value for kind in state.kinds for one in kind.keys}
+    return {(kind.name, key.key): key.value for kind in state.kinds for key in kind.keys}

@@ -1,7 +1,4 @@
-"""A state as tables: what the run's page and the command line show. Every text came from anybody and is escaped.
-
-Belongs here: rows and columns. Does not: drawing them.
-"""
+"""A state as tables, for the run's page and the command line. All texts are untrusted, and escaped."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ _COLUMNS = {"hash": ("name", "value"), "set": ("member",), "zset": ("rank", "mem
 
 @dataclass(frozen=True)
 class Table:
-    """One kind's table: column names, each once, and cells of text; a field that a key does not have is an empty cell."""
+    """One kind's table: distinct column names, and cells of text; a cell is empty where a key lacks the field."""
 
     name: str
     pattern: str
@@ -26,10 +23,10 @@ class Table:
 
 
 def tables(state: StateSnapshot) -> list[Table]:
-    """A table a kind, in the order of their declaration, empty ones included.
+    """One table per kind, in the order of their declaration, empty ones included.
 
-    Hashes of which there are many keys have a row a key and a column a field; the hash of a single key has a row a field;
-    sets have a row a member, and so have sorted sets, the highest score first. Keys that expire say in how many seconds.
+    Kinds of hashes with many keys have a row per key and a column per field; the hash of a single key has a row per field; sets
+    and sorted sets have a row per member, the highest score first. A column shows the seconds left of keys that expire.
     """
     return [_table(kind) for kind in state.kinds]
 
@@ -47,12 +44,12 @@ def _table(kind: KeyGroup) -> Table:
     if wide:
         fields = list(dict.fromkeys(name for key in kind.keys for name in cast(dict[str, str], key.value)))
     rows = []
-    for one in kind.keys:
-        lead = [one.key[len(kind.prefix) :]] if about else []
-        left = ["" if one.ttl_ms is None else f"{one.ttl_ms / 1000:.3f}"] if expires else []
-        cells = [[cast(dict[str, str], one.value).get(name, "") for name in fields]] if wide else _cells(kind, one)
-        rows += [tuple(map(printable, [*lead, *left, *some])) for some in cells]
-    return Table(kind.name, kind.pattern, _once_each([*about, *expires, *fields]), tuple(rows))
+    for key in kind.keys:
+        lead = [key.key[len(kind.prefix) :]] if about else []
+        left = ["" if key.ttl_ms is None else f"{key.ttl_ms / 1000:.3f}"] if expires else []
+        cells = [[cast(dict[str, str], key.value).get(name, "") for name in fields]] if wide else _cells(kind, key)
+        rows += [tuple(map(printable, [*lead, *left, *cell])) for cell in cells]
+    return Table(kind.name, kind.pattern, tuple(_distinct(map(printable, [*about, *expires, *fields]))), tuple(rows))
 
 
 def _cells(kind: KeyGroup, key: Key) -> Iterable[Sequence[str]]:
@@ -65,17 +62,13 @@ def _cells(kind: KeyGroup, key: Key) -> Iterable[Sequence[str]]:
     return [(member,) for member in ([value] if kind.type == "string" else value)]
 
 
-def _once_each(names: Iterable[str]) -> tuple[str, ...]:
-    """Fit for column names: a field may be called as the column before it, and two may look the same when escaped."""
-    return tuple(_numbered(map(printable, names)))
-
-
-def _numbered(names: Iterable[str]) -> Iterator[str]:
+def _distinct(names: Iterable[str]) -> Iterator[str]:
+    """Numbered where they repeat: a field may have the name of a column before it, and escaped names may look the same."""
     seen: set[str] = set()
     for name in names:
-        once, count = name, 1
-        while once in seen:
+        distinct, count = name, 1
+        while distinct in seen:
             count += 1
-            once = f"{name} ({count})"
-        seen.add(once)
-        yield once
+            distinct = f"{name} ({count})"
+        seen.add(distinct)
+        yield distinct

@@ -1,7 +1,4 @@
-"""Reading the state out of the live tier.
-
-Belongs here: finding the keys and reading them whole. Does not: which keys these are (`live.keys`).
-"""
+"""Reading the state of the live tier: every key that `live.keys` counts as state."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,7 +10,7 @@ from trading_data.live.journal import execute, find_keys, raw, text
 from trading_data.live.keys import KEYS, LiveKey
 
 _KEYS_PER_PIPELINE = 100
-"""A hash of a position has about ten fields: a thousand of them, half a millisecond, is what other clients wait."""
+"""A position's hash has about ten fields: other clients wait for a thousand fields, half a millisecond."""
 
 _OF_ANOTHER_TYPE = object()
 
@@ -23,30 +20,29 @@ Read = Callable[[Any, str], object]
 def take_state(client: Client, *, run_id: str = "", keys: Mapping[str, LiveKey] = KEYS) -> StateSnapshot:
     """The whole state: every key of each kind that `keys` counts as state, empty kinds included.
 
-    This is not one atomic moment. Keys are found by SCAN and read one after the other between `began` and `ended`, both
-    by the server's clock; a producer that changes two keys meanwhile may be seen half-way. Each single key is read by
-    one command, so it is as it was at one moment, and in memory as a whole. Its lifetime is asked just before it. A key
-    that appeared after `began` may be missing, one that has gone before it was read is. A key of another type than
+    The state is not atomic. Keys are found by SCAN and read one after the other between `began` and `ended`, both by the
+    server's clock; of two keys that a producer changes meanwhile, one may be read before and the other after the change. Each
+    key is read by one command, so it is consistent, and in memory as a whole; its lifetime is read just before. A key that
+    appeared after `began` may be missing; a key that was deleted before it was read is missing. A key of another type than
     declared becomes a problem and does not stop the rest.
 
     Raises:
-        LiveTierError: the server is away or refuses.
+        LiveTierError: the server is unavailable or refuses.
     """
     began = _server_time(client)
     kinds, problems = [], []
     for name, declared in keys.items():
         if declared.state:
-            found = list(_read(client, name, declared))
-            kinds.append(
-                KeyGroup(name, declared.pattern, declared.type, tuple(one for one in found if isinstance(one, Key)))
-            )
-            problems += [one for one in found if isinstance(one, Problem)]
+            read = list(_read(client, name, declared))
+            keys_read = tuple(key for key in read if isinstance(key, Key))
+            kinds.append(KeyGroup(name, declared.pattern, declared.type, keys_read))
+            problems += [problem for problem in read if isinstance(problem, Problem)]
     return StateSnapshot(began, _server_time(client), run_id, tuple(kinds), tuple(problems))
 
 
 def _read(client: Client, kind: str, declared: LiveKey) -> Iterator[Key | Problem]:
-    one_key = declared.prefix == declared.pattern
-    names = [declared.pattern] if one_key else find_keys(client, declared.prefix, None)
+    single = declared.prefix == declared.pattern
+    names = [declared.pattern] if single else find_keys(client, declared.prefix, None)
     read, value_of = _READ[declared.type]
     for start in range(0, len(names), _KEYS_PER_PIPELINE):
         block = names[start : start + _KEYS_PER_PIPELINE]

@@ -15,7 +15,7 @@ from trading_data.intake.snapshot import snapshot
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, read_memory
 from trading_data.live.journal import find_journals
-from trading_data.live.type_mismatch import keys_of, wrong_types
+from trading_data.live.reads import keys_of, wrong_types
 from trading_data.orchestration.assets.sources import OWNER, journal_key, latest_key
 from trading_data.orchestration.metadata import snapshot_figures
 from trading_data.orchestration.reports import Event, Reports, handled, news

@@ -36,9 +36,9 @@ def state(
     return StateSnapshot(ended - timedelta(seconds=1), ended, run_id, kinds, problems)
 
 
-def kept(found: StateSnapshot, kind: str) -> dict[str, Value]:
+def kept(state_snapshot: StateSnapshot, kind: str) -> dict[str, Value]:
     """Key → value of a kind."""
-    return {one.key: one.value for each in found.kinds if each.name == kind for one in each.keys}
+    return {one.key: one.value for each in state_snapshot.kinds if each.name == kind for one in each.keys}
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_nothing_at_all_is_still_a_document(client: Client, intake: Intake) -> N
 
 
 def test_every_kind_of_state_has_a_type_that_can_be_read(client: Client) -> None:
-    assert take_state(client, keys={name: replace(one, state=one.type != "stream") for name, one in KEYS.items()})
+    assert take_state(client, keys={name: replace(key, state=key.type != "stream") for name, key in KEYS.items()})
 
 
 def test_the_server_away_is_one_clear_error() -> None:
@@ -261,7 +261,7 @@ def test_another_form_says_what_to_do() -> None:
     with pytest.raises(IntakeError, match=r"here was written by another release \(format 2\): upgrade"):
         decode(data, "here")
     for nonsense in (b"[]", b"{}", b"null", encode(state()).replace(b'"began"', b'"begun"'), b"\xff"):
-        with pytest.raises(IntakeError, match="here is damaged or is no state"):
+        with pytest.raises(IntakeError, match="here is damaged or not a state"):
             decode(nonsense, "here")
 
 
@@ -285,7 +285,7 @@ def test_strangers_among_the_files_are_left_alone(intake: Intake) -> None:
         file.with_name(stranger).write_bytes(b"{}")
     (file.parent.parent / "2026-11-22").write_bytes(b"a file where a folder would be")
     (file.parent.parent / "later").mkdir()
-    assert [one.path for one in state_files(intake)] == [str(file)]
+    assert [state_file.path for state_file in state_files(intake)] == [str(file)]
 
 
 def test_any_fsspec_uri_will_do() -> None:
@@ -299,7 +299,7 @@ def test_any_fsspec_uri_will_do() -> None:
 
 def test_an_intake_that_is_no_folder_is_one_clear_error(intake: Intake, tmp_path: Path) -> None:
     (tmp_path / "intake").write_text("a file where a folder should be")
-    with pytest.raises(IntakeError, match=r"cannot take a state of .* the next run takes the state anew"):
+    with pytest.raises(IntakeError, match=r"cannot store a state of .* the next run takes the state anew"):
         put_state(intake, state())
 
 
