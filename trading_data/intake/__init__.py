@@ -1,6 +1,6 @@
-"""The intake: what has left its source and is not yet in the archive, as Parquet files.
+"""The intake: entries between their source and the archive, as Parquet files.
 
-Belongs here: `batch` (what a file holds), `store` (where files lie), `entries` (raw entries to a batch), `snapshot`
-(draining the journals), `sample` (latest values of producers that do not journal), `take` (files and vendor history).
-Does not: loading (`archive.load`).
+`batch` is the content of a file, `store` the files, `entries` turns raw entries into a batch, `snapshot` drains the journals,
+`poll_latest` reads latest values of producers that do not journal, `import_rows` takes files and vendor history. Loading is in
+`archive.load`.
 """

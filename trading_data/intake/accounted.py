@@ -1,7 +1,7 @@
-"""Which entries of the journals are accounted for: what the archive holds, and what waits in the intake.
+"""The entries of the journals that are accounted for: archived, or waiting in the intake.
 
-Belongs here: asking both, and the note in Redis that stands in for the archive while it cannot be asked. Does not: deciding
-anything from it (`live.ranges`), and draining (`intake.snapshot`).
+Belongs here: querying both, and the note in Redis that replaces the archive while that is unavailable. Does not: decisions
+based on the ranges (`live.ranges`), and draining (`intake.snapshot`).
 """
 
 import json
@@ -30,10 +30,10 @@ def accounted_for(client: Client, intake: Intake, dataset: Dataset, archived: Ra
         client: from `connect_for_archiver`.
         intake: where batches wait.
         dataset: whose journals.
-        archived: what the archive says; None while it cannot be asked. Only then the note in Redis counts.
+        archived: the archive's ranges; None while it is unavailable. Only then the note in Redis is used.
 
     Raises:
-        LiveTierError: the note is needed, and the server is away.
+        LiveTierError: the note is needed, and the server is unavailable.
         IntakeError: a waiting batch is damaged, or the intake cannot be listed.
     """
     known = noted(client, dataset) if archived is None else archived
@@ -41,25 +41,25 @@ def accounted_for(client: Client, intake: Intake, dataset: Dataset, archived: Ra
 
 
 def with_waiting(known: Ranges, heads: Iterable[Batch | None]) -> Ranges:
-    """Ranges, and those of batches that wait."""
+    """Known ranges together with those of waiting batches."""
     waiting = by_journal(pair for head in heads if head is not None for pair in head.ranges)
     return {name: [*known.get(name, []), *waiting.get(name, [])] for name in {*known, *waiting}}
 
 
 @without_gc()
 def of_this_incarnation(client: Client, known: Ranges, infos: Mapping[str, JournalInfo]) -> dict[str, list[EntryRange]]:
-    """The ranges, joined, that hold for the journals as they are now.
+    """The joined ranges that are valid for the present incarnation of each journal.
 
-    Journals that are seen for the first time, or that are another incarnation than the newest known one, have none.
+    Journals that are new, or another incarnation than the newest known one, have none.
     """
-    found = {name: newest(known[name]) for name in infos if known.get(name)}
-    ends = {name: ranges[-1].last for name, ranges in found.items() if infos[name].length}
+    candidates = {name: newest(known[name]) for name in infos if known.get(name)}
+    ends = {name: ranges[-1].last for name, ranges in candidates.items() if infos[name].length}
     digests = digests_at(client, ends, infos)
-    return {name: ranges for name, ranges in found.items() if goes_on(ranges[-1], infos[name], digests.get(name))}
+    return {name: ranges for name, ranges in candidates.items() if goes_on(ranges[-1], infos[name], digests.get(name))}
 
 
 def undrained(known: Mapping[str, list[EntryRange]], infos: Mapping[str, JournalInfo]) -> int:
-    """How many entries the journals hold, or have held, after the ranges that are accounted for."""
+    """The number of entries that the journals hold, or have held, after the ranges that are accounted for."""
     total = 0
     for name, info in infos.items():
         end = known[name][-1] if known.get(name) else None
@@ -71,14 +71,14 @@ def undrained(known: Mapping[str, list[EntryRange]], infos: Mapping[str, Journal
 
 
 def noted(client: Client, dataset: Dataset) -> Ranges:
-    """What Redis itself has noted: a copy of what was durable elsewhere when it was noted."""
+    """The ranges noted in Redis: a copy of those that were durable elsewhere at that time."""
     with live_errors(client):
         kept = cast(dict[bytes, bytes], client.hgetall(keys.drained(dataset.name)))
     return {text(name): _ranges(value) for name, value in kept.items()}
 
 
 def note(client: Client, dataset: Dataset, ranges: Ranges) -> None:
-    """Note in Redis what is durable elsewhere."""
+    """Note in Redis the ranges that are durable elsewhere."""
     writes.set_fields(client, keys.drained(dataset.name), {name: _dump(range_) for name, range_ in ranges.items()})
     reached("snapshot.noted")
 
@@ -90,12 +90,12 @@ def _dump(ranges: list[EntryRange]) -> str:
 
 
 def _ranges(value: bytes) -> list[EntryRange]:
-    found = json.loads(value)
-    if isinstance(found, dict):  # as releases before 0.2 noted it
-        incarnation = FIRST_INCARNATION + (found["void"] != str(BEGINNING))
-        last = EntryId.parse(found["last"])
-        return [EntryRange(incarnation, BEGINNING, last, "", found["added"])] if last > BEGINNING else []
+    document = json.loads(value)
+    if isinstance(document, dict):  # from a release before 0.2
+        incarnation = FIRST_INCARNATION + (document["void"] != str(BEGINNING))
+        last = EntryId.parse(document["last"])
+        return [EntryRange(incarnation, BEGINNING, last, "", document["added"])] if last > BEGINNING else []
     return [
         EntryRange(incarnation, EntryId.parse(after), EntryId.parse(last), anchor, added)
-        for incarnation, after, last, anchor, added in found
+        for incarnation, after, last, anchor, added in document
     ]

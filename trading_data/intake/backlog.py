@@ -1,7 +1,4 @@
-"""What was accepted and is not archived yet: entries, values that were only set, batches.
-
-Belongs here: counting it, without taking any of it. Does not: whether to run for it (`orchestration.schedules`).
-"""
+"""The backlog of a dataset: journal entries, latest values without an entry, and batches that are not archived yet."""
 
 from dataclasses import dataclass
 
@@ -26,15 +23,15 @@ class Backlog:
         return Backlog(self.entries + other.entries, self.values + other.values, self.batches + other.batches)
 
     def __bool__(self) -> bool:
-        """Whether there is anything."""
+        """Whether there is any backlog."""
         return bool(self.entries or self.values or self.batches)
 
 
 def backlog(client: Client, intake: Intake, dataset: Dataset, archived: Ranges | None) -> Backlog:
-    """What an archive run would take now, of one dataset; `archived` as for `intake.snapshot.snapshot`.
+    """The backlog that an archive run would process now; `archived` as for `intake.snapshot.snapshot`.
 
     Raises:
-        LiveTierError: the live tier is away.
+        LiveTierError: the live tier is unavailable.
         IntakeError: the intake cannot be listed, or a batch is damaged.
     """
     entries = entries_left(client, intake, dataset, archived)

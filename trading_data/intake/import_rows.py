@@ -1,4 +1,4 @@
-"""Taking whole tables into the intake: files and vendor history enter the archive by the same door as live data.
+"""Importing tables into the intake: files and vendor history enter the archive by the same path as live data.
 
 Belongs here: a table of the dataset's columns to batches. Does not: reading files (`trading_data.sources.files.read`) or vendors.
 """
@@ -22,7 +22,7 @@ from trading_data.intake.store import Intake
 from trading_data.times import now
 
 ROW = "row"
-"""The column in which a table has the numbers of its rows, from 0, where it does not have all of them in order."""
+"""An optional column with the number of each row, from 0, for tables that lack some rows or have them in another order."""
 OnReject = Callable[[int, Reason, Mapping[str, object]], None]
 """Called with a rejected row's number (1 is the first), the reason, and the row's values as they came."""
 
@@ -38,10 +38,10 @@ def take(
     run_id: str = "",
     on_reject: OnReject = lambda *_: None,
 ) -> Iterator[Drained]:
-    """Write tables (each with exactly the dataset's columns, text or typed) into the intake, one batch a table.
+    """Write tables (each with exactly the dataset's columns, text or typed) into the intake, one batch per table.
 
-    Rejected rows travel along, whole. `name` says where the rows came from, for the ledger and the quarantine. `on_reject`
-    hears of each rejected row. A table may have a column `ROW`.
+    The batches include rejected rows, with all their values. `name` is the source of the rows, for the ledger and the
+    quarantine. `on_reject` is called for each rejected row. A table may have a column `ROW`.
     """
     row = 0
     for table in tables:
@@ -57,7 +57,7 @@ def take(
             values = table.select(dataset.names).slice(at, 1).to_pylist()[0]
             payloads.append(_payload(name, int(numbers[at]), values))
             on_reject(int(numbers[at]) + 1, checked.bad[at], values)
-        whole = pa.Table.from_arrays(
+        batch_table = pa.Table.from_arrays(
             [
                 *columns,
                 pa.array(np.zeros(length, dtype=np.int32)),
@@ -69,10 +69,10 @@ def take(
             ],
             schema=batch.schema(dataset),
         )
-        for start, stop in batch.cut_by_days(dataset, whole) if length else ():
+        for start, stop in batch.cut_by_days(dataset, batch_table) if length else ():
             first, last = f"{accepted[0]}-{numbers[start]}", f"{accepted[0]}-{numbers[stop - 1]}"
             where = JournalRange(name, "0-0", first, last, stop - start)
-            part = Batch(dataset.name, origin, moment, run_id, (where,), whole.slice(start, stop - start))
+            part = Batch(dataset.name, origin, moment, run_id, (where,), batch_table.slice(start, stop - start))
             yield describe(dataset, intake.put(part), part)
         row += length
 
@@ -83,5 +83,5 @@ def _payload(name: str, row: int, values: dict[str, object]) -> str:
 
 
 def _text(value: object) -> str:
-    """A rejected value as text from which it can be had back, bytes that are not UTF-8 included."""
+    """A rejected value as text that can be converted back, bytes that are not UTF-8 included."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else plain(value)

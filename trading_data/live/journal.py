@@ -1,7 +1,7 @@
-"""The archiver's view of the journals: which there are, how far they go, and reading them in small pipelines.
+"""The archiver's view of the journals: finding, inspecting, reading and trimming them, in small pipelines.
 
-Belongs here: entry ids, XINFO, XRANGE, XTRIM. Does not: what an entry means (`datasets.codec`) and how far it has been
-drained or archived (`intake.snapshot`, `archive.trim`).
+Belongs here: entry ids, XINFO, XRANGE, XTRIM. Does not: the meaning of entries (`datasets.codec`), and the progress of draining
+and archiving (`intake.snapshot`, `archive.trim`).
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from trading_data.live.pipeline import exchange
 from trading_data.live.writes import Command
 
 ROWS_PER_PIPELINE = 300
-"""What keeps other clients waiting is rows a pipeline, about 0.56 ms a thousand; 300 keep 94 % of the full rate."""
+"""Other clients wait about 0.56 ms per thousand rows of a pipeline; 300 rows keep 94 % of the full rate."""
 _KEYS_PER_PIPELINE = 200
 _HIGHEST = 2**64 - 1
 _OF_ONE_KEY = ("WRONGTYPE", "no such key")
@@ -45,7 +45,7 @@ class EntryId(NamedTuple):
         return f"{self.ms}-{self.seq}"
 
     def preceding(self) -> "EntryId":
-        """The largest id before this one; the smallest of all has none, and stays."""
+        """The largest id before this one; the smallest id returns itself."""
         return EntryId(self.ms, self.seq - 1) if self.seq else EntryId(max(0, self.ms - 1), _HIGHEST if self.ms else 0)
 
 
@@ -53,10 +53,10 @@ BEGINNING = EntryId(0, 0)
 
 
 class JournalInfo(NamedTuple):
-    """What XINFO says of a stream: its newest id ever, entries in it now, entries ever added to it, and its first entry's id.
+    """XINFO of a stream: its newest id ever, entries in it now, entries ever added to it, and its first entry's id.
 
-    `first` is None where the stream is empty. `deleted` is the largest id that XDEL removed; it and `added` outlive XTRIM, and
-    begin anew with DEL. `anchor` is the entry that was asked for along with it, id and fields, if it is the first one or the last.
+    `first` is None if the stream is empty. `deleted` is the largest id that XDEL removed; it and `added` survive XTRIM and are
+    reset by DEL. `anchor` is the requested entry, id and fields, if it is the stream's first or last one.
     """
 
     last: EntryId
@@ -76,7 +76,7 @@ class Reading:
 
 
 class ReadRange(NamedTuple):
-    """What to read of one journal: everything after `after` up to and with `upto`; `expected` is a guess of how many."""
+    """A range of one journal to read: every entry after `after` up to and with `upto`, about `expected` of them."""
 
     journal: str
     after: EntryId
@@ -85,21 +85,21 @@ class ReadRange(NamedTuple):
 
 
 def execute(client: Client, pipeline: Any, instead: Any) -> list[Any]:
-    """The replies of a pipeline; `instead` for a key that has gone or that somebody made of another type.
+    """The replies of a pipeline; `instead` for a key that was deleted or that another program replaced by another type.
 
-    One such key must not keep the others from their readers; `live.reads` reports it.
+    Such a key must not prevent the reading of the others; `live.reads` reports it.
     """
     with live_errors(client):
         return _without_errors(pipeline.execute(raise_on_error=False), instead)
 
 
 def ask(client: Client, commands: Sequence[Command], instead: Any) -> list[Any]:
-    """The replies to commands of one key each, as they come, so that no other client is held up; `instead` as for `execute`."""
-    found: list[Any] = []
+    """The replies to commands of one key each, in pipelines that do not hold up other clients; `instead` as for `execute`."""
+    replies: list[Any] = []
     with live_errors(client):
         for start in range(0, len(commands), _KEYS_PER_PIPELINE):
-            found += _without_errors(exchange(client, commands[start : start + _KEYS_PER_PIPELINE]), instead)
-    return found
+            replies += _without_errors(exchange(client, commands[start : start + _KEYS_PER_PIPELINE]), instead)
+    return replies
 
 
 def _without_errors(replies: list[Any], instead: Any) -> list[Any]:
@@ -130,10 +130,10 @@ def find_journals(client: Client, dataset: Dataset) -> list[str]:
 def inspect(
     client: Client, journals: Sequence[str], anchors: Mapping[str, EntryId] = MappingProxyType({})
 ) -> dict[str, JournalInfo]:
-    """XINFO of each journal that exists and is a stream; with those of the entries `anchors` that it shows."""
+    """XINFO of each journal that exists and is a stream, with its entry of `anchors` where XINFO returns it."""
     journal_infos: dict[str, JournalInfo] = {}
     for start in range(0, len(journals), _KEYS_PER_PIPELINE):
-        names = journals[start : start + _KEYS_PER_PIPELINE]  # no more at once: a reply has two whole entries
+        names = journals[start : start + _KEYS_PER_PIPELINE]  # a reply has two entries with all fields
         replies = ask(client, [("XINFO", "STREAM", raw(name)) for name in names], None)
         pairs = zip(names, replies, strict=True)
         journal_infos.update((name, _info(reply, anchors.get(name))) for name, reply in pairs if reply is not None)
@@ -141,14 +141,14 @@ def inspect(
 
 
 def _info(reply: list[Any], anchor: EntryId | None) -> JournalInfo:
-    said = dict(zip(reply[::2], reply[1::2], strict=True))
-    first, deleted = said[b"first-entry"], said[b"max-deleted-entry-id"]
+    xinfo = dict(zip(reply[::2], reply[1::2], strict=True))
+    first, deleted = xinfo[b"first-entry"], xinfo[b"max-deleted-entry-id"]
     wanted = str(anchor).encode()
-    shown = next((entry for entry in (first, said[b"last-entry"]) if entry and entry[0] == wanted), None)
+    shown = next((entry for entry in (first, xinfo[b"last-entry"]) if entry and entry[0] == wanted), None)
     return JournalInfo(
-        EntryId.parse(said[b"last-generated-id"]),
-        said[b"length"],
-        said[b"entries-added"],
+        EntryId.parse(xinfo[b"last-generated-id"]),
+        xinfo[b"length"],
+        xinfo[b"entries-added"],
         EntryId.parse(first[0]) if first else None,
         BEGINNING if deleted == b"0-0" else EntryId.parse(deleted),
         (anchor, shown[1]) if anchor and shown else None,
@@ -156,7 +156,7 @@ def _info(reply: list[Any], anchor: EntryId | None) -> JournalInfo:
 
 
 def entry_digest(entry_id: bytes, fields: Sequence[bytes]) -> str:
-    """What tells an entry from every other one: a digest of its id and its fields (names and values in turn), in any order."""
+    """A digest of an entry's id and fields (names and values in turn), independent of the fields' order."""
     pairs = sorted(zip(fields[::2], fields[1::2], strict=False))
     return hashlib.sha256(repr((entry_id, pairs)).encode()).hexdigest()[:32]
 
@@ -164,11 +164,11 @@ def entry_digest(entry_id: bytes, fields: Sequence[bytes]) -> str:
 def entries_at(
     client: Client, at: Mapping[str, EntryId], infos: Mapping[str, JournalInfo] = MappingProxyType({})
 ) -> dict[str, list[bytes]]:
-    """The fields of one entry of each journal, names and values in turn; journals that have no such entry are left out.
+    """The fields of one entry of each journal, names and values in turn; journals without that entry are left out.
 
-    The entries that `infos` have are not asked for again.
+    Entries that `infos` already has are not read again.
     """
-    anchors = {name: found for name in at if name in infos and (found := infos[name].anchor)}
+    anchors = {name: anchor for name in at if name in infos and (anchor := infos[name].anchor)}
     shown = {name: fields for name, (entry_id, fields) in anchors.items() if entry_id == at[name]}
     others = [name for name in at if name not in shown]
     asked = [("XRANGE", raw(name), str(at[name]), str(at[name]), "COUNT", 1) for name in others]
@@ -179,9 +179,9 @@ def entries_at(
 def digests_at(
     client: Client, at: Mapping[str, EntryId], infos: Mapping[str, JournalInfo] = MappingProxyType({})
 ) -> dict[str, str]:
-    """The digest of one entry of each journal; journals that have no such entry are left out. `infos` as for `entries_at`."""
-    found = entries_at(client, at, infos)
-    return {name: entry_digest(str(at[name]).encode(), fields) for name, fields in found.items()}
+    """The digest of one entry of each journal; journals without that entry are left out. `infos` as for `entries_at`."""
+    entries = entries_at(client, at, infos)
+    return {name: entry_digest(str(at[name]).encode(), fields) for name, fields in entries.items()}
 
 
 def read(client: Client, stretches: Sequence[ReadRange], rows: int = ROWS_PER_PIPELINE) -> Iterator[Reading]:
@@ -225,20 +225,20 @@ def take_page(waiting: deque[ReadRange], rows: int) -> list[tuple[ReadRange, int
 
 def newest_entries(client: Client, journals: Sequence[str], count: int) -> dict[str, list[tuple[bytes, list[bytes]]]]:
     """The newest `count` entries of each journal, newest first."""
-    found: dict[str, list[tuple[bytes, list[bytes]]]] = {}
+    newest: dict[str, list[tuple[bytes, list[bytes]]]] = {}
     step = max(1, ROWS_PER_PIPELINE // count)
     for start in range(0, len(journals), step):
         names = journals[start : start + step]
         pipeline = client.pipeline(transaction=False)
         for name in names:
             pipeline.xrevrange(cast(str, raw(name)), "+", "-", count)
-        found.update(zip(names, execute(client, pipeline, []), strict=True))
-    return found
+        newest.update(zip(names, execute(client, pipeline, []), strict=True))
+    return newest
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What to remove of a journal: the entries before `keep_from`, if the entry `anchor` stands there with these `fields`."""
+    """A trim of a journal: remove the entries before `keep_from`, provided that the entry `anchor` has these `fields`."""
 
     keep_from: EntryId
     anchor: EntryId
@@ -254,7 +254,7 @@ return redis.call('XTRIM', KEYS[1], 'MINID', '=', ARGV[1])
 
 
 def trim(client: Client, cuts: Mapping[str, Cut]) -> int:
-    """Cut journals. The look at the anchor and the cut are one step of the server's. Returns how many entries were removed."""
+    """Trim journals; the server checks the anchor and trims in one atomic step. Returns the number of entries removed."""
     asked = [
         ("EVAL", _TRIM, 1, raw(name), str(cut.keep_from), str(cut.anchor), *cut.fields) for name, cut in cuts.items()
     ]

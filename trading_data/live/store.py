@@ -90,9 +90,7 @@ class LiveStore(LatestState, Moves):
     def record(self, dataset: Dataset, records: Any) -> list[str]:
         """Write one record, or an iterable of them, of any declared dataset with a journal; as the three methods above."""
         if not dataset.journal:
-            raise BadInput(
-                f"{dataset.title} have no journal: import them with `trading-data import {dataset.plural} FILE`"
-            )
+            raise BadInput(f"{dataset.title} come from files: `trading-data import {dataset.plural} FILE`")
         several = [records] if isinstance(records, Bar | Fill | Measurement | Mapping) else records
         return self._recorder.write(dataset, checked_records(dataset, several, self._span()))
 

@@ -100,7 +100,7 @@ CASES = {
     "since 1970": Case(PRICE, "timestamp", 1704726000, "if it counts s since 1970"),
     "a small number": Case(PRICE, "timestamp", 12.5, "is a number, not a time", MOMENT),
     "a spreadsheet's day": Case(
-        PRICE, "timestamp", 45299.625, "if a spreadsheet wrote it, it is 2024-01-08T15:00:00 of", "2024-01-08T15:00:00Z"
+        PRICE, "timestamp", 45299.625, "from a spreadsheet, it is 2024-01-08T15:00:00 in local time", "2024-01-08T15:00:00Z"
     ),
     "beyond all years": Case(PRICE, "timestamp", "0001-01-01T00:00:00+14:00", "outside the years 1 to 9999", MOMENT),
     "a local time": Case(PRICE, "timestamp", IN_LOCAL_TIME, "occurred twice in the local time of America/New_York"),
