@@ -22,7 +22,7 @@ def first_day(home: Path) -> date | None:
         return None
 
 
-def settle(home: Path, held: Iterable[date], today: date) -> date:
+def settle_first_day(home: Path, held: Iterable[date], today: date) -> date:
     """Set the first day of a home to the oldest of `held` and the day in the file, or to `today` if there is neither."""
     known = first_day(home)
     day = min([*held, *([] if known is None else [known])], default=today)

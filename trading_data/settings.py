@@ -135,7 +135,7 @@ class Settings:
     `calendar` names the exchange whose sessions define the expected bars.
     `redis_backup_url` is the live tier with a user that may copy it and do nothing else.
     `owner_url` is the archive with the owner of its tables, for migrations, compression and retention.
-    `start` is the first day from which rows are accepted; Dagster's partitions may begin later, see `first_shown`.
+    `start` is the first day from which rows are accepted; Dagster's partitions may begin later, see `first_shown_day`.
     `ui_url` is the address of Dagster's page, without a slash at its end; empty if not set.
     `drill_url` is a server for restore drills: only a superuser can restore, and this process should not know production's.
     """
@@ -203,7 +203,7 @@ def first_partition(env: Mapping[str, str] | None = None) -> date:
     return _day(os.environ if env is None else env, START, date(2000, 1, 1))
 
 
-def first_shown(env: Mapping[str, str] | None = None) -> date:
+def first_shown_day(env: Mapping[str, str] | None = None) -> date:
     """The first day that Dagster shows: `TRADING_DATA_START`, else the first day with data in this home."""
     given = os.environ if env is None else env
     settings = Settings.from_env(given)

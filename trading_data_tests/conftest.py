@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import psycopg2
 import pytest
 import redis
@@ -27,6 +28,10 @@ from trading_data_tests.rig import Rig
 
 if TYPE_CHECKING:
     import dagster as dg
+
+
+hypothesis.settings.register_profile("trading_data", deadline=None)
+hypothesis.settings.load_profile("trading_data")
 
 
 class Servers:

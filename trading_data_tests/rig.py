@@ -19,7 +19,7 @@ from trading_data.archive.trim import Trimmed, trim_archived
 from trading_data.datasets import DATASETS, TABLES, TRADE
 from trading_data.datasets.codec import plain
 from trading_data.datasets.declaration import Dataset
-from trading_data.intake.snapshot import Drained, snapshot
+from trading_data.intake.snapshot import DrainedBatch, snapshot
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.live.journal import find_journals, inspect
@@ -139,7 +139,7 @@ class Rig:
         fields = {name: str(getattr(record, name)) for name in ("metric_name", "value", "unit")}
         self.client.xadd(journal, {**fields, "timestamp": record.timestamp.isoformat()}, id=entry_id)  # type: ignore[dict-item]
 
-    def snapshot(self, dataset: Dataset, **options: Any) -> list[Drained]:
+    def snapshot(self, dataset: Dataset, **options: Any) -> list[DrainedBatch]:
         """Drain the journals of a dataset."""
         archived = archived_ranges(self.archive, dataset, find_journals(self.client, dataset))
         return list(snapshot(self.client, self.intake, dataset, earliest=EARLIEST, archived=archived, **options))

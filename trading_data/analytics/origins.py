@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import SQL
 
 from trading_data.archive.quarantine.rejects import ledger_name
-from trading_data.archive.sql import names_of, said, statement
+from trading_data.archive.sql import names_of, reported_column, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId, raw
@@ -135,9 +135,9 @@ def row_versions(
     """
     names = {
         **names_of(dataset),
-        "columns": SQL(", ").join(said(dataset, name, "known") for name in dataset.names),
-        "old_columns": SQL(", ").join(said(dataset, name, "old") for name in dataset.names),
-        "moment": said(dataset, dataset.key[1], "known"),
+        "columns": SQL(", ").join(reported_column(dataset, name, "known") for name in dataset.names),
+        "old_columns": SQL(", ").join(reported_column(dataset, name, "old") for name in dataset.names),
+        "moment": reported_column(dataset, dataset.key[1], "known"),
     }
     low, high = whole_minutes(dataset, (start, end)) if kept is None else kept
     values = {"dataset": dataset.name, "start": start, "end": end, "low": low, "high": high, "subject": subject}

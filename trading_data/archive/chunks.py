@@ -223,7 +223,7 @@ def drop(cursor: Cursor, dataset: Dataset, chunk: Chunk) -> None:
             )
 
 
-def ratio(chunks_measured: list[Chunk]) -> float | None:
+def compression_ratio(chunks_measured: list[Chunk]) -> float | None:
     """The compression ratio (bytes before / bytes after) over the compressed chunks; None if there are none."""
     compressed = [chunk for chunk in chunks_measured if chunk.compressed and chunk.bytes_after]
     if not compressed:

@@ -13,7 +13,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import Identifier
 
 from trading_data.archive.sql import names_of, statement
-from trading_data.archive.versions import DAY_US, Indices, encoded, microseconds
+from trading_data.archive.versions import DAY_US, Indices, dictionary_of, microseconds
 from trading_data.datasets.declaration import Dataset
 from trading_data.times import DAY, day_start
 
@@ -29,7 +29,7 @@ def note(cursor: Cursor, dataset: Dataset, rows: pa.Table, positions: Indices) -
     if not dataset.has_coverage:
         return
     chosen = rows.select([dataset.about, dataset.key[1]]).take(pa.array(positions))
-    codes = encoded(chosen[dataset.about])
+    codes = dictionary_of(chosen[dataset.about])
     subjects, times = codes.dictionary.to_pylist(), microseconds(dataset, chosen)
     pairs = times // DAY_US * len(subjects) + codes.indices.to_numpy()
     order = np.argsort(pairs, kind="stable")
@@ -49,7 +49,7 @@ def note(cursor: Cursor, dataset: Dataset, rows: pa.Table, positions: Indices) -
     cursor.execute(statement("note_coverage"), values)
 
 
-def count_again(cursor: Cursor, dataset: Dataset, days: list[date]) -> None:
+def recount(cursor: Cursor, dataset: Dataset, days: list[date]) -> None:
     """Recount days from their rows, where a correction may have moved rows between subjects."""
     for day in days:
         values = {"dataset": dataset.name, "day": day, "start": day_start(day), "end": day_start(day) + DAY}

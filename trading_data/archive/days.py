@@ -23,7 +23,7 @@ from trading_data.printable import counted
 from trading_data.times import DAY, day_start
 
 
-def closed_days(cursor: Cursor, dataset: Dataset, first: date = date.min, last: date = date.max) -> set[date]:
+def dropped_days(cursor: Cursor, dataset: Dataset, first: date = date.min, last: date = date.max) -> set[date]:
     """The dropped days from `first` to `last`, both inclusive."""
     cursor.execute(statement("dropped_days"), {"dataset": dataset.name, "first": first, "last": last})
     return {day for (day,) in cursor.fetchall()}
@@ -34,7 +34,7 @@ def in_dropped_days(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> Mask:
     if not rows.num_rows:
         return np.zeros(0, dtype=bool)
     days = microseconds(dataset, rows) // DAY_US
-    return on_days(dataset, rows, closed_days(cursor, dataset, day_of(days.min()), day_of(days.max())))
+    return on_days(dataset, rows, dropped_days(cursor, dataset, day_of(days.min()), day_of(days.max())))
 
 
 def on_days(dataset: Dataset, rows: pa.Table, days: Collection[date]) -> Mask:
@@ -43,7 +43,7 @@ def on_days(dataset: Dataset, rows: pa.Table, days: Collection[date]) -> Mask:
     return of_row
 
 
-def changed_since_closed(archive: Archive, dataset: Dataset) -> list[tuple[date, str]]:
+def changed_since_dropped(archive: Archive, dataset: Dataset) -> list[tuple[date, str]]:
     """Each dropped day and aggregate that has changed since the day was dropped."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute("select day, aggregates from archive_dropped where dataset = %s order by day", (dataset.name,))

@@ -14,7 +14,7 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import Acceptance
-from trading_data.archive.coverage import count_again, note
+from trading_data.archive.coverage import note, recount
 from trading_data.archive.database import Archive
 from trading_data.archive.days import in_dropped_days
 from trading_data.archive.known import ArchivedEntries, archived_entries, known_rows
@@ -154,7 +154,7 @@ def apply(stage: Stage, decided: Plan, loaded: Loaded) -> None:
     if loaded.replaced:
         sources.note_disagreement(stage.bounds)
         if dataset.about not in dataset.key or decided.moves:
-            count_again(cursor, dataset, list(loaded.touched))
+            recount(cursor, dataset, list(loaded.touched))
 
 
 def _count_days(dataset: Dataset, rows: pa.Table, decided: Plan, loaded: Loaded) -> None:

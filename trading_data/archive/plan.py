@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from trading_data.archive.order import Order
 from trading_data.archive.places import displaced
-from trading_data.archive.versions import Indices, Mask, by_row, encoded, equal_to_previous, microseconds
+from trading_data.archive.versions import Indices, Mask, by_row, dictionary_of, equal_to_previous, microseconds
 from trading_data.datasets.declaration import Dataset
 
 DAY_DROPPED, NOT_ORDERED = "day dropped", "cannot be ordered"
@@ -279,7 +279,7 @@ def _place(dataset: Dataset, rows: pa.Table, known: KnownRows, out: Plan) -> Non
     moments = np.sort(times)
     if not known.taken and (moments[1:] != moments[:-1]).all():
         return
-    subjects = encoded(rows[dataset.subject].take(pa.array(at)))
+    subjects = dictionary_of(rows[dataset.subject].take(pa.array(at)))
     numbers = {subject: number for number, subject in enumerate(subjects.dictionary.to_pylist())} if known.taken else {}
     taken = {numbers[subject]: moments for subject, moments in known.taken.items() if subject in numbers}
     moved = displaced(subjects.indices.to_numpy(), times, taken)
@@ -305,7 +305,7 @@ def ranks_of(dataset: Dataset, rows: pa.Table) -> Indices:
     """The rank of each row's source: 0 for the best, and for datasets without sources."""
     if dataset.sources is None:
         return np.zeros(rows.num_rows, dtype=np.int64)
-    texts = encoded(rows["source"])
+    texts = dictionary_of(rows["source"])
     ranks = np.array([dataset.sources.rank(source) for source in texts.dictionary.to_pylist()], dtype=np.int64)
     of_row: Indices = ranks[texts.indices.to_numpy()]
     return of_row

@@ -49,11 +49,13 @@ def names_of(dataset: Dataset) -> dict[str, Composable]:
         "subject": Identifier(dataset.key[0]),
         "time": Identifier(dataset.key[1]),
         "named": Identifier(dataset.named_by[1]),
-        "columns": SQL(", ").join([*(said(dataset, name) for name in dataset.names), Identifier("batch_id")]),
+        "columns": SQL(", ").join(
+            [*(reported_column(dataset, name) for name in dataset.names), Identifier("batch_id")]
+        ),
     }
 
 
-def said(dataset: Dataset, name: str, of: str | None = None) -> Composable:
+def reported_column(dataset: Dataset, name: str, of: str | None = None) -> Composable:
     """A column of a dataset's table as it was reported; a row may be kept at another moment than its reported time."""
     column = Identifier(of, name) if of else Identifier(name)
     if dataset.identity is None or name != dataset.key[1]:

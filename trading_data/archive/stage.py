@@ -15,8 +15,8 @@ from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from trading_data.archive.copy import copy_rows
 from trading_data.archive.places import SubjectDays, pairs_of
-from trading_data.archive.sql import REPORTED, identifiers, names_of, said, same_row, statement
-from trading_data.archive.versions import Indices, Mask, encoded, microseconds, moment_of
+from trading_data.archive.sql import REPORTED, identifiers, names_of, reported_column, same_row, statement
+from trading_data.archive.versions import Indices, Mask, dictionary_of, microseconds, moment_of
 from trading_data.datasets.declaration import Dataset
 from trading_data.times import floor
 
@@ -60,7 +60,7 @@ class Stage:
         self.execute("window_is_empty", self.bounds)
         if (self.cursor.fetchone() or (False,))[0]:
             return np.ones(rows, dtype=bool)
-        subjects = encoded(self.rows[self.dataset.subject])
+        subjects = dictionary_of(self.rows[self.dataset.subject])
         names, of_row = subjects.dictionary.to_pylist(), subjects.indices.to_numpy()
         if rows < _ROWS_A_SUBJECT * len(names):
             return np.zeros(rows, dtype=bool)
@@ -79,7 +79,7 @@ class Stage:
         return free
 
     def _of_new_subjects(self) -> Mask:
-        subjects = encoded(self.rows[self.dataset.subject])
+        subjects = dictionary_of(self.rows[self.dataset.subject])
         self._subjects = subjects.indices.to_numpy()
         self._days = SubjectDays(self.cursor, self.dataset, subjects.dictionary.to_pylist())
         self._windows = [{**self.bounds, "low": low, "high": high} for low, high in self._days.spans]
@@ -202,7 +202,7 @@ class Stage:
 
     def _compared(self) -> dict[str, Composable]:
         return {
-            "known_values": SQL(", ").join(said(self.dataset, name, "known") for name in self._values),
+            "known_values": SQL(", ").join(reported_column(self.dataset, name, "known") for name in self._values),
             "stage_values": identifiers(self._values, "stage"),
         }
 
@@ -219,7 +219,7 @@ def _names_of_rows(dataset: Dataset) -> dict[str, Composable]:
         "same_row": same_row(dataset, "known", "stage"),
         "changed_row": same_row(dataset, "known", "changed"),
         "stage_row": stage,
-        "known_time": said(dataset, time, "known"),
+        "known_time": reported_column(dataset, time, "known"),
     }
     of_row = SQL("revision.dataset = %(dataset)s and revision.subject = {}").format(
         Identifier("stage", dataset.subject)
@@ -236,6 +236,6 @@ def _names_of_rows(dataset: Dataset) -> dict[str, Composable]:
     as_reported = SQL("(to_jsonb(known) - '{{batch_id,{}}}'::text[]) || jsonb_build_object({}, {})")
     return names | {
         "of_row": of_identity.format(of_row, Literal(dataset.identity), Identifier("stage", dataset.identity)),
-        "known_row": as_reported.format(SQL(REPORTED), Literal(time), said(dataset, time, "known")),
-        "known_reported": micro.format(said(dataset, time, "known")),
+        "known_row": as_reported.format(SQL(REPORTED), Literal(time), reported_column(dataset, time, "known")),
+        "known_reported": micro.format(reported_column(dataset, time, "known")),
     }

@@ -30,7 +30,7 @@ from trading_data.live.journal import (
     server_ms,
     trim,
 )
-from trading_data.live.ranges import EntryRange, ends, goes_on, joined, newest, trimmable
+from trading_data.live.ranges import EntryRange, continues, ends, joined, newest, trimmable
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _trim(client: Client, journals: list[str], known: Ranges, hot_window: timede
         name: Cut(wanted[name], proven[name].last, fields)
         for name, fields in anchors.items()
         if (digest := entry_digest(str(proven[name].last).encode(), fields)) == proven[name].anchor
-        and goes_on(proven[name], infos[name], digest)
+        and continues(proven[name], infos[name], digest)
     }
     reached("trim.decided")
     removed = trim(client, cuts)

@@ -55,10 +55,10 @@ def by_row(dataset: Dataset, rows: pa.Table) -> tuple[Indices, Mask]:
     """
     if dataset.identity is None:
         return _together([microseconds(dataset, rows), codes(rows[dataset.subject])])
-    identities = encoded(rows[dataset.identity])
+    identities = dictionary_of(rows[dataset.identity])
     if len(identities.dictionary) == rows.num_rows:
         return np.arange(rows.num_rows), np.zeros(rows.num_rows, dtype=bool)
-    return _together([identities.indices.to_numpy(), encoded(rows[dataset.subject]).indices.to_numpy()])
+    return _together([identities.indices.to_numpy(), dictionary_of(rows[dataset.subject]).indices.to_numpy()])
 
 
 def in_key_order(dataset: Dataset, rows: pa.Table) -> Indices:
@@ -84,14 +84,14 @@ def microseconds(dataset: Dataset, rows: pa.Table) -> Indices:
 
 def codes(column: pa.ChunkedArray) -> Indices:
     """Texts as integers in the order of their UTF-8 bytes, as the archive orders them (collation C)."""
-    texts = encoded(column)
+    texts = dictionary_of(column)
     rank = np.empty(len(texts.dictionary), dtype=np.int64)
     rank[pc.array_sort_indices(texts.dictionary).to_numpy()] = np.arange(len(rank))
     of_row: Indices = rank[texts.indices.to_numpy()]
     return of_row
 
 
-def encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+def dictionary_of(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """Texts as a dictionary and positions in it."""
     texts = column.combine_chunks().dictionary_encode()
     return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
@@ -161,7 +161,7 @@ def numbers(column: pa.ChunkedArray, kind: str) -> WideHashes:
     if kind == "time":
         times: WideHashes = column.cast(pa.int64()).to_numpy().view(np.uint64)
         return times
-    texts = encoded(column)
+    texts = dictionary_of(column)
     digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.dictionary.to_pylist()]
     of_row: WideHashes = np.frombuffer(b"".join(digests), "<u8")[texts.indices.to_numpy()]
     return of_row

@@ -26,8 +26,8 @@ from trading_data.bench.servers import BenchRig
 from trading_data.bench.wire import packed, send_all, wire
 from trading_data.datasets import PRICE
 from trading_data.errors import ServerError
-from trading_data.intake.import_rows import take
-from trading_data.intake.snapshot import BATCH_ENTRIES, Drained, snapshot
+from trading_data.intake.import_rows import import_rows
+from trading_data.intake.snapshot import BATCH_ENTRIES, DrainedBatch, snapshot
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.journal import BEGINNING, ReadRange, find_journals, inspect, raw
@@ -42,7 +42,7 @@ _BUFFER = 1 << 20
 class Cycle:
     """The results of one drain, load and trim, and the seconds of the steps."""
 
-    drained: list[Drained] = field(default_factory=list)
+    drained: list[DrainedBatch] = field(default_factory=list)
     loaded: list[Loaded] = field(default_factory=list)
     trimmed: int = 0
     journals: int = 0
@@ -64,7 +64,7 @@ class Cycle:
             )
 
 
-def drain(client: Client, archive: Archive, intake: Intake, earliest: datetime) -> Iterator[Drained]:
+def drain(client: Client, archive: Archive, intake: Intake, earliest: datetime) -> Iterator[DrainedBatch]:
     """Drain as the asset `price_snapshot` does."""
     archived = archived_ranges(archive, PRICE, find_journals(client, PRICE))
     return snapshot(client, intake, PRICE, earliest=earliest, archived=archived, run_id="bench")
@@ -101,7 +101,7 @@ def archived(rig: BenchRig, bars: Bars) -> None:
     """Archive bars as if from a file, and refresh the aggregates."""
     table = bars.table()
     slices = (table.slice(at, BATCH_ENTRIES) for at in range(0, table.num_rows, BATCH_ENTRIES))
-    for _ in take(rig.intake, PRICE, "bench", slices, origin="file", earliest=rig.earliest):
+    for _ in import_rows(rig.intake, PRICE, "bench", slices, origin="file", earliest=rig.earliest):
         pass
     for _ in load_pending(rig.archive, rig.intake, PRICE):
         pass

@@ -13,7 +13,7 @@ from trading_data.cli.servers import settings_of_running
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.operations.backup.check import check_files, check_release, manifest_of
-from trading_data.operations.backup.create import take_backup
+from trading_data.operations.backup.create import create_backup
 from trading_data.operations.backup.keys import keys_of
 from trading_data.operations.backup.manifest import Backup, Manifest, backups, chosen
 from trading_data.operations.backup.restore import Tier, restore
@@ -52,7 +52,7 @@ def _create(uri: str, keep_all: bool) -> None:
     check_schema(archive)
     client = connect_for_archiver(settings.require_redis_url())
     copier = connect_for_archiver(settings.require_redis_backup_url())
-    manifest = take_backup(uri, client, archive, Intake(settings.intake_uri), copier=copier)
+    manifest = create_backup(uri, client, archive, Intake(settings.intake_uri), copier=copier)
     click.echo(f"{manifest.name}: {_content(manifest)}, in {(manifest.ended - manifest.began).total_seconds():.1f} s")
     for verdict in () if keep_all else prune(uri, now()):
         if verdict.goes:

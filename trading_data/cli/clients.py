@@ -20,7 +20,7 @@ from redis.exceptions import ResponseError
 from trading_data.cli.servers import dagster_home, environment_of, settings_of_running
 from trading_data.errors import ServerError, SettingError
 from trading_data.live.connection import connect, live_errors, url_for_messages
-from trading_data.local.postgres import programs
+from trading_data.local.postgres import postgres_programs
 from trading_data.printable import printable
 from trading_data.settings import parse
 
@@ -118,7 +118,7 @@ def _psql() -> str:
     if program := shutil.which("psql"):
         return program
     with suppress(ServerError):
-        embedded = programs() / "psql"
+        embedded = postgres_programs() / "psql"
         if embedded.is_file():
             return str(embedded)
     raise ServerError(

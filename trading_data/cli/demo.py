@@ -26,8 +26,8 @@ from rich.progress import Progress as Bars
 
 from trading_data import Bar, LiveStore, MarketData, __version__
 from trading_data.archive.aggregates.compare import differences
-from trading_data.archive.aggregates.refresh import waiting
-from trading_data.archive.chunks import chunks, compress, ratio
+from trading_data.archive.aggregates.refresh import days_to_refresh
+from trading_data.archive.chunks import chunks, compress, compression_ratio
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import account, loading_runs
 from trading_data.datasets import DATASETS
@@ -212,7 +212,7 @@ class Demo:
                 undrained(client, archive, intake, dataset) + len(intake.pending(dataset.name))
                 for dataset in DATASETS.values()
             )
-            ranges = sum(len(days) for days in waiting(archive).values())
+            ranges = sum(len(days) for days in days_to_refresh(archive).values())
             accepted = sum(_accepted(client, dataset) for dataset in DATASETS.values())
             self._progress("archiving", None, accepted, accepted, archive)
             if not waiting_entries and not ranges:
@@ -231,7 +231,7 @@ class Demo:
                 if chunk.day < now().date():
                     compress(archive, chunk)
             compressed += chunks(archive, dataset)
-        self._report.compression_ratio = round(ratio(compressed) or 0.0, 2)
+        self._report.compression_ratio = round(compression_ratio(compressed) or 0.0, 2)
         self._print(f"compressed the day's chunks: {self._report.compression_ratio} times smaller")
 
     def _query(self, settings: Settings, client: Client, archive: Archive, day: date) -> None:

@@ -29,7 +29,7 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.operations.alerts.channels import channels
 from trading_data.operations.alerts.message import figures, hide_secrets
-from trading_data.operations.alerts.notify import tell
+from trading_data.operations.alerts.notify import notify
 from trading_data.operations.alerts.settings import AlertSettings
 from trading_data.operations.alerts.store import FileMemory
 from trading_data.operations.doctor.examine import PATIENCE, DoctorReport, Part, examine
@@ -66,7 +66,7 @@ def _switched(settings: Settings) -> list[str]:
     if home is None or not _may_be_switched(settings.dagster_url):
         return []
     from trading_data.orchestration.drift import switched_otherwise
-    from trading_data.orchestration.instance import instance_of
+    from trading_data.orchestration.storage import instance_of
 
     try:
         with instance_of(home, settings) as instance:
@@ -210,7 +210,7 @@ def _send_alerts(report: DoctorReport, settings: Settings) -> None:
         for channel in channels(alerts, logging.getLogger("trading_data.operations.alerts"))
         if channel.name != "log"
     ]
-    result = tell(FileMemory(settings.home / "alerts.json"), receivers, findings, time.time(), alerts.every)
+    result = notify(FileMemory(settings.home / "alerts.json"), receivers, findings, time.time(), alerts.every)
     for name, count in result.delivered.items():
         click.echo(f"{counted(count, 'alert')} sent by {name}", err=True)
     for name, error in result.failed.items():

@@ -17,11 +17,11 @@ from trading_data.datasets import DAILY, EVERY_PLURAL, PRICE, dataset_named
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.rules import Reason
 from trading_data.errors import BadInput
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.intake.store import Intake
 from trading_data.printable import counted, noun, printable
 from trading_data.settings import without_password
-from trading_data.sources.files.bars import Others, days_table, no_days, no_minutes, without
+from trading_data.sources.files.bars import MisplacedRows, days_table, rows_not_days, rows_not_minutes, without_rows
 from trading_data.sources.files.form import FileForm, WrongColumns, command, options_for
 from trading_data.sources.files.read import Rows, check_columns
 from trading_data.sources.files.values import option_for
@@ -108,7 +108,7 @@ def import_command(dataset: str, files: tuple[str, ...], **options: Any) -> None
     settings = settings_of_running()
     given = _given_options(click.get_current_context())
     report = _RejectReport(declared, form, given)
-    others: dict[str, list[Others]] = {}
+    others: dict[str, list[MisplacedRows]] = {}
     rows_of = {file: Rows(declared, file, form, most=_HELD // len(files)) for file in files}
     for file in files:
         try:
@@ -119,11 +119,11 @@ def import_command(dataset: str, files: tuple[str, ...], **options: Any) -> None
     intake, earliest, rows, rejected = Intake(settings.intake_uri), day_start(settings.start), 0, 0
     for file in files:
         report.file, shown = file, without_password(file)
-        tables = without(rows_of[file], others[file]) if others[file] else iter(rows_of[file])
+        tables = without_rows(rows_of[file], others[file]) if others[file] else iter(rows_of[file])
         if declared is DAILY:
             tables = (days_table(table, form.zone) for table in tables)
         try:
-            for batch in take(
+            for batch in import_rows(
                 intake, declared, file, tables, origin="file", earliest=earliest, on_reject=report.reject
             ):
                 rows, rejected = rows + batch.rows, rejected + batch.rejected
@@ -158,11 +158,11 @@ def import_command(dataset: str, files: tuple[str, ...], **options: Any) -> None
     )
 
 
-def _others(rows: Rows, given: Sequence[str]) -> list[Others]:
+def _others(rows: Rows, given: Sequence[str]) -> list[MisplacedRows]:
     """The rows of a file of bars that belong to another dataset. Raises BadInput if these are all rows."""
     if rows.dataset not in (PRICE, DAILY):
         return []
-    others = (no_minutes if rows.dataset is PRICE else no_days)(rows, given)
+    others = (rows_not_minutes if rows.dataset is PRICE else rows_not_days)(rows, given)
     if others and others[0].all:
         raise BadInput(" ".join(other.said for other in others))
     return others

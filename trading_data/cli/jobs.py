@@ -165,8 +165,8 @@ def _old_runs(settings: Settings) -> Iterator[Leftover]:
     if home is None:
         return
     from trading_data.orchestration.declared import ALL_JOBS
-    from trading_data.orchestration.instance import instance_of
     from trading_data.orchestration.runs import old_runs
+    from trading_data.orchestration.storage import instance_of
 
     with instance_of(home, settings) as instance:
         yield from old_runs(instance, ALL_JOBS, now())

@@ -16,7 +16,7 @@ from trading_data.kill_points import reached
 from trading_data.live import keys, writes
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, digests_at, text
-from trading_data.live.ranges import FIRST_INCARNATION, EntryRange, by_journal, goes_on, newest
+from trading_data.live.ranges import FIRST_INCARNATION, EntryRange, by_journal, continues, newest
 
 Ranges = Mapping[str, list[EntryRange]]
 """Ranges by the journal's key."""
@@ -55,7 +55,9 @@ def of_this_incarnation(client: Client, known: Ranges, infos: Mapping[str, Journ
     candidates = {name: newest(known[name]) for name in infos if known.get(name)}
     ends = {name: ranges[-1].last for name, ranges in candidates.items() if infos[name].length}
     digests = digests_at(client, ends, infos)
-    return {name: ranges for name, ranges in candidates.items() if goes_on(ranges[-1], infos[name], digests.get(name))}
+    return {
+        name: ranges for name, ranges in candidates.items() if continues(ranges[-1], infos[name], digests.get(name))
+    }
 
 
 def undrained(known: Mapping[str, list[EntryRange]], infos: Mapping[str, JournalInfo]) -> int:

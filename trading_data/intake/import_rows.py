@@ -17,7 +17,7 @@ from trading_data.datasets.rules import Reason
 from trading_data.intake import batch
 from trading_data.intake.batch import Batch, JournalRange
 from trading_data.intake.entries import blank_bad, sparse
-from trading_data.intake.snapshot import Drained, describe
+from trading_data.intake.snapshot import DrainedBatch, describe
 from trading_data.intake.store import Intake
 from trading_data.times import now
 
@@ -27,7 +27,7 @@ OnReject = Callable[[int, Reason, Mapping[str, object]], None]
 """Called with a rejected row's number (1 is the first), the reason, and the row's values as they came."""
 
 
-def take(
+def import_rows(
     intake: Intake,
     dataset: Dataset,
     name: str,
@@ -37,7 +37,7 @@ def take(
     earliest: datetime,
     run_id: str = "",
     on_reject: OnReject = lambda *_: None,
-) -> Iterator[Drained]:
+) -> Iterator[DrainedBatch]:
     """Write tables (each with exactly the dataset's columns, text or typed) into the intake, one batch per table.
 
     The batches include rejected rows, with all their values. `name` is the source of the rows, for the ledger and the

@@ -15,7 +15,7 @@ from typing import cast
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch, JournalRange
 from trading_data.intake.entries import Entries, to_table
-from trading_data.intake.snapshot import Drained, describe
+from trading_data.intake.snapshot import DrainedBatch, describe
 from trading_data.intake.store import Intake
 from trading_data.live import keys, writes
 from trading_data.live.connection import Client, live_errors
@@ -43,7 +43,9 @@ _LOOKED = "looked_at"
 _Values = dict[str, Mapping[bytes, bytes]]
 
 
-def sample(client: Client, intake: Intake, dataset: Dataset, *, earliest: datetime, run_id: str = "") -> Drained | None:
+def poll_latest(
+    client: Client, intake: Intake, dataset: Dataset, *, earliest: datetime, run_id: str = ""
+) -> DrainedBatch | None:
     """Write into the intake the latest values that changed since the last call and that no journal entry explains.
 
     Call it after a snapshot. A value counts as seen only once it is durable; a kill in between offers it again.
@@ -74,7 +76,7 @@ def sample(client: Client, intake: Intake, dataset: Dataset, *, earliest: dateti
 
 
 def values_left(client: Client, dataset: Dataset) -> int:
-    """How many values `sample` would write now."""
+    """How many values `poll_latest` would write now."""
     return 0 if dataset.latest_prefix is None else len(_look(client, dataset)[2])
 
 

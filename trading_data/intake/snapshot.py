@@ -56,7 +56,7 @@ MOST_ALONE = 100
 
 
 @dataclass(frozen=True)
-class Drained:
+class DrainedBatch:
     """What a snapshot wrote: a file, its ranges, and how many of its entries were good and were rejected.
 
     `days` counts the good ones by UTC day.
@@ -81,7 +81,7 @@ def snapshot(
     run_id: str = "",
     batch_entries: int = BATCH_ENTRIES,
     rows_per_pipeline: int = ROWS_PER_PAGE,
-) -> Iterator[Drained]:
+) -> Iterator[DrainedBatch]:
     """Drain every journal of a dataset into the intake, yielding each batch once it is durable.
 
     A batch is made and written by a thread of its own while the next one is read: one at a time, in order.
@@ -106,7 +106,7 @@ def snapshot(
         reading = _Reading(client, known, infos, partial(noted, client, dataset))
         durable = {name: list(ranges) for name, ranges in reading.covered.items()}
 
-        def write(ranges: tuple[JournalRange, ...], table: pa.Table) -> Drained:
+        def write(ranges: tuple[JournalRange, ...], table: pa.Table) -> DrainedBatch:
             still_ours()
             batch = Batch(dataset.name, "journal", now(), run_id, ranges, table)
             file = intake.put(batch)
@@ -116,13 +116,13 @@ def snapshot(
             return describe(dataset, file, batch)
 
         @without_gc()
-        def store(block: Block, began: "dict[str, _End]") -> list[Drained]:
+        def store(block: Block, began: "dict[str, _End]") -> list[DrainedBatch]:
             return [
                 write(ranges, table) for ranges, table in _parts(dataset, block, began, infos, earliest, intake.keep)
             ]
 
         with ThreadPoolExecutor(1, "intake") as beside:
-            under_way: list[Future[list[Drained]]] = []
+            under_way: list[Future[list[DrainedBatch]]] = []
             while stretches := reading.left():
                 for block in drain(client, dataset, reading.left, batch_entries, rows_per_pipeline, beside):
                     began = reading.take(block)
@@ -148,13 +148,13 @@ def entries_left(client: Client, intake: Intake, dataset: Dataset, archived: Ran
     return left
 
 
-def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> Drained:
+def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> DrainedBatch:
     """The figures of a batch that was just written."""
     times = batch.table[dataset.key[1]].filter(pc.is_null(batch.table["_kind"]))
     ends = pc.min_max(times).as_py()
     days = {one["values"]: one["counts"] for one in pc.value_counts(times.cast(pa.date32())).to_pylist()}
     rejected = batch.table.num_rows - len(times)
-    return Drained(file, batch.journals, len(times), rejected, ends["min"], ends["max"], days)
+    return DrainedBatch(file, batch.journals, len(times), rejected, ends["min"], ends["max"], days)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ _OPENS = {"long": "buy", "short": "sell"}
 _REDUCES = {"long": "sell", "short": "buy"}
 
 
-class Moves:
+class PositionTransitions:
     """The transitions, as methods of `LiveStore`.
 
     All of them raise BadInput for input that is not legal, Refused when a precondition does not hold, LiveTierFull when the
@@ -162,7 +162,7 @@ class Moves:
                     f"{symbol!r} has no open position: it was closed, or never opened; the fill was not applied"
                 )
             before = ACTIVE.decode(name, {"symbol": symbol}, present)
-            after = _without(before, entry, closing=closing)
+            after = _after_fill(before, entry, closing=closing)
             outcome[:] = [(before, after)]
             if after is None:
                 return Write.removal(ACTIVE.key, name, {"symbol": symbol})
@@ -185,7 +185,7 @@ def _fill_id(entry: Mapping[str, str]) -> str:
     return f"{entry['order_id']}/{entry['execution_id']}"
 
 
-def _without(position: Position, entry: Mapping[str, str], *, closing: bool) -> Position | None:
+def _after_fill(position: Position, entry: Mapping[str, str], *, closing: bool) -> Position | None:
     """The position less a fill, None if its quantity reaches 0. Raises Refused."""
     symbol, filled = position.symbol, Decimal(entry["quantity"])
     if position.last_fill == _fill_id(entry):

@@ -70,7 +70,7 @@ def ends(known: Mapping[str, Sequence[EntryRange]]) -> dict[str, EntryId]:
     }
 
 
-def goes_on(end: EntryRange, info: JournalInfo, found: str | None) -> bool:
+def continues(end: EntryRange, info: JournalInfo, found: str | None) -> bool:
     """Whether a journal is still the incarnation whose last known range is `end`.
 
     It is if the entry at the end of that range stands there with the same content, or if the journal begins after it (what

@@ -13,7 +13,7 @@ from trading_data.live.channels import EVERY_BAR
 from trading_data.live.connection import Client, connect
 from trading_data.live.latest_state import LatestState
 from trading_data.live.listener import HEARTBEAT_SECONDS
-from trading_data.live.position_transitions import Moves
+from trading_data.live.position_transitions import PositionTransitions
 from trading_data.live.recorder import Recorder
 from trading_data.live.subscribe import AsyncSubscription, Subscription
 from trading_data.live.validation import checked_records
@@ -28,7 +28,7 @@ _Fills = Fill | Mapping[str, object] | Iterable[Fill | Mapping[str, object]]
 _Measurements = Measurement | Mapping[str, object] | Iterable[Measurement | Mapping[str, object]]
 
 
-class LiveStore(LatestState, Moves):
+class LiveStore(LatestState, PositionTransitions):
     """The live tier, for producers and strategies.
 
     Records are written in pipelines: the journal entry first, then the latest value with its lifetime, then the publication

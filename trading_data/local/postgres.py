@@ -78,7 +78,7 @@ class Postgres(ServerProcess):
         """The server itself, not `pg_ctl`, so that its process can be watched."""
         settings = {"port": str(port), **_CONFIG}
         options = (part for name, value in settings.items() for part in ("-c", f"{name}={value}"))
-        return [str(programs() / "postgres"), "-D", str(self.data), *options]
+        return [str(postgres_programs() / "postgres"), "-D", str(self.data), *options]
 
     def account(self) -> Mapping[str, Any]:
         """The server's own account if this one is root."""
@@ -103,7 +103,7 @@ class Postgres(ServerProcess):
         return f"postgresql+psycopg2://postgres@127.0.0.1:{port}/{DATABASE}"
 
     def _run(self, program: str, *arguments: str, stdin: str = "") -> None:
-        command: Sequence[str] = [str(programs() / program), *arguments]
+        command: Sequence[str] = [str(postgres_programs() / program), *arguments]
         result = subprocess.run(  # noqa: S603 - the wheel's own programs
             command, input=stdin, capture_output=True, text=True, cwd=self.folder, env=self._env, check=False,
             **self.account(),
@@ -126,15 +126,15 @@ class Postgres(ServerProcess):
                     f"PostgreSQL does not run as root, and the account {_ACCOUNT!r} could not be created "
                     f"({useradd.stderr.strip()}): run this as an ordinary user, or set {self.variable}"
                 )
-        for path in (self.data, programs() / "postgres"):
+        for path in (self.data, postgres_programs() / "postgres"):
             for parent in path.resolve().parents:
                 _allow(parent, stat.S_IXOTH)
-        if not (programs() / "postgres").stat().st_mode & stat.S_IXOTH:  # installed under a strict umask
-            for path in programs().parent.rglob("*"):
+        if not (postgres_programs() / "postgres").stat().st_mode & stat.S_IXOTH:  # installed under a strict umask
+            for path in postgres_programs().parent.rglob("*"):
                 _allow(path, stat.S_IROTH | stat.S_IXOTH)
 
 
-def programs() -> Path:
+def postgres_programs() -> Path:
     """The folder of `postgres`, `psql`, `pg_dump` and the like.
 
     The package is located, not imported: importing it creates locks and warns about them.

@@ -17,7 +17,7 @@ from trading_data.archive.schema.migrate import migrate
 from trading_data.archive.sql import folder as sql_folder
 from trading_data.archive.verify.ledger import days_with_chunks
 from trading_data.errors import ServerError
-from trading_data.first_day import first_day, settle
+from trading_data.first_day import first_day, settle_first_day
 from trading_data.local.process import ServerProcess, free_port
 from trading_data.local.processes import LOCATION, CodeServer, Daemon, Feed, Webserver
 from trading_data.local.record import try_lock
@@ -119,7 +119,7 @@ class System:
             archive = Archive(self.settings.require_timescale_url())
             migrate(archive, progress)
             if not os.environ.get(START):
-                settle(self.settings.home, days_with_chunks(archive), now().date())
+                settle_first_day(self.settings.home, days_with_chunks(archive), now().date())
             self._start_dagster(progress)
             if self._feed is not None:
                 self._start(Feed(self._folder("feed"), self.env(), options=self._feed), progress)

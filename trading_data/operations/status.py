@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from trading_data import __version__
-from trading_data.archive.chunks import chunks, ratio
+from trading_data.archive.chunks import chunks, compression_ratio
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import Account, account, archived_ranges, quarantine_waiting
 from trading_data.archive.schema.drift import archive_drift
@@ -154,7 +154,7 @@ def _dataset(client: Client, archive: Archive, intake: Intake, dataset: Dataset)
         account(archive, dataset),
         len(all_chunks),
         sum(chunk.compressed for chunk in all_chunks),
-        ratio(all_chunks),
+        compression_ratio(all_chunks),
         batches.damaged,
     )
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import dagster as dg
 
-from trading_data.archive.aggregates.refresh import waiting
+from trading_data.archive.aggregates.refresh import days_to_refresh
 from trading_data.archive.database import Archive
 from trading_data.datasets import DATASETS
 from trading_data.errors import BadInput
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.declared import ARCHIVE_JOB
-from trading_data.orchestration.instance import instance_of
 from trading_data.orchestration.partitions import daily, few_ranges
 from trading_data.orchestration.resources import Environment
 from trading_data.orchestration.run_findings import first_line
+from trading_data.orchestration.storage import instance_of
 from trading_data.orchestration.tags import BY_HAND, TRIGGER, range_tags
 from trading_data.settings import Settings
 
@@ -81,7 +81,7 @@ def run_now(settings: Settings, home: Path | None, names: Sequence[str], first: 
 
 def _late(archive: Archive) -> Iterator[tuple[list[str], date, date]]:
     """The aggregates of a dataset, and a range of days that waits for their refresh."""
-    stale = waiting(archive)
+    stale = days_to_refresh(archive)
     for dataset in DATASETS.values():
         names = [aggregate.name for aggregate in dataset.aggregates]
         for first, last in few_ranges([day for name in names for day in stale.get(name, [])]):

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 
 from trading_data.archive.aggregates.compare import differences
-from trading_data.archive.aggregates.refresh import waiting
+from trading_data.archive.aggregates.refresh import days_to_refresh
 from trading_data.archive.verify import ledger
-from trading_data.archive.verify.losses import confirmed_lost
+from trading_data.archive.verify.losses import find_confirmed_losses
 from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.intake.state.take import take_state
@@ -79,7 +79,7 @@ def _of_table(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
     )
     def missing(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> dg.AssetCheckResult:
         with as_dagster_failure(), live.for_archiver() as client, archive.connect() as database:
-            return nothing_missing(dataset, confirmed_lost(client, database, intake.open(), dataset))
+            return nothing_missing(dataset, find_confirmed_losses(client, database, intake.open(), dataset))
 
     @dg.asset_check(asset=asset, name=BALANCE, description="Ledger, rows and archived ranges agree on every day.")
     def balance(archive: ArchiveTier) -> dg.AssetCheckResult:
@@ -130,7 +130,7 @@ def _equals(dataset: Dataset, aggregate: Aggregate) -> dg.AssetChecksDefinition:
     def equal(archive: ArchiveTier) -> dg.AssetCheckResult:
         today = now().date()
         with as_dagster_failure(), archive.connect() as database:
-            late = set(waiting(database).get(aggregate.name, []))
+            late = set(days_to_refresh(database).get(aggregate.name, []))
             days = [day for number in range(_COMPARED_DAYS) if (day := today - number * DAY) not in late]
             wrong = [
                 line

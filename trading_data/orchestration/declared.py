@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from trading_data.datasets import DATASETS
-from trading_data.operations.health.rules import OF_REDIS, OF_TIMESCALE
+from trading_data.operations.health.rules import REDIS_CHECKS, TIMESCALE_CHECKS
 from trading_data.settings import HEALTH_SCHEDULE
 
 LOCATION = "trading_data"
@@ -25,7 +25,10 @@ QUARANTINED, MISSING, BALANCE = "nothing_quarantined", "nothing_missing", "accou
 AS_DECLARED, FRESH, PLAUSIBLE = "declared_is_actual", "newest_row_is_fresh", "values_are_plausible"
 EQUAL, DECLARED_KEYS = "equals_raw", "keys_as_declared"
 DURABLE, READS_BACK = "append_only_file_is_well", "reads_back"
-HEALTH_CHECKS: Mapping[str, Mapping[str, tuple[str, ...]]] = {REDIS_HEALTH: OF_REDIS, TIMESCALE_HEALTH: OF_TIMESCALE}
+HEALTH_CHECKS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    REDIS_HEALTH: REDIS_CHECKS,
+    TIMESCALE_HEALTH: TIMESCALE_CHECKS,
+}
 """The checks of the health assets, each with the keys of its thresholds."""
 
 ARCHIVE_JOB, BACKFILL_JOB, HEALTH_JOB, BACKUP_JOB = "archive_job", "backfill_job", "health_job", "backup_job"

@@ -10,7 +10,6 @@ from trading_data.operations.alerts.notify import Book, undelivered
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.operations.health.thresholds import ERROR, Finding
 from trading_data.orchestration.declared import ALL_JOBS, declared_checks
-from trading_data.orchestration.instance import instance_of
 from trading_data.orchestration.private import CheckError
 from trading_data.orchestration.run_findings import (
     failed_runs,
@@ -21,6 +20,7 @@ from trading_data.orchestration.run_findings import (
     stuck_runs,
     switched,
 )
+from trading_data.orchestration.storage import instance_of
 from trading_data.printable import counted
 from trading_data.settings import DAGSTER_URL, Settings
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from trading_data.archive.chunks import Chunk, ratio
+from trading_data.archive.chunks import Chunk, compression_ratio
 from trading_data.operations.maintenance.cleanup import Leftover
 from trading_data.operations.maintenance.compression import Compressed
 from trading_data.operations.maintenance.retention import DropVerdict
@@ -38,7 +38,7 @@ def table_figures(chunks: Sequence[Chunk]) -> dict[str, Any]:
         "compressed chunks": sum(chunk.compressed for chunk in chunks),
         "bytes on disk": sum(chunk.bytes_on_disk for chunk in chunks),
         "bytes uncompressed": sum(chunk.bytes_before for chunk in chunks),
-        "compression ratio": round(ratio(list(chunks)) or 0.0, 2),
+        "compression ratio": round(compression_ratio(list(chunks)) or 0.0, 2),
     }
 
 
@@ -70,7 +70,7 @@ def compression_metadata(done: Sequence[Compressed], chunks: Sequence[Chunk]) ->
         for result in done
     ]
     packed = [chunk for chunk in chunks if chunk.compressed]
-    drawn = bars([ratio([chunk]) or 0.0 for chunk in packed])
+    drawn = bars([compression_ratio([chunk]) or 0.0 for chunk in packed])
     days = f"{packed[0].day} to {packed[-1].day}" if packed else "no compressed chunk"
     return {"done": _table(rows), "ratio by day": dg.MetadataValue.md(f"`{drawn}`\n\n{days}")}
 

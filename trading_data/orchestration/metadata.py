@@ -9,7 +9,7 @@ import dagster as dg
 
 from trading_data.archive.ledger import COUNTS, Loaded
 from trading_data.datasets.declaration import Aggregate, Dataset
-from trading_data.intake.snapshot import Drained
+from trading_data.intake.snapshot import DrainedBatch
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 90
@@ -96,7 +96,7 @@ def aggregate_metadata(dataset: Dataset, aggregate: Aggregate) -> dict[str, Any]
     }
 
 
-def snapshot_figures(drained: Sequence[Drained], day: date) -> dict[str, Any]:
+def snapshot_figures(drained: Sequence[DrainedBatch], day: date) -> dict[str, Any]:
     """What a snapshot wrote into the intake for one day."""
     of_day = [batch for batch in drained if day in batch.days]
     ranges = [journal for batch in of_day for journal in batch.journals]

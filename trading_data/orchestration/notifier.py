@@ -14,7 +14,7 @@ import dagster as dg
 
 from trading_data.errors import TradingDataError
 from trading_data.operations.alerts.channels import channels
-from trading_data.operations.alerts.notify import Book, NotifyResult, Watched, blind, tell, watch
+from trading_data.operations.alerts.notify import Book, NotifyResult, Watched, notify, unobservable, watch
 from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.operations.backup.metrics import UNKNOWN, look_at_backups, unknown
@@ -83,7 +83,7 @@ def _look(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> Watched:
             return watch(client, database, intake.open(), datetime.now(UTC))
     except Exception as error:  # noqa: BLE001 - whatever goes wrong here, alerts about failed runs are still sent
         message = str(error) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
-        return blind(
+        return unobservable(
             Finding(
                 key=LOOK,
                 severity=ERROR,
@@ -132,7 +132,7 @@ def _notify(
         failed_since = datetime.fromtimestamp(since, UTC)
         return ended_failures(context.instance, ALL_JOBS, moment, failed_since, ui_url=environment.ui_url)
 
-    return tell(
+    return notify(
         StorageMemory(context.instance.daemon_cursor_storage),
         channels(settings, context.log),
         [*findings, *wrong_settings(settings)],

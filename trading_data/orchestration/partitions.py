@@ -7,7 +7,7 @@ import dagster as dg
 
 from trading_data.orchestration.resources import Environment
 from trading_data.orchestration.tags import DAYS
-from trading_data.settings import first_shown
+from trading_data.settings import first_shown_day
 from trading_data.times import now
 
 _MOST_RANGES = 20
@@ -17,7 +17,7 @@ _MOST_RUNS, _BRIDGED = 5, timedelta(days=7)
 
 def daily(environment: Environment) -> dg.DailyPartitionsDefinition:
     """UTC days from `TRADING_DATA_START`, or from the first day with data in this home, up to and including today."""
-    first = min(first_shown(environment.variables), now().date())
+    first = min(first_shown_day(environment.variables), now().date())
     return dg.DailyPartitionsDefinition(start_date=first.isoformat(), timezone="UTC", end_offset=1)
 
 

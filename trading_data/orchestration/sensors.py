@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from trading_data.archive.aggregates.refresh import waiting
+from trading_data.archive.aggregates.refresh import days_to_refresh
 from trading_data.datasets import DATASETS, TABLES
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.connection import read_memory
@@ -119,7 +119,7 @@ def late_data_sensor(
     """One run for each dataset and range of late days; of many ranges, those a few days apart are one."""
     now = time.time()
     with archive.for_sensor() as database:
-        stale = waiting(database)
+        stale = days_to_refresh(database)
     requested: dict[str, float] = {
         key: at for key, at in json.loads(context.cursor or "{}").items() if now - at < _AGAIN_SECONDS
     }

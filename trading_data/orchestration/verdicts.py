@@ -9,7 +9,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.days import Handled
 from trading_data.archive.ledger import quarantine_waiting
 from trading_data.archive.verify.ledger import AuditResult
-from trading_data.archive.verify.lost import Lost, acknowledge_command
+from trading_data.archive.verify.lost import Losses, acknowledge_command
 from trading_data.archive.verify.odd_values import OddValues
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.live.reads import WrongType
@@ -40,7 +40,7 @@ def nothing_quarantined(archive: Archive, dataset: Dataset) -> dg.AssetCheckResu
     )
 
 
-def nothing_missing(dataset: Dataset, lost: Lost) -> dg.AssetCheckResult:
+def nothing_missing(dataset: Dataset, lost: Losses) -> dg.AssetCheckResult:
     """Whether entries are lost and not acknowledged."""
     losses = ". ".join(sentence for _, sentence in lost.said())
     return dg.AssetCheckResult(

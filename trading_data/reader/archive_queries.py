@@ -21,7 +21,7 @@ from trading_data.archive.acceptance import RowOrigin
 from trading_data.archive.database import Archive
 from trading_data.archive.places import SubjectDays
 from trading_data.archive.quarantine.rejects import ledger_name
-from trading_data.archive.sql import name_in_revision, names_of, said, same_row, statement
+from trading_data.archive.sql import name_in_revision, names_of, reported_column, same_row, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId
@@ -106,13 +106,13 @@ def read_rows(cursor: Cursor, query: Query, range_: Range, also: Sequence[str] =
     names = {
         **names_of(dataset),
         "relation": Identifier(dataset.table),
-        "columns": columns_out(dataset),
+        "columns": select_columns(dataset),
         "filter": Identifier(dataset.about),
         "or_also": SQL("or {} = any(%(also)s)").format(Identifier(dataset.subject)) if also else SQL(""),
     }
     start, end = whole_minutes(dataset, range_)
     values = {"start": start, "end": end, "subjects": query.symbols, "also": list(also)}
-    rows = copied(cursor, statement("read_rows", **names), values, codec.schema(dataset))
+    rows = copy_table(cursor, statement("read_rows", **names), values, codec.schema(dataset))
     return rows if (start, end) == range_ else inside(dataset, rows, range_)
 
 
@@ -124,11 +124,11 @@ def read_versions(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> pa.Table:
     parts = [codec.schema(dataset).empty_table()]
     if days is not None:
         known = [subject for subject, kept in zip(subjects, days.known.tolist(), strict=True) if kept]
-        own = {**names_of(dataset), "relation": Identifier(dataset.table), "columns": columns_out(dataset)}
+        own = {**names_of(dataset), "relation": Identifier(dataset.table), "columns": select_columns(dataset)}
         command = statement("read_rows", **own, filter=Identifier(dataset.subject), or_also=SQL(""))
         for low, high in days.spans:
             values = {"start": low, "end": high + _MICROSECOND, "subjects": known}
-            candidates = copied(cursor, command, values, codec.schema(dataset))
+            candidates = copy_table(cursor, command, values, codec.schema(dataset))
             parts.append(candidates.filter(pc.is_in(candidates[dataset.named_by[1]], names)))
     return pa.concat_tables(parts)
 
@@ -141,9 +141,9 @@ def read_as_of(cursor: Cursor, query: Query, range_: Range) -> pa.Table:
     dataset = query.dataset
     names = {
         **names_of(dataset),
-        "columns": columns_out(dataset, "known"),
-        "old_columns": columns_out(dataset, "old"),
-        "said": said(dataset, dataset.key[1], "known"),
+        "columns": select_columns(dataset, "known"),
+        "old_columns": select_columns(dataset, "old"),
+        "said": reported_column(dataset, dataset.key[1], "known"),
         "of_subject": name_in_revision(dataset),
         "filter": Identifier(dataset.about),
     }
@@ -158,7 +158,7 @@ def read_as_of(cursor: Cursor, query: Query, range_: Range) -> pa.Table:
         "subjects": query.symbols,
         "keys": query.symbols if query.symbol_in_key else None,
     }
-    return copied(cursor, statement("rows_as_of", **names), values, codec.schema(dataset))
+    return copy_table(cursor, statement("rows_as_of", **names), values, codec.schema(dataset))
 
 
 def read_aggregate(cursor: Cursor, query: Query, range_: Range) -> pa.Table:
@@ -176,14 +176,14 @@ def read_aggregate(cursor: Cursor, query: Query, range_: Range) -> pa.Table:
         "or_also": SQL(""),
     }
     values = {"start": range_[0], "end": range_[1], "subjects": query.symbols}
-    return copied(cursor, statement("read_rows", **names), values, schema_of(dataset, aggregate))
+    return copy_table(cursor, statement("read_rows", **names), values, schema_of(dataset, aggregate))
 
 
 def read_newest(cursor: Cursor, query: Query) -> pa.Table:
     """The newest row of each of the query's symbols that has one."""
     dataset = query.dataset
-    command = statement("newest_rows", **names_of(dataset), found_columns=columns_out(dataset, "found"))
-    return copied(cursor, command, {"subjects": query.symbols}, codec.schema(dataset))
+    command = statement("newest_rows", **names_of(dataset), found_columns=select_columns(dataset, "found"))
+    return copy_table(cursor, command, {"subjects": query.symbols}, codec.schema(dataset))
 
 
 def row_origins(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> list[tuple[RowOrigin, str]]:
@@ -243,12 +243,12 @@ def _minute_end(moment: datetime) -> datetime:
         return moment
 
 
-def columns_out(dataset: Dataset, of: str | None = None) -> Composable:
-    """All columns of a dataset's rows for a COPY that `copied` reads, times as they were reported."""
-    return SQL(", ").join(_out(said(dataset, column.name, of), column.type) for column in dataset.columns)
+def select_columns(dataset: Dataset, of: str | None = None) -> Composable:
+    """All columns of a dataset's rows for a COPY that `copy_table` reads, times as they were reported."""
+    return SQL(", ").join(_out(reported_column(dataset, column.name, of), column.type) for column in dataset.columns)
 
 
-def copied(cursor: Cursor, command: Any, values: dict[str, Any], schema: pa.Schema) -> pa.Table:
+def copy_table(cursor: Cursor, command: Any, values: dict[str, Any], schema: pa.Schema) -> pa.Table:
     """The result of a `copy … to stdout (format csv)` as a table of `schema`; no value may be NULL."""
     sink = io.BytesIO()
     cursor.copy_expert(cursor.mogrify(command, values), sink)

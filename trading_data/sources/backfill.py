@@ -15,8 +15,8 @@ from trading_data.archive.database import Archive
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import VendorError, VendorRefused, VendorUnavailable
-from trading_data.intake.import_rows import take
-from trading_data.intake.snapshot import Drained
+from trading_data.intake.import_rows import import_rows
+from trading_data.intake.snapshot import DrainedBatch
 from trading_data.intake.store import Intake
 from trading_data.kill_points import reached
 from trading_data.printable import counted
@@ -31,21 +31,21 @@ _SYMBOLS_REFUSED = 20
 
 
 @dataclass
-class Filled:
+class FillResult:
     """The result of one request: bars by day and symbol, the symbols that the vendor refused, and the batches written."""
 
     days: tuple[date, ...]
     asked: tuple[str, ...]
     rows: Counter[tuple[date, str]] = field(default_factory=Counter)
     refused: dict[str, str] = field(default_factory=dict)
-    batches: list[Drained] = field(default_factory=list)
+    batches: list[DrainedBatch] = field(default_factory=list)
 
     def of_day(self, day: date) -> dict[str, int]:
         """Bars of a day by symbol."""
         return {symbol: count for (when, symbol), count in self.rows.items() if when == day}
 
 
-def fill(
+def fill_days(
     archive: Archive,
     intake: Intake,
     dataset: Dataset,
@@ -54,7 +54,7 @@ def fill(
     *,
     earliest: datetime,
     run_id: str = "",
-) -> Iterator[Filled]:
+) -> Iterator[FillResult]:
     """Request the symbols of each day from `vendor`, oldest first; yields a request once its bars are durable and it is noted.
 
     Consecutive days that lack the same symbols are one request. An answer is noted only after its bars are in the intake: after
@@ -71,7 +71,7 @@ def fill(
     waiting = deque(_requests(wanted))
     while waiting and unanswered < _UNANSWERED:
         days, symbols = waiting.popleft()
-        out = Filled(days, symbols)
+        out = FillResult(days, symbols)
         try:
             _ask(intake, dataset, vendor, out, earliest, run_id)
         except VendorRefused:
@@ -144,14 +144,16 @@ def note_answer(
         cursor.execute(statement("note_answer"), values)
 
 
-def _ask(intake: Intake, dataset: Dataset, vendor: Vendor, out: Filled, earliest: datetime, run_id: str) -> None:
+def _ask(intake: Intake, dataset: Dataset, vendor: Vendor, out: FillResult, earliest: datetime, run_id: str) -> None:
     symbols = list(out.asked)
     for _ in range(_SYMBOLS_REFUSED):
         try:
             pages = vendor.bars(symbols, day_start(out.days[0]), day_start(out.days[-1]) + DAY)
             named = f"{vendor.name} {out.days[0]}"
             tables = _counted(dataset, _joined(pages), out)
-            out.batches += take(intake, dataset, named, tables, origin="vendor", earliest=earliest, run_id=run_id)
+            out.batches += import_rows(
+                intake, dataset, named, tables, origin="vendor", earliest=earliest, run_id=run_id
+            )
             return
         except VendorRefused as error:
             unknown = set(error.symbols) & set(symbols)
@@ -180,7 +182,7 @@ def _joined(pages: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(kept)
 
 
-def _counted(dataset: Dataset, tables: Iterator[pa.Table], out: Filled) -> Iterator[pa.Table]:
+def _counted(dataset: Dataset, tables: Iterator[pa.Table], out: FillResult) -> Iterator[pa.Table]:
     time = dataset.key[1]
     for table in tables:
         days = pa.table({"symbol": table[dataset.about], "day": table[time].cast(pa.timestamp("us")).cast(pa.date32())})

@@ -16,8 +16,8 @@ from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
-from trading_data.intake.import_rows import take
-from trading_data.intake.poll_latest import sample
+from trading_data.intake.import_rows import import_rows
+from trading_data.intake.poll_latest import poll_latest
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
 
 PRICES = "journal:price:A"
@@ -158,7 +158,7 @@ def table(dataset: Dataset, *rows: Any) -> pa.Table:
 
 def test_a_row_of_a_file_leads_to_the_file_and_its_rows(rig: Rig) -> None:
     tables = (table(METRICS, *(measurement("m", start + at) for at in range(2))) for start in (0, 2))
-    list(take(rig.intake, METRICS, "measured.csv", tables, origin="file", earliest=EARLIEST, run_id="import"))
+    list(import_rows(rig.intake, METRICS, "measured.csv", tables, origin="file", earliest=EARLIEST, run_id="import"))
     rig.load(METRICS)
     version = ask(rig, METRICS, "m", 3).current
     assert version is not None
@@ -171,7 +171,7 @@ def test_a_latest_value_leads_to_its_key(rig: Rig) -> None:
         numbers = dict.fromkeys(("open", "high", "low", "close", "volume"), "1")
         mapping: dict[Any, Any] = {**numbers, "timestamp": MOMENT.isoformat(), "source": "test"}
         rig.client.hset(f"stocks:price:{symbol}", mapping=mapping)
-    sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+    poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST)
     rig.load(PRICE)
     version = ask(rig, PRICE, "é").current
     assert version is not None

@@ -13,7 +13,7 @@ from trading_data.archive.trim import trim_drained
 from trading_data.archive.versions import moment_of
 from trading_data.datasets import METRICS, PRICE, codec
 from trading_data.intake.batch import Batch, JournalRange, schema
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, measurement
@@ -35,7 +35,7 @@ def bring(rig: Rig, value: float) -> None:
     one = measurement(value=value)
     rows = {name: [getattr(one, name)] for name in METRICS.names}
     table = pa.table(rows, schema=codec.schema(METRICS))
-    list(take(rig.intake, METRICS, "rows.csv", [table], origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, METRICS, "rows.csv", [table], origin="file", earliest=EARLIEST))
 
 
 def shown(rig: Rig) -> list[float]:

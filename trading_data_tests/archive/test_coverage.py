@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg2.sql import SQL, Identifier
 
-from trading_data.archive.coverage import count_again
+from trading_data.archive.coverage import recount
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
@@ -45,7 +45,7 @@ def test_coverage_is_what_the_rows_say(rig: Rig, blocks: list[tuple[Any, Any, An
         table, time = Identifier(dataset.table), Identifier(dataset.key[1])
         with rig.archive.transaction() as cursor:
             cursor.execute(SQL("select distinct ({} at time zone 'UTC')::date from {}").format(time, table))
-            count_again(cursor, dataset, [day for (day,) in cursor.fetchall()])
+            recount(cursor, dataset, [day for (day,) in cursor.fetchall()])
         assert kept == covered(rig, dataset)
 
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from trading_data import Fill
 from trading_data.analytics.provenance import provenance
 from trading_data.archive.aggregates.compare import differences
-from trading_data.archive.quarantine.queries import retry, retry_what_is_taken_now
+from trading_data.archive.quarantine.queries import retry, retry_no_longer_rejected
 from trading_data.archive.verify.run import verify
 from trading_data.datasets import TRADE
 from trading_data.errors import ArchiveTierError, BadInput
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.operations.maintenance.compression import compress_aged
 from trading_data.times import DAY, day_start
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill, refuse
@@ -54,7 +54,7 @@ def by_file(rig: Rig, *fills: Fill) -> None:
 
 def import_file(rig: Rig, *fills: Fill) -> None:
     table = pa.table({name: [getattr(fill, name) for fill in fills] for name in TRADE.names})
-    list(take(rig.intake, TRADE, "fills.csv", [table], origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, TRADE, "fills.csv", [table], origin="file", earliest=EARLIEST))
 
 
 def by_journal(rig: Rig, *fills: Fill) -> None:
@@ -64,7 +64,7 @@ def by_journal(rig: Rig, *fills: Fill) -> None:
 def by_retry(rig: Rig, *fills: Fill) -> None:
     """As an earlier release had refused them."""
     refuse(rig, *fills)
-    retry_what_is_taken_now(rig.archive, rig.intake, TRADE, earliest=EARLIEST)
+    retry_no_longer_rejected(rig.archive, rig.intake, TRADE, earliest=EARLIEST)
 
 
 def settled(rig: Rig) -> None:
@@ -257,7 +257,7 @@ def test_what_was_refused_for_its_day_is_taken(rig: Rig) -> None:
     rig.query("update archive_quarantine set kind = 'another day' returning 1")
     by_journal(rig, of("b", price=Decimal(9)))
     settled(rig)
-    assert len(retry_what_is_taken_now(rig.archive, rig.intake, TRADE, earliest=EARLIEST).batches) == 1
+    assert len(retry_no_longer_rejected(rig.archive, rig.intake, TRADE, earliest=EARLIEST).batches) == 1
     settled(rig)
     assert shown(rig) == facts([of("a", after=DAY), of("b", price=Decimal(9))])
     assert rig.query("select count(*) from archive_quarantine where settled is null") == [(0,)]
@@ -278,10 +278,10 @@ def test_what_an_earlier_release_refused_is_taken(rig: Rig) -> None:
     refuse(rig, of("b"))
     ((number,),) = rig.query("select quarantine_id from archive_quarantine")
     retry(rig.archive, rig.intake, ids=[number], earliest=EARLIEST)
-    assert len(retry_what_is_taken_now(rig.archive, rig.intake, TRADE, earliest=EARLIEST).batches) == 1
+    assert len(retry_no_longer_rejected(rig.archive, rig.intake, TRADE, earliest=EARLIEST).batches) == 1
     settled(rig)
     assert shown(rig) == facts([of("a"), of("b")])
-    assert retry_what_is_taken_now(rig.archive, rig.intake, TRADE, earliest=EARLIEST).batches == ()
+    assert retry_no_longer_rejected(rig.archive, rig.intake, TRADE, earliest=EARLIEST).batches == ()
 
 
 ENTRIES = st.lists(

@@ -13,7 +13,7 @@ from trading_data.archive.versions import entry_hashes
 from trading_data.archive.write_books import range_changes
 from trading_data.datasets import METRICS, PRICE
 from trading_data.intake.batch import Batch, JournalRange, schema
-from trading_data.intake.snapshot import Drained
+from trading_data.intake.snapshot import DrainedBatch
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
 from trading_data.times import DAY, now
@@ -214,7 +214,7 @@ def test_each_entry_counts_once_in_a_batch_that_overlaps_an_archived_range(rig: 
     assert rig.query("select count(*) from archive_revision") == [(1,)]
 
 
-def put_again(rig: Rig, drained: Drained, **columns: pa.Array) -> None:
+def put_again(rig: Rig, drained: DrainedBatch, **columns: pa.Array) -> None:
     """Put the entries of a batch into the intake once more, with other columns."""
     first = rig.intake.read(drained.file)
     assert first is not None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trading_data.archive import load as load_module
-from trading_data.archive.aggregates.refresh import waiting
+from trading_data.archive.aggregates.refresh import days_to_refresh
 from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.verify.run import verify
 from trading_data.datasets import METRICS, PRICE, TRADE
@@ -114,19 +114,19 @@ def test_a_late_row_and_a_correction_ask_for_a_refresh(rig: Rig) -> None:
     rig.store.record_metrics([measurement(minute=minute) for minute in range(3)])
     rig.snapshot(METRICS)
     rig.load(METRICS)
-    assert waiting(rig.archive) == {"metrics_1h": [DAY]}
+    assert days_to_refresh(rig.archive) == {"metrics_1h": [DAY]}
     rig.refresh(METRICS)
-    assert waiting(rig.archive) == {}
+    assert days_to_refresh(rig.archive) == {}
     rig.store.record_metrics([measurement(minute=1, value=9.0)])
     rig.snapshot(METRICS)
     rig.load(METRICS)
-    assert waiting(rig.archive) == {"metrics_1h": [DAY]}
+    assert days_to_refresh(rig.archive) == {"metrics_1h": [DAY]}
     rig.refresh(METRICS)
     assert rig.query("select maximum, samples from metrics_1h") == [(9.0, 3)]
     rig.store.record_metrics([measurement(minute=1, value=9.0)])
     rig.snapshot(METRICS)
     rig.load(METRICS)
-    assert waiting(rig.archive) == {}
+    assert days_to_refresh(rig.archive) == {}
 
 
 def test_coverage_follows_a_correction_that_moves_a_row_to_another_symbol(rig: Rig) -> None:

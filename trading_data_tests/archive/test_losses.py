@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from trading_data.archive.trim import trim_drained
-from trading_data.archive.verify.losses import acknowledge, confirmed_lost, look_for_lost
-from trading_data.archive.verify.lost import Lost, acknowledge_command
+from trading_data.archive.verify.losses import acknowledge, find_confirmed_losses, find_losses
+from trading_data.archive.verify.lost import Losses, acknowledge_command
 from trading_data.archive.verify.run import verify
 from trading_data.cli.main import group
 from trading_data.datasets import METRICS, PRICE
@@ -27,8 +27,8 @@ from trading_data_tests.rig import Rig, bar, measurement
 A, JOURNAL = "journal:price:A", "journal:metrics"
 
 
-def lost(rig: Rig, dataset: Dataset = METRICS) -> Lost:
-    return confirmed_lost(rig.client, rig.archive, rig.intake, dataset)
+def lost(rig: Rig, dataset: Dataset = METRICS) -> Losses:
+    return find_confirmed_losses(rig.client, rig.archive, rig.intake, dataset)
 
 
 def gaps_and_missing(rig: Rig, dataset: Dataset = METRICS) -> tuple[int, dict[str, int]]:
@@ -89,7 +89,7 @@ def test_a_look_reads_no_entry_while_nothing_is_lost(rig: Rig) -> None:
     rig.snapshot(PRICE)
     rig.store.record_prices([bar(symbol, 4) for symbol in "ABC"])
     client.config_resetstat()
-    assert not look_for_lost(rig.client, rig.archive, rig.intake, PRICE)
+    assert not find_losses(rig.client, rig.archive, rig.intake, PRICE)
     calls = {name: stats["calls"] for name, stats in client.info("commandstats").items()}
     assert calls["cmdstat_xinfo|stream"] == 5
     assert "cmdstat_xrange" not in calls
@@ -309,12 +309,12 @@ def test_only_what_a_second_look_confirms_is_told(rig: Rig, monkeypatch: pytest.
 
 def test_nothing_is_told_while_entries_move(rig: Rig) -> None:
     stop = threading.Event()
-    wrong: list[Lost] = []
+    wrong: list[Losses] = []
 
     def look() -> None:
         other = Rig(rig.settings)
         while not stop.is_set():
-            if losses := confirmed_lost(other.client, other.archive, other.intake, PRICE):
+            if losses := find_confirmed_losses(other.client, other.archive, other.intake, PRICE):
                 wrong.append(losses)
         other.close()
 

@@ -24,8 +24,8 @@ from trading_data.cli.main import group
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput, Refused
-from trading_data.intake.import_rows import take
-from trading_data.intake.poll_latest import sample
+from trading_data.intake.import_rows import import_rows
+from trading_data.intake.poll_latest import poll_latest
 from trading_data.sources.files.read import read_table
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, fill, measurement, refuse
 
@@ -203,7 +203,7 @@ def test_rows_of_files_and_latest_values_are_retried_like_entries(rig: Rig, tmp_
     file = tmp_path / "bars.csv"
     rows = ["A,2026-11-20T15:00:00,1,2,0.5,1.5,10,file", "B,2026-11-20T15:00:00Z,1,2,0.5,1.5,10,"]
     file.write_text("symbol,timestamp,open,high,low,close,volume,source\n" + "\n".join(rows) + "\n")
-    list(take(rig.intake, PRICE, str(file), read_table(PRICE, str(file)), origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, PRICE, str(file), read_table(PRICE, str(file)), origin="file", earliest=EARLIEST))
     latest: dict[Any, Any] = {
         "open": 1,
         "high": 2,
@@ -214,7 +214,7 @@ def test_rows_of_files_and_latest_values_are_retried_like_entries(rig: Rig, tmp_
         "source": "c",
     }
     rig.client.hset("stocks:price:C", mapping=latest)
-    sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+    poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST)
     rig.load(PRICE)
     a, b, c = waiting(rig)
     send(rig, a, edits={"timestamp": MOMENT.isoformat()})
@@ -231,7 +231,7 @@ def test_rows_of_files_and_latest_values_are_retried_like_entries(rig: Rig, tmp_
 
 def test_a_missing_value_is_shown_and_goes_on_missing(rig: Rig) -> None:
     table = {name: [None if name == "close" else "1"] for name in PRICE.names}
-    list(take(rig.intake, PRICE, "a.parquet", [pa.table(table)], origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, PRICE, "a.parquet", [pa.table(table)], origin="file", earliest=EARLIEST))
     rig.load(PRICE)
     (number,) = waiting(rig)
     assert "  close: (missing)" in run("show", str(number)).splitlines()

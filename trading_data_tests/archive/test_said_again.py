@@ -13,7 +13,7 @@ from trading_data import Measurement
 from trading_data.archive.said_again import _packed, _unpacked
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.times import DAY
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
 
@@ -27,7 +27,7 @@ def by_file(rig: Rig, dataset: Dataset, records: Sequence[Any]) -> None:
     table = pa.table(
         {name: pa.array(list(map(str, of)) if kinds[name] == "decimal" else of) for name, of in rows.items()}
     )
-    list(take(rig.intake, dataset, "rows", [table], origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, dataset, "rows", [table], origin="file", earliest=EARLIEST))
 
 
 def shown(rig: Rig) -> list[float]:

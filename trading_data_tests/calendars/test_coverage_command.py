@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from trading_data.cli.main import group
 from trading_data.datasets import PRICE
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.times import DAY, day_start, now
 from trading_data_tests.calendars.missing_days import FIRST, bars
 from trading_data_tests.rig import EARLIEST, Rig, bar
@@ -28,7 +28,7 @@ def said(*arguments: str) -> str:
 
 def bring(rig: Rig, *tables: Any) -> None:
     for table in tables:
-        list(take(rig.intake, PRICE, "test", [table], origin="file", earliest=EARLIEST))
+        list(import_rows(rig.intake, PRICE, "test", [table], origin="file", earliest=EARLIEST))
         rig.load(PRICE)
 
 

@@ -13,8 +13,8 @@ from trading_data.calendars.gap_plot import by_state, heat_map
 from trading_data.calendars.states import MOST_ATTEMPTS, day_states, to_fill
 from trading_data.datasets import PRICE
 from trading_data.errors import VendorError, VendorRefused
-from trading_data.intake.import_rows import take
-from trading_data.sources.backfill import Filled, fill
+from trading_data.intake.import_rows import import_rows
+from trading_data.sources.backfill import FillResult, fill_days
 from trading_data.times import DAY
 from trading_data_tests.calendars.missing_days import FIRST, LAST, NYSE, SOURCE, Seller, bars, days
 from trading_data_tests.rig import EARLIEST, Rig
@@ -24,7 +24,7 @@ TUESDAY, WEDNESDAY, THURSDAY = FIRST + DAY, FIRST + 2 * DAY, FIRST + 3 * DAY
 
 
 def archive(rig: Rig, *tables: pa.Table) -> None:
-    list(take(rig.intake, PRICE, "test", tables, origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, PRICE, "test", tables, origin="file", earliest=EARLIEST))
     rig.load(PRICE)
     rig.refresh(PRICE)
 
@@ -34,13 +34,13 @@ def states(rig: Rig, *symbols: str) -> dict[tuple[str, date], str]:
     return {(row["subject"], row["day"]): row["state"] for row in frame.to_dict("records")}
 
 
-def ask(rig: Rig, seller: Seller, *wanted: tuple[str, date]) -> list[Filled]:
+def ask(rig: Rig, seller: Seller, *wanted: tuple[str, date]) -> list[FillResult]:
     """Ask for what is missing, or for what is named."""
     found: dict[date, list[str]] = {}
     for symbol, day in wanted or [key for key, state in states(rig).items() if state == "missing"]:
         found.setdefault(day, []).append(symbol)
     try:
-        return list(fill(rig.archive, rig.intake, PRICE, seller.vendor, found, earliest=EARLIEST))
+        return list(fill_days(rig.archive, rig.intake, PRICE, seller.vendor, found, earliest=EARLIEST))
     finally:
         rig.load(PRICE)
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from trading_data.datasets import PRICE
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.kill_points import POINTS, VARIABLE
 from trading_data.settings import Settings
 from trading_data_tests.calendars.missing_days import FIRST, Seller, bars, days
@@ -43,20 +43,20 @@ def fill_the_week(timescale_url: str, intake_uri: str) -> None:
     from trading_data.calendars import TradingCalendar
     from trading_data.calendars.states import MISSING, day_states
     from trading_data.intake.store import Intake
-    from trading_data.sources.backfill import fill
+    from trading_data.sources.backfill import fill_days
     from trading_data.sources.vendors import vendor_from_env
     from trading_data.times import DAY
 
     archive, intake = Archive(timescale_url), Intake(intake_uri)
     frame = day_states(archive, PRICE, TradingCalendar.named("XNYS"), days()[0], days()[-1] + DAY)
     missing = frame.loc[frame["state"] == MISSING, "day"]
-    list(fill(archive, intake, PRICE, vendor_from_env(), dict.fromkeys(missing, ("A",)), earliest=EARLIEST))
+    list(fill_days(archive, intake, PRICE, vendor_from_env(), dict.fromkeys(missing, ("A",)), earliest=EARLIEST))
     list(load_pending(archive, intake, PRICE))
 
 
 @pytest.mark.parametrize("point", HISTORY_POINTS)
 def test_a_kill_and_the_next_run_carries_on(rig: Rig, seller: Seller, point: str) -> None:
-    list(take(rig.intake, PRICE, "test", [bars("A", FIRST)], origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, PRICE, "test", [bars("A", FIRST)], origin="file", earliest=EARLIEST))
     rig.load(PRICE)
     for day in days():
         seller.has("A", day)

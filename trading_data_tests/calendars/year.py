@@ -23,7 +23,7 @@ from trading_data.calendars import TradingCalendar
 from trading_data.calendars.gap_plot import by_state
 from trading_data.calendars.states import day_states
 from trading_data.datasets import PRICE
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.orchestration.build import build_defs
 from trading_data.settings import Settings
 from trading_data.sources.vendors.choose import VENDOR
@@ -126,7 +126,11 @@ def _load(rig: Rig, seller: ShopSeller, out: Year, days: list[date]) -> None:
             if keep is not None:
                 tables.append(bars(symbol, day, keep))
         if tables:
-            list(take(rig.intake, PRICE, f"year {day}", [pa.concat_tables(tables)], origin="file", earliest=EARLIEST))
+            list(
+                import_rows(
+                    rig.intake, PRICE, f"year {day}", [pa.concat_tables(tables)], origin="file", earliest=EARLIEST
+                )
+            )
         for loaded in rig.load(PRICE):
             out.rows += loaded.inserted
     rig.refresh(PRICE)

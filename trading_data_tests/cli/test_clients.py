@@ -7,7 +7,7 @@ import pytest
 
 from trading_data.cli.clients import libpq_environment, redis_cli_options, reply_lines
 from trading_data.datasets import PRICE
-from trading_data.first_day import settle
+from trading_data.first_day import settle_first_day
 from trading_data_tests.cli.test_commands import run
 from trading_data_tests.rig import Rig, bar, today
 
@@ -86,7 +86,7 @@ def test_archive_says_what_it_archived_and_run_what_it_ran(rig: Rig) -> None:
 
 
 def test_the_first_archive_run_of_a_home_takes_rows_from_before_its_first_day(rig: Rig) -> None:
-    settle(rig.settings.home, [], today().date())
+    settle_first_day(rig.settings.home, [], today().date())
     rig.store.record_prices([bar("A")])
     done = run("archive")
     assert (done.returncode, done.stderr) == (0, b"")

@@ -11,7 +11,7 @@ from trading_data.archive.ledger import account
 from trading_data.cli import up
 from trading_data.cli.up import DagsterTroubles, MinuteLine, minute_line
 from trading_data.datasets import DATASETS
-from trading_data.operations.alerts.notify import tell
+from trading_data.operations.alerts.notify import notify
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.times import now
 from trading_data_tests.operations.alerts.receivers import Kept, error, finding
@@ -56,7 +56,7 @@ def test_it_asks_dagster_and_of_runs_only_for_those_of_the_last_minute(
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     lines = MinuteLine(replace(rig.settings, dagster_url=None), tmp_path)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        tell(StorageMemory(instance.daemon_cursor_storage), [Kept()], [finding("lag"), error("full")], 0.0, 60.0)
+        notify(StorageMemory(instance.daemon_cursor_storage), [Kept()], [finding("lag"), error("full")], 0.0, 60.0)
         end_run(instance, started_run(instance), dg.DagsterRunStatus.FAILURE)
         end_run(instance, started_run(instance, **{"dagster/will_retry": "true"}), dg.DagsterRunStatus.FAILURE)
         assert lines.text() == ""  # the minute is not over

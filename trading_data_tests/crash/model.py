@@ -13,7 +13,7 @@ from psycopg2.sql import SQL, Identifier
 
 from trading_data.archive.aggregates.compare import differences
 from trading_data.archive.aggregates.compute import compute
-from trading_data.archive.sql import said
+from trading_data.archive.sql import reported_column
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.keys import drained, lease
@@ -97,7 +97,7 @@ class Model:
         assert account.accepted == self.rig.accepted(self.dataset)
         assert account.offered == account.accepted + account.replayed
         assert account.missing == 0
-        columns = SQL(", ").join(said(self.dataset, name) for name in self.dataset.names)
+        columns = SQL(", ").join(reported_column(self.dataset, name) for name in self.dataset.names)
         command = SQL("select {} from {}").format(columns, Identifier(self.dataset.table))
         assert sorted(self.rig.query(command)) == self.rows()
         for aggregate in self.dataset.aggregates:

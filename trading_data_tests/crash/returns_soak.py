@@ -29,7 +29,7 @@ from trading_data.archive.schema.migrate import migrate
 from trading_data.kill_points import VARIABLE
 from trading_data.live.keys import drained, lease
 from trading_data.local.servers import Stack
-from trading_data.operations.backup.create import take_backup
+from trading_data.operations.backup.create import create_backup
 from trading_data.operations.backup.manifest import Backup, chosen
 from trading_data.operations.backup.restore import restore
 from trading_data.settings import HOME, INTAKE_URI, REDIS_URL, TIMESCALE_URL, Settings
@@ -217,7 +217,7 @@ class Soak:
 
     def _backup_or_restore(self, moment: float) -> None:
         if self.taken is None:
-            made = take_backup(self.settings.backup_uri, self.rig.client, self.rig.archive, self.rig.intake)
+            made = create_backup(self.settings.backup_uri, self.rig.client, self.rig.archive, self.rig.intake)
             found = chosen(self.settings.backup_uri, made.name)
             self.outcome.backups += 1
             self.taken = Taken(found, moment, self.archived_to, self.random.uniform(0.1, 0.6) * self.every)

@@ -18,7 +18,7 @@ from trading_data.archive.verify.run import verify
 from trading_data.datasets import METRICS, PRICE, TRADE, codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake import snapshot as snapshot_module
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.live.journal import inspect
 from trading_data.live.keys import lease
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
@@ -38,7 +38,7 @@ def values(rig: Rig) -> list[float]:
 def import_bars(rig: Rig, *bars: Any) -> None:
     rows = {name: [getattr(bar, name) for bar in bars] for name in PRICE.names}
     table = pa.table(rows, schema=codec.schema(PRICE))
-    list(take(rig.intake, PRICE, "bars.parquet", [table], origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, PRICE, "bars.parquet", [table], origin="file", earliest=EARLIEST))
 
 
 def settle(rig: Rig, dataset: Dataset) -> None:

@@ -13,9 +13,9 @@ from trading_data.intake import snapshot as snapshot_module
 from trading_data.intake.accounted import Ranges, noted, of_this_incarnation, undrained
 from trading_data.intake.batch import JournalRange
 from trading_data.intake.drain import drain
-from trading_data.intake.snapshot import Drained, snapshot
+from trading_data.intake.snapshot import DrainedBatch, snapshot
 from trading_data.live.journal import EntryId, digests_at, entries_at, entry_digest, inspect
-from trading_data.live.ranges import EntryRange, goes_on
+from trading_data.live.ranges import EntryRange, continues
 from trading_data_tests.rig import EARLIEST, Rig, measurement
 
 JOURNAL = "journal:metrics"
@@ -27,7 +27,7 @@ def write(rig: Rig, *seconds: int, value: float = 1.0) -> None:
         rig.entry_at(JOURNAL, f"{second}000-0", measurement(minute=second, value=value))
 
 
-def drained_without_archive(rig: Rig) -> list[Drained]:
+def drained_without_archive(rig: Rig) -> list[DrainedBatch]:
     return list(snapshot(rig.client, rig.intake, METRICS, earliest=EARLIEST, archived=None))
 
 
@@ -36,7 +36,7 @@ def newest_of(rig: Rig) -> Ranges:
     return of_this_incarnation(rig.client, archived, inspect(rig.client, [JOURNAL]))
 
 
-def ids(drained: list[Drained]) -> list[tuple[str, str, str, int]]:
+def ids(drained: list[DrainedBatch]) -> list[tuple[str, str, str, int]]:
     """The ranges of batches: after, first and last, in seconds, and how many entries."""
     found = [journal for batch in drained for journal in batch.journals]
     return [(*(end.removesuffix("000-0") for end in (one.after, one.first, one.last)), one.count) for one in found]  # type: ignore[misc]
@@ -98,7 +98,7 @@ def test_a_note_does_not_say_more_than_was_drained(rig: Rig) -> None:
     info = inspect(rig.client, [JOURNAL])[JOURNAL]
     digest = digests_at(rig.client, {JOURNAL: info.last})[JOURNAL]
     assert (kept.after, kept.last, kept.anchor, kept.added) == (EntryId(0, 0), info.last, digest, 3)
-    assert goes_on(kept, info, digest)
+    assert continues(kept, info, digest)
 
 
 def test_what_waits_is_not_read_again_whatever_redis_has_forgotten(rig: Rig) -> None:

@@ -16,7 +16,7 @@ from trading_data.errors import LiveTierError
 from trading_data.intake import drain as drain_module
 from trading_data.intake import entries as entries_module
 from trading_data.intake.entries import CUT, Block, Entries, to_table
-from trading_data.intake.poll_latest import sample
+from trading_data.intake.poll_latest import poll_latest
 from trading_data.live import journal_reader as pages_module
 from trading_data.live.journal import BEGINNING, EntryId, Reading, ReadRange
 from trading_data.live.journal_reader import pages
@@ -277,7 +277,7 @@ def test_an_entry_that_is_too_large_for_a_batch_is_kept_whole_beside_it(
     rig.client.xadd("journal:metrics", {fields[0]: fields[1]})
     rig.client.hset("stocks:price:A", mapping={"timestamp": b"x" * 6_000})
     rig.archive_all(METRICS)
-    sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+    poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST)
     rig.load(PRICE)
     commands = {}
     for name in ("metrics", "price"):

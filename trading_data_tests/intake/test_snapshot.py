@@ -12,7 +12,7 @@ from trading_data.errors import LiveTierError
 from trading_data.intake import lease as lease_module
 from trading_data.intake import snapshot as snapshot_module
 from trading_data.intake.accounted import note, noted
-from trading_data.intake.poll_latest import sample
+from trading_data.intake.poll_latest import poll_latest
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
 from trading_data_tests.rig import EARLIEST, Rig, bar, measurement
@@ -168,7 +168,7 @@ def test_a_producer_without_journal_is_archived_once_a_change(rig: Rig) -> None:
     for close, expected in (("2", 1), ("2", 0), ("1.5", 1)):
         rig.client.hset("stocks:price:OLD", "close", close)
         rig.snapshot(PRICE)
-        sampled = sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+        sampled = poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST)
         assert (sampled.rows if sampled else 0) == expected
         rig.load(PRICE)
     assert rig.query("select symbol, close, source from price_data order by symbol") == [
@@ -252,7 +252,7 @@ def test_a_latest_value_that_its_journal_says_further_back_is_not_taken_for_a_ne
         rig.entry("journal:price:A", {**FIELDS, "timestamp": f"2026-11-20T15:{minute:02}:00Z"})
     for _ in range(2):
         rig.snapshot(PRICE)
-        assert sample(rig.client, rig.intake, PRICE, earliest=EARLIEST) is None
+        assert poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST) is None
         rig.load(PRICE)
     assert rig.query("select close from price_data order by timestamp desc limit 1") == [(9.5,)]
     assert rig.account(PRICE).accepted == rig.accepted(PRICE)
@@ -261,14 +261,14 @@ def test_a_latest_value_that_its_journal_says_further_back_is_not_taken_for_a_ne
 def test_a_sampled_value_replaces_what_was_accepted_before_the_last_look_and_nothing_else(rig: Rig) -> None:
     rig.store.record_prices([bar("A", 0), bar("A", 1)])
     rig.archive_all(PRICE)
-    sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+    poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST)
     rig.client.hset("stocks:price:A", "close", "10.5")  # by a producer without a journal, after the last look
-    assert sample(rig.client, rig.intake, PRICE, earliest=EARLIEST) is not None
+    assert poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST) is not None
     assert rig.load(PRICE)[0].replaced == 1
     rig.client.hset("stocks:price:A", "close", "10")  # and now one of two that nobody can order
     rig.entry("journal:price:A", {**FIELDS, "timestamp": "2026-11-20T15:01:00Z", "close": "9.5"})
     rig.archive_all(PRICE)
-    sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+    poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST)
     assert rig.load(PRICE)[0].quarantined == 1
     assert rig.query("select close from price_data order by timestamp desc limit 1") == [(9.5,)]
     assert rig.query("select kind from archive_quarantine") == [("cannot be ordered",)]

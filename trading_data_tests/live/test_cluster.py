@@ -16,7 +16,7 @@ from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import LiveTierError
 from trading_data.intake import lease as lease_module
 from trading_data.intake.accounted import noted
-from trading_data.intake.poll_latest import sample
+from trading_data.intake.poll_latest import poll_latest
 from trading_data.live import journal
 from trading_data.live.cache import Counts
 from trading_data.live.channels import Update
@@ -87,7 +87,7 @@ def archive(rig: Rig) -> list[int]:
     removed = []
     for dataset in (PRICE, TRADE, METRICS):
         rig.snapshot(dataset, batch_entries=150)
-        sample(rig.client, rig.intake, dataset, earliest=EARLIEST)
+        poll_latest(rig.client, rig.intake, dataset, earliest=EARLIEST)
         rig.load(dataset)
         removed.append(rig.trim(dataset).removed)
     return removed

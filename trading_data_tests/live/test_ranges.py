@@ -6,9 +6,9 @@ from trading_data.live.journal import EntryId, JournalInfo
 from trading_data.live.ranges import (
     EntryRange,
     by_journal,
+    continues,
     first_gap,
     gaps,
-    goes_on,
     head_is_missing,
     joined,
     newest,
@@ -116,7 +116,7 @@ def test_the_newest_are_those_of_the_largest_incarnation(ranges: list[EntryRange
 def test_a_journal_is_known_again_by_the_entry_at_the_end_of_its_range(
     journal: JournalInfo, anchor: str, found: str | None, expected: bool
 ) -> None:
-    assert goes_on(part(0, 4, anchor=anchor), journal, found) is expected
+    assert continues(part(0, 4, anchor=anchor), journal, found) is expected
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_journal_is_known_again_by_the_entry_at_the_end_of_its_range(
 def test_a_journal_that_begins_after_its_range_was_trimmed_only_if_so_many_are_gone(
     added: int | None, journal: JournalInfo, found: str | None, expected: bool
 ) -> None:
-    assert goes_on(part(0, 4, anchor="same", added=added), journal, found) is expected
+    assert continues(part(0, 4, anchor="same", added=added), journal, found) is expected
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_journal_that_begins_after_its_range_was_trimmed_only_if_so_many_are_g
     ],
 )
 def test_how_many_entries_were_added_behind_the_range_has_to_agree(journal: JournalInfo, expected: bool) -> None:
-    assert goes_on(part(0, 4, anchor="same", added=4), journal, "same") is expected
+    assert continues(part(0, 4, anchor="same", added=4), journal, "same") is expected
 
 
 @pytest.mark.parametrize(

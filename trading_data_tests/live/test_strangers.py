@@ -10,7 +10,7 @@ import pytest
 
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
 from trading_data.errors import LiveTierError
-from trading_data.intake.poll_latest import sample
+from trading_data.intake.poll_latest import poll_latest
 from trading_data.live import reads as strange_module
 from trading_data.live.connection import connect_for_archiver
 from trading_data.live.journal import (
@@ -67,7 +67,7 @@ def hashed(rig: Rig, key: str | bytes, fields: Mapping[Any, Any]) -> None:
 
 def sampled(rig: Rig) -> tuple[int, int]:
     """Rows and rejects of one sample, loaded."""
-    drained = sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+    drained = poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST)
     rig.load(PRICE)
     return (drained.rows, drained.rejected) if drained else (0, 0)
 

@@ -14,7 +14,7 @@ import psycopg2.errors
 import pytest
 from sqlalchemy import create_engine, text
 
-from trading_data.local.postgres import programs
+from trading_data.local.postgres import postgres_programs
 from trading_data_tests.local.conftest import connect, first_value
 from trading_data_tests.local.protocol_client import FLUSH, SYNC, Wire, bind, execute, message, parse, query
 
@@ -378,11 +378,11 @@ def test_sqlalchemy_with_its_pool(archive: str) -> None:
 
 def test_pgbench_with_prepared_statements(archive: str) -> None:
     dsn = archive.replace("+psycopg2", "")
-    subprocess.run([programs() / "pgbench", "-i", "-q", dsn], check=True, capture_output=True)
+    subprocess.run([postgres_programs() / "pgbench", "-i", "-q", dsn], check=True, capture_output=True)
     for mode in ("extended", "prepared"):
         done = subprocess.run(
             # A thread for each client: it waits for one inside the transaction of another otherwise.
-            [programs() / "pgbench", "-M", mode, "-c", "8", "-j", "8", "-t", "10", "-n", dsn],
+            [postgres_programs() / "pgbench", "-M", mode, "-c", "8", "-j", "8", "-t", "10", "-n", dsn],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert "number of transactions actually processed: 80/80" in done.stdout, done.stderr

@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from trading_data.archive.aggregates.compare import differences
-from trading_data.archive.aggregates.refresh import waiting
+from trading_data.archive.aggregates.refresh import days_to_refresh
 from trading_data.archive.ledger import account
 from trading_data.archive.verify.run import verify
 from trading_data.datasets import DATASETS
@@ -165,7 +165,9 @@ def _status(deployment: Deployment, run: dict[str, Any]) -> str:
 
 
 def _settled(rig: Rig) -> bool:
-    left = sum(len(rig.intake.pending(name)) for name in DATASETS) + sum(map(len, waiting(rig.archive).values()))
+    left = sum(len(rig.intake.pending(name)) for name in DATASETS) + sum(
+        map(len, days_to_refresh(rig.archive).values())
+    )
     done = all(
         account(rig.archive, dataset, "journal").accepted == rig.accepted(dataset) for dataset in DATASETS.values()
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from trading_data.local.postgres import programs
+from trading_data.local.postgres import postgres_programs
 from trading_data.local.record import wait_until
 from trading_data.local.timescale import Timescale
 from trading_data_tests.local.conftest import connect, first_value
@@ -78,9 +78,9 @@ def test_compressed_and_aggregated_rows_survive_a_restart_and_a_dump(
     copy.start()
     dump = home / "dump"
     dsn, copy_dsn = ((one_server.url() or "").replace("+psycopg2", "") for one_server in (server, copy))
-    subprocess.run([programs() / "pg_dump", "-Fc", "-f", dump, dsn], check=True, capture_output=True)
+    subprocess.run([postgres_programs() / "pg_dump", "-Fc", "-f", dump, dsn], check=True, capture_output=True)
     run(copy, "SELECT timescaledb_pre_restore()")
-    subprocess.run([programs() / "pg_restore", "-d", copy_dsn, dump], check=True, capture_output=True)
+    subprocess.run([postgres_programs() / "pg_restore", "-d", copy_dsn, dump], check=True, capture_output=True)
     run(copy, "SELECT timescaledb_post_restore()")
     assert value(copy, SUM) == "4321 9329041"
     assert value(copy, DAYS) == before

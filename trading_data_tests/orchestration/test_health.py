@@ -8,7 +8,7 @@ import pytest
 
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import TradingDataError
-from trading_data.operations.health.rules import OF_REDIS, OF_TIMESCALE
+from trading_data.operations.health.rules import REDIS_CHECKS, TIMESCALE_CHECKS
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.declared import FRESH
 from trading_data.orchestration.health_checks import report_freshness
@@ -39,8 +39,8 @@ def test_a_run_measures_judges_records_and_draws(rig: Rig, instance: dg.DagsterI
     result = run_health(instance)
     assert result.success
     verdicts = checks(result)
-    assert {name for asset, name in verdicts if asset == "redis_health"} == set(OF_REDIS)
-    assert {name for asset, name in verdicts if asset == "timescale_health"} == set(OF_TIMESCALE)
+    assert {name for asset, name in verdicts if asset == "redis_health"} == set(REDIS_CHECKS)
+    assert {name for asset, name in verdicts if asset == "timescale_health"} == set(TIMESCALE_CHECKS)
     red = {name for (_, name), (passed, _) in verdicts.items() if not passed}
     assert red == {"rejected"}
     assert verdicts["timescale_health", "rejected"][1] == (

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from trading_data.datasets import PRICE
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.orchestration.build import build_defs
 from trading_data.sources.vendors.choose import VENDOR
 from trading_data_tests.calendars.missing_days import FIRST, LAST, SOURCE, Seller, bars, days
@@ -35,7 +35,7 @@ def seller(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seller]:
 
 def monday(rig: Rig, *symbols: str) -> None:
     tables = [bars(symbol, FIRST) for symbol in symbols]
-    list(take(rig.intake, PRICE, "test", tables, origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, PRICE, "test", tables, origin="file", earliest=EARLIEST))
     rig.load(PRICE)
     rig.refresh(PRICE)
 

@@ -9,7 +9,7 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.pool import QueuePool
 
-from trading_data.orchestration.instance import KeptConnections
+from trading_data.orchestration.storage import KeptConnections
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "postgresql+psycopg2://nobody@127.0.0.1:1/dagster"
@@ -33,3 +33,9 @@ def test_dagster_yaml_names_a_storage_that_keeps_connections(storage: KeptConnec
     kept = (storage.run_storage, storage.event_log_storage, storage.schedule_storage)
     engines: list[sa.Engine] = [vars(storage)["_engine"] for storage in kept]
     assert [type(engine.pool) for engine in engines] == [QueuePool] * 3
+
+
+def test_a_home_of_an_earlier_release_names_the_same_storage() -> None:
+    """Such a home keeps its `dagster.yaml` until `up` writes it anew, and commands open Dagster's instance by it."""
+    custom = yaml.safe_load((ROOT / "dagster.yaml").read_text())["storage"]["custom"]
+    assert (custom["module"], custom["class"]) == ("trading_data.orchestration.storage", "KeptConnections")

@@ -18,7 +18,7 @@ from trading_data.archive.aggregates.compute import compute
 from trading_data.archive.load import load
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
 
 DAY_BEFORE = -24 * 60
@@ -106,7 +106,7 @@ def bring(rig: Rig, model: Model, record: Any) -> None:
     """Accept a record from a file; what the journals hold is drained before, for it was accepted before."""
     rig.snapshot(model.dataset)
     columns = {name: [getattr(record, name)] for name in model.dataset.names}
-    list(take(rig.intake, model.dataset, "rows.csv", [pa.table(columns)], origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, model.dataset, "rows.csv", [pa.table(columns)], origin="file", earliest=EARLIEST))
     model.write(record)
 
 

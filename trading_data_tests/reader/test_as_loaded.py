@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from psycopg2.sql import SQL, Identifier
 
-from trading_data.archive.sql import said
+from trading_data.archive.sql import reported_column
 from trading_data.datasets import METRICS, PRICE, TRADE, codec
 from trading_data.datasets.declaration import Dataset
-from trading_data.intake.import_rows import take
-from trading_data.intake.poll_latest import sample
+from trading_data.intake.import_rows import import_rows
+from trading_data.intake.poll_latest import poll_latest
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
 
 END = MOMENT + timedelta(days=3)
@@ -33,8 +33,10 @@ def stays(rig: Rig, dataset: Dataset, column: str, expected: list[Any]) -> None:
         assert answer(rig, dataset, column) == expected
         step(dataset)
     assert answer(rig, dataset, column) == expected
-    order = SQL(", ").join(said(dataset, name) for name in (*dataset.key, *dataset.named_by))
-    command = SQL("select {} from {} order by {}").format(said(dataset, column), Identifier(dataset.table), order)
+    order = SQL(", ").join(reported_column(dataset, name) for name in (*dataset.key, *dataset.named_by))
+    command = SQL("select {} from {} order by {}").format(
+        reported_column(dataset, column), Identifier(dataset.table), order
+    )
     assert [value for (value,) in rig.query(command)] == expected
 
 
@@ -47,7 +49,7 @@ def bring(rig: Rig, value: float) -> None:
     one = measurement(value=value)
     rows = {name: [getattr(one, name)] for name in METRICS.names}
     table = pa.table(rows, schema=codec.schema(METRICS))
-    list(take(rig.intake, METRICS, "rows.csv", [table], origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, METRICS, "rows.csv", [table], origin="file", earliest=EARLIEST))
 
 
 def test_the_newest_of_one_journal(rig: Rig) -> None:
@@ -90,10 +92,10 @@ def test_what_cannot_be_ordered_does_not_replace_a_row(rig: Rig) -> None:
     """A bar is accepted between two looks at the latest value, which changed between them too, nobody knows when."""
     rig.store.record_prices([bar("A")])
     rig.archive_all(PRICE)
-    sample(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+    poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST)
     rig.entry("journal:price:A", {**FIELDS, "timestamp": MOMENT.isoformat(), "close": "9.5"})
     rig.client.hset("stocks:price:A", "close", "10.5")
-    assert sample(rig.client, rig.intake, PRICE, earliest=EARLIEST) is not None
+    assert poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST) is not None
     rig.load(PRICE)
     stays(rig, PRICE, "close", [10.5])
     assert rig.query("select kind from archive_quarantine") == [("cannot be ordered",)]

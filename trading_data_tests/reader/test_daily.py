@@ -16,7 +16,7 @@ from trading_data.archive.verify.run import verify
 from trading_data.cli.main import group
 from trading_data.datasets import DAILY, PRICE
 from trading_data.errors import BadInput
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.orchestration.build import build_defs
 from trading_data.reader.rows import NOTE
 from trading_data_tests.orchestration.ticks import materializations, run_archive, tick
@@ -38,7 +38,7 @@ def bring(rig: Rig, frame: pd.DataFrame, *, load: bool = True) -> None:
     import pyarrow as pa
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    list(take(rig.intake, DAILY, "days.csv", [table], origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, DAILY, "days.csv", [table], origin="file", earliest=EARLIEST))
     if load:
         rig.load(DAILY)
 

@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 from trading_data import MarketData
 from trading_data.archive.database import Archive
 from trading_data.archive.schema.migrate import migrate, migrations
-from trading_data.archive.schema.roles import BOOKS, LOGINS, Roles, grant, make_roles
+from trading_data.archive.schema.roles import BOOKKEEPING_RIGHTS, LOGINS, Roles, grant, make_roles
 from trading_data.archive.verify.run import verify
 from trading_data.datasets import DATASETS, METRICS, PRICE, TABLES, TRADE
 from trading_data.errors import SettingError
@@ -114,7 +114,7 @@ def archive(books: Place) -> Place:
 @pytest.mark.parametrize(
     "statement",
     [
-        *(f"insert into {name} overriding system value select * from {name} limit 0" for name in BOOKS),
+        *(f"insert into {name} overriding system value select * from {name} limit 0" for name in BOOKKEEPING_RIGHTS),
         "delete from archive_ledger", "update archive_ledger set inserted = 0", "truncate archive_ledger",
         "drop table archive_ledger", "alter table archive_ledger add x int", "create table mine (x int)",
         "select nextval('archive_batch')", "create role mine",
@@ -151,7 +151,7 @@ def test_the_writer_neither_removes_nor_reshapes(books: Place, statement: str) -
 
 def test_what_each_may_is_taken(books: Place) -> None:
     for role in ("owner", "writer", "reader"):
-        for name in BOOKS:
+        for name in BOOKKEEPING_RIGHTS:
             books.run(role, f"select count(*) from {name}")
     books.run("writer", "select nextval('archive_batch')")
     books.run("writer", "create temporary table stage (x int)")
@@ -196,7 +196,9 @@ def test_a_role_without_a_password_is_refused(books: Place) -> None:
 @needs_url
 def test_every_table_of_the_archive_is_declared(archive: Place) -> None:
     names = {name for (name,) in archive.run("admin", "select tablename from pg_tables where schemaname = 'public'")}
-    assert names == set(BOOKS) | {dataset.table for dataset in TABLES.values()}, "say in archive.roles who may write it"
+    assert names == set(BOOKKEEPING_RIGHTS) | {dataset.table for dataset in TABLES.values()}, (
+        "say in archive.roles who may write it"
+    )
 
 
 @needs_url

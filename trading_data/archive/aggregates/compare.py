@@ -30,10 +30,10 @@ _RELATIVE = 1e-9
 def differences(archive: Archive, dataset: Dataset, aggregate: Aggregate, start: datetime, end: datetime) -> list[str]:
     """Compare the whole buckets in [start, end) with the raw rows; returns a line for each difference."""
     with archive.transaction(snapshot=True) as cursor:
-        return differences_seen(cursor, dataset, aggregate, start, end)
+        return differences_in_snapshot(cursor, dataset, aggregate, start, end)
 
 
-def differences_seen(
+def differences_in_snapshot(
     cursor: Cursor, dataset: Dataset, aggregate: Aggregate, start: datetime, end: datetime
 ) -> list[str]:
     """As `differences`, in the transaction of a cursor, which should be a snapshot."""

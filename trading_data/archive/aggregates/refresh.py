@@ -67,7 +67,7 @@ def refresh(archive: Archive, dataset: Dataset, aggregate: Aggregate, days: Iter
     return Refreshed(aggregate.name, windows)
 
 
-def waiting(archive: Archive) -> dict[str, list[date]]:
+def days_to_refresh(archive: Archive) -> dict[str, list[date]]:
     """The days for which refreshes are pending, by aggregate."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute("select aggregate, array_agg(distinct day order by day) from archive_refresh group by aggregate")

@@ -16,14 +16,14 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.database import Archive
-from trading_data.archive.quarantine.rejects import journal_name, sayable
+from trading_data.archive.quarantine.rejects import journal_name, storable_text
 from trading_data.archive.sql import statement
 from trading_data.datasets import TABLES
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput, Refused
 from trading_data.intake.batch import Batch, JournalRange, cut_by_days
 from trading_data.intake.entries import Entries, to_table
-from trading_data.intake.snapshot import Drained, describe
+from trading_data.intake.snapshot import DrainedBatch, describe
 from trading_data.intake.store import Intake
 from trading_data.live.journal import Reading, raw
 from trading_data.times import now
@@ -62,7 +62,7 @@ class Quarantined:
 class Retried:
     """The batches that a retry wrote, and the requested entries that were settled already (id → how)."""
 
-    batches: tuple[Drained, ...]
+    batches: tuple[DrainedBatch, ...]
     settled: Mapping[int, str]
 
 
@@ -133,7 +133,7 @@ def retry(
     return Retried(tuple(sent), {number: how for number, _, how in entries if how is not None})
 
 
-def retry_what_is_taken_now(archive: Archive, intake: Intake, dataset: Dataset, *, earliest: datetime) -> Retried:
+def retry_no_longer_rejected(archive: Archive, intake: Intake, dataset: Dataset, *, earliest: datetime) -> Retried:
     """Retry the entries that an earlier release rejected for a reason that no longer exists; arguments as for `retry`."""
     retried = [retry(archive, intake, dataset=dataset, kind=kind, earliest=earliest) for kind in NO_REASONS]
     return Retried(tuple(drained for of_kind in retried for drained in of_kind.batches), {})
@@ -149,7 +149,7 @@ def discard(archive: Archive, ids: Sequence[int], reason: str) -> list[int]:
         raise Refused("nothing was discarded: name the entries by their ids, and give a reason")
     with archive.transaction() as cursor:
         settled = [f"{number} ({how})" for number, _, how in _known(cursor, ids) if how is not None]
-        values = {"ids": list(ids), "note": sayable(f"; discarded: {reason}")}
+        values = {"ids": list(ids), "note": storable_text(f"; discarded: {reason}")}
         cursor.execute(statement("quarantine_discard"), values)
         done = sorted(number for (number,) in cursor.fetchall())
         if done != sorted(set(ids)):
@@ -190,7 +190,7 @@ def check_edits(dataset: Dataset, edits: Edits, ids: Sequence[int]) -> None:
 
 def resend(
     intake: Intake, dataset: Dataset, quarantined: Sequence[Quarantined], edits: Edits, earliest: datetime
-) -> Iterator[Drained]:
+) -> Iterator[DrainedBatch]:
     """Write batches of these entries: the corrected values, to be checked again, and beside them the rejected payloads."""
     entries = Entries()
     for entry in quarantined:
@@ -199,7 +199,7 @@ def resend(
         entries.add(Reading(journal, [(seen.encode(), fields)]))
     table = _set(to_table(dataset, entries, earliest), "_payload", [entry.payload for entry in quarantined])
     texts = (f", {name}={value}" if value is not None else f", without {name}" for name, value in edits.items())
-    run_id = sayable(f"quarantine retry{''.join(texts)}")
+    run_id = storable_text(f"quarantine retry{''.join(texts)}")
     for start, stop in cut_by_days(dataset, table):
         part = _set(table.slice(start, stop - start), "_journal", np.arange(stop - start, dtype=np.int32))
         origins = tuple(

@@ -92,8 +92,8 @@ def _keep(cursor: Cursor, dataset: Dataset, batch_id: int, rejects: list[Reject]
         "journals": [ledger_name(reject.journal) for reject in rejects],
         "entry_ids": [reject.entry_id for reject in rejects],
         "digests": [reject.digest for reject in rejects],
-        "kinds": [sayable(reject.kind) for reject in rejects],
-        "reasons": [sayable(reject.reason) for reject in rejects],
+        "kinds": [storable_text(reject.kind) for reject in rejects],
+        "reasons": [storable_text(reject.reason) for reject in rejects],
         "payloads": [reject.payload for reject in rejects],
     }
     cursor.execute(statement("quarantine"), values)
@@ -132,7 +132,7 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
     return bytes.fromhex(match[2].decode()) if match[2] else b"\\"
 
 
-def sayable(text: str) -> str:
+def storable_text(text: str) -> str:
     """A text as PostgreSQL can store it."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 

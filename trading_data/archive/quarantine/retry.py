@@ -11,7 +11,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import from_journal
 from trading_data.archive.order import Accepted
-from trading_data.archive.quarantine.rejects import Reject, digest, from_row, ledger_name, sayable
+from trading_data.archive.quarantine.rejects import Reject, digest, from_row, ledger_name, storable_text
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
@@ -76,8 +76,8 @@ class Retries:
         failed = {number: again[key] for number, key in waiting.items() if key in again}
         values = {
             "ids": list(failed),
-            "kinds": [sayable(reject.kind) for reject in failed.values()],
-            "reasons": [sayable(reject.reason) for reject in failed.values()],
+            "kinds": [storable_text(reject.kind) for reject in failed.values()],
+            "reasons": [storable_text(reject.reason) for reject in failed.values()],
         }
         self._cursor.execute(statement("quarantine_again"), values)
 

@@ -24,7 +24,7 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.errors import ArchiveTierError, SettingError
 from trading_data.settings import without_password
 
-BOOKS: Mapping[str, tuple[str, ...]] = {
+BOOKKEEPING_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "archive_ledger": ("insert",),
     "archive_range": ("insert", "update", "delete"),
     "archive_entry_hash": ("insert",),
@@ -155,7 +155,7 @@ def grant(archive: Archive, roles: Roles) -> list[str]:
 
 def _wanted(roles: Roles, names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Triples of table, role and right: writer and reader may read all tables, the writer may write declared ones."""
-    writable = {**BOOKS, **{dataset.table: _ROWS for dataset in TABLES.values()}}
+    writable = {**BOOKKEEPING_RIGHTS, **{dataset.table: _ROWS for dataset in TABLES.values()}}
     for name in names:
         yield from ((name, role, "select") for role in (roles.writer, roles.reader))
         yield from ((name, roles.writer, right) for right in writable.get(name, ()))

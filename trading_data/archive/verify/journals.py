@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from trading_data.archive.database import Archive
-from trading_data.archive.verify.ledger import AuditResult, LedgerTotals, materialize, read_totals
-from trading_data.archive.verify.losses import Known, Sides, archived_journals, heads, lost_of
-from trading_data.archive.verify.lost import Lost, acknowledge_command
+from trading_data.archive.verify.ledger import AuditResult, LedgerTotals, read_totals, run_command
+from trading_data.archive.verify.losses import JournalSides, RangesByJournal, heads, losses_of, read_archived_journals
+from trading_data.archive.verify.lost import Losses, acknowledge_command
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
@@ -41,7 +41,7 @@ class JournalAccount:
     archived: int
     waiting: int
     undrained: int
-    lost: Lost
+    lost: Losses
     other: tuple[str, ...]
     range_entries: int
     totals: LedgerTotals
@@ -63,8 +63,8 @@ def account_of_journals(client: Client, archive: Archive, intake: Intake, datase
     waiting = heads(intake, intake.pending(dataset.name))
     with archive.transaction(snapshot=True) as cursor:
         totals = read_totals(cursor, dataset)
-        archived = archived_journals(cursor, dataset, waiting)
-    sides = Sides(infos, waiting, archived)
+        archived = read_archived_journals(cursor, dataset, waiting)
+    sides = JournalSides(infos, waiting, archived)
     current = sides.current(client, list(sides.infos))
     tails = _tails(client, sides, current)
     unread = sum(info.length for name, info in sides.infos.items() if name not in current)
@@ -74,7 +74,7 @@ def account_of_journals(client: Client, archive: Archive, intake: Intake, datase
         archived=totals.offered - totals.replayed,
         waiting=sum(journal.count for content_hash, journal in waiting.ranges if content_hash not in archived.loaded),
         undrained=unread + tails.total() + _between(client, sides, current),
-        lost=lost_of(client, sides, tails),
+        lost=losses_of(client, sides, tails),
         other=tuple(
             name for name, info in sides.infos.items() if sides.known.get(name) and name not in current and info.length
         ),
@@ -94,7 +94,7 @@ def check_journals(client: Client, archive: Archive, intake: Intake, dataset: Da
     ]
 
 
-def _tails(client: Client, sides: Sides, current: Known) -> Counter[str]:
+def _tails(client: Client, sides: JournalSides, current: RangesByJournal) -> Counter[str]:
     """The number of entries in each journal after its last range, counted one by one; 0 where none are possible."""
     to_read = [
         ReadRange(sides.keys[name], ranges[-1].last, info.last, info.length)
@@ -106,7 +106,7 @@ def _tails(client: Client, sides: Sides, current: Known) -> Counter[str]:
     return tails
 
 
-def _between(client: Client, sides: Sides, current: Known) -> int:
+def _between(client: Client, sides: JournalSides, current: RangesByJournal) -> int:
     """The number of entries in the journals between their ranges."""
     to_read = [
         ReadRange(sides.keys[name], after, upto, sides.infos[name].length)
@@ -117,7 +117,7 @@ def _between(client: Client, sides: Sides, current: Known) -> int:
     return _count(client, sides, to_read).total()
 
 
-def _count(client: Client, sides: Sides, to_read: list[ReadRange]) -> Counter[str]:
+def _count(client: Client, sides: JournalSides, to_read: list[ReadRange]) -> Counter[str]:
     """The number of entries in these ranges, by the journal's ledger name."""
     names: Mapping[str, str] = {key: name for name, key in sides.keys.items()}
     entries = Counter[str]()
@@ -128,7 +128,7 @@ def _count(client: Client, sides: Sides, to_read: list[ReadRange]) -> Counter[st
 
 def _lost(dataset: Dataset, account: JournalAccount) -> Iterator[AuditResult]:
     """Lost entries: faults until they come back or are acknowledged."""
-    archive_run = materialize(f"{dataset.snapshot} {dataset.table}", now().date())
+    archive_run = run_command(f"{dataset.snapshot} {dataset.table}", now().date())
     for what, message in account.lost.said():
         command = archive_run if what == "journals" else acknowledge_command(dataset)
         yield AuditResult(dataset.name, None, False, what, message, command)
@@ -141,7 +141,7 @@ def _other(dataset: Dataset, account: JournalAccount) -> Iterator[AuditResult]:
             f"{counted(len(account.other), 'journal')} went back to an earlier state or {noun(len(account.other), 'was', 'were')} "
             f"created again since last archived, such as {account.other[0]}. The next snapshot reads from the beginning"
         )
-        yield AuditResult(dataset.name, None, False, "went back", message, materialize(dataset.snapshot, now().date()))
+        yield AuditResult(dataset.name, None, False, "went back", message, run_command(dataset.snapshot, now().date()))
 
 
 def _range_entries(dataset: Dataset, account: JournalAccount) -> Iterator[AuditResult]:

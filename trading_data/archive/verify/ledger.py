@@ -193,7 +193,7 @@ def days_with_chunks(archive: Archive) -> set[date]:
     return {day for dataset in DATASETS.values() for day in chunk_days(archive, dataset)}
 
 
-def materialize(asset: str, day: date) -> str:
+def run_command(asset: str, day: date) -> str:
     """The command that materializes an asset for one day."""
     return f"trading-data run {asset} --day {day}"
 

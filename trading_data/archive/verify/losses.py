@@ -18,7 +18,7 @@ from trading_data.archive.database import Archive
 from trading_data.archive.ledger import ArchivedRange, ranges_of
 from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.sql import statement
-from trading_data.archive.verify.lost import Gap, Lost, Note
+from trading_data.archive.verify.lost import Gap, Losses, Note
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import IntakeError
 from trading_data.intake.accounted import of_this_incarnation
@@ -33,7 +33,7 @@ MISSING, BATCHES = "missing", "batches"
 batches of a dataset recorded as missing, up to a batch."""
 _PROBES_PER_PIPELINE = 200
 
-Known = Mapping[str, list[EntryRange]]
+RangesByJournal = Mapping[str, list[EntryRange]]
 """Ranges by the journal's name in the ledger."""
 
 
@@ -57,7 +57,7 @@ class IntakeHeads:
 
 
 @dataclass(frozen=True)
-class Archived:
+class ArchivedJournals:
     """The archive's knowledge of a dataset's journals at one moment; journals by their names in the ledger.
 
     Attributes:
@@ -75,10 +75,10 @@ class Archived:
     loaded: frozenset[str] = frozenset()
 
 
-class Sides:
+class JournalSides:
     """What Redis, the intake and the archive hold of a dataset's journals; journals by their names in the ledger."""
 
-    def __init__(self, infos: Mapping[str, JournalInfo], waiting: IntakeHeads, archived: Archived) -> None:
+    def __init__(self, infos: Mapping[str, JournalInfo], waiting: IntakeHeads, archived: ArchivedJournals) -> None:
         """Combine what was read; `infos` are by the journals' keys."""
         self.keys = {ledger_name(key): key for key in infos}
         self.infos = {name: infos[key] for name, key in self.keys.items()}
@@ -144,7 +144,7 @@ class Sides:
         return removed - acknowledged.get((name, MISSING), 0) - with_gaps
 
 
-def read_sides(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> Sides:
+def read_sides(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> JournalSides:
     """Read all three sides: one XINFO a journal, the head of each waiting batch, and the archived ranges.
 
     Raises:
@@ -154,7 +154,7 @@ def read_sides(client: Client, archive: Archive, intake: Intake, dataset: Datase
     infos = inspect(client, find_journals(client, dataset))
     waiting = heads(intake, intake.pending(dataset.name))
     with archive.transaction(snapshot=True) as cursor:
-        return Sides(infos, waiting, archived_journals(cursor, dataset, waiting))
+        return JournalSides(infos, waiting, read_archived_journals(cursor, dataset, waiting))
 
 
 def heads(intake: Intake, files: Sequence[BatchFile]) -> IntakeHeads:
@@ -172,7 +172,7 @@ def heads(intake: Intake, files: Sequence[BatchFile]) -> IntakeHeads:
     return IntakeHeads(batches, tuple(damaged))
 
 
-def archived_journals(cursor: Cursor, dataset: Dataset, waiting: IntakeHeads) -> Archived:
+def read_archived_journals(cursor: Cursor, dataset: Dataset, waiting: IntakeHeads) -> ArchivedJournals:
     """The archive's knowledge of the journals, read in the caller's transaction."""
     values: dict[str, Any] = {"dataset": dataset.name, "hashes": list(waiting.heads)}
     ranges = ranges_of(cursor, dataset, None)
@@ -186,21 +186,21 @@ def archived_journals(cursor: Cursor, dataset: Dataset, waiting: IntakeHeads) ->
     if waiting.heads:
         cursor.execute("select content_hash from archive_ledger where content_hash = any(%(hashes)s)", values)
         loaded = frozenset(content_hash for (content_hash,) in cursor.fetchall())
-    return Archived(ranges, acknowledged, missing, newest_batch, loaded)
+    return ArchivedJournals(ranges, acknowledged, missing, newest_batch, loaded)
 
 
-def look_for_lost(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> Lost:
+def find_losses(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> Losses:
     """The losses that one look finds; raises as `read_sides`."""
-    return lost_of(client, read_sides(client, archive, intake, dataset))
+    return losses_of(client, read_sides(client, archive, intake, dataset))
 
 
-def confirmed_lost(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> Lost:
+def find_confirmed_losses(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> Losses:
     """The losses that two looks agree on; the second look is taken only if the first finds something. Raises as `read_sides`."""
-    first = look_for_lost(client, archive, intake, dataset)
-    return look_for_lost(client, archive, intake, dataset).only(first.journals) if first else first
+    first = find_losses(client, archive, intake, dataset)
+    return find_losses(client, archive, intake, dataset).only(first.journals) if first else first
 
 
-def lost_of(client: Client, sides: Sides, tails: Mapping[str, int] | None = None) -> Lost:
+def losses_of(client: Client, sides: JournalSides, tails: Mapping[str, int] | None = None) -> Losses:
     """The losses that follow from what the three sides hold.
 
     Args:
@@ -231,10 +231,10 @@ def lost_of(client: Client, sides: Sides, tails: Mapping[str, int] | None = None
         and (gap.journal, gap.name) not in sides.archived.acknowledged
     ]
     nowhere = Counter({name: number for name, number in behind.items() if name in current})
-    return Lost(tuple(open_gaps), missing, nowhere, tuple(_notes(sides, open_gaps, missing)), total)
+    return Losses(tuple(open_gaps), missing, nowhere, tuple(_notes(sides, open_gaps, missing)), total)
 
 
-def _notes(sides: Sides, open_gaps: Sequence[Gap], missing: Counter[str]) -> Iterator[Note]:
+def _notes(sides: JournalSides, open_gaps: Sequence[Gap], missing: Counter[str]) -> Iterator[Note]:
     """The notes that acknowledge gaps and missing entries. A journal's number goes with the first of its gaps, if it has any."""
     remaining = dict(missing)
     for gap in open_gaps:
@@ -245,7 +245,7 @@ def _notes(sides: Sides, open_gaps: Sequence[Gap], missing: Counter[str]) -> Ite
         yield "", BATCHES, sides.archived.newest
 
 
-def acknowledge(client: Client, archive: Archive, intake: Intake, dataset: Dataset, reason: str) -> Lost:
+def acknowledge(client: Client, archive: Archive, intake: Intake, dataset: Dataset, reason: str) -> Losses:
     """Record that the losses of a dataset were looked into; returns them.
 
     This acknowledges gaps and missing entries, but not `nowhere`: the next snapshot has yet to record those.
@@ -256,7 +256,7 @@ def acknowledge(client: Client, archive: Archive, intake: Intake, dataset: Datas
     damaged = heads(intake, intake.pending(dataset.name)).damaged
     if damaged:
         raise IntakeError(damaged[0])
-    lost = confirmed_lost(client, archive, intake, dataset)
+    lost = find_confirmed_losses(client, archive, intake, dataset)
     if lost.gaps or lost.missing:
         journals, whats, entries = zip(*lost.notes, strict=True)
         values = {"dataset": dataset.name, "journals": list(journals), "whats": list(whats), "entries": list(entries)}
@@ -299,7 +299,7 @@ def _uncovered(ranges: Sequence[EntryRange], upto: EntryId) -> Iterator[tuple[En
         covered = joined([*covered, EntryRange(0, after, until)])
 
 
-def _removed_after_last_range(sides: Sides, tails: Mapping[str, int] | None) -> Iterator[tuple[str, int]]:
+def _removed_after_last_range(sides: JournalSides, tails: Mapping[str, int] | None) -> Iterator[tuple[str, int]]:
     """Per journal, the number of entries added after its last known range and no longer in it."""
     for name, info in sides.infos.items():
         if not (ranges := sides.known.get(name)):
@@ -315,11 +315,11 @@ def _end(ranges: Sequence[EntryRange]) -> EntryRange:
     return newest(ranges)[-1] if len(ranges) > 1 else ranges[0]
 
 
-def _incarnation(current: Known, name: str) -> int | None:
+def _incarnation(current: RangesByJournal, name: str) -> int | None:
     return current[name][-1].incarnation if name in current else None
 
 
-def _with_entries(client: Client, sides: Sides, probed: Sequence[Gap]) -> Iterator[Gap]:
+def _with_entries(client: Client, sides: JournalSides, probed: Sequence[Gap]) -> Iterator[Gap]:
     """The gaps in which the journal still holds an entry."""
     for start in range(0, len(probed), _PROBES_PER_PIPELINE):
         block = probed[start : start + _PROBES_PER_PIPELINE]

@@ -29,7 +29,7 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Lost:
+class Losses:
     """The unacknowledged losses of a dataset; journals by their names in the ledger.
 
     Attributes:
@@ -60,9 +60,9 @@ class Lost:
         in_gaps = Counter(gap.journal for gap in self.gaps)
         return sum((self.missing | in_gaps).values()) + self.nowhere.total()
 
-    def only(self, journals: set[str]) -> "Lost":
+    def only(self, journals: set[str]) -> "Losses":
         """The losses of these journals alone."""
-        return Lost(
+        return Losses(
             tuple(gap for gap in self.gaps if gap.journal in journals),
             Counter({name: number for name, number in self.missing.items() if name in journals}),
             Counter({name: number for name, number in self.nowhere.items() if name in journals}),

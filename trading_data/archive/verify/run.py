@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from trading_data.archive.aggregates.compare import differences
 from trading_data.archive.database import Archive
-from trading_data.archive.days import changed_since_closed
+from trading_data.archive.days import changed_since_dropped
 from trading_data.archive.schema.migrate import check_schema
 from trading_data.archive.sql import names_of, statement
 from trading_data.archive.verify.journals import check_journals
@@ -26,7 +26,7 @@ from trading_data.archive.verify.ledger import (
     check_ledger,
     chunk_days,
     known_days,
-    materialize,
+    run_command,
 )
 from trading_data.datasets import TABLES
 from trading_data.datasets.declaration import Aggregate, Dataset
@@ -142,7 +142,7 @@ def _check_day(archive: Archive, dataset: Dataset, day: date) -> Iterator[AuditR
             message = (
                 f"{aggregate.name} differs from the raw rows in {counted(len(lines), 'bucket')}, such as: {lines[0]}"
             )
-            yield AuditResult(dataset.name, day, False, "aggregates", message, materialize(aggregate.name, day))
+            yield AuditResult(dataset.name, day, False, "aggregates", message, run_command(aggregate.name, day))
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("keys_twice", **names_of(dataset)), bounds)
         (repeated,) = cursor.fetchone() or (0,)
@@ -158,7 +158,7 @@ def _check_day(archive: Archive, dataset: Dataset, day: date) -> Iterator[AuditR
 
 def _check_dropped_days(archive: Archive, dataset: Dataset) -> Iterator[AuditResult]:
     """Days that retention dropped: their aggregates are unchanged since."""
-    for day, name in changed_since_closed(archive, dataset):
+    for day, name in changed_since_dropped(archive, dataset):
         message = f"{name} has changed since retention dropped the rows of that day: it was refreshed or edited"
         yield AuditResult(dataset.name, day, False, "aggregates", message, "trading-data backup --list")
 

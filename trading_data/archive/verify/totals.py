@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import account
 from trading_data.archive.verify.journals import account_of_journals
-from trading_data.archive.verify.losses import archived_journals, heads
+from trading_data.archive.verify.losses import heads, read_archived_journals
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
@@ -45,7 +45,7 @@ def totals(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -
     journals = account_of_journals(client, archive, intake, dataset) if dataset.journal else None
     waiting = heads(intake, intake.pending(dataset.name))
     with archive.transaction(snapshot=True) as cursor:
-        loaded = archived_journals(cursor, dataset, waiting).loaded
+        loaded = read_archived_journals(cursor, dataset, waiting).loaded
     booked = account(archive, dataset)
     return Totals(
         booked.offered,

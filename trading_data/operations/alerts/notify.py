@@ -40,7 +40,7 @@ def watch(client: Client, archive: Archive, intake: Intake, now: datetime) -> Wa
     return Watched(findings(measured), lambda key: unjudged(key, measured))
 
 
-def blind(finding: Finding) -> Watched:
+def unobservable(finding: Finding) -> Watched:
     """Nothing could be measured, for the reason in `finding`: every key of a threshold or of an unavailable tier is unknown."""
     away = {unavailable.key for unavailable in AWAYS}
     return Watched([finding], lambda key: key in away or _threshold(key) is not None)
@@ -148,7 +148,7 @@ class NotifyResult:
     book: Book
 
 
-def tell(
+def notify(
     memory: StateStore,
     channels: Sequence[Channel],
     findings: Iterable[Finding],

@@ -42,18 +42,20 @@ from trading_data.operations.backup.target import BackupFolder
 from trading_data.times import now
 
 
-def take_backup(
+def create_backup(
     uri: str, client: Client, archive: Archive, intake: Intake, run: str = "by hand", *, copier: Client | None = None
 ) -> Manifest:
-    """Create a complete backup. Arguments and errors are those of `take_redis` and `take_timescale`."""
-    partial = take_redis(uri, client, intake, run, copier=copier)
-    return take_timescale(uri, archive, run, partial.name)
+    """Create a complete backup. Arguments and errors are those of `create_redis_backup` and `create_timescale_backup`."""
+    partial = create_redis_backup(uri, client, intake, run, copier=copier)
+    return create_timescale_backup(uri, archive, run, partial.name)
 
 
-def take_redis(uri: str, client: Client, intake: Intake, run: str, *, copier: Client | None = None) -> Manifest:
+def create_redis_backup(
+    uri: str, client: Client, intake: Intake, run: str, *, copier: Client | None = None
+) -> Manifest:
     """Create the first part: the live tier's snapshot and the intake's waiting batches.
 
-    It is no backup until `take_timescale` has completed it, in the same run.
+    It is no backup until `create_timescale_backup` has completed it, in the same run.
 
     Args:
         uri: where backups lie.
@@ -97,8 +99,8 @@ def take_redis(uri: str, client: Client, intake: Intake, run: str, *, copier: Cl
     return partial
 
 
-def take_timescale(uri: str, archive: Archive, run: str, name: str | None = None) -> Manifest:
-    """Complete the backup that `take_redis` began in this run, and write its manifest.
+def create_timescale_backup(uri: str, archive: Archive, run: str, name: str | None = None) -> Manifest:
+    """Complete the backup that `create_redis_backup` began in this run, and write its manifest.
 
     Raises:
         Refused: this run has no first part.

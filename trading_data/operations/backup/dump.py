@@ -182,10 +182,10 @@ def _folders() -> Iterator[Path]:
     if given:
         yield Path(given)
         return
-    from trading_data.local.postgres import programs
+    from trading_data.local.postgres import postgres_programs
 
     try:
-        yield programs()
+        yield postgres_programs()
     except ServerError:
         pass  # without the extra `embedded`
     path = shutil.which("pg_dump")

@@ -13,14 +13,14 @@ from trading_data.archive.database import Archive
 from trading_data.archive.ledger import ArchivedRange
 from trading_data.archive.quarantine.rejects import ledger_name
 from trading_data.archive.verify.losses import (
-    Archived,
+    ArchivedJournals,
     IntakeHeads,
-    Known,
-    Sides,
-    archived_journals,
+    JournalSides,
+    RangesByJournal,
+    find_losses,
     heads,
-    look_for_lost,
-    lost_of,
+    losses_of,
+    read_archived_journals,
 )
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.accounted import noted, undrained
@@ -61,7 +61,7 @@ class _JournalReadings:
     infos: dict[str, JournalInfo]
     files: list[BatchFile]
     waiting: IntakeHeads | None
-    archived: Archived | None
+    archived: ArchivedJournals | None
 
     @property
     def too_many(self) -> str:
@@ -81,7 +81,7 @@ def measure_journals(
     oldest = max(0.0, moment.timestamp() - readings.files[0].turn / 1e9) if readings.files else 0.0
     yield from numbered(_INTAKE, subject, (len(readings.files), oldest))
     yield _damaged(readings, subject)
-    known: Known = {}
+    known: RangesByJournal = {}
     not_drained = 0
     if "redis" in away:
         yield from not_measured(_LIVE, subject, "redis")
@@ -108,18 +108,20 @@ def _read_all(
     if "timescale" in away:
         return _JournalReadings(infos, files, waiting, None)
     with archive.transaction(snapshot=True, lock="1s", statement="10s") as cursor:
-        return _JournalReadings(infos, files, waiting, archived_journals(cursor, dataset, waiting or IntakeHeads({})))
+        return _JournalReadings(
+            infos, files, waiting, read_archived_journals(cursor, dataset, waiting or IntakeHeads({}))
+        )
 
 
-def _sides(client: Client, readings: _JournalReadings, dataset: Dataset) -> Sides:
+def _sides(client: Client, readings: _JournalReadings, dataset: Dataset) -> JournalSides:
     """All sides; the note in Redis replaces an unavailable archive and batches that are too many to open."""
     if readings.archived is not None and readings.waiting is not None:
-        return Sides(readings.infos, readings.waiting, readings.archived)
+        return JournalSides(readings.infos, readings.waiting, readings.archived)
     ranges = {
         ledger_name(key): [ArchivedRange(range_, 0) for range_ in noted_ranges]
         for key, noted_ranges in noted(client, dataset).items()
     }
-    return Sides(readings.infos, readings.waiting or IntakeHeads({}), Archived(ranges))
+    return JournalSides(readings.infos, readings.waiting or IntakeHeads({}), ArchivedJournals(ranges))
 
 
 def _damaged(readings: _JournalReadings, subject: str) -> Metric:
@@ -132,10 +134,15 @@ def _damaged(readings: _JournalReadings, subject: str) -> Metric:
 
 
 def _unarchived(
-    client: Client, readings: _JournalReadings, archived: Archived, subject: str, known: Known, not_drained: int
+    client: Client,
+    readings: _JournalReadings,
+    archived: ArchivedJournals,
+    subject: str,
+    known: RangesByJournal,
+    not_drained: int,
 ) -> Iterator[Metric]:
     """Entries that are not in the archive yet, and the age of the oldest of them."""
-    sides = Sides(readings.infos, IntakeHeads({}), archived)
+    sides = JournalSides(readings.infos, IntakeHeads({}), archived)
     if readings.files:
         known = sides.current(client, list(sides.infos))
     behind = {sides.keys[name]: end for name, info in sides.infos.items() if (end := _end(known, name)) < info.last}
@@ -145,7 +152,7 @@ def _unarchived(
     yield from numbered(_BOTH, subject, (entries, _oldest(client, behind)))
 
 
-def _end(known: Known, name: str) -> EntryId:
+def _end(known: RangesByJournal, name: str) -> EntryId:
     return known[name][-1].last if name in known else BEGINNING
 
 
@@ -154,9 +161,9 @@ def _lost(client: Client, archive: Archive, intake: Intake, dataset: Dataset, re
     name, unit = _LOST
     if readings.waiting is None or readings.archived is None:
         return Metric(name, None, unit, dataset.name, readings.too_many)
-    lost = lost_of(client, Sides(readings.infos, readings.waiting, readings.archived))
+    lost = losses_of(client, JournalSides(readings.infos, readings.waiting, readings.archived))
     if lost:
-        lost = look_for_lost(client, archive, intake, dataset).only(lost.journals)
+        lost = find_losses(client, archive, intake, dataset).only(lost.journals)
     return Metric(name, float(lost.least), unit, dataset.name, about="; ".join(line for _, line in lost.said()))
 
 

@@ -32,7 +32,7 @@ from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import Refused
 from trading_data.files import sync
-from trading_data.reader.archive_queries import columns_out, copied
+from trading_data.reader.archive_queries import copy_table, select_columns
 
 WINDOW = timedelta(hours=1)
 """The span that is read from the archive, and held in memory, at a time."""
@@ -148,11 +148,11 @@ def _write(archive: Archive, dataset: Dataset, chunk: Chunk, path: Path) -> tupl
 
 
 def _windows(cursor: Cursor, dataset: Dataset, chunk: Chunk, schema: pa.Schema) -> Iterator[pa.Table]:
-    command = statement("export_rows", **{**names_of(dataset), "columns": columns_out(dataset)})
+    command = statement("export_rows", **{**names_of(dataset), "columns": select_columns(dataset)})
     low = chunk.start
     while low < chunk.end:
         values: dict[str, Any] = {"start": low, "end": min(low + WINDOW, chunk.end)}
-        yield copied(cursor, command, values, schema)
+        yield copy_table(cursor, command, values, schema)
         low += WINDOW
 
 

@@ -43,7 +43,7 @@ class Compressed:
     @property
     def ratio(self) -> float | None:
         """Bytes before by bytes after the first compression of the chunk; None if it is not compressed."""
-        return chunk_by_chunk.ratio([self.chunk])
+        return chunk_by_chunk.compression_ratio([self.chunk])
 
 
 def compress_aged(

@@ -12,10 +12,10 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from trading_data.archive.aggregates.compare import differences_seen
+from trading_data.archive.aggregates.compare import differences_in_snapshot
 from trading_data.archive.chunks import Chunk
 from trading_data.archive.database import Archive
-from trading_data.archive.days import closed_days
+from trading_data.archive.days import dropped_days
 from trading_data.archive.sql import names_of, statement
 from trading_data.archive.versions import DAY_US, microseconds
 from trading_data.datasets.declaration import Dataset
@@ -67,7 +67,7 @@ def waiting(archive: Archive, intake: Intake, dataset: Dataset) -> PendingWork:
     pending, unreadable = _pending(intake, dataset)
     quarantined = Counter(day for text in _payloads(archive, dataset) if (day := _day_of(dataset, text)) is not None)
     with archive.transaction(snapshot=True) as cursor:
-        closed = closed_days(cursor, dataset)
+        closed = dropped_days(cursor, dataset)
         return PendingWork(pending, unreadable, quarantined, refreshes_waiting(cursor, dataset), closed)
 
 
@@ -89,7 +89,7 @@ def differing(cursor: Cursor, dataset: Dataset, chunk: Chunk) -> list[str]:
     return [
         line
         for aggregate in dataset.aggregates
-        for line in differences_seen(cursor, dataset, aggregate, chunk.start, chunk.end)
+        for line in differences_in_snapshot(cursor, dataset, aggregate, chunk.start, chunk.end)
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from trading_data.archive.aggregates.compare import differences
-from trading_data.archive.aggregates.refresh import Refreshed, days_with_buckets, refresh, waiting
+from trading_data.archive.aggregates.refresh import Refreshed, days_to_refresh, days_with_buckets, refresh
 from trading_data.archive.database import Archive
 from trading_data.archive.verify.ledger import chunk_days
 from trading_data.datasets.declaration import Aggregate, Dataset
@@ -52,7 +52,7 @@ def refresh_days(
     for aggregate in aggregates:
         done = refresh(database, dataset, aggregate, reports.days)
         wrong = {day: _differences(database, dataset, aggregate, done, day) for day in done.windows}
-        late = set(waiting(database).get(aggregate.name, []))
+        late = set(days_to_refresh(database).get(aggregate.name, []))
         days = {*reports.days, *(reports.not_green(aggregate.name, with_chunks) - late)}
         filled, unreported = days_with_buckets(database, aggregate, days), reports.unreported(aggregate.name, days)
         sent: list[Event] = []

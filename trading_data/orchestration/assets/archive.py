@@ -10,10 +10,10 @@ from trading_data.archive.database import Archive
 from trading_data.archive.days import Handled, handled_days
 from trading_data.archive.ledger import COUNTS, Loaded
 from trading_data.archive.load import load_pending
-from trading_data.archive.quarantine.queries import retry_what_is_taken_now
+from trading_data.archive.quarantine.queries import retry_no_longer_rejected
 from trading_data.archive.trim import trim_archived
 from trading_data.archive.verify.ledger import chunk_days
-from trading_data.archive.verify.losses import confirmed_lost
+from trading_data.archive.verify.losses import find_confirmed_losses
 from trading_data.datasets import HISTORY
 from trading_data.datasets.declaration import Dataset
 from trading_data.first_day import move_back
@@ -72,7 +72,7 @@ def load(
     pressed = context.run.tags.get(TRIGGER) == MEMORY_PRESSURE
     hot_window = timedelta(0) if pressed else dataset.hot_window
     loaded: list[Loaded] = []
-    retry_what_is_taken_now(database, store, dataset, earliest=environment.earliest)
+    retry_no_longer_rejected(database, store, dataset, earliest=environment.earliest)
     for batch in load_pending(database, store, dataset, run_id=context.run.run_id):
         loaded.append(batch)
         trim_archived(client, database, dataset, hot_window=hot_window)
@@ -95,7 +95,7 @@ def load(
         context.instance,
         [
             nothing_quarantined(database, dataset),
-            nothing_missing(dataset, confirmed_lost(client, database, store, dataset)),
+            nothing_missing(dataset, find_confirmed_losses(client, database, store, dataset)),
             accounts_balance(dataset, balance_of(dataset, verdicts)),
             check_drift(database, context.instance, dataset, environment.variables),
             *([plausible.after_load(context.instance, database, dataset, days)] if dataset.odd_values else []),

@@ -8,7 +8,7 @@ import dagster as dg
 from trading_data.datasets import DATASETS
 from trading_data.errors import Refused
 from trading_data.operations.backup.check import check_files
-from trading_data.operations.backup.create import take_redis, take_timescale
+from trading_data.operations.backup.create import create_redis_backup, create_timescale_backup
 from trading_data.operations.backup.keys import keys_of
 from trading_data.operations.backup.manifest import DUMP, Manifest, chosen
 from trading_data.operations.backup.retention import BackupVerdict, prune
@@ -49,7 +49,9 @@ def redis_backup(
     """Take the first half."""
     began = time.monotonic()
     with as_dagster_failure(), live.for_archiver() as client, live.for_copying() as copier:
-        half = take_redis(environment.settings.backup_uri, client, intake.open(), context.run.run_id, copier=copier)
+        half = create_redis_backup(
+            environment.settings.backup_uri, client, intake.open(), context.run.run_id, copier=copier
+        )
     account = half.redis["account"]
     kinds = [{"kind": kind, "keys": counts[0], "expire": "no"} for kind, counts in account["kinds"].items()]
     for kind, hours in account["expiring"].items():
@@ -89,7 +91,7 @@ def timescale_backup(
     """Complete the backup that `redis_backup` of this run began."""
     began, uri = time.monotonic(), environment.settings.backup_uri
     with as_dagster_failure(), archive.connect_as_owner() as database:
-        made = take_timescale(uri, database, context.run.run_id)
+        made = create_timescale_backup(uri, database, context.run.run_id)
         seconds = round(time.monotonic() - began, 3)
         check = _reads_back(uri, made)
         verdicts = prune(uri, now()) if check.passed else []

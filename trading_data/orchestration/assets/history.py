@@ -19,7 +19,7 @@ from trading_data.orchestration.private import TURNS_NOTHING_GREEN
 from trading_data.orchestration.reports import Event, Reports, handled
 from trading_data.orchestration.resources import ArchiveTier, Environment, IntakeStore, as_dagster_failure
 from trading_data.printable import counted
-from trading_data.sources.backfill import Filled, fill
+from trading_data.sources.backfill import FillResult, fill_days
 from trading_data.sources.vendors import vendor_from_env
 from trading_data.times import DAY
 
@@ -75,9 +75,9 @@ def _price_history(environment: Environment) -> dg.AssetsDefinition:
                 raise BadInput("the archive has no symbol yet: name some in the run's config (`symbols`)")
             states = day_states(database, PRICE, calendar, min(days), max(days) + DAY, symbols, only=days)
             wanted = _wanted(states, config.again)
-            filled: dict[date, Filled] = {}
+            filled: dict[date, FillResult] = {}
             with closing(vendor):
-                for answer in fill(
+                for answer in fill_days(
                     database,
                     intake.open(),
                     PRICE,
@@ -115,7 +115,7 @@ def _wanted(states: "pd.DataFrame", again: bool) -> dict[date, list[str]]:
     return wanted
 
 
-def _not_green(vendor: str, states: "pd.DataFrame", day: date, filled: Filled | None) -> str | None:
+def _not_green(vendor: str, states: "pd.DataFrame", day: date, filled: FillResult | None) -> str | None:
     """Why a day is not green: it was requested and has no bar, or there was nothing to request and the archive has no row."""
     if filled is not None and filled.asked:
         if filled.of_day(day):
@@ -127,7 +127,7 @@ def _not_green(vendor: str, states: "pd.DataFrame", day: date, filled: Filled | 
     return "no row: nothing was requested" if len(states) else "no row: the session is not over"
 
 
-def _figures(vendor: str, states: "pd.DataFrame", day: date, filled: Filled | None) -> dict[str, object]:
+def _figures(vendor: str, states: "pd.DataFrame", day: date, filled: FillResult | None) -> dict[str, object]:
     coverage = heat_map(states)
     bars = {} if filled is None else filled.of_day(day)
     asked, refused = (set(filled.asked), set(filled.refused)) if filled else (set(), set())

@@ -10,7 +10,7 @@ from trading_data.archive.trim import trim_drained
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import ArchiveTierError
 from trading_data.intake.accounted import Ranges
-from trading_data.intake.poll_latest import sample
+from trading_data.intake.poll_latest import poll_latest
 from trading_data.intake.snapshot import snapshot
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, read_memory
@@ -56,7 +56,7 @@ def drain(
     first, run_id = environment.earliest, context.run.run_id
     archived = _archived(context, client, database, dataset)
     drained = list(snapshot(client, store, dataset, earliest=first, archived=archived, run_id=run_id))
-    if sampled := sample(client, store, dataset, earliest=first, run_id=run_id):
+    if sampled := poll_latest(client, store, dataset, earliest=first, run_id=run_id):
         drained.append(sampled)
     checked = keys_as_declared(dataset, wrong_types(client, keys_of(dataset)))
     if not checked.passed:

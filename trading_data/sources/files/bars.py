@@ -38,7 +38,7 @@ _PLACE = "The archive keeps one-minute bars, from which it makes 5m, 1h and 1d, 
 
 
 @dataclass(frozen=True)
-class Others:
+class MisplacedRows:
     """Rows of a file that belong to another dataset, or to none; all of one kind.
 
     Attributes:
@@ -62,12 +62,12 @@ def check_minutes(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] =
     Raises:
         BadInput: a bar is none; as `read_table`.
     """
-    others = no_minutes(Rows(PRICE, uri, form), given)
+    others = rows_not_minutes(Rows(PRICE, uri, form), given)
     if others:
         raise BadInput(others[-1].said)
 
 
-def no_minutes(rows: Rows, given: Sequence[str] = ()) -> list[Others]:
+def rows_not_minutes(rows: Rows, given: Sequence[str] = ()) -> list[MisplacedRows]:
     """The rows of a file that are no one-minute bars, by kind; reads the whole file. Rows that break a rule are not among them.
 
     A symbol without minutes is recognised by its timestamps, a wide bar among minutes by the minutes it covers; the rest is left to
@@ -82,7 +82,7 @@ def no_minutes(rows: Rows, given: Sequence[str] = ()) -> list[Others]:
         positions = np.flatnonzero(bars.kinds == kind)
         of = f"{shown} has {{}} bars of {_named(bars.names_of(positions))}"
         name, text = _stamped(kind, of, shown, given) if kind < MINUTE else _wide(kind, of, shown, given)
-        out.append(Others(positions, name, text, not bars.has(MINUTE)))
+        out.append(MisplacedRows(positions, name, text, not bars.has(MINUTE)))
     return out
 
 
@@ -117,7 +117,7 @@ def _stamped(kind: int, of: str, shown: str, given: Sequence[str]) -> tuple[str,
     )
 
 
-def no_days(rows: Rows, given: Sequence[str] = ()) -> list[Others]:
+def rows_not_days(rows: Rows, given: Sequence[str] = ()) -> list[MisplacedRows]:
     """The rows of a file of daily bars that are none: those of symbols with several bars a day. Reads the whole file.
 
     `given` as in `check_minutes`. The zone of the form decides which day a moment belongs to.
@@ -138,7 +138,7 @@ def no_days(rows: Rows, given: Sequence[str] = ()) -> list[Others]:
         )
         if no_daily_bar:
             raise BadInput(text)
-        return [Others(positions, "several a day", text, False)]
+        return [MisplacedRows(positions, "several a day", text, False)]
     if bars.has(WEEK // _MINUTE):
         longer = bars.names_of(np.flatnonzero(bars.kinds == WEEK // _MINUTE))
         raise BadInput(f"{shown} has {said(WEEK)} bars of {_named(longer)}. {_PLACE}")
@@ -161,7 +161,7 @@ def _check_stamps(rows: Rows, given: Sequence[str], left_out: Mask) -> None:
         row += table.num_rows
 
 
-def without(tables: Iterable[pa.Table], others: Sequence[Others]) -> Iterator[pa.Table]:
+def without_rows(tables: Iterable[pa.Table], others: Sequence[MisplacedRows]) -> Iterator[pa.Table]:
     """Tables of `read_table` without the rows of `others`; the column `row` has the position of each remaining row in the file."""
     out = np.unique(np.concatenate([other.rows for other in others]))
     start = 0

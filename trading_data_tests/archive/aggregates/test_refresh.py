@@ -7,7 +7,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.aggregates import refresh as refresh_module
 from trading_data.archive.aggregates.compare import differences
-from trading_data.archive.aggregates.refresh import merge, refresh, waiting, window
+from trading_data.archive.aggregates.refresh import days_to_refresh, merge, refresh, window
 from trading_data.archive.chunks import chunks, compress
 from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Aggregate
@@ -40,7 +40,7 @@ def test_every_aggregate_equals_raw(rig: Rig) -> None:
     for dataset in DATASETS.values():
         rig.refresh(dataset)
     assert wrong(rig) == []
-    assert waiting(rig.archive) == {}
+    assert days_to_refresh(rig.archive) == {}
     assert rig.query("select count(*) from price_5m") == [(52,)]
 
 
@@ -55,7 +55,7 @@ def test_late_and_corrected_rows_in_a_compressed_chunk(rig: Rig) -> None:
     rig.snapshot(PRICE)
     (loaded,) = rig.load(PRICE)
     assert (loaded.inserted, loaded.replaced) == (1, 1)
-    assert waiting(rig.archive) == {name: [old.date()] for name in ("price_5m", "price_1h", "price_1d")}
+    assert days_to_refresh(rig.archive) == {name: [old.date()] for name in ("price_5m", "price_1h", "price_1d")}
     done = refresh(rig.archive, PRICE, PRICE.aggregates[0])
     assert done.windows == {old.date(): [(old, old + timedelta(minutes=10))]}
     rig.refresh(PRICE)
@@ -68,7 +68,7 @@ def test_a_coarse_refresh_brings_the_finer_ones_along(rig: Rig) -> None:
     rig.snapshot(PRICE)
     rig.load(PRICE)
     refresh(rig.archive, PRICE, PRICE.aggregates[2])
-    assert waiting(rig.archive) == {}
+    assert days_to_refresh(rig.archive) == {}
     assert wrong(rig) == []
 
 
@@ -77,7 +77,7 @@ def test_only_the_days_asked_for(rig: Rig) -> None:
     rig.snapshot(PRICE)
     rig.load(PRICE)
     refresh(rig.archive, PRICE, PRICE.aggregates[2], [MOMENT.date()])
-    assert waiting(rig.archive)["price_1d"] == [(MOMENT - 3 * DAY).date()]
+    assert days_to_refresh(rig.archive)["price_1d"] == [(MOMENT - 3 * DAY).date()]
     assert rig.query("select count(*) from price_1d") == [(1,)]
 
 
@@ -102,7 +102,7 @@ def test_a_day_without_its_chunk_does_not_keep_another_from_being_refreshed(rig:
     rig.query("select drop_chunks('price_data', older_than => %s)", START)
     with pytest.raises(Refused, match=f"price_1d, price_1h, price_5m could not be refreshed for {gone.date()}"):
         refresh(rig.archive, PRICE, PRICE.aggregates[2])
-    assert waiting(rig.archive) == {name: [gone.date()] for name in ("price_5m", "price_1h", "price_1d")}
+    assert days_to_refresh(rig.archive) == {name: [gone.date()] for name in ("price_5m", "price_1h", "price_1d")}
     assert wrong(rig) == []
 
 
@@ -113,7 +113,7 @@ def test_a_chunk_that_is_no_day_long_is_found_too(rig: Rig) -> None:
         rig.archive_all(TRADE)
     finally:
         rig.query("select set_chunk_time_interval('trade_data', interval '1 day') is null")
-    assert waiting(rig.archive) == {}
+    assert days_to_refresh(rig.archive) == {}
     assert wrong(rig) == []
 
 
@@ -146,7 +146,7 @@ def test_a_load_in_the_middle_of_a_refresh_stays_asked_for(rig: Rig, monkeypatch
         patch.setattr(refresh_module, "_call", call)
         refresh(rig.archive, PRICE, PRICE.aggregates[2])
     refresh(rig.archive, PRICE, PRICE.aggregates[2])
-    assert waiting(rig.archive) == {}
+    assert days_to_refresh(rig.archive) == {}
     assert wrong(rig) == []
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from trading_data.operations.alerts.channels import Channel
-from trading_data.operations.alerts.notify import Book, tell, undelivered
+from trading_data.operations.alerts.notify import Book, notify, undelivered
 from trading_data.operations.alerts.store import FileMemory, StateStore, StorageMemory
 from trading_data.operations.health.thresholds import Finding
 from trading_data_tests.operations.alerts.receivers import Kept, error, finding
@@ -17,7 +17,7 @@ EVERY = 1800.0
 
 
 def rounds(memory: StateStore, ways: list[Channel], minute: float, *findings: Finding) -> dict[str, str]:
-    return tell(memory, ways, findings, minute * 60, EVERY).failed
+    return notify(memory, ways, findings, minute * 60, EVERY).failed
 
 
 def test_one_channel_failing_neither_stops_the_others_nor_makes_them_repeat() -> None:
@@ -123,7 +123,7 @@ def test_a_finding_that_began_and_ended_is_sent_once_to_each_channel_that_missed
         def ended(since: float) -> list[Finding]:
             return [error("run")] if since < 2 * 60 <= at * 60 else []
 
-        tell(memory, [here, away], [], at * 60, EVERY, ended=ended)
+        notify(memory, [here, away], [], at * 60, EVERY, ended=ended)
 
     minute(0)
     away.fails = "nobody there"

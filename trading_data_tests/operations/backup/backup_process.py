@@ -8,7 +8,7 @@ import os
 import sys
 
 from trading_data import kill_points
-from trading_data.operations.backup.create import take_backup
+from trading_data.operations.backup.create import create_backup
 from trading_data.settings import Settings
 from trading_data_tests.rig import Rig
 
@@ -19,7 +19,7 @@ def _in_a_process(env: dict[str, str]) -> int:
         os.environ.update(env)
         kill_points._SET = env[kill_points.VARIABLE]
         rig = Rig(Settings.from_env())
-        take_backup(rig.settings.backup_uri, rig.client, rig.archive, rig.intake)
+        create_backup(rig.settings.backup_uri, rig.client, rig.archive, rig.intake)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from trading_data.archive.verify.run import verify
 from trading_data.datasets import DAILY, METRICS, PRICE, TRADE
-from trading_data.intake.import_rows import take
-from trading_data.operations.backup.create import take_backup
+from trading_data.intake.import_rows import import_rows
+from trading_data.operations.backup.create import create_backup
 from trading_data.operations.backup.manifest import Backup, chosen
 from trading_data.operations.backup.restore import Restored, restore
 from trading_data.operations.maintenance.compression import compress_aged
@@ -56,7 +56,7 @@ def fill_everything(rig: Rig, days: tuple[int, ...] = (0, 3, 12, 15), minutes: i
     names = ("open", "high", "low", "close", "volume")
     stamps = {"symbol": ["A", "B", "A"], "timestamp": [f"{year}-01-04T00:00:00Z" for year in (2010, 2010, 2026)]}
     table = pa.table({**stamps, **{name: [2.0] * 3 for name in names}, "source": ["file"] * 3})
-    list(take(rig.intake, DAILY, "days.csv", [table], origin="file", earliest=EARLIEST))
+    list(import_rows(rig.intake, DAILY, "days.csv", [table], origin="file", earliest=EARLIEST))
     rig.load(DAILY)
     state: Any = rig.client
     state.sadd("watchlist:current", "A", b"\xff\x00")
@@ -71,7 +71,7 @@ def fill_everything(rig: Rig, days: tuple[int, ...] = (0, 3, 12, 15), minutes: i
 
 def taken(rig: Rig) -> Backup:
     """A backup of the rig."""
-    made = take_backup(rig.settings.backup_uri, rig.client, rig.archive, rig.intake)
+    made = create_backup(rig.settings.backup_uri, rig.client, rig.archive, rig.intake)
     return chosen(rig.settings.backup_uri, made.name)
 
 

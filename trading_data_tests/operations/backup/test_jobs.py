@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from trading_data.operations.backup.create import take_redis
+from trading_data.operations.backup.create import create_redis_backup
 from trading_data.operations.backup.manifest import backups
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.declared import READS_BACK
@@ -57,7 +57,7 @@ def test_a_nights_backup_and_its_drill(quick: Rig, instance: dg.DagsterInstance,
 
 
 def test_halves_of_two_runs_are_not_joined(quick: Rig, instance: dg.DagsterInstance, defs: dg.Definitions) -> None:
-    take_redis(quick.settings.backup_uri, quick.client, quick.intake, "another run")
+    create_redis_backup(quick.settings.backup_uri, quick.client, quick.intake, "another run")
     done = run(defs, instance, "backup_job", asset_selection=[dg.AssetKey("timescale_backup")])
     assert not done.success
     assert "both halves are of one run" in failure(done, "timescale_backup")

@@ -14,7 +14,7 @@ from trading_data.errors import BackupError, Refused
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.operations.backup import keys
-from trading_data.operations.backup.create import take_redis
+from trading_data.operations.backup.create import create_redis_backup
 from trading_data.operations.backup.redis_restore import copy_keys
 from trading_data.operations.backup.redis_sync import snapshot
 from trading_data.operations.backup.scratch_server import scratch_server
@@ -142,7 +142,7 @@ def test_a_cluster_comes_back_into_another_kind_of_server(tmp_path: Path) -> Non
         for one in cluster.nodes:
             one.client.config_set(DELAY, 0)
         write_all_types(client, "abcdefgh")
-        half = take_redis(str(tmp_path / "backups"), client, Intake(str(tmp_path / "intake")), "test")
+        half = create_redis_backup(str(tmp_path / "backups"), client, Intake(str(tmp_path / "intake")), "test")
         assert len(half.redis["nodes"]) == 3
         wanted = half.redis["account"]
         assert keys.keys_of(wanted) == 56

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from trading_data.cli.main import group, main
 from trading_data.datasets import TRADE
-from trading_data.operations.alerts.notify import tell
+from trading_data.operations.alerts.notify import notify
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.orchestration.declared import ALL_JOBS
 from trading_data_tests.operations.alerts.receivers import Kept, error, hook
@@ -191,7 +191,7 @@ def test_what_dagster_knows(rig: Rig, doctor: Doctor, instance: dg.DagsterInstan
     end_run(instance, started_run(instance), dg.DagsterRunStatus.FAILURE)
     kept = Kept()
     kept.fails = "the webhook https://h answered 500"
-    tell(StorageMemory(instance.daemon_cursor_storage), [kept], [error()], 0.0, 60.0)
+    notify(StorageMemory(instance.daemon_cursor_storage), [kept], [error()], 0.0, 60.0)
     code, said = doctor()
     assert (code, keys(said)) == (1, ["daemon", "run_failure.archive_job", "alerts_undelivered.webhook"])
     assert "alerts do not arrive by webhook, tried 1 times: the webhook https://h answered 500" in said

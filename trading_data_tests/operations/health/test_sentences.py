@@ -8,7 +8,7 @@ import pytest
 from trading_data.operations.health.collect import measure_all
 from trading_data.operations.health.meanings import FIGURES
 from trading_data.operations.health.metric import Figures, Metric
-from trading_data.operations.health.rules import BACKUPS, OF_REDIS, OF_TIMESCALE, THRESHOLDS
+from trading_data.operations.health.rules import BACKUPS, REDIS_CHECKS, THRESHOLDS, TIMESCALE_CHECKS
 from trading_data.operations.health.sentences import as_text, label, sentence
 from trading_data.operations.health.thresholds import condition, judge
 from trading_data.orchestration.build import build_defs
@@ -41,7 +41,7 @@ def texts() -> Iterator[str]:
             [threshold], Figures((Metric(threshold.figure, beyond, unit, threshold.subject or "price_data"),))
         )
         yield found.message
-    for keys in (*OF_REDIS.values(), *OF_TIMESCALE.values()):
+    for keys in (*REDIS_CHECKS.values(), *TIMESCALE_CHECKS.values()):
         yield condition([threshold for threshold in THRESHOLDS if threshold.key in keys])
 
 
@@ -56,7 +56,7 @@ def test_every_figure_that_is_measured_or_judged_has_its_words(rig: Rig) -> None
     judged = {one.figure for one in (*THRESHOLDS, *BACKUPS)}
     assert {one.name for one in measured} | judged <= set(FIGURES)
     together = measured.together()
-    for asset, checks in (("redis_health", OF_REDIS), ("timescale_health", OF_TIMESCALE)):
+    for asset, checks in (("redis_health", REDIS_CHECKS), ("timescale_health", TIMESCALE_CHECKS)):
         for result in results(asset, checks, together):
             assert keys_in((result.description or "").replace("`", "").partition("Run ")[0]) == []
 

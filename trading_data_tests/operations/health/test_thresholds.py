@@ -9,7 +9,14 @@ import pytest
 from trading_data.cli.main import group
 from trading_data.operations.exporter.families import FAMILIES
 from trading_data.operations.health.metric import Figures, Metric
-from trading_data.operations.health.rules import AWAYS, OF_FRESHNESS, OF_LOST, OF_REDIS, OF_TIMESCALE, THRESHOLDS
+from trading_data.operations.health.rules import (
+    AWAYS,
+    OF_FRESHNESS,
+    OF_LOST,
+    REDIS_CHECKS,
+    THRESHOLDS,
+    TIMESCALE_CHECKS,
+)
 from trading_data.operations.health.sentences import as_text
 from trading_data.operations.health.thresholds import ERROR, Threshold, command_for, judge
 from trading_data.orchestration.build import build_defs
@@ -58,7 +65,7 @@ def test_an_error_lies_further_on_and_harms_more_than_its_warning() -> None:
 
 
 def test_every_threshold_is_checked_once() -> None:
-    keys = [key for checks in (OF_REDIS, OF_TIMESCALE) for of_check in checks.values() for key in of_check]
+    keys = [key for checks in (REDIS_CHECKS, TIMESCALE_CHECKS) for of_check in checks.values() for key in of_check]
     assert sorted(keys) == sorted(
         {threshold.key for threshold in THRESHOLDS} - {one.key for one in (*OF_FRESHNESS, *OF_LOST)}
     )

@@ -20,7 +20,7 @@ from trading_data.archive.schema.drift import archive_drift
 from trading_data.datasets import METRICS, PRICE
 from trading_data.orchestration.declared import LOCATION
 from trading_data.orchestration.drift import check_drift, switched_otherwise
-from trading_data.orchestration.instance import instance_of
+from trading_data.orchestration.storage import instance_of
 from trading_data_tests.rig import Rig
 
 

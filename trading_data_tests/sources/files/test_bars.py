@@ -10,7 +10,7 @@ import pytest
 from trading_data.datasets import DAILY
 from trading_data.errors import BadInput, VendorRefused
 from trading_data.sources.feeds.replay import replay
-from trading_data.sources.files.bars import as_days, check_minutes, no_days
+from trading_data.sources.files.bars import as_days, check_minutes, rows_not_days
 from trading_data.sources.files.form import FileForm
 from trading_data.sources.files.read import Rows
 from trading_data.sources.vendors.files import FilesVendor
@@ -28,7 +28,7 @@ def file_of(folder: Path, stamps: "list[str] | pd.DatetimeIndex", *symbols: str,
 
 
 def days_of(file: str, zone: str | None = None) -> object:
-    return no_days(Rows(DAILY, file, FileForm(zone=zone)))
+    return rows_not_days(Rows(DAILY, file, FileForm(zone=zone)))
 
 
 def days(count: int, zone: str = "UTC") -> pd.DatetimeIndex:

@@ -13,7 +13,7 @@ from bokeh_sampledata.stocks import AAPL, FB, GOOG, IBM, MSFT
 
 from trading_data.archive.aggregates.compare import differences
 from trading_data.datasets import PRICE
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.sources.files.read import read_table
 from trading_data.times import day_start
 from trading_data_tests.rig import EARLIEST, Rig
@@ -41,7 +41,7 @@ def test_thirteen_years_of_daily_bars_come_back_equal(rig: Rig, bars: pd.DataFra
     bars.assign(timestamp=bars["timestamp"].map(pd.Timestamp.isoformat)).to_csv(file, index=False)
     first, end = bars["timestamp"].min(), bars["timestamp"].max() + pd.Timedelta(days=1)
     for inserted, unchanged in ((len(bars), 0), (0, len(bars))):
-        list(take(rig.intake, PRICE, str(file), read_table(PRICE, str(file)), origin="file", earliest=EARLIEST))
+        list(import_rows(rig.intake, PRICE, str(file), read_table(PRICE, str(file)), origin="file", earliest=EARLIEST))
         in_flight = rig.reader.prices(None, first, end).drop(columns="tier")
         pd.testing.assert_frame_equal(in_flight, bars, check_exact=True, check_dtype=False)
         loaded = rig.load(PRICE)

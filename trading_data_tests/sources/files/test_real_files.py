@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from trading_data.cli.main import group
 from trading_data.datasets import PRICE
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.sources.files.form import FileForm
 from trading_data.sources.files.read import read_table
 from trading_data_tests.rig import EARLIEST, Rig
@@ -61,7 +61,7 @@ def test_a_file_comes_back_equal(file: Path, count: int, rig: Rig) -> None:
     expected = as_read_by_pandas(file)
     assert len(expected) == count
     tables = read_table(PRICE, str(file), FORMS[file])
-    done = list(take(rig.intake, PRICE, str(file), tables, origin="file", earliest=EARLIEST))
+    done = list(import_rows(rig.intake, PRICE, str(file), tables, origin="file", earliest=EARLIEST))
     assert (sum(batch.rows for batch in done), sum(batch.rejected for batch in done)) == (count, 0)
     found = rig.reader.prices(None, "2000-01-01", "2026-01-01").drop(columns="tier")
     pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)

@@ -13,7 +13,7 @@ import pytest
 from trading_data.datasets import PRICE
 from trading_data.datasets.codec import schema
 from trading_data.errors import BadInput, VendorError, VendorRefused, VendorUnavailable
-from trading_data.intake.import_rows import take
+from trading_data.intake.import_rows import import_rows
 from trading_data.sources.vendors.alpaca import AlpacaVendor
 from trading_data.sources.vendors.alpaca_account import AlpacaAccount
 from trading_data.sources.vendors.rate_limit import Patience
@@ -232,7 +232,7 @@ def test_a_page_that_comes_twice_does_no_harm(rig: Rig, vendor: AlpacaVendor, hi
     for _ in range(2):
         history.faults.extend([None, Fault("again"), None, Fault("again")])
         tables = vendor.bars(SYMBOLS, MOMENT, END)
-        done = list(take(rig.intake, PRICE, vendor.name, tables, origin="vendor", earliest=EARLIEST))
+        done = list(import_rows(rig.intake, PRICE, vendor.name, tables, origin="vendor", earliest=EARLIEST))
         assert sum(batch.rows for batch in done) > len(closes)
         rig.load(PRICE)
         rows = rig.query("select symbol, timestamp, close from price_data where source = %s", "alpaca:iex")

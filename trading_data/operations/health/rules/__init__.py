@@ -22,7 +22,7 @@ from trading_data.operations.health.thresholds import SCHEMA_OTHER as SCHEMA_OTH
 from trading_data.operations.health.thresholds import Threshold
 from trading_data.operations.health.thresholds import soonest_full as soonest_full
 
-OF_REDIS: dict[str, tuple[str, ...]] = {
+REDIS_CHECKS: dict[str, tuple[str, ...]] = {
     "memory": ("redis_memory", FULL, "redis_no_limit", "redis_fragmentation"),
     "persistence": (
         "redis_append_only",
@@ -37,7 +37,7 @@ OF_REDIS: dict[str, tuple[str, ...]] = {
     "replication": ("redis_replica_late",),
 }
 """The checks of `redis_health`, with the keys of the thresholds of each."""
-OF_TIMESCALE: dict[str, tuple[str, ...]] = {
+TIMESCALE_CHECKS: dict[str, tuple[str, ...]] = {
     "disk": ("timescale_disk",),
     "sessions": (
         "timescale_connections",
