@@ -97,10 +97,10 @@ def test_refreshes_after_a_drop_change_no_aggregate(rig: Rig) -> None:
         dropped,
         dropped + DAY,
     )
-    with pytest.raises(Refused, match="no chunk of that day"):
+    with pytest.raises(Refused, match="no longer has a chunk of that day"):
         rig.refresh(PRICE)
     rig.query("insert into price_data values ('A', %s, 1, 1, 1, 1, 1, 'past the door', 1) returning 1", dropped)
-    with pytest.raises(Refused, match="no chunk of that day"):
+    with pytest.raises(Refused, match="no longer has a chunk of that day"):
         rig.refresh(PRICE)
     assert aggregates(rig) == after
     rig.query("delete from price_data returning 1")
