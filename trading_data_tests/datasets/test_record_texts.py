@@ -112,13 +112,13 @@ SHAPES: dict[str, tuple[Any, str, Any]] = {
     "a text": ("AAPL", "not a str: wrap it in a list", [GOOD["price"]]),
     "a frame of pandas": (
         pd.DataFrame([GOOD["price"]]),
-        r'by \.to_dict\("records"\)',
+        r'with \.to_dict\("records"\)',
         pd.DataFrame([GOOD["price"]]).to_dict("records"),
     ),
-    "an empty frame": (pd.DataFrame(), "not as a DataFrame: give its rows", []),
+    "an empty frame": (pd.DataFrame(), "not a DataFrame: pass its rows", []),
     "a table of Arrow": (
         pa.Table.from_pylist([GOOD["price"]]),
-        r"by \.to_pylist\(\)",
+        r"with \.to_pylist\(\)",
         pa.Table.from_pylist([GOOD["price"]]).to_pylist(),
     ),
     "no record": (["AAPL"], "is a str: pass a record class of trading_data or a mapping", [GOOD["price"]]),

@@ -135,7 +135,7 @@ def test_what_makes_no_sense_is_refused(store: LiveStore, server: Node) -> None:
         store.subscribe("")
     with (
         redis.Redis(port=server.port) as client,
-        pytest.raises(BadInput, match=r"make the store by LiveStore\.from_url"),
+        pytest.raises(BadInput, match=r"create the store with LiveStore\.from_url"),
     ):
         LiveStore(client).subscribe("A")
 
