@@ -36,7 +36,7 @@ def another_process(rig: Rig) -> None:
 def test_a_lease_that_was_lost_while_reading_leaves_no_batch(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.store.record_metrics([measurement(minute=minute) for minute in range(3)])
     after_reading(lambda: another_process(rig), monkeypatch)
-    with pytest.raises(LiveTierError, match="the lease on the metrics journals ran out"):
+    with pytest.raises(LiveTierError, match="the lease on the metrics journals expired"):
         rig.snapshot(METRICS)
     assert rig.intake.pending("metrics") == []
     assert rig.client.get(KEY) == f"{2**52} somebody else".encode()  # not given back by the one who lost it
@@ -57,7 +57,7 @@ def test_two_processes_that_read_the_same_write_it_once(rig: Rig, monkeypatch: p
         other.close()
 
     after_reading(overtaken, monkeypatch)
-    with pytest.raises(LiveTierError, match="the lease on the metrics journals ran out"):
+    with pytest.raises(LiveTierError, match="the lease on the metrics journals expired"):
         rig.snapshot(METRICS)
     assert len(rig.intake.pending("metrics")) == 1
     rig.load(METRICS)
