@@ -77,7 +77,7 @@ def test_a_flipped_byte_is_noticed(tmp_path: Path, at: int) -> None:
     data[at] ^= 0xFF
     file.write_bytes(bytes(data))
     intake = Intake(str(tmp_path / "intake"))
-    with pytest.raises(IntakeError, match="not those that were written"):
+    with pytest.raises(IntakeError, match="does not match the hash"):
         intake.read(intake.pending("metrics")[0])
 
 
