@@ -112,7 +112,7 @@ def test_a_server_that_breaks_off_is_an_error(sent: bytes) -> None:
 
     thread = threading.Thread(target=answer)
     thread.start()
-    with closing(listener), pytest.raises(BackupError, match="did not send its snapshot"):
+    with closing(listener), pytest.raises(BackupError, match="did not send its whole snapshot"):
         read_all(f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
     thread.join()
 

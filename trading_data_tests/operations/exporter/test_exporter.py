@@ -147,4 +147,4 @@ def test_a_port_that_is_taken(rig: Rig) -> None:
         command = [sys.executable, "-c", program, "exporter", "--port", str(port)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("trading-data: port ")
+    assert done.stderr.startswith("trading-data: cannot listen at port ")
