@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from trading_data.errors import ServerError
-from trading_data.operations.alerts.notify import Book, undelivered
+from trading_data.operations.alerts.notify import NotifierState, undelivered
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.operations.health.thresholds import ERROR, Finding
 from trading_data.orchestration.declared import ALL_JOBS, declared_checks
@@ -47,7 +47,7 @@ def last_minute(settings: Settings, home: Path, since: datetime) -> tuple[list[s
         ServerError: Dagster's storage does not answer.
     """
     with instance_of(home, settings) as instance:
-        book = Book.load(StorageMemory(instance.daemon_cursor_storage).load())
+        book = NotifierState.load(StorageMemory(instance.daemon_cursor_storage).load())
         return book.standing(), failed_since(instance, since)
 
 
@@ -66,7 +66,7 @@ def _examine(instance: dg.DagsterInstance, ui_url: str, now: datetime) -> tuple[
         *red_checks(instance, checks),
         *switched(instance),
         *large_storage(instance),
-        *undelivered(Book.load(StorageMemory(instance.daemon_cursor_storage).load())),
+        *undelivered(NotifierState.load(StorageMemory(instance.daemon_cursor_storage).load())),
     ]
     running = [] if daemon else ["Dagster's daemon runs"]
     return findings, [*running, f"{counted(len(ALL_JOBS), 'job')} and {counted(len(checks), 'check')} examined"]

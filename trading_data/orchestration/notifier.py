@@ -14,7 +14,7 @@ import dagster as dg
 
 from trading_data.errors import TradingDataError
 from trading_data.operations.alerts.channels import channels
-from trading_data.operations.alerts.notify import Book, NotifyResult, Watched, notify, unobservable, watch
+from trading_data.operations.alerts.notify import NotifierState, NotifyResult, Watched, notify, unobservable, watch
 from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.operations.backup.metrics import UNKNOWN, look_at_backups, unknown
@@ -55,7 +55,7 @@ def alert_sensor(
     remembered: dict[str, float] = json.loads(context.cursor or "{}")
     ago = now - remembered.get("looked", 0.0)
     if 0 <= ago < LOOK_EVERY:
-        standing = _standing(Book.load(StorageMemory(context.instance.daemon_cursor_storage).load()))
+        standing = _standing(NotifierState.load(StorageMemory(context.instance.daemon_cursor_storage).load()))
         reason = f"{standing}; looked {ago:.0f} s ago, once a minute is enough"
         return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
     checks = [] if context.repository_def is None else context.repository_def.asset_graph.asset_check_keys
@@ -144,7 +144,7 @@ def _notify(
     )
 
 
-def _standing(book: Book) -> str:
+def _standing(book: NotifierState) -> str:
     """The open alerts: sent in this tick, sent earlier, or impossible to judge now."""
     names = book.standing()
     return (

@@ -75,7 +75,7 @@ class DeliveryFailure:
 
 
 @dataclass(frozen=True)
-class Book:
+class NotifierState:
     """The state of all channels, by their names, and the failures of those that do not deliver.
 
     `complete` has the moment (seconds since 1970) up to which a channel got all that was due to it.
@@ -92,7 +92,7 @@ class Book:
         return json.dumps({"states": states, "failures": failures, "complete": self.complete})
 
     @classmethod
-    def load(cls, text: str) -> "Book":
+    def load(cls, text: str) -> "NotifierState":
         """From JSON of this or an earlier release; an unreadable text is logged and counts as empty: all alerts are sent anew."""
         if not text:
             return cls()
@@ -121,18 +121,18 @@ class Book:
             return self.states[channel]
         return next((state.unnotified() for state in self.states.values()), ChannelState())
 
-    def after(self, channel: str, state: ChannelState, failure: DeliveryFailure | None, now: float) -> "Book":
+    def after(self, channel: str, state: ChannelState, failure: DeliveryFailure | None, now: float) -> "NotifierState":
         """This state after a channel's part of a round, which delivered all that was due or failed."""
         failures = {name: before for name, before in self.failures.items() if name != channel}
         if failure is not None:
             failures[channel] = failure
         complete = now if failure is None else min(self.complete.get(channel, now), now)
-        return Book({**self.states, channel: state}, failures, {**self.complete, channel: complete})
+        return NotifierState({**self.states, channel: state}, failures, {**self.complete, channel: complete})
 
-    def of_channels(self, names: Iterable[str]) -> "Book":
+    def of_channels(self, names: Iterable[str]) -> "NotifierState":
         """This state without channels that are no longer used."""
         used = set(names)
-        return Book(
+        return NotifierState(
             {name: state for name, state in self.states.items() if name in used},
             {name: failure for name, failure in self.failures.items() if name in used},
             {name: moment for name, moment in self.complete.items() if name in used},
@@ -145,7 +145,7 @@ class NotifyResult:
 
     delivered: dict[str, int]
     failed: dict[str, str]
-    book: Book
+    book: NotifierState
 
 
 def notify(
@@ -171,7 +171,7 @@ def notify(
         ended: findings that began after a moment (seconds since 1970) and are over: a channel that has not heard of them since
             then gets them once as new, and in the next round as cleared.
     """
-    book = Book.load(memory.load())
+    book = NotifierState.load(memory.load())
     names = [channel.name for channel in channels]
     wrong = [*findings, *undelivered(book.of_channels(names))]
     ended_since = functools.cache(lambda moment: list(ended(moment)))
@@ -195,7 +195,7 @@ def notify(
     return NotifyResult(delivered, failed, book)
 
 
-def undelivered(book: Book) -> list[Finding]:
+def undelivered(book: NotifierState) -> list[Finding]:
     """A finding for each channel that does not deliver."""
     return [
         Finding(

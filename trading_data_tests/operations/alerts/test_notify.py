@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from trading_data.operations.alerts.channels import Channel
-from trading_data.operations.alerts.notify import Book, notify, undelivered
+from trading_data.operations.alerts.notify import NotifierState, notify, undelivered
 from trading_data.operations.alerts.store import FileMemory, StateStore, StorageMemory
 from trading_data.operations.health.thresholds import Finding
 from trading_data_tests.operations.alerts.receivers import Kept, error, finding
@@ -28,7 +28,7 @@ def test_one_channel_failing_neither_stops_the_others_nor_makes_them_repeat() ->
     assert good.said() == [("new", "redis_memory")]
     assert rounds(memory, ways, 1, finding()) == {"email": "nobody there"}
     assert good.said()[1:] == [("new", "alerts_undelivered.email")]
-    (trouble,) = undelivered(Book.load(memory.text))
+    (trouble,) = undelivered(NotifierState.load(memory.text))
     assert trouble.message == "alerts do not arrive by email, tried 2 times: nobody there"
     bad.fails = ""
     assert rounds(memory, ways, 2, finding()) == {}
@@ -36,7 +36,7 @@ def test_one_channel_failing_neither_stops_the_others_nor_makes_them_repeat() ->
     assert bad.sent[0].alerts[1].since == 0.0
     rounds(memory, ways, 3, finding())
     assert bad.said()[2:] == good.said()[2:] == [("cleared", "alerts_undelivered.email")]
-    assert undelivered(Book.load(memory.text)) == []
+    assert undelivered(NotifierState.load(memory.text)) == []
 
 
 def test_an_end_that_did_not_arrive_is_told_later_and_once() -> None:
@@ -55,7 +55,7 @@ def test_a_channel_that_is_no_longer_used_is_forgotten() -> None:
     other.name, other.fails = "email", "nobody there"
     rounds(memory, [one, other], 0, finding())
     rounds(memory, [one], 1, finding())
-    book = Book.load(memory.text)
+    book = NotifierState.load(memory.text)
     assert (set(book.states), book.failures) == ({"webhook"}, {})
     assert one.said() == [("new", "redis_memory")]
 
@@ -104,7 +104,7 @@ def test_what_was_saved_before_fields_were_renamed_is_read() -> None:
     memory, log, webhook = Kept(), Kept(), Kept()
     log.name = "log"
     memory.text = json.dumps({"states": states, "troubles": {"webhook": {"since": 0.0, "tries": 3, "said": "refused"}}})
-    book = Book.load(memory.text)
+    book = NotifierState.load(memory.text)
     assert book.failures["webhook"].message == "refused"
     restored = book.states["log"].known["redis_memory"]
     assert (restored.finding.priority, restored.finding.time_to_impact, restored.notified_at) == (900, 60.0, 0.0)

@@ -12,7 +12,7 @@ import pytest
 from trading_data.archive.trim import trim_drained
 from trading_data.archive.verify.lost import acknowledge_command
 from trading_data.datasets import PRICE
-from trading_data.operations.alerts.notify import Book, undelivered
+from trading_data.operations.alerts.notify import NotifierState, undelivered
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.declared import declared_checks
@@ -189,7 +189,7 @@ def test_a_webhook_that_fails_is_said_and_tried_again(
     told.answers += [404, 404]
     assert "not by webhook (the webhook" in watch.tick()
     memory = StorageMemory(instance.daemon_cursor_storage)
-    assert [one.key for one in undelivered(Book.load(memory.load()))] == ["alerts_undelivered.webhook"]
+    assert [one.key for one in undelivered(NotifierState.load(memory.load()))] == ["alerts_undelivered.webhook"]
     assert "by webhook" in watch.tick()
     assert ("new", "run_failure.archive_job") in new(told)
     monkeypatch.setenv("TRADING_DATA_ALERT_EVERY", "never")
