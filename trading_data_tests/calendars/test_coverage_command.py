@@ -33,7 +33,7 @@ def bring(rig: Rig, *tables: Any) -> None:
 
 
 def test_what_is_held_and_what_is_missing(rig: Rig) -> None:
-    assert "no symbol has an archived row yet" in said()
+    assert "no symbol has an archived row before the end of the range" in said()
     bring(rig, bars("A", FIRST), bars("B", FIRST, slice(0, 100)))
     assert "1 complete, 0 no trade, 1 missing" in said()
     assert f"to fill: {FIRST}" in said()
@@ -100,7 +100,7 @@ def test_a_day_that_goes_on_is_open(rig: Rig) -> None:
 
 
 def test_where_sources_disagree(rig: Rig) -> None:
-    assert "no row of one source gave way" in said("--sources")
+    assert "no row of one source was replaced" in said("--sources")
     other = bars("A", FIRST, slice(0, 10), source="elsewhere")
     higher = other.set_column(3, "high", [[value + 5 for value in other["high"].to_pylist()]])
     bring(rig, bars("A", FIRST), higher)

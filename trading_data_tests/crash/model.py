@@ -105,10 +105,8 @@ class Model:
 
     def _becomes(self, record: Any) -> str:
         """What has to become of an entry, by all that was accepted before."""
-        key, time = tuple(getattr(record, name) for name in self.dataset.named_by), self.dataset.key[1]
+        key = tuple(getattr(record, name) for name in self.dataset.named_by)
         before = self.known.get(key)
-        if before is not None and getattr(before, time).date() != getattr(record, time).date():
-            return "quarantined"
         self.known[key] = record
         return "inserted" if before is None else "unchanged" if before == record else "replaced"
 

@@ -316,7 +316,7 @@ def test_a_drain_whose_lease_has_run_out_leaves_no_batch(rig: Rig, monkeypatch: 
         return original(*arguments)
 
     monkeypatch.setattr(snapshot_module, "drain", drain)
-    with pytest.raises(Exception, match="ran out"):
+    with pytest.raises(Exception, match="expired"):
         rig.snapshot(METRICS)
     assert rig.intake.pending("metrics") == []
 

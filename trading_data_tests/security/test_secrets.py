@@ -140,9 +140,9 @@ def test_it_is_in_no_log_event_metadata_error_alert_or_backup(
     out, err = capfd.readouterr()
     for output in (
         "does not answer",
-        "not told by webhook",
-        "not told by email",
-        "not told by json",
+        "could not be sent by webhook",
+        "could not be sent by email",
+        "could not be sent by json",
         "0 batches, 1 row",
         "balances",
     ):

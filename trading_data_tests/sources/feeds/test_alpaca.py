@@ -407,7 +407,7 @@ def test_what_up_is_told_is_looked_at_before_anything_starts(store: LiveStore) -
         up, ["--feed", "alpaca", "--symbols", "5"]
     )
     assert number.exit_code == 2
-    assert "by name" in number.output
+    assert "the names of symbols" in number.output
     with pytest.raises(Exception, match="by name"):
         open_feed("alpaca", symbols=3, store=store)
     assert Minute(EARLIEST).bars == []
