@@ -11,6 +11,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from trading_data.errors import BackupError, Refused
@@ -181,9 +182,19 @@ class Backup:
         """Whether its last drill found no difference."""
         return self.drill is not None and self.drill.ok
 
+    @property
+    def began(self) -> datetime:
+        """When it was begun, to the microsecond if it has a manifest; the moment in the name has whole seconds."""
+        return self.manifest.began if self.manifest else self.taken
+
+    @property
+    def position(self) -> tuple[datetime, datetime, str]:
+        """Sorts backups by age, two of one second too, whose names end at random."""
+        return self.taken, self.began, self.name
+
     def age(self, moment: datetime) -> timedelta:
         """Its age: entries accepted since it was begun may be missing from it."""
-        return moment - (self.manifest.began if self.manifest else self.taken)
+        return moment - self.began
 
 
 def backups(uri: str) -> list[Backup]:
@@ -194,10 +205,8 @@ def backups(uri: str) -> list[Backup]:
     """
     target = BackupFolder(uri)
     folders = ((folder_time(name), name) for name in target.folders())
-    return [
-        _backup(target, name, taken)
-        for taken, name in sorted(((taken, name) for taken, name in folders if taken), reverse=True)
-    ]
+    listed = (_backup(target, name, taken) for taken, name in folders if taken)
+    return sorted(listed, key=attrgetter("position"), reverse=True)
 
 
 def complete_backups(uri: str) -> list[Backup]:

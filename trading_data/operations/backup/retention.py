@@ -51,7 +51,7 @@ class BackupVerdict:
 
 def judge(candidates: Iterable[Backup], scheme: Scheme, moment: datetime) -> list[BackupVerdict]:
     """The verdicts, newest backup first. The newest complete one stays, and so does one with a damaged manifest."""
-    ordered = sorted(candidates, key=lambda backup: (backup.taken, backup.name), reverse=True)
+    ordered = sorted(candidates, key=lambda backup: backup.position, reverse=True)
     complete = [backup for backup in ordered if backup.complete]
     kept: dict[str, str] = {backup.name: "the newest" for backup in complete[:1]}
     for unit, count, period in (

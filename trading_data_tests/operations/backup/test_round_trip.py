@@ -21,6 +21,8 @@ from trading_data_tests.operations.backup.states import (
 )
 from trading_data_tests.rig import Rig, bar
 
+NAMES = ("backup-20261120T120000Z-ffffff", "backup-20261120T120000Z-000000")
+
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(group, arguments)
@@ -114,3 +116,11 @@ def test_one_tier_alone(quick: Rig, tier: str) -> None:
     done = restored(quick, backup, tier=tier, into_non_empty=True)
     assert (done.keys == 0) == (tier == "timescale")
     assert picture(quick) == before
+
+
+def test_of_two_backups_of_one_second_the_newer_one_stays(quick: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their names differ only in what is random."""
+    monkeypatch.setattr("trading_data.operations.backup.create.taken_now", iter(NAMES).__next__)
+    for _ in NAMES:
+        assert run("backup").exit_code == 0
+    assert [backup.name for backup in backups(quick.settings.backup_uri)] == [NAMES[-1]]
