@@ -16,7 +16,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of
 from trading_data.archive.ledger import ArchivedRange
 from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_complete, may_lie_between
-from trading_data.archive.plan import HeldRow, KnownRows
+from trading_data.archive.plan import HeldRow, KnownRows, ranks_of
 from trading_data.archive.quarantine.rejects import from_row, ledger_name
 from trading_data.archive.said_again import SaidAgain
 from trading_data.archive.sql import statement
@@ -229,16 +229,8 @@ def _in_quarantine(stage: Stage, batch: Batch, positions: Sequence[int]) -> list
 def _held(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance) -> dict[int, HeldRow]:
     origins = _origins(stage.held())
     orders = {at: order for at, (order, _) in _ordered(stage, entries, acceptance, origins).items()}
-    ranks = stage.dataset.sources
-    worse = []
-    if ranks is not None:
-        sources = stage.rows["source"].take(pa.array(list(origins), pa.int64())).to_pylist()
-        worse = [
-            at
-            for at, source in zip(origins, sources, strict=True)
-            if ranks.rank(source) > ranks.rank(origins[at].source)
-        ]
-    kept = stage.kept(worse)
+    ranks = ranks_of(stage.dataset, stage.rows)  # an entry may give way to the archive's row or to another of its batch
+    kept = stage.kept([at for at, origin in origins.items() if ranks[at] > min(ranks.min(), _rank(stage, origin))])
     return {
         at: HeldRow(origin.row.batch_id, orders.get(at, Order.NEWER), origin.source, at in kept, origin.reported_us)
         for at, origin in origins.items()
@@ -264,6 +256,10 @@ class _Origin(NamedTuple):
     row: RowOrigin
     source: str
     reported_us: int
+
+
+def _rank(stage: Stage, origin: _Origin) -> int:
+    return stage.dataset.sources.rank(origin.source) if stage.dataset.sources else 0
 
 
 def _origins(held: Iterable[tuple[Any, ...]]) -> dict[int, _Origin]:

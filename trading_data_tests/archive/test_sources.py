@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from trading_data import Bar
@@ -52,6 +52,7 @@ class Model:
         self.counts[what] += 1
 
 
+@example(blocks=[[bar(source=NONE), bar(source=OTHER)], [bar(source=BEST), bar(source=NONE)]])
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(blocks=st.lists(WRITES, min_size=1, max_size=4))
 def test_any_order_of_sources_ends_like_the_rule(rig: Rig, blocks: list[list[Bar]]) -> None:
