@@ -207,7 +207,7 @@ def follow_the_readme(up: Up, page: str, folder: Path) -> None:
     assert set(reader.failed()) == {"trading-data doctor"}, output  # a new home has no backup, and doctor says so
     assert (folder / "fills.csv").read_text().startswith("order_id,timestamp,")
     assert (folder / "ups").read_text().count("is up already, and keeps running") == 2
-    assert "price_data: " in output
+    assert "price_data: " in output or "there was nothing to archive" in output  # a scheduled run may have been faster
     assert "missing in part" in output
     until(lambda: "Dagster's partitions begin on 2026-11-20 now" in up.output())  # that of the oldest sample
     until(lambda: partitions(page, "price_data")[0] == "2026-11-20")
