@@ -22,7 +22,8 @@ def server(valkey: Server) -> Server:
     if valkey.process is None:
         valkey.start()
     client = redis.Redis(port=valkey.port)
-    client.flushall()
+    # At once, because a test that sets a limit reads first how much memory is used.
+    client.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]
     client.config_set("maxmemory", "0")
     client.close()
     return valkey
