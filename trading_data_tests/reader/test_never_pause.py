@@ -18,7 +18,7 @@ from trading_data.reader.query import Query
 from trading_data_tests.operations.maintenance.ages import several_sessions
 from trading_data_tests.rig import MOMENT, Rig, bar
 
-CYCLES = 200 if os.environ.get("TRADING_DATA_TEST_FULL") else 60
+CYCLES = 200 if os.environ.get("TRADING_DATA_TEST_FULL") else 24
 END = MOMENT + timedelta(days=1)
 START_US = round(MOMENT.timestamp()) * 1_000_000
 Accepted = list[tuple[str, int, int]]
@@ -116,7 +116,7 @@ def test_readers_never_pause(rig: Rig) -> None:
             rig.load(PRICE)
             rig.trim(PRICE)
             refresh(rig.archive, PRICE, PRICE.aggregates[0])
-            if turn % 20 == 5:
+            if turn % 12 == 5:
                 for chunk in chunks(rig.archive, PRICE):
                     compress(rig.archive, chunk)
     assert not readers.wrong
