@@ -22,19 +22,30 @@ def folder() -> Path:
 
 
 @cache
-def _text(name: str) -> str:
-    text = (folder() / f"{name}.sql").read_text(encoding="utf-8")
-    return re.sub(r"^--.*\n", "", text, flags=re.MULTILINE).strip()
+def statements() -> dict[str, str]:
+    """The text of each statement in `sql/statements/`, by the name after `-- name:`; no two files have the same name."""
+    texts: dict[str, str] = {}
+    for file in sorted((folder() / "statements").glob("*.sql")):
+        for block in re.split(r"^-- name: ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            name, _, text = block.partition("\n")
+            if name in texts:
+                raise ValueError(f"{file} repeats the name {name!r} of another statement")
+            texts[name] = _without_comments(text)
+    return texts
 
 
 def statement(name: str, **names: Composable) -> Composed:
-    """The statement in `sql/statements/{name}.sql` with its `{names}` filled in."""
-    return script(f"statements/{name}", **names)
+    """The statement of that name with its `{names}` filled in."""
+    return SQL(statements()[name]).format(**names)
 
 
 def script(name: str, **names: Composable) -> Composed:
-    """As `statement`, for any file under `sql/`, such as `roles/cluster`."""
-    return SQL(_text(name)).format(**names)
+    """As `statement`, for a whole file under `sql/`, such as `roles/cluster`."""
+    return SQL(_without_comments((folder() / f"{name}.sql").read_text(encoding="utf-8"))).format(**names)
+
+
+def _without_comments(text: str) -> str:
+    return re.sub(r"^--.*\n", "", text, flags=re.MULTILINE).strip()
 
 
 def identifiers(names: Sequence[str], of: str | None = None) -> Composed:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from trading_data.archive.sql import statements
 from trading_data_tests.house.measures import PACKAGE, circles, imports, modules, repeated_class_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +63,11 @@ def test_no_modules_import_each_other() -> None:
 
 def test_no_file_is_longer_than_400_lines() -> None:
     assert [module.name for module in MODULES.values() if module.lines > 400] == []
+
+
+def test_every_statement_is_used() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / PACKAGE).rglob("*.py"))
+    assert [name for name in statements() if f'"{name}"' not in source] == []
 
 
 def test_a_class_name_has_one_meaning() -> None:

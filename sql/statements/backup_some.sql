@@ -1,2 +1,0 @@
--- Whether a table has any row.
-select exists (select from {table})

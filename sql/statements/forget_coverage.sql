@@ -1,1 +1,0 @@
-delete from archive_coverage where dataset = %(dataset)s and day = %(day)s
