@@ -74,7 +74,7 @@ copy (
 ) to stdout (format csv)
 
 -- name: note_dropped
--- Which of the day's rows were said again is of no use any more.
+-- A dropped day needs no confirmations of its rows any more.
 with forgotten as (
     delete from archive_said_again where dataset = %(dataset)s and day = %(day)s
 )

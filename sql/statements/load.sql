@@ -133,23 +133,23 @@ with merged as (
 insert into archive_subject_hash (dataset, day, hashes)
 select %(dataset)s, day, hashes from unnest(%(days)s::date[], %(hashes)s::bytea[]) as grown (day, hashes)
 
--- name: said_again
--- The rows of these days that batches said again which were accepted, at least in part, at or after a moment: batch, day, number of
--- rows and the rows (null: any of the day), and when the batch's last entry was accepted (µs since 1970).
+-- name: confirmations
+-- Confirmed rows of these days, from batches accepted at least in part at or after a moment: batch, day, number of rows and the
+-- rows (null: any of the day), and when the batch's last entry was accepted (µs since 1970).
 select again.batch_id, again.day, again.entries, again.said, (extract(epoch from made.accepted_last) * 1000000)::bigint
 from archive_said_again as again
 join archive_ledger as made on made.batch_id = again.batch_id
 where again.dataset = %(dataset)s and again.day = any(%(days)s::date[]) and again.batch_id > %(batch_id)s
   and made.accepted_last >= %(since)s and (%(by_journals)s or made.origin <> 'journal')
 
--- name: said_again_until
--- When the last entry of batches that said rows again was accepted: microseconds since 1970; null if none was since a moment.
+-- name: last_confirmation
+-- When the last entry of batches that confirmed rows was accepted: microseconds since 1970; null if none was since a moment.
 select (extract(epoch from max(accepted_last)) * 1000000)::bigint
 from archive_ledger
 where dataset = %(dataset)s and unchanged > 0 and accepted_last >= %(since)s and (%(by_journals)s or origin <> 'journal')
 
--- name: keep_said_again
--- The rows that a batch said again.
+-- name: keep_confirmations
+-- The rows that a batch confirmed.
 insert into archive_said_again (batch_id, dataset, day, entries, said)
 select %(batch_id)s, %(dataset)s, day, entries, said
 from unnest(%(days)s::date[], %(entries)s::int[], %(said)s::bytea[]) as again (day, entries, said)

@@ -14,11 +14,11 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import Acceptance, RowOrigin, accepted_of
+from trading_data.archive.confirmations import Confirmations
 from trading_data.archive.ledger import ArchivedRange
 from trading_data.archive.order import Accepted, Order, compare, has_hashes, is_complete, may_lie_between
 from trading_data.archive.plan import HeldRow, KnownRows, ranks_of
 from trading_data.archive.quarantine.rejects import from_row, ledger_name
-from trading_data.archive.said_again import SaidAgain
 from trading_data.archive.sql import statement
 from trading_data.archive.stage import Stage
 from trading_data.archive.versions import DAY_US, Indices, Mask, entry_hashes, microseconds
@@ -280,32 +280,34 @@ def _ordered(
     """
     if not origins:
         return {}
-    again = SaidAgain(stage.cursor, stage.dataset, acceptance.first_us, by_journals=entries.batch.origin != "journal")
+    confirmations = Confirmations(
+        stage.cursor, stage.dataset, acceptance.first_us, by_journals=entries.batch.origin != "journal"
+    )
     rows = {
         at: row
         for at, (row, *_) in origins.items()
-        if closely or not acceptance.surely_after(at, max(row.last_us, again.newest_us))
+        if closely or not acceptance.surely_after(at, max(row.last_us, confirmations.newest_us))
     }
     journals = {at: acceptance.journal_of(at) for at in rows}
     accepted = accepted_of(stage.cursor, [(rows[at], journals[at]) for at in rows])
-    again_us = _said_again(stage, again, origins, rows)
+    confirmed_us = _confirmed_until(stage, confirmations, origins, rows)
     out = {}
-    for at, row_accepted, until in zip(rows, accepted, again_us, strict=True):
-        row = replace(row_accepted, again_us=until)
+    for at, row_accepted, until in zip(rows, accepted, confirmed_us, strict=True):
+        row = replace(row_accepted, confirmed_us=until)
         out[at] = compare(acceptance.of(at), row, entries.of(journals[at])), row
     return out
 
 
-def _said_again(
-    stage: Stage, again: SaidAgain, origins: Mapping[int, _Origin], rows: Mapping[int, RowOrigin]
+def _confirmed_until(
+    stage: Stage, confirmations: Confirmations, origins: Mapping[int, _Origin], rows: Mapping[int, RowOrigin]
 ) -> list[int | None]:
-    """Until when the archive's rows for some entries were said again (`said_again`)."""
+    """When the archive's rows for some entries were last confirmed (`Confirmations.until`)."""
     dataset, positions = stage.dataset, np.array(list(rows), dtype=np.int64)
     times = microseconds(dataset, stage.rows)[positions]
     if dataset.identity is not None:
         times = np.array([origins[at].reported_us for at in rows], dtype=np.int64)
     named = stage.rows.select(list(dataset.named_by)).take(pa.array(positions))
-    return again.until(named, times // DAY_US, [row.batch_id for row in rows.values()])
+    return confirmations.until(named, times // DAY_US, [row.batch_id for row in rows.values()])
 
 
 def _between(ms: Numbers, seq: Numbers, entry_range: EntryRange) -> Mask:

@@ -14,15 +14,15 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import Acceptance
+from trading_data.archive.confirmations import keep_confirmations
 from trading_data.archive.coverage import note, recount
 from trading_data.archive.database import Archive
 from trading_data.archive.days import in_dropped_days
 from trading_data.archive.known import ArchivedEntries, archived_entries, known_rows
 from trading_data.archive.ledger import Loaded, from_ledger, lock_loads, ranges_of
-from trading_data.archive.plan import Count, Plan, plan, positions, said_again
+from trading_data.archive.plan import Count, Plan, confirming, plan, positions
 from trading_data.archive.quarantine.rejects import Reject, from_batch, from_row, keep, ledger_name
 from trading_data.archive.quarantine.retry import Retries
-from trading_data.archive.said_again import keep_said_again
 from trading_data.archive.stage import Stage
 from trading_data.archive.versions import DAY_US, Mask, changed_by_day, microseconds, net_by_day
 from trading_data.archive.write_books import LoadInput, SourceBooks, write_books
@@ -109,8 +109,8 @@ def _load_entries(cursor: Cursor, dataset: Dataset, batch: Batch, entries: Archi
         known = known_rows(stage, entries, acceptance, dropped)
         decided = plan(dataset, rows, known)
         apply(stage, decided, loaded)
-        equal = said_again(known, decided)
-        keep_said_again(cursor, dataset, rows.take(pa.array(equal)), acceptance.last_us(equal), loaded.batch_id)
+        equal = confirming(known, decided)
+        keep_confirmations(cursor, dataset, rows.take(pa.array(equal)), acceptance.last_us(equal), loaded.batch_id)
         rejects += [from_row(batch, dataset, rows, at, *reason) for at, reason in decided.reject.items()]
         if repeated.any():
             repeated[batch.good] &= decided.counts == Count.REPLAYED

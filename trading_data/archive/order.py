@@ -38,14 +38,14 @@ class Accepted:
         first_us, last_us: the earliest and latest possible moment, both inclusive; microseconds since 1970.
         journal: the journal, as the ledger names it; empty for other origins.
         entries: the part of the journal with the version: the range of a batch, or (after, id] of a single entry.
-        again_us: the latest moment at which equal values from another origin may have been accepted; None if there were none.
+        confirmed_us: the latest moment at which the row may have been confirmed from another origin; None if it was not.
     """
 
     first_us: int
     last_us: int
     journal: str = ""
     entries: EntryRange | None = None
-    again_us: int | None = None
+    confirmed_us: int | None = None
 
 
 def compare(version: Accepted, row: Accepted, archived: Sequence[EntryRange] = ()) -> Order:
@@ -57,14 +57,14 @@ def compare(version: Accepted, row: Accepted, archived: Sequence[EntryRange] = (
         archived: the archived ranges of the journal, of all its incarnations.
     """
     order = _compare(version, row, archived)
-    return Order.UNKNOWN if order is Order.NEWER and _may_be_said_again(version, row, archived) else order
+    return Order.UNKNOWN if order is Order.NEWER and _may_be_confirmed_later(version, row, archived) else order
 
 
-def _may_be_said_again(version: Accepted, row: Accepted, archived: Sequence[EntryRange]) -> bool:
-    """Whether the row's values may have been accepted again after the version, which leaves no trace on the row."""
+def _may_be_confirmed_later(version: Accepted, row: Accepted, archived: Sequence[EntryRange]) -> bool:
+    """Whether the row may have been confirmed after the version was accepted; a confirmation leaves no trace on the row."""
     entries = version.entries
     of_newer = entries is not None and any(part.incarnation > entries.incarnation for part in archived)
-    return of_newer or (row.again_us is not None and version.first_us <= row.again_us)
+    return of_newer or (row.confirmed_us is not None and version.first_us <= row.confirmed_us)
 
 
 def _compare(version: Accepted, row: Accepted, archived: Sequence[EntryRange]) -> Order:

@@ -311,8 +311,8 @@ def ranks_of(dataset: Dataset, rows: pa.Table) -> Indices:
     return of_row
 
 
-def said_again(known: KnownRows, decided: Plan) -> Indices:
-    """The rows that have the values of the archive's row, and change nothing."""
+def confirming(known: KnownRows, decided: Plan) -> Indices:
+    """The entries that have exactly the values of the archive's row, and change nothing."""
     equal = (decided.counts == Count.UNCHANGED) & ~known.missing
     equal[list(known.held)] = False
     return np.flatnonzero(equal)

@@ -13,10 +13,10 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import accepted_of
+from trading_data.archive.confirmations import Confirmations
 from trading_data.archive.database import Archive
 from trading_data.archive.days import on_days
 from trading_data.archive.order import Accepted
-from trading_data.archive.said_again import SaidAgain
 from trading_data.archive.versions import DAY_US, microseconds
 from trading_data.errors import ArchiveTierError, TradingDataError
 from trading_data.intake.store import Intake
@@ -81,11 +81,11 @@ class TierSnapshot:
             raise ValueError("an archive that is away has no rows")
         dataset = self.batches.query.dataset
         origins = row_origins(self.cursor, dataset, rows)
-        again = SaidAgain(self.cursor, dataset, min(held.first_us for held in pending), by_journals=False)
+        confirmations = Confirmations(self.cursor, dataset, min(held.first_us for held in pending), by_journals=False)
         days, batches = microseconds(dataset, rows) // DAY_US, [origin.batch_id for origin, _ in origins]
-        until = again.until(rows.select(list(dataset.named_by)), days, batches)
+        until = confirmations.until(rows.select(list(dataset.named_by)), days, batches)
         accepted = accepted_of(self.cursor, origins)
-        return [replace(version, again_us=last_us) for version, last_us in zip(accepted, until, strict=True)]
+        return [replace(version, confirmed_us=last_us) for version, last_us in zip(accepted, until, strict=True)]
 
 
 class TierReader:

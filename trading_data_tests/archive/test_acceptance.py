@@ -125,7 +125,7 @@ def test_a_retried_entry_was_accepted_when_it_came_and_not_when_its_batch_ended(
     assert shown(rig) == [4.0]
 
 
-def test_an_entry_that_says_again_what_the_row_says_is_newer_than_what_comes_late(rig: Rig, tmp_path: Path) -> None:
+def test_a_confirmation_is_newer_than_an_earlier_entry_that_comes_late(rig: Rig, tmp_path: Path) -> None:
     entry(rig, 1000, 1.0)
     rig.entry_at(JOURNAL, "1001-0", measurement(minute=1, value=1.0))
     rig.archive_all(METRICS)
@@ -154,7 +154,7 @@ def test_nothing_takes_a_place_in_a_journal_without_gaps(rig: Rig) -> None:
     assert (account.inserted, account.unchanged) == (1, 2)
 
 
-def test_a_file_that_says_again_what_the_row_says_is_not_replaced_by_what_was_accepted_before(rig: Rig) -> None:
+def test_a_row_that_a_file_confirmed_is_not_replaced_by_an_earlier_version(rig: Rig) -> None:
     rig.store.record_metrics([measurement(value=1.0)])
     rig.archive_all(METRICS)
     rig.store.record_metrics([measurement(value=2.0), measurement(minute=60 * 24, value=1.0)])
@@ -167,7 +167,7 @@ def test_a_file_that_says_again_what_the_row_says_is_not_replaced_by_what_was_ac
     assert rig.query("select value from metrics_data order by timestamp") == [(3.0,), (1.0,)]
 
 
-def test_what_was_said_again_on_another_day_does_not_matter(rig: Rig) -> None:
+def test_a_confirmation_on_another_day_does_not_matter(rig: Rig) -> None:
     rig.store.record_metrics([measurement(minute=minute, value=1.0) for minute in (0, 60 * 24)])
     rig.archive_all(METRICS)
     rig.store.record_metrics([measurement(minute=60 * 24, value=2.0)])
@@ -176,8 +176,8 @@ def test_what_was_said_again_on_another_day_does_not_matter(rig: Rig) -> None:
     assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(METRICS)] == [(1, 0)]
 
 
-def test_what_a_journal_says_again_does_not_stop_its_corrections(rig: Rig, tmp_path: Path) -> None:
-    """The batch with a correction of one bar comes after one in which another journal says another bar's values again."""
+def test_confirmations_of_a_journal_do_not_stop_its_corrections(rig: Rig, tmp_path: Path) -> None:
+    """The batch with a correction of one bar comes after one in which another journal confirms another bar."""
     rig.store.record_prices([bar("A"), bar("B")])
     rig.archive_all(PRICE)
     rig.store.record_prices([bar("A", close=11.5)])
@@ -192,8 +192,8 @@ def test_what_a_journal_says_again_does_not_stop_its_corrections(rig: Rig, tmp_p
     assert rig.query("select close from price_data order by symbol") == [(11.5,), (11.0,)]
 
 
-def test_what_was_said_again_before_the_row_came_does_not_matter(rig: Rig) -> None:
-    """The row is younger than what said its predecessor again, whatever the moments say."""
+def test_a_confirmation_of_an_earlier_row_does_not_matter(rig: Rig) -> None:
+    """The row is younger than the confirmation of its predecessor, whatever their moments are."""
     entry(rig, 1000, 1.0)
     rig.archive_all(METRICS)
     bring(rig, 1.0)
@@ -207,7 +207,7 @@ def test_what_was_said_again_before_the_row_came_does_not_matter(rig: Rig) -> No
     assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(METRICS)] == [(1, 0)]
 
 
-def test_a_file_that_comes_late_does_not_replace_what_a_journal_has_said_again(rig: Rig, tmp_path: Path) -> None:
+def test_a_late_file_does_not_replace_what_a_journal_has_confirmed(rig: Rig, tmp_path: Path) -> None:
     entry(rig, 1000, 1.0)
     rig.archive_all(METRICS)
     bring(rig, 2.0)

@@ -134,17 +134,17 @@ def test_an_entry_is_accepted_in_the_millisecond_of_its_id_but_not_after_it_was_
     assert journal_moment(ms, drained_us) == expected
 
 
-def test_what_was_said_again_after_a_version_makes_its_order_unknown() -> None:
+def test_a_confirmation_after_a_version_makes_its_order_unknown() -> None:
     version = Accepted(10, 19)
-    assert compare(version, Accepted(0, 9, again_us=9)) is NEWER
-    assert compare(version, Accepted(0, 9, again_us=10)) is UNKNOWN
-    assert compare(version, Accepted(20, 29, again_us=10)) is OLDER
-    assert compare(entry(5), Accepted(0, 0, J, part(2, 4), again_us=0)) is UNKNOWN
+    assert compare(version, Accepted(0, 9, confirmed_us=9)) is NEWER
+    assert compare(version, Accepted(0, 9, confirmed_us=10)) is UNKNOWN
+    assert compare(version, Accepted(20, 29, confirmed_us=10)) is OLDER
+    assert compare(entry(5), Accepted(0, 0, J, part(2, 4), confirmed_us=0)) is UNKNOWN
     assert compare(entry(5), Accepted(0, 0, J, part(2, 4))) is NEWER
 
 
 def test_an_entry_of_an_incarnation_that_another_has_followed_is_newer_than_nothing() -> None:
-    """The one that has followed may have said again what the row says."""
+    """The newer incarnation may have confirmed the row."""
     assert compare(entry(5), row(2, 4), [part(0, 4), part(0, 9, BEFORE)]) is NEWER
     assert compare(entry(5), row(2, 4), [part(0, 4), part(0, 1, LATER)]) is UNKNOWN
     assert compare(entry(1), row(2, 4), [part(2, 4), part(0, 1, LATER)]) is OLDER

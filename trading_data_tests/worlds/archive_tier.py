@@ -154,7 +154,7 @@ class _Load:
         if self._accepted.surely_after(at, max(row.origin.batch.last_us, again)):
             return Order.NEWER
         journal = str(JOURNAL_OF_KEY[entry.key])
-        accepted = replace(self._row(row, journal), again_us=again)
+        accepted = replace(self._row(row, journal), confirmed_us=again)
         return compare(self._accepted.of(at), accepted, self._ranges_of(journal))
 
     def _row(self, row: Row, journal: str) -> Accepted:

@@ -135,7 +135,7 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """The row of a key: its value, the batch that it came from, and when it was said again, at last.
+    """The row of a key: its value, the batch that it came from, and when it was last confirmed.
 
     `again` are microseconds: through another door than journals, and through any.
     """

@@ -1,7 +1,7 @@
-"""Rows that were said again: an entry had the row's own values, so it changed nothing and left no trace on the row.
+"""Confirmations: entries that had exactly the values of their row, so that they changed nothing and left no trace on the row.
 
-A version accepted before such an entry, but loaded after it, looks newer than the row and is not. So for each row the archive keeps
-until when it was said again: three numbers, as compressed differences, next to nothing for one-minute bars. A row is identified by
+A version accepted before a confirmation, but loaded after it, looks newer than the row and is not. So the archive keeps when each
+row was last confirmed: three numbers, as compressed differences, next to nothing for one-minute bars. A row is identified by
 subject and time, and where rows have an identity, by eight bytes of hash. `order` draws the conclusion.
 """
 
@@ -29,23 +29,23 @@ from trading_data.datasets.declaration import Dataset
 
 _CODEC = "zstd"
 _NUMBERS = 3
-"""Subject, the row's name, and until when it was said again, eight bytes each."""
+"""Subject, the row's name, and when it was last confirmed, eight bytes each."""
 
 
-class SaidAgain:
-    """The rows said again since a moment."""
+class Confirmations:
+    """The rows confirmed since a moment."""
 
     def __init__(self, cursor: Cursor, dataset: Dataset, since_us: int, *, by_journals: bool) -> None:
-        """Query when the last was; `by_journals` includes batches of journals, whose entries replace rows where it matters."""
+        """Query the last confirmation; `by_journals` includes batches of journals, whose entries replace rows where it matters."""
         self._cursor, self._dataset = cursor, dataset
         self._values = {"dataset": dataset.name, "since": moment_of(since_us), "by_journals": by_journals}
-        cursor.execute(statement("said_again_until"), self._values)
+        cursor.execute(statement("last_confirmation"), self._values)
         (newest,) = cursor.fetchone() or (None,)
         self.newest_us = int(newest or 0)
-        """When the last entry of all these batches was accepted: microseconds since 1970, 0 if there are none."""
+        """When the last entry of the confirming batches was accepted: microseconds since 1970, 0 if there are none."""
 
     def until(self, rows: pa.Table, days: Indices, batches: Sequence[int]) -> list[int | None]:
-        """Until when each archived row was said again: microseconds since 1970; None if it was not.
+        """When each archived row was last confirmed: microseconds since 1970; None if it was not.
 
         Args:
             rows: at least the columns that name a row.
@@ -58,23 +58,23 @@ class SaidAgain:
         of_batch = np.array(batches, dtype=np.int64)
         on_days = [day_of(day) for day in np.unique(days).tolist()]
         values = {**self._values, "days": on_days, "batch_id": int(of_batch.min())}
-        self._cursor.execute(statement("said_again"), values)
+        self._cursor.execute(statement("confirmations"), values)
         names = mixed(*_named(self._dataset, rows))
         for batch_id, day, entries, packed, last_us in self._cursor.fetchall():
             here = np.flatnonzero((days == number_of(day)) & (of_batch < batch_id))
             if packed is None:
                 until_us[here] = np.maximum(until_us[here], last_us)
                 continue
-            again, until = _unpacked(packed, entries)
-            order = np.lexsort([until, again])
-            at = np.searchsorted(again[order], names[here], side="right") - 1  # of equal ones the last
-            same = again[order][at] == names[here]
+            confirmed, until = _unpacked(packed, entries)
+            order = np.lexsort([until, confirmed])
+            at = np.searchsorted(confirmed[order], names[here], side="right") - 1  # of equal ones the last
+            same = confirmed[order][at] == names[here]
             until_us[here[same]] = np.maximum(until_us[here[same]], until[order][at[same]])
         return [None if moment < 0 else moment for moment in until_us.tolist()]
 
 
-def keep_said_again(cursor: Cursor, dataset: Dataset, rows: pa.Table, until_us: Indices, batch_id: int) -> None:
-    """Keep until when a batch said rows again: its entries, and the latest moment each can have been accepted (µs since 1970)."""
+def keep_confirmations(cursor: Cursor, dataset: Dataset, rows: pa.Table, until_us: Indices, batch_id: int) -> None:
+    """Keep the rows that a batch confirmed, and the latest moment each can have been accepted (`until_us`: µs since 1970)."""
     if not rows.num_rows:
         return
     of_day = microseconds(dataset, rows) // DAY_US
@@ -89,7 +89,7 @@ def keep_said_again(cursor: Cursor, dataset: Dataset, rows: pa.Table, until_us: 
         "entries": [part.shape[1] for part in parts],
         "said": [psycopg2.Binary(_packed(part)) for part in parts],
     }
-    cursor.execute(statement("keep_said_again"), values)
+    cursor.execute(statement("keep_confirmations"), values)
 
 
 def _named(dataset: Dataset, rows: pa.Table) -> tuple[WideHashes, WideHashes]:

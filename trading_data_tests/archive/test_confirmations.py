@@ -1,4 +1,4 @@
-"""Rows that were said again: what was accepted before that does not replace them, and everything else is ordered as ever."""
+"""A version accepted before a confirmation does not replace the confirmed row; all other rows are ordered as usual."""
 
 from collections.abc import Sequence
 from itertools import permutations
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from trading_data import Measurement
-from trading_data.archive.said_again import _packed, _unpacked
+from trading_data.archive.confirmations import _packed, _unpacked
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.import_rows import import_rows
@@ -44,7 +44,7 @@ def of_minutes(value: float, *minutes: int) -> list[Measurement]:
     return [measurement(minute=minute, value=value) for minute in minutes]
 
 
-def test_only_the_rows_that_a_file_said_again_keep_their_values(rig: Rig) -> None:
+def test_only_the_rows_that_a_file_confirmed_keep_their_values(rig: Rig) -> None:
     rig.store.record_metrics(of_minutes(1.0, *range(10)))
     rig.archive_all(METRICS)
     rig.store.record_metrics(of_minutes(2.0, *range(10)))
@@ -56,7 +56,7 @@ def test_only_the_rows_that_a_file_said_again_keep_their_values(rig: Rig) -> Non
     assert shown(rig) == expected
 
 
-def test_a_journal_says_each_row_again_at_a_moment_of_its_own(rig: Rig, tmp_path: Path) -> None:
+def test_a_journal_confirms_each_row_at_a_moment_of_its_own(rig: Rig, tmp_path: Path) -> None:
     rig.entry_at(JOURNAL, "1000-0", measurement(minute=0, value=1.0))
     rig.entry_at(JOURNAL, "1001-0", measurement(minute=1, value=1.0))
     rig.archive_all(METRICS)
@@ -72,7 +72,7 @@ def test_a_journal_says_each_row_again_at_a_moment_of_its_own(rig: Rig, tmp_path
 
 @pytest.mark.parametrize("order", list(permutations(["live", "again", "third"])))
 def test_the_newest_value_wins_in_every_order_of_arrival(rig: Rig, tmp_path: Path, order: Sequence[str]) -> None:
-    """A live correction of two rows, a file that says one of them again, and a file with a third value for the other."""
+    """A live correction of two rows, a file that confirms one of them, and a file with a third value for the other."""
     rig.store.record_metrics(of_minutes(1.0, 0, 1, 2))
     rig.archive_all(METRICS)
     rig.store.record_metrics(of_minutes(2.0, 0, 1, 2))
@@ -103,7 +103,7 @@ def test_fills_are_told_by_their_execution(rig: Rig) -> None:
     assert found == [(f"e{at}", "momentum" if at == 1 else "late") for at in range(4)]
 
 
-def test_of_a_batch_of_an_earlier_release_any_row_of_the_day_may_be_meant(rig: Rig) -> None:
+def test_a_batch_of_an_earlier_release_may_confirm_any_row_of_the_day(rig: Rig) -> None:
     rig.store.record_metrics(of_minutes(1.0, 0, 1, 60 * 24))
     rig.archive_all(METRICS)
     rig.store.record_metrics(of_minutes(2.0, 0, 1, 60 * 24))
@@ -113,8 +113,8 @@ def test_of_a_batch_of_an_earlier_release_any_row_of_the_day_may_be_meant(rig: R
     assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(METRICS)] == [(1, 2)]
 
 
-def test_a_journal_orders_its_own_entries_whatever_it_said_again(rig: Rig) -> None:
-    """All within one millisecond; a file has said another row again meanwhile."""
+def test_a_journal_orders_its_own_entries_whatever_it_confirmed(rig: Rig) -> None:
+    """All within one millisecond; a file has confirmed another row meanwhile."""
     rig.entry_at(JOURNAL, "1000-0", measurement(value=1.0))
     rig.entry_at(JOURNAL, "1000-1", measurement(minute=1, value=1.0))
     rig.archive_all(METRICS)
@@ -126,8 +126,8 @@ def test_a_journal_orders_its_own_entries_whatever_it_said_again(rig: Rig) -> No
     assert [(loaded.replaced, loaded.quarantined) for loaded in rig.archive_all(METRICS)] == [(1, 0)]
 
 
-def test_a_row_that_is_younger_than_what_was_said_again(rig: Rig) -> None:
-    """A file of an earlier release, whose clock was a day ahead, says two rows again; then one of them is replaced."""
+def test_a_row_that_is_younger_than_a_confirmation(rig: Rig) -> None:
+    """A file of an earlier release, whose clock was a day ahead, confirms two rows; then one of them is replaced."""
     rig.store.record_metrics(of_minutes(1.0, 0, 1))
     rig.archive_all(METRICS)
     by_file(rig, METRICS, of_minutes(1.0, 0, 1))
@@ -141,7 +141,7 @@ def test_a_row_that_is_younger_than_what_was_said_again(rig: Rig) -> None:
     assert shown(rig) == [3.0, 1.0]
 
 
-def test_a_worse_source_that_repeats_itself_says_nothing_of_the_row(rig: Rig) -> None:
+def test_a_worse_source_that_repeats_itself_confirms_nothing(rig: Rig) -> None:
     rig.store.record_prices([bar(source="manual"), bar(source="feed", close=10.5)])
     rig.archive_all(PRICE)
     rig.store.record_prices([bar(source="manual", close=11.5)])
@@ -163,7 +163,7 @@ def test_what_is_packed_comes_back(rig: Rig) -> None:
 
 
 def test_minute_bars_cost_next_to_nothing(rig: Rig) -> None:
-    """A batch of 20,000 entries that all say again what is there: less than a quarter of a byte each."""
+    """A batch of 20,000 entries that all confirm their rows: less than a quarter of a byte each."""
     records = [measurement(f"m{name}", minute) for name in range(50) for minute in range(400)]
     for _ in range(2):
         by_file(rig, METRICS, records)
