@@ -69,7 +69,7 @@ class Handled:
         return self.rows > 0 and not self.faults
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """Why the day was not handled, or how many rows it has."""
         if self.faults:
             return f"the account does not balance: {'; '.join(self.faults)}"
@@ -97,6 +97,6 @@ def handled_days(
     ]
     faults = [finding for finding in findings if not finding.ok]
     return {
-        day: Handled(day, held.rows, tuple(fault.said for fault in faults if fault.day in (None, day)))
+        day: Handled(day, held.rows, tuple(fault.message for fault in faults if fault.day in (None, day)))
         for day, held in archived.items()
     }

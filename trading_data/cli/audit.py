@@ -94,7 +94,7 @@ def _acknowledge(settings: Settings, name: str, reason: str) -> None:
     if lost.gaps or lost.missing:
         click.echo(f"{dataset.name}: acknowledged: {printable(lost.named)}")
         return
-    rest = f": {printable(next(text for _, text in lost.said()))}" if lost else ", nothing is lost"
+    rest = f": {printable(next(text for _, text in lost.messages()))}" if lost else ", nothing is lost"
     click.echo(f"there is nothing to acknowledge of {dataset.name}{rest}", err=True)
     sys.exit(1)
 
@@ -109,14 +109,14 @@ def _print_accounts(accounts: Mapping[str, Totals], results: list[AuditResult]) 
     for result in results:
         if not result.ok:
             where = result.dataset if result.day is None else f"{result.dataset} {result.day}"
-            click.echo(f"{where}: {result.what}: {printable(result.said)} -> {result.command}")
+            click.echo(f"{where}: {result.what}: {printable(result.message)} -> {result.command}")
     for dataset in accounts:
         own = [result for result in results if result.dataset == dataset]
         faults = sum(not result.ok for result in own)
         if faults:
             click.echo(f"{dataset} does not balance: {counted(faults, 'finding')}")
         else:
-            click.echo(f"{dataset} balances: {'; '.join(result.said for result in own)}")
+            click.echo(f"{dataset} balances: {'; '.join(result.message for result in own)}")
 
 
 _DAYS = 92

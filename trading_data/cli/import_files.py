@@ -138,7 +138,8 @@ def import_command(dataset: str, files: tuple[str, ...], **options: Any) -> None
     report.print()
     for other in itertools.chain.from_iterable(others.values()):
         click.echo(
-            f"not imported, {other.kind}: {counted(len(other.rows), 'row')}, the first is row {other.rows[0] + 1:,}: {other.said}"
+            f"not imported, {other.kind}: {counted(len(other.rows), 'row')}, the first is row {other.rows[0] + 1:,}: "
+            f"{other.message}"
         )
     if not rows and not report.only_units_unknown():
         what = (
@@ -164,7 +165,7 @@ def _others(rows: Rows, given: Sequence[str]) -> list[MisplacedRows]:
         return []
     others = (rows_not_minutes if rows.dataset is PRICE else rows_not_days)(rows, given)
     if others and others[0].all:
-        raise BadInput(" ".join(other.said for other in others))
+        raise BadInput(" ".join(other.message for other in others))
     return others
 
 

@@ -49,7 +49,7 @@ def archive_command() -> None:
                         f"{loaded.replaced:,} replaced, {loaded.unchanged:,} unchanged, {loaded.quarantined:,} quarantined, "
                         f"{loaded.replayed:,} replayed"
                     )
-            _print_run(run.said, run.failed)
+            _print_run(run.description, run.failed)
     if not batches:
         click.echo("there was nothing to archive")
 
@@ -71,7 +71,7 @@ def run_command(names: tuple[str, ...], day: str | None, start: str | None, end:
     first, last = _days(day, start, end)
     settings = _dagster_settings()
     run = run_now(settings, dagster_home(settings), names, first, last)
-    _print_run(run.said, run.failed)
+    _print_run(run.description, run.failed)
 
 
 def _days(day: str | None, start: str | None, end: str | None) -> tuple[date, date]:

@@ -31,7 +31,7 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.errors import IntakeError
 from trading_data.intake.state.document import StateSnapshot, as_json
 from trading_data.intake.state.files import newest_state, state_files
-from trading_data.intake.state.tables import said, tables
+from trading_data.intake.state.tables import problem_text, tables
 from trading_data.intake.store import Intake
 from trading_data.live.connection import connect_for_archiver
 from trading_data.local.servers import other_homes_advice
@@ -317,4 +317,4 @@ def _print_state(state: StateSnapshot) -> None:
                 grid.add_row(*row)
             console.print(grid)
     for problem in state.problems:
-        console.print(f"not in it: {said(problem)}")
+        console.print(f"not in it: {problem_text(problem)}")

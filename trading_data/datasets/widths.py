@@ -121,7 +121,7 @@ class BarWidths:
         self._low, self._apart = np.concatenate([self._low, most]), np.concatenate([self._apart, most])
 
 
-def said(width: timedelta) -> str:
+def width_text(width: timedelta) -> str:
     """The name of a width: `5-minute`, `1-hour`, `daily`, `weekly or longer`."""
     if width >= DAY:
         return "daily" if width < WEEK else "weekly or longer"

@@ -33,7 +33,7 @@ class WrongType:
     found: str
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """A sentence, printable whatever bytes are in the key."""
         return f"`{raw(self.key).decode('utf-8', 'backslashreplace')}` is a {self.found}, not a {self.expected}"
 

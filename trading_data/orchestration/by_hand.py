@@ -30,7 +30,7 @@ class FinishedRun:
     """A finished run: what ran, in words, and why it failed, or None."""
 
     run_id: str
-    said: str
+    description: str
     failed: str | None
 
 

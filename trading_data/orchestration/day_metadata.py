@@ -11,7 +11,7 @@ from trading_data.archive.database import Archive
 from trading_data.calendars import TradingCalendar
 from trading_data.calendars.states import MISSING, NO_CALENDAR, day_states
 from trading_data.datasets.declaration import Dataset
-from trading_data.datasets.widths import said as width_text
+from trading_data.datasets.widths import width_text
 from trading_data.orchestration.metadata import SHOWN, bars, time_metadata
 from trading_data.times import DAY, now
 

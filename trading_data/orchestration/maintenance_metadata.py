@@ -26,9 +26,7 @@ def chunk_figures(done: Compressed) -> dict[str, Any]:
 
 def compressed_line(done: Compressed) -> str:
     """The outcome for one chunk, for the log."""
-    return (
-        f"{done.chunk.day} {done.outcome}: {done.before:,} to {done.after:,} bytes in {done.seconds:.2f} s {done.said}"
-    )
+    return f"{done.chunk.day} {done.outcome}: {done.before:,} to {done.after:,} bytes in {done.seconds:.2f} s {done.reason}"
 
 
 def table_figures(chunks: Sequence[Chunk]) -> dict[str, Any]:
@@ -65,7 +63,7 @@ def compression_metadata(done: Sequence[Compressed], chunks: Sequence[Chunk]) ->
             "bytes after": result.after,
             "ratio": round(result.ratio or 0.0, 2),
             "seconds": round(result.seconds, 3),
-            "said": result.said,
+            "reason": result.reason,
         }
         for result in done
     ]

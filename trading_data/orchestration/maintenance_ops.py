@@ -121,7 +121,7 @@ def compress_op(dataset: Dataset) -> dg.OpDefinition:
         figures = {**table_figures(of_table), **compression_metadata(done, of_table)}
         _observe(context, dataset, str(moment.date()), figures)
         context.add_output_metadata(figures)
-        refused = [f"{result.chunk.day}: {result.said}" for result in done if result.outcome == "refused"]
+        refused = [f"{result.chunk.day}: {result.reason}" for result in done if result.outcome == "refused"]
         if refused:
             raise dg.Failure(
                 description=f"{counted(len(refused), 'chunk')} of {dataset.table} {noun(len(refused), 'was', 'were')} "

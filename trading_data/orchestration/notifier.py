@@ -14,7 +14,14 @@ import dagster as dg
 
 from trading_data.errors import TradingDataError
 from trading_data.operations.alerts.channels import channels
-from trading_data.operations.alerts.notify import NotifierState, NotifyResult, Watched, notify, unobservable, watch
+from trading_data.operations.alerts.notify import (
+    NotifierState,
+    NotifyResult,
+    TierFindings,
+    judge_tiers,
+    notify,
+    unobservable,
+)
 from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data.operations.backup.metrics import UNKNOWN, look_at_backups, unknown
@@ -59,7 +66,7 @@ def alert_sensor(
         reason = f"{standing}; looked {ago:.0f} s ago, once a minute is enough"
         return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
     checks = [] if context.repository_def is None else context.repository_def.asset_graph.asset_check_keys
-    watched = _look(live, archive, intake)
+    tiers = _judge_tiers(live, archive, intake)
     looked_at_backups = remembered.get("backups", 0.0)
     backups_due = not 0 <= now - looked_at_backups < BACKUPS_EVERY
     of_dagster = _of_dagster(context.instance, checks, now, environment)
@@ -69,18 +76,18 @@ def alert_sensor(
 
     def is_unknown(key: str) -> bool:
         of_unseen = key.startswith("backup_") and not backups_seen
-        return watched.unknown(key) or (of_unseen and all(finding.key != key for finding in of_backups))
+        return tiers.unknown(key) or (of_unseen and all(finding.key != key for finding in of_backups))
 
-    findings = [*of_dagster, *watched.findings, *of_backups]
+    findings = [*of_dagster, *tiers.findings, *of_backups]
     done = _notify(context, environment, findings, now, is_unknown)
     cursor = json.dumps({"looked": now, "backups": looked_at_backups})
     return dg.SensorResult(skip_reason=_summary(done), cursor=cursor)
 
 
-def _look(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> Watched:
+def _judge_tiers(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> TierFindings:
     try:
         with live.for_sensor() as client, archive.for_sensor() as database:
-            return watch(client, database, intake.open(), datetime.now(UTC))
+            return judge_tiers(client, database, intake.open(), datetime.now(UTC))
     except Exception as error:  # noqa: BLE001 - whatever goes wrong here, alerts about failed runs are still sent
         message = str(error) if isinstance(error, TradingDataError) else f"{type(error).__name__}: {error}"
         return unobservable(

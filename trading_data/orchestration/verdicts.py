@@ -42,7 +42,7 @@ def nothing_quarantined(archive: Archive, dataset: Dataset) -> dg.AssetCheckResu
 
 def nothing_missing(dataset: Dataset, lost: Losses) -> dg.AssetCheckResult:
     """Whether entries are lost and not acknowledged."""
-    losses = ". ".join(sentence for _, sentence in lost.said())
+    losses = ". ".join(sentence for _, sentence in lost.messages())
     return dg.AssetCheckResult(
         asset_key=dataset.table,
         check_name=MISSING,
@@ -62,13 +62,13 @@ def accounts_balance(dataset: Dataset, finding: AuditResult) -> dg.AssetCheckRes
         check_name=BALANCE,
         passed=finding.ok,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=finding.said if finding.ok else f"{finding.said}. Run `trading-data verify`",
+        description=finding.message if finding.ok else f"{finding.message}. Run `trading-data verify`",
     )
 
 
 def values_are_plausible(dataset: Dataset, odd: Sequence[OddValues], known: Sequence[date] = ()) -> dg.AssetCheckResult:
     """Whether any rows look wrong although they break no rule; `known` are further such days, in order, examined earlier."""
-    parts = [values.said() for values in odd]
+    parts = [values.sentence() for values in odd]
     if known:
         parts.append(f"{len(known):,} more days with such rows, {known[0]} to {known[-1]}")
     description = "; ".join(parts)
@@ -114,7 +114,7 @@ def equals_raw(aggregate: Aggregate, wrong: list[str]) -> dg.AssetCheckResult:
 
 def keys_as_declared(dataset: Dataset, wrong: list[WrongType]) -> dg.AssetCheckResult:
     """Whether every key named like one of the dataset has the declared type; `wrong` are those that have not."""
-    keys = "; ".join(key.said for key in wrong[:SHOWN]) + ("; …" if len(wrong) > SHOWN else "")
+    keys = "; ".join(key.message for key in wrong[:SHOWN]) + ("; …" if len(wrong) > SHOWN else "")
     return dg.AssetCheckResult(
         asset_key=dataset.snapshot,
         check_name=DECLARED_KEYS,

@@ -70,7 +70,9 @@ def by_retry(rig: Rig, *fills: Fill) -> None:
 def settled(rig: Rig) -> None:
     """All is archived: nothing waits or is wrong, and the aggregate is what the rows give."""
     rig.archive_all(TRADE)
-    assert [finding.said for finding in verify(rig.client, rig.archive, rig.intake, deep=True) if not finding.ok] == []
+    assert [
+        finding.message for finding in verify(rig.client, rig.archive, rig.intake, deep=True) if not finding.ok
+    ] == []
     assert differences(rig.archive, TRADE, TRADE.aggregates[0], START, END) == []
 
 

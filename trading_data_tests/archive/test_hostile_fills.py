@@ -192,7 +192,7 @@ class _Walk:
                 )
                 assert sorted(seen) == [row for row in rows if low <= row[2] < high]
         assert [
-            finding.said
+            finding.message
             for finding in verify(self.rig.client, self.rig.archive, self.rig.intake, deep=True)
             if not finding.ok
         ] == []

@@ -39,7 +39,7 @@ def gaps_and_missing(rig: Rig, dataset: Dataset = METRICS) -> tuple[int, dict[st
 
 
 def faults(rig: Rig) -> list[tuple[str, str]]:
-    return [(result.said, result.command) for result in verify(rig.client, rig.archive, rig.intake) if not result.ok]
+    return [(result.message, result.command) for result in verify(rig.client, rig.archive, rig.intake) if not result.ok]
 
 
 def run(command: str) -> Result:

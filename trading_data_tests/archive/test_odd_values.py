@@ -46,7 +46,7 @@ def test_what_looks_wrong_is_archived_and_told(rig: Rig, changed: dict[str, Any]
     assert rig.query("select count(*) from price_data") == [(4,)]
     (odd,) = odd_values(rig.archive, PRICE, DAYS, [batch.batch_id for batch in loaded])
     assert (odd.kind, odd.rows, odd.subject, odd.moment) == (kind, 1, "A", MOMENT + timedelta(minutes=1))
-    assert "`trading-data query prices A --start 2026-11-20 --end 2026-11-21`" in odd.said()
+    assert "`trading-data query prices A --start 2026-11-20 --end 2026-11-21`" in odd.sentence()
     assert odd_values(rig.archive, PRICE, DAYS, [-1]) == odd_values(rig.archive, METRICS, DAYS) == []
     far = [*DAYS, MOMENT.date() - timedelta(days=9)]
     assert odd_values(rig.archive, PRICE, far) == [odd]

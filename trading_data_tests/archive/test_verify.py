@@ -61,7 +61,7 @@ def test_nothing_is_found_at_any_stage_of_an_archival(rig: Rig) -> None:
         assert faults(rig, deep=True) == []
     assert all(accounts_balance(rig.archive, dataset).ok for dataset in DATASETS.values())
     (message,) = [
-        result.said
+        result.message
         for result in verify(rig.client, rig.archive, rig.intake)
         if (result.dataset, result.what) == ("price", "journals")
     ]
@@ -91,7 +91,7 @@ def test_a_journal_that_was_emptied_proves_nothing(rig: Rig) -> None:
     rig.client.flushdb()
     for _ in range(2):
         results = [result for result in verify(rig.client, rig.archive, rig.intake) if result.what == "journals"]
-        assert "the sums differ" in results[0].said
+        assert "the sums differ" in results[0].message
         assert all(result.ok for result in results)
         rig.store.record_prices([bar("A", 7), bar("A", 6)])
         rig.archive_all(PRICE)
@@ -141,15 +141,15 @@ def test_damage_in_the_tables(rig: Rig) -> None:
     ]
     faulty = [result for result in verify(rig.client, rig.archive, rig.intake) if not result.ok]
     assert [(fault.dataset, fault.day, fault.what) for fault in faulty] == [fault[:3] for fault in expected]
-    assert [text for fault, (*_, text) in zip(faulty, expected, strict=True) if text not in fault.said] == []
+    assert [text for fault, (*_, text) in zip(faulty, expected, strict=True) if text not in fault.message] == []
     assert all(fault.command for fault in faulty)
     balance = accounts_balance(rig.archive, PRICE, [DAY])
     assert not balance.ok
-    assert "2026-11-20: price_data holds 1 row" in balance.said
-    assert str(late) not in balance.said
+    assert "2026-11-20: price_data holds 1 row" in balance.message
+    assert str(late) not in balance.message
     after = balance_after_load(rig.archive, PRICE, [DAY], [])
     assert not after.ok
-    assert "2026-11-20: price_data holds 1 row, its coverage counts 2" in after.said
+    assert "2026-11-20: price_data holds 1 row, its coverage counts 2" in after.message
     assert accounts_balance(rig.archive, METRICS).ok
 
 
@@ -175,7 +175,7 @@ def test_a_flipped_byte_in_a_waiting_batch(rig: Rig) -> None:
     path.write_bytes(bytes(data))
     fault = the_fault(rig)
     assert (fault.dataset, fault.what) == ("metrics", "intake")
-    assert path.name in fault.said
+    assert path.name in fault.message
 
 
 def test_entries_that_were_trimmed_before_they_were_drained(rig: Rig) -> None:
@@ -184,12 +184,12 @@ def test_entries_that_were_trimmed_before_they_were_drained(rig: Rig) -> None:
     rig.store.record_prices([bar("A", minute) for minute in range(1, 5)])
     rig.client.xtrim("journal:price:A", maxlen=1, approximate=False)
     fault = the_fault(rig)
-    assert (fault.what, "3 entries are lost, from journal:price:A (3)" in fault.said) == ("journals", True)
+    assert (fault.what, "3 entries are lost, from journal:price:A (3)" in fault.message) == ("journals", True)
     rig.archive_all(PRICE)
     fault = the_fault(rig)
     assert fault.what == "gaps"
-    assert fault.said.startswith("1 range of entries (3 entries) is neither archived, nor in")
-    assert "their journals: journal:price:A after " in fault.said
+    assert fault.message.startswith("1 range of entries (3 entries) is neither archived, nor in")
+    assert "their journals: journal:price:A after " in fault.message
 
 
 def test_a_journal_that_went_back(rig: Rig) -> None:
@@ -202,7 +202,7 @@ def test_a_journal_that_went_back(rig: Rig) -> None:
     assert (
         fault.what,
         "1 journal went back to an earlier state or was created again since last archived, such as journal:metrics"
-        in fault.said,
+        in fault.message,
     ) == (
         "went back",
         True,
@@ -217,7 +217,7 @@ def test_deep_finds_an_aggregate_that_differs_from_raw(rig: Rig) -> None:
     assert faults(rig) == []
     faulty = [fault for fault in verify(rig.client, rig.archive, rig.intake, deep=True) if not fault.ok]
     assert {(fault.day, fault.what) for fault in faulty} == {(DAY, "aggregates")}
-    assert [fault.said.partition(" ")[0] for fault in faulty] == [aggregate.name for aggregate in PRICE.aggregates]
+    assert [fault.message.partition(" ")[0] for fault in faulty] == [aggregate.name for aggregate in PRICE.aggregates]
 
 
 def test_deep_reads_waiting_batches_in_full(rig: Rig) -> None:

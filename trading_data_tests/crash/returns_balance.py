@@ -47,7 +47,7 @@ def unbalanced(rig: Rig, producer: Producer, lost: set[int], *, last: bool) -> B
     balance = Balance()
     for dataset in DATASETS:
         _compare(rig, producer, lost, dataset, balance, last=last)
-    balance.wrong += [f"{fault.dataset} {fault.what}: {fault.said}" for fault in _faults(rig)]
+    balance.wrong += [f"{fault.dataset} {fault.what}: {fault.message}" for fault in _faults(rig)]
     return balance
 
 

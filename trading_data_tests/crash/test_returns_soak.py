@@ -48,4 +48,4 @@ def test_what_could_not_be_ordered_and_comes_again_with_its_batch_is_counted_onc
     account = rig.account(METRICS)
     assert (account.accepted, account.inserted, account.quarantined, account.replayed) == (3, 2, 1, 1)
     assert rig.query("select count(*) from archive_revision") == [(0,)]
-    assert [one.said for one in verify(rig.client, rig.archive, rig.intake) if not one.ok] == []
+    assert [one.message for one in verify(rig.client, rig.archive, rig.intake) if not one.ok] == []

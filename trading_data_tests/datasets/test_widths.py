@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_data.calendars import TradingCalendar
-from trading_data.datasets.widths import DAY, WEEK, BarWidths, said
+from trading_data.datasets.widths import DAY, WEEK, BarWidths, width_text
 
 NEW_YORK = "America/New_York"
 
@@ -118,7 +118,9 @@ def test_sparse_minutes_are_never_taken_for_anything_else(minutes: set[int], see
 
 
 def test_words() -> None:
-    assert [said(width) for width in (timedelta(minutes=5), timedelta(hours=1), timedelta(minutes=90), DAY, WEEK)] == [
+    assert [
+        width_text(width) for width in (timedelta(minutes=5), timedelta(hours=1), timedelta(minutes=90), DAY, WEEK)
+    ] == [
         "5-minute",
         "1-hour",
         "90-minute",

@@ -79,7 +79,7 @@ def test_keys_of_another_type_are_found_and_named(rig: Rig) -> None:
     assert wrong_types(rig.client, keys_of(PRICE)) == expected[:4]
     assert wrong_types(rig.client, keys_of(TRADE)) == expected[4:]
     assert wrong_types(rig.client, keys_of(METRICS)) == []
-    assert expected[1].said == r"`stocks:price:\xff` is a string, not a hash"
+    assert expected[1].message == r"`stocks:price:\xff` is a string, not a hash"
 
 
 def test_every_kind_of_key_is_looked_at(rig: Rig) -> None:

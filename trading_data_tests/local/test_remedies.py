@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from trading_data.datasets import DATASETS
-from trading_data.operations.health.rules import AWAYS, BACKUPS, THRESHOLDS
+from trading_data.operations.health.rules import BACKUPS, THRESHOLDS, UNAVAILABLE
 from trading_data.operations.health.thresholds import command_for
 from trading_data.settings import ARCHIVE_CRON
 from trading_data_tests.local.test_up import Up, until, up
@@ -48,7 +48,7 @@ def test_every_remedy_runs(up: Up) -> None:
 
 def declared() -> Iterator[str]:
     """The commands of everything that is declared, its places filled."""
-    yield from (away.command for away in AWAYS)
+    yield from (away.command for away in UNAVAILABLE)
     for threshold in (*THRESHOLDS, *BACKUPS):
         yield command_for(threshold, "price_data" if "{subject}" in threshold.command else "")
 

@@ -129,7 +129,7 @@ def _count(client: Client, sides: JournalSides, to_read: list[ReadRange]) -> Cou
 def _lost(dataset: Dataset, account: JournalAccount) -> Iterator[AuditResult]:
     """Lost entries: faults until they come back or are acknowledged."""
     archive_run = run_command(f"{dataset.snapshot} {dataset.table}", now().date())
-    for what, message in account.lost.said():
+    for what, message in account.lost.messages():
         command = archive_run if what == "journals" else acknowledge_command(dataset)
         yield AuditResult(dataset.name, None, False, what, message, command)
 

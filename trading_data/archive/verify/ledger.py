@@ -37,7 +37,7 @@ class AuditResult:
     day: date | None
     ok: bool
     what: str
-    said: str
+    message: str
     command: str = ""
 
 
@@ -74,8 +74,10 @@ def balance_after_load(archive: Archive, dataset: Dataset, days: Iterable[date],
 def _summary(dataset: Dataset, results: list[AuditResult]) -> AuditResult:
     faults = [result for result in results if not result.ok]
     if not faults:
-        return AuditResult(dataset.name, None, True, "accounts", "; ".join(result.said for result in results))
-    message = "; ".join(fault.said if fault.day is None else f"{fault.day}: {fault.said}" for fault in faults[:_MOST])
+        return AuditResult(dataset.name, None, True, "accounts", "; ".join(result.message for result in results))
+    message = "; ".join(
+        fault.message if fault.day is None else f"{fault.day}: {fault.message}" for fault in faults[:_MOST]
+    )
     return AuditResult(dataset.name, None, False, "accounts", message, "trading-data verify")
 
 

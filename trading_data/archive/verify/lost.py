@@ -85,7 +85,7 @@ class Losses:
     def _first_gaps(self) -> list[str]:
         return [f"{gap.journal} after {gap.after} up to {gap.upto}" for gap in self.gaps[:_NAMED]]
 
-    def said(self) -> Iterator[tuple[str, str]]:
+    def messages(self) -> Iterator[tuple[str, str]]:
         """Each kind of loss (`gaps`, `missing` or `journals`) with a message that explains it."""
         with_gaps = {gap.journal for gap in self.gaps}
         if self.gaps:

@@ -27,7 +27,7 @@ class OddValues:
     moment: datetime
     days: frozenset[date] = frozenset()
 
-    def said(self) -> str:
+    def sentence(self) -> str:
         """For people: their number, the first of them, and the command that shows it."""
         day = self.moment.date()
         return (

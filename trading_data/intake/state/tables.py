@@ -31,7 +31,7 @@ def tables(state: StateSnapshot) -> list[Table]:
     return [_table(kind) for kind in state.kinds]
 
 
-def said(problem: Problem) -> str:
+def problem_text(problem: Problem) -> str:
     """A problem in one line."""
     return f"{printable(problem.key)} is a {printable(problem.found)}, not the {problem.expected} that is declared"
 

@@ -22,28 +22,28 @@ from trading_data.operations.alerts.message import Message
 from trading_data.operations.alerts.state import ChannelState, restored, step
 from trading_data.operations.alerts.store import StateStore
 from trading_data.operations.health.collect import Measured, findings, measure_all
-from trading_data.operations.health.rules import AWAYS, THRESHOLDS
+from trading_data.operations.health.rules import THRESHOLDS, UNAVAILABLE
 from trading_data.operations.health.thresholds import WARN, Finding, Threshold, in_order
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What is wrong, and whether a key could not be judged."""
+class TierFindings:
+    """The findings about both tiers, and a function that returns whether a key could not be judged."""
 
     findings: list[Finding]
     unknown: Callable[[str], bool]
 
 
-def watch(client: Client, archive: Archive, intake: Intake, now: datetime) -> Watched:
+def judge_tiers(client: Client, archive: Archive, intake: Intake, now: datetime) -> TierFindings:
     """Measure and judge both tiers; an unavailable tier is a finding."""
     measured = measure_all(client, archive, intake, now)
-    return Watched(findings(measured), lambda key: unjudged(key, measured))
+    return TierFindings(findings(measured), lambda key: unjudged(key, measured))
 
 
-def unobservable(finding: Finding) -> Watched:
+def unobservable(finding: Finding) -> TierFindings:
     """Nothing could be measured, for the reason in `finding`: every key of a threshold or of an unavailable tier is unknown."""
-    away = {unavailable.key for unavailable in AWAYS}
-    return Watched([finding], lambda key: key in away or _threshold(key) is not None)
+    away = {unavailable.key for unavailable in UNAVAILABLE}
+    return TierFindings([finding], lambda key: key in away or _threshold(key) is not None)
 
 
 def unjudged(key: str, measured: Measured) -> bool:

@@ -164,7 +164,7 @@ def _lost(client: Client, archive: Archive, intake: Intake, dataset: Dataset, re
     lost = losses_of(client, JournalSides(readings.infos, readings.waiting, readings.archived))
     if lost:
         lost = find_losses(client, archive, intake, dataset).only(lost.journals)
-    return Metric(name, float(lost.least), unit, dataset.name, about="; ".join(line for _, line in lost.said()))
+    return Metric(name, float(lost.least), unit, dataset.name, about="; ".join(line for _, line in lost.messages()))
 
 
 def _oldest(client: Client, behind: dict[str, EntryId]) -> float:

@@ -172,7 +172,7 @@ LIVE_REFUSES = Unavailable("redis_refuses", "trading-data redis-cli info", 990)
 ARCHIVE_REFUSES = Unavailable("timescale_refuses", "trading-data doctor", 945)
 SCHEMA_OTHER = Unavailable("timescale_schema", "trading-data migrate", 940)
 FLOW_UNKNOWN = Unavailable("flow_unknown", "trading-data status", 930)
-AWAYS = (LIVE_AWAY, ARCHIVE_AWAY, LIVE_REFUSES, ARCHIVE_REFUSES, SCHEMA_OTHER, FLOW_UNKNOWN)
+UNAVAILABLE = (LIVE_AWAY, ARCHIVE_AWAY, LIVE_REFUSES, ARCHIVE_REFUSES, SCHEMA_OTHER, FLOW_UNKNOWN)
 
 
 def full_in(figure: Metric, figures: Figures) -> float | None:

@@ -29,7 +29,7 @@ AT_A_TIME = 50
 class Compressed:
     """The result for a chunk: bytes on disk before and after, and seconds, including waits.
 
-    `locked` chunks are left to the next run, `refused` ones need attention (`said` has the reason), `gone` ones were
+    `locked` chunks are left to the next run, `refused` ones need attention (for `reason`), `gone` ones were
     dropped meanwhile.
     """
 
@@ -38,7 +38,7 @@ class Compressed:
     after: int
     seconds: float
     outcome: Outcome
-    said: str = ""
+    reason: str = ""
 
     @property
     def ratio(self) -> float | None:

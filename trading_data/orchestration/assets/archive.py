@@ -138,7 +138,7 @@ def _days(
     for day, verdict in verdicts.items():
         if not verdict:
             left = not verdict.rows and any(batch.days.get(day, {}).get("moved", 0) < 0 for batch in loaded)
-            yield from reports.not_handled(asset, day, verdict.said, news=left)
+            yield from reports.not_handled(asset, day, verdict.message, news=left)
             continue
         figures = {**day_figures(archived[day]), **load_figures(loaded, day)}
         if day in pages:

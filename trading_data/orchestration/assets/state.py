@@ -7,8 +7,7 @@ import dagster as dg
 
 from trading_data.intake.state.document import StateSnapshot
 from trading_data.intake.state.files import StateFile, put_state
-from trading_data.intake.state.tables import Table, tables
-from trading_data.intake.state.tables import said as sentence
+from trading_data.intake.state.tables import Table, problem_text, tables
 from trading_data.intake.state.take import take_state
 from trading_data.orchestration.assets.sources import OWNER, state_keys
 from trading_data.orchestration.declared import DECLARED_KEYS, STATE
@@ -46,7 +45,7 @@ def state_snapshot(context: dg.AssetExecutionContext, live: LiveTier, intake: In
 
 def _metadata(state: StateSnapshot, file: StateFile) -> dict[str, Any]:
     shown = tables(state)
-    problems = [dg.TableRecord({"key": sentence(problem)[:_LETTERS]}) for problem in state.problems[:_ROWS]]
+    problems = [dg.TableRecord({"key": problem_text(problem)[:_LETTERS]}) for problem in state.problems[:_ROWS]]
     return {
         "keys": state.keys,
         "began": dg.MetadataValue.timestamp(state.began),
@@ -69,7 +68,7 @@ def _shown(table: Table) -> dg.TableMetadataValue:
 
 def state_as_declared(state: StateSnapshot) -> dg.AssetCheckResult:
     """Whether every key is of its declared type."""
-    problems = "; ".join(map(sentence, state.problems[:5]))
+    problems = "; ".join(map(problem_text, state.problems[:5]))
     return dg.AssetCheckResult(
         asset_key=STATE,
         check_name=DECLARED_KEYS,

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from trading_data.datasets import DAILY, PRICE
 from trading_data.datasets.stamps import Stamp
-from trading_data.datasets.widths import DAY, WEEK, Mask, Numbers, said
+from trading_data.datasets.widths import DAY, WEEK, Mask, Numbers, width_text
 from trading_data.errors import BadInput
 from trading_data.intake.import_rows import ROW
 from trading_data.printable import counted
@@ -44,13 +44,13 @@ class MisplacedRows:
     Attributes:
         rows: their positions in the file, from 0, in order.
         kind: the kind, in a word or two.
-        said: the kind, why the rows are not imported, and what to do instead, with the command.
+        message: the kind, why the rows are not imported, and what to do instead, with the command.
         all: whether the file has no other rows.
     """
 
     rows: Numbers
     kind: str
-    said: str
+    message: str
     all: bool
 
 
@@ -64,7 +64,7 @@ def check_minutes(uri: str, form: FileForm = AS_EXPORTED, given: Sequence[str] =
     """
     others = rows_not_minutes(Rows(PRICE, uri, form), given)
     if others:
-        raise BadInput(others[-1].said)
+        raise BadInput(others[-1].message)
 
 
 def rows_not_minutes(rows: Rows, given: Sequence[str] = ()) -> list[MisplacedRows]:
@@ -89,7 +89,7 @@ def rows_not_minutes(rows: Rows, given: Sequence[str] = ()) -> list[MisplacedRow
 def _wide(kind: int, of: str, shown: str, given: Sequence[str]) -> tuple[str, str]:
     """The kind and the text for bars of more than a minute; `of` has a gap for the kind."""
     width = timedelta(minutes=kind)
-    name = said(width)
+    name = width_text(width)
     wrong = f"{of.format(name)}, and `prices` takes one-minute bars, because aggregates add them up. "
     if width == DAY:
         return name, f"{wrong}Import them as daily history: `{command(DAILY, [shown], given)}`"
@@ -141,7 +141,7 @@ def rows_not_days(rows: Rows, given: Sequence[str] = ()) -> list[MisplacedRows]:
         return [MisplacedRows(positions, "several a day", text, False)]
     if bars.has(WEEK // _MINUTE):
         longer = bars.names_of(np.flatnonzero(bars.kinds == WEEK // _MINUTE))
-        raise BadInput(f"{shown} has {said(WEEK)} bars of {_named(longer)}. {_PLACE}")
+        raise BadInput(f"{shown} has {width_text(WEEK)} bars of {_named(longer)}. {_PLACE}")
     return []
 
 

@@ -117,7 +117,7 @@ def picture(rig: Rig) -> dict[str, Any]:
 
 def faults(rig: Rig) -> list[str]:
     """What does not balance."""
-    return [one.said for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok]
+    return [one.message for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok]
 
 
 def accept_and_archive(rig: Rig) -> None:

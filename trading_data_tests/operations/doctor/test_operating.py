@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import trading_data
-from trading_data.operations.health.rules import AWAYS, BACKUPS, THRESHOLDS
+from trading_data.operations.health.rules import BACKUPS, THRESHOLDS, UNAVAILABLE
 
 PACKAGE = Path(trading_data.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "operating.md"
@@ -38,7 +38,7 @@ FORMS = "trading_data.operations.health.thresholds"
 def test_every_alert_has_its_section_and_every_section_its_alert() -> None:
     by_hand = {key for path in PACKAGE.rglob("*.py") for key in made(path)}
     assert {"run_failure", "check", "daemon", "alerts_undelivered", "drift"} <= by_hand
-    declared = {one.key for one in (*THRESHOLDS, *BACKUPS)} | {away.key for away in AWAYS}
+    declared = {one.key for one in (*THRESHOLDS, *BACKUPS)} | {away.key for away in UNAVAILABLE}
     page = PAGE.read_text(encoding="utf-8").partition("## Every alert")[2]
     sections = re.findall(r"^### (\S+)$", page, re.MULTILINE)
     assert len(sections) == len(set(sections))

@@ -12,7 +12,7 @@ from trading_data.cli.main import group
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import ArchiveTierError, LiveTierError
 from trading_data.live.connection import Client, connect
-from trading_data.operations.alerts.notify import watch
+from trading_data.operations.alerts.notify import judge_tiers
 from trading_data.operations.health.collect import Measured, findings, measure_all
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import measure_flow, stale
@@ -166,9 +166,9 @@ def test_too_many_batches_are_not_opened_and_what_was_lost_is_not_called_over(
     monkeypatch.setattr("trading_data.operations.health.journals._HEADS", 0)
     (one,) = (one for one in flow(rig).named("flow.journal.lost") if one.subject == "metrics")
     assert (one.value, one.not_offered.startswith("1 batch waits, too many to open each")) == (None, True)
-    watched = watch(rig.client, rig.archive, rig.intake, now())
-    assert watched.unknown("journal_lost.metrics")
-    assert not watched.unknown("journal_lost.price")
+    judged = judge_tiers(rig.client, rig.archive, rig.intake, now())
+    assert judged.unknown("journal_lost.metrics")
+    assert not judged.unknown("journal_lost.price")
 
 
 def test_rows_that_wait_for_their_aggregates(rig: Rig) -> None:

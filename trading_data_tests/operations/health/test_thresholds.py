@@ -10,12 +10,12 @@ from trading_data.cli.main import group
 from trading_data.operations.exporter.families import FAMILIES
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.rules import (
-    AWAYS,
     OF_FRESHNESS,
     OF_LOST,
     REDIS_CHECKS,
     THRESHOLDS,
     TIMESCALE_CHECKS,
+    UNAVAILABLE,
 )
 from trading_data.operations.health.sentences import as_text
 from trading_data.operations.health.thresholds import ERROR, Threshold, command_for, judge
@@ -73,7 +73,7 @@ def test_every_threshold_is_checked_once() -> None:
 
 def test_every_command_exists() -> None:
     defs = build_defs()
-    commands = [threshold.command for threshold in THRESHOLDS] + [away.command for away in AWAYS]
+    commands = [threshold.command for threshold in THRESHOLDS] + [away.command for away in UNAVAILABLE]
     for command in {command.format(subject="price_data", node=" --node a:1") for command in commands}:
         program, name, *words = shlex.split(command)
         assert program == "trading-data", command
@@ -94,5 +94,5 @@ def test_a_server_of_a_cluster_is_named_in_the_command() -> None:
 
 def test_severities_and_keys_are_plain() -> None:
     assert {threshold.severity for threshold in THRESHOLDS} == {"warn", ERROR}
-    keys = [threshold.key for threshold in THRESHOLDS] + [away.key for away in AWAYS]
+    keys = [threshold.key for threshold in THRESHOLDS] + [away.key for away in UNAVAILABLE]
     assert all(re.fullmatch(r"[a-z_]+", key) for key in keys)

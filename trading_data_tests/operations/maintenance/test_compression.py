@@ -68,7 +68,7 @@ def test_many_chunks_and_a_refused_one_among_them(rig: Rig, monkeypatch: pytest.
     rig.query("select _timescaledb_functions.unfreeze_chunk(%s::regclass)", frozen.name)
     assert {age for age, one in done.items() if one.outcome == "compressed"} == {2, 3, 5, 6}
     assert done[4].outcome == "refused"
-    assert "frozen" in done[4].said
+    assert "frozen" in done[4].reason
     assert {age: one.outcome for age, one in compressed(rig).items()} == {4: "compressed"}
 
 

@@ -51,7 +51,7 @@ def picture(rig: Rig) -> dict[str, Any]:
         "dropped": rig.query("select dataset, day, rows, aggregates from archive_dropped order by 1, 2"),
         "coverage": rig.query("select dataset, day, subject, rows from archive_coverage order by 1, 2, 3"),
         "cold": cold,
-        "faults": [one.said for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok],
+        "faults": [one.message for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok],
     }
 
 
@@ -89,6 +89,6 @@ def test_killed_at(rig: Rig, nights: subprocess.Popen[str], undisturbed: dict[st
     nights.stdin.write(json.dumps(settings) + "\n")
     nights.stdin.flush()
     assert int(nights.stdout.readline()) == -signal.SIGKILL
-    assert [one.said for one in verify(rig.client, rig.archive, rig.intake) if not one.ok] == []
+    assert [one.message for one in verify(rig.client, rig.archive, rig.intake) if not one.ok] == []
     night(rig)
     assert picture(rig) == undisturbed

@@ -42,7 +42,7 @@ from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
 
 
 def faults(rig: Rig) -> list[str]:
-    return [one.said for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok]
+    return [one.message for one in verify(rig.client, rig.archive, rig.intake, deep=True) if not one.ok]
 
 
 def reason(rig: Rig, age: int, dataset: Any = SHORT, **options: Any) -> str:

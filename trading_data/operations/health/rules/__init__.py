@@ -14,11 +14,11 @@ from trading_data.operations.health.rules.redis import REDIS as REDIS
 from trading_data.operations.health.rules.timescale import TIMESCALE as TIMESCALE
 from trading_data.operations.health.thresholds import ARCHIVE_AWAY as ARCHIVE_AWAY
 from trading_data.operations.health.thresholds import ARCHIVE_REFUSES as ARCHIVE_REFUSES
-from trading_data.operations.health.thresholds import AWAYS as AWAYS
 from trading_data.operations.health.thresholds import FLOW_UNKNOWN as FLOW_UNKNOWN
 from trading_data.operations.health.thresholds import LIVE_AWAY as LIVE_AWAY
 from trading_data.operations.health.thresholds import LIVE_REFUSES as LIVE_REFUSES
 from trading_data.operations.health.thresholds import SCHEMA_OTHER as SCHEMA_OTHER
+from trading_data.operations.health.thresholds import UNAVAILABLE as UNAVAILABLE
 from trading_data.operations.health.thresholds import Threshold
 from trading_data.operations.health.thresholds import soonest_full as soonest_full
 
