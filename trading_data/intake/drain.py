@@ -1,12 +1,12 @@
 """Reading journals in blocks, each small enough for one batch: `drain`.
 
-Whole pages become columns at once (`intake.resp_scan`). Where that cannot be, because the entries of a page are of several shapes,
-or the journals lie with many servers, entries are read one by one, which takes twice the time and gives the same.
+Whole pages become columns at once (`intake.resp_scan`). If the entries of a page have different fields, or the journals are on
+several servers, entries are read one by one, which takes twice the time and has the same result.
 
-Where a page ends is guessed at first. A value can be made to mislead the guess; then the block is dropped and read again, and
-from there on the end of every page is parsed (`exact`).
+The end of a page is guessed at first. A value can be crafted to mislead the guess; then the block is discarded and read again, and
+from then on the end of every page is parsed (`exact`).
 
-Belongs here: which way, and the size of blocks. Does not: how far was drained, and writing (`intake.snapshot`).
+Belongs here: the way of reading, and the size of blocks. Does not: how far was drained, and writing (`intake.snapshot`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,52 +28,52 @@ from trading_data.live.journal import ReadRange
 from trading_data.live.journal_reader import JournalPage, can_page, pages, readings
 
 BLOCK_BYTES = 64 << 20
-"""Bytes of the wire a block at most, unless a single entry has more: 200,000 prices have about 45 MB, so that it only counts
-where entries are large. While a batch is made of one block the next one is read, so the archiver needs a few times this."""
+"""Bytes of replies a block at most, unless a single entry has more. 200,000 prices have about 45 MB, so the bound matters only
+for large entries. While one block becomes a batch the next one is read, so the archiver needs a few times this."""
 _PIECE = 1_000_000
-"""Bytes of pages that become columns at once: they stay in the processor's caches, and the calls do not count."""
+"""Bytes of pages that become columns at once: few enough for the processor's caches, and enough to make the calls cheap."""
 
 
 def drain(
-    client: Client, dataset: Dataset, left: Callable[[], list[ReadRange]], size: int, rows: int, beside: Executor
+    client: Client, dataset: Dataset, unconfirmed: Callable[[], list[ReadRange]], size: int, rows: int, beside: Executor
 ) -> Iterator[Block]:
-    """What is left of the journals, in blocks of about `size` entries and at most `BLOCK_BYTES`, each journal's in order.
+    """The unconfirmed entries of journals, in blocks of about `size` entries and at most `BLOCK_BYTES`, each journal's in order.
 
     Args:
         client: from `connect_for_archiver`.
         dataset: whose journals.
-        left: what is not durable yet, at most one stretch a journal. What was yielded counts as durable when the next block
-            is asked for.
-        size: entries a block at most, but for the last page.
+        unconfirmed: ranges not yet durable, at most one a journal. A yielded block counts as durable once the next one is
+            requested.
+        size: entries a block at most, except for the last page.
         rows: entries a page.
         beside: makes columns of pages while the next ones are read.
 
     Raises:
-        LiveTierError: the server is away, or answers something else than entries.
+        LiveTierError: the server is unavailable, or its replies are not entries.
     """
     if not can_page(client):
-        yield from _in_passes(left, partial(_by_entries, client, dataset, size, rows))
+        yield from _in_passes(unconfirmed, partial(_by_entries, client, dataset, size, rows))
         return
     exact = False
     while True:
         try:
-            yield from _in_passes(left, partial(_by_pages, client, dataset, size, rows, beside, exact))
+            yield from _in_passes(unconfirmed, partial(_by_pages, client, dataset, size, rows, beside, exact))
         except Irregular as error:
             if exact:
                 raise LiveTierError(f"the live tier at {address(client)} answered: {error}") from error
         else:
             return
-        exact = True  # a page's end was guessed wrongly: nothing of its block was yielded, and all of it is read again
+        exact = True  # the end of a page was guessed wrongly; its block was not yielded, and is read again
 
 
 def _in_passes(
-    left: Callable[[], list[ReadRange]], read: Callable[[Sequence[ReadRange]], Iterator[Block]]
+    unconfirmed: Callable[[], list[ReadRange]], read: Callable[[Sequence[ReadRange]], Iterator[Block]]
 ) -> Iterator[Block]:
-    """Read what is left until nothing is: a pass ends early in journals that have more entries than were expected."""
-    while stretches := left():
-        yield from read(stretches)
-        if left() == stretches:
-            return  # somebody removed them
+    """Read until nothing is left: a pass ends early in journals that have more entries than expected."""
+    while read_ranges := unconfirmed():
+        yield from read(read_ranges)
+        if unconfirmed() == read_ranges:
+            return  # their entries were removed
 
 
 def _by_pages(
@@ -83,11 +83,11 @@ def _by_pages(
     rows: int,
     beside: Executor,
     exact: bool,
-    stretches: Sequence[ReadRange],
+    read_ranges: Sequence[ReadRange],
 ) -> Iterator[Block]:
     gathered = _Gathered(dataset, beside)
-    with closing(pages(client, stretches, rows, exact=exact)) as found:
-        for page in found:
+    with closing(pages(client, read_ranges, rows, exact=exact)) as received:
+        for page in received:
             if gathered.bytes and gathered.bytes + len(page.data) > BLOCK_BYTES:
                 yield from gathered.block()
             gathered.add(page)
@@ -97,7 +97,7 @@ def _by_pages(
 
 
 class _Gathered:
-    """The pages of one block; they become columns beside, lane by lane, about `_PIECE` bytes at once."""
+    """The pages of one block; another thread makes them columns, lane by lane, about `_PIECE` bytes at once."""
 
     def __init__(self, dataset: Dataset, beside: Executor) -> None:
         self._dataset, self._beside = dataset, beside
@@ -110,7 +110,7 @@ class _Gathered:
         self._unread_bytes: dict[int, int] = {}
 
     def add(self, page: JournalPage) -> None:
-        """Take one more page; those of a lane come in order."""
+        """Add a page; the pages of a lane come in order."""
         lane, size = page.lane, len(page.data)
         self._unread.setdefault(lane, []).append(page)
         self.entries += sum(count for _, count in page.asked)
@@ -120,18 +120,18 @@ class _Gathered:
             self._make(lane)
 
     def block(self) -> Iterator[Block]:
-        """The pages so far as one block, none if they have no entries; then begin anew."""
-        found = self._finish()
-        while found:
-            yield found.pop()  # not held here while the next one is read
+        """The pages so far as one block, none if they have no entries; then start over."""
+        finished = self._finish()
+        while finished:
+            yield finished.pop()  # not held here while the next one is read
 
     def _finish(self) -> list[Block]:
         for lane in list(self._unread):
             self._make(lane)
         blocks = [made.result() for lane in sorted(self._lanes) for made in self._lanes[lane]]
         self._clear()
-        found = [block for block in blocks if len(block)]
-        return [_joined(self._dataset, found)] if found else []
+        filled = [block for block in blocks if len(block)]
+        return [_joined(self._dataset, filled)] if filled else []
 
     def _make(self, lane: int) -> None:
         self._unread_bytes[lane] = 0
@@ -140,12 +140,12 @@ class _Gathered:
 
 
 def _by_entries(
-    client: Client, dataset: Dataset, size: int, rows: int, stretches: Sequence[ReadRange]
+    client: Client, dataset: Dataset, size: int, rows: int, read_ranges: Sequence[ReadRange]
 ) -> Iterator[Block]:
     """As `_by_pages`, through redis-py."""
     with without_gc():  # millions of small lists: 1.4 to 1.8 times the rate
         entries, held = Entries(), 0
-        for reading, read in readings(client, stretches, rows):
+        for reading, read in readings(client, read_ranges, rows):
             if len(entries) and (len(entries) >= size or held + read > BLOCK_BYTES):
                 yield entries.block(dataset)
                 entries, held = Entries(), 0
@@ -155,13 +155,13 @@ def _by_entries(
             yield entries.block(dataset)
 
 
-def _block(dataset: Dataset, found: Sequence[JournalPage]) -> Block:
-    journals = [stretch.journal for page in found for stretch, _ in page.asked]
+def _block(dataset: Dataset, of_lane: Sequence[JournalPage]) -> Block:
+    journals = [read_range.journal for page in of_lane for read_range, _ in page.asked]
     try:
-        columns = resp_scan.columns(found, [name.encode() for name in dataset.fields])
+        columns = resp_scan.columns(of_lane, [name.encode() for name in dataset.fields])
     except Irregular:
         entries = Entries()
-        for reading in resp_scan.by_reader(found):
+        for reading in resp_scan.by_reader(of_lane):
             entries.add(reading)
         return entries.block(dataset)
     return Block(

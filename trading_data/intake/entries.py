@@ -1,4 +1,4 @@
-"""From raw entries to a batch's table: good ones as typed rows, the others whole, with the reason.
+"""From raw entries to a batch's table: accepted ones as typed rows, rejected ones complete, with the reason.
 
 Belongs here: the shape of entries (which fields, in which order). Does not: types and rules (`datasets.codec`).
 """
@@ -25,24 +25,23 @@ from trading_data.times import now
 Fields = list[bytes]
 """Names and values in turn, as Redis replies: [name, value, name, value, …]."""
 MOST_PAYLOAD = 64 << 20
-"""Longest text of a rejected entry that a batch and quarantine hold. The embedded archive takes 128 MB in a row and dies of 250
-MB; a text can be six times as long as the bytes of the entry, which Redis allows to be 1 GB; and no column of PostgreSQL holds
-more."""
+"""Longest text of a rejected entry in a batch and in quarantine. The embedded archive stores 128 MB in a row and crashes at 250 MB.
+Redis allows an entry of 1 GB, its text can be six times as long, and a column of PostgreSQL holds 1 GB."""
 CUT = b"too large to be kept here"
-"""Name of the field that leads the fields of a rejected entry which is kept whole in a file of its own."""
+"""Name of the first field of a rejected entry that is kept complete in a file of its own."""
 Keep = Callable[[str, bytes], object]
-"""Writes a file of the intake: its path under it, and its bytes. Durable when it returns."""
+"""Writes a file (path under the intake, bytes); the file is durable when this returns."""
 _CUT_BYTES, _CUT_PARTS = 1000, 1000
-"""What is kept of it: so many bytes of so many of its names and values."""
+"""Such an entry's text has the first bytes of each of its first names and values: at most so many bytes, of so many."""
 _NAMES, _SHOWN = 8, 60
-"""How many unknown fields a reason names, and bytes of each."""
+"""How many unknown fields a reason names, and how many bytes of each."""
 _PIECE = 8 << 20
-"""Bytes of text that exist at once beside the column they go into."""
+"""Bytes of text held in memory beside the column they are copied into."""
 
 
 @dataclass
 class Entries:
-    """Raw entries of several journals, in order of acceptance within each, as lists: for few, and for odd ones."""
+    """Raw entries of several journals, in order of acceptance within each, as lists: for few entries, or irregular ones."""
 
     journals: list[str] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
@@ -54,7 +53,7 @@ class Entries:
         return len(self.ids)
 
     def add(self, reading: Reading) -> None:
-        """Append a reading; readings of one journal must follow one another. One without entries leaves no trace."""
+        """Append a reading; readings of one journal must be consecutive. A reading without entries adds nothing."""
         if not reading.entries:
             return
         if not self.journals or self.journals[-1] != reading.journal:
@@ -66,7 +65,7 @@ class Entries:
         self.fields += fields
 
     def block(self, dataset: Dataset) -> "Block":
-        """The same as columns."""
+        """The same entries as columns."""
         odd: dict[int, Reason] = {}
         values = _columns(dataset, self.fields, odd)
         fields = {at: self.fields[at] for at in odd}
@@ -77,8 +76,8 @@ class Entries:
 class Block:
     """Raw entries of several journals, in order of acceptance within each, as columns.
 
-    `counts` has the number of entries of each journal; `ids` and each of `values` (by field) are binary arrays. `odd` says, by
-    position, why an entry's fields are not the declared ones, and `odd_fields` what they are; its values are nulls.
+    `counts` has the number of entries of each journal; `ids` and each of `values` (by field) are binary arrays. `odd` has, by
+    position, the reason why an entry's fields are not the declared ones, and `odd_fields` these fields; its values are nulls.
     """
 
     journals: list[str]
@@ -93,12 +92,12 @@ class Block:
         return len(self.ids)
 
     def id(self, at: int) -> bytes:
-        """The id of one entry."""
-        found: bytes = self.ids[at].as_py()
-        return found
+        """The id of the entry at a position."""
+        entry_id: bytes = self.ids[at].as_py()
+        return entry_id
 
     def fields(self, at: int) -> Fields:
-        """One entry as it came, but that the declared fields are in the declared order."""
+        """The fields of the entry at a position, the declared ones in the declared order."""
         if at in self.odd_fields:
             return self.odd_fields[at]
         return list(chain.from_iterable((name.encode(), values[at].as_py()) for name, values in self.values.items()))
@@ -126,7 +125,7 @@ class Block:
 def to_table(dataset: Dataset, entries: Entries | Block, earliest: datetime, keep: Keep | None = None) -> pa.Table:
     """The batch table of raw entries (see `intake.batch`); nothing is dropped.
 
-    A rejected entry that is too large for it is handed to `keep`, whole; without `keep` the table is to be looked at only.
+    A rejected entry that is too large for the table is given to `keep`; without `keep`, the table must not be stored.
     """
     block = entries.block(dataset) if isinstance(entries, Entries) else entries
     length = len(block)
@@ -161,15 +160,15 @@ def id_numbers(ids: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def payload(dataset: Dataset, journal: str, entry_id: bytes, values: Sequence[bytes], keep: Keep | None) -> str:
-    """An entry, whole, as JSON text: bytes that are not UTF-8 stay recoverable as lone surrogates.
+    """A complete entry as JSON text: bytes that are not UTF-8 stay recoverable as lone surrogates.
 
-    An entry whose text would be longer than `MOST_PAYLOAD` is kept whole in a file, and its text has the beginning of it. The first
-    of its fields then says where the file is: it is no field of any dataset, so that nobody takes what is here for the entry.
+    An entry whose text would be longer than `MOST_PAYLOAD` is kept complete in a file, and its text has only the beginning. The
+    first field of that text names the file; no dataset has a field of its name, so the text is never taken for the entry.
     """
     size = sum(map(len, values))
-    found = _as_json(journal, entry_id, values) if size <= MOST_PAYLOAD else ""
-    if found and len(found) <= MOST_PAYLOAD:
-        return found
+    complete = _as_json(journal, entry_id, values) if size <= MOST_PAYLOAD else ""
+    if complete and len(complete) <= MOST_PAYLOAD:
+        return complete
     digest = hashlib.sha256()
     for part in values:
         digest.update(part)
@@ -182,7 +181,7 @@ def payload(dataset: Dataset, journal: str, entry_id: bytes, values: Sequence[by
 
 
 def _command(*words: bytes) -> bytes:
-    """A command in Redis' own protocol, which can be piped to its client."""
+    """A command in Redis' protocol, which can be piped to `redis-cli`."""
     parts = [b"*%d\r\n" % len(words)]
     for word in words:
         parts += (b"$%d\r\n" % len(word), word, b"\r\n")
@@ -196,7 +195,7 @@ def _as_json(journal: str, entry_id: bytes, values: Sequence[bytes]) -> str:
 
 
 def _columns(dataset: Dataset, entries: list[Fields], odd: dict[int, Reason]) -> dict[str, pa.Array]:
-    """One binary array a field; entries whose fields are not exactly the declared ones become nulls and reasons."""
+    """One binary array a field; entries with other fields than the declared ones become nulls, with reasons in `odd`."""
     wanted = [name.encode() for name in dataset.fields]
     width = 2 * len(wanted)
     flat = _flat(entries, width)
@@ -214,9 +213,9 @@ def _in_order(values: Fields, wanted: list[bytes], odd: dict[int, Reason], at: i
     names = values[::2]
     if names == wanted:
         return values
-    found: Mapping[bytes, bytes] = dict(zip(names, values[1::2], strict=False))
-    missing = [name.decode() for name in wanted if name not in found]
-    unknown = [name for name in found if name not in wanted]
+    value_of: Mapping[bytes, bytes] = dict(zip(names, values[1::2], strict=False))
+    missing = [name.decode() for name in wanted if name not in value_of]
+    unknown = [name for name in value_of if name not in wanted]
     shown = _shown(unknown)
     if missing:
         odd[at] = Reason("missing field", f"missing {', '.join(missing)}" + (f"; unknown {shown}" if unknown else ""))
@@ -225,24 +224,24 @@ def _in_order(values: Fields, wanted: list[bytes], odd: dict[int, Reason], at: i
     elif len(names) != len(wanted):
         odd[at] = Reason("field twice", "a field is given twice")
     else:
-        return list(chain.from_iterable((name, found[name]) for name in wanted))
+        return list(chain.from_iterable((name, value_of[name]) for name in wanted))
     return list(chain.from_iterable((name, None) for name in wanted))
 
 
 def _shown(names: Sequence[bytes]) -> str:
-    """Names for a message: the first ones, and not all of a long one."""
+    """Names for a message: the first few, long ones cut."""
     shown = ", ".join(name[:_SHOWN].decode("utf-8", "replace") + "…" * (len(name) > _SHOWN) for name in names[:_NAMES])
     return shown + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
 
 
 def blank_bad(table: pa.Table, good: np.ndarray[Any, Any]) -> list[pa.Array]:
-    """The table's columns with nulls in every row that is not good."""
+    """The table's columns, with nulls in every rejected row."""
     mask = pa.array(~good)
     return [pc.if_else(mask, pa.scalar(None, column.type), column.combine_chunks()) for column in table.columns]
 
 
 def _in_pieces(length: int, positions: Sequence[int], texts: Iterable[str]) -> pa.ChunkedArray:
-    """As `sparse`, for long texts: they are made, and copied into the column, some `_PIECE` bytes at a time."""
+    """As `sparse`, for long texts: about `_PIECE` bytes at a time are made and copied into the column."""
     pieces: list[pa.Array] = []
     start, size = 0, 0
     of_piece: list[tuple[int, str]] = []

@@ -1,6 +1,6 @@
-"""Draining the journals into the intake: read whatever is not accounted for, and write it durably with the ranges it covers.
+"""Draining the journals into the intake: read all entries not yet accounted for, and write them durably with their ranges.
 
-Belongs here: what to read, and the order of these steps. Does not: what is accounted for (`intake.accounted`), reading
+Belongs here: what to read, and the order of the steps. Does not: which entries are accounted for (`intake.accounted`), reading
 (`intake.drain`), the meaning of entries (`intake.entries`), producers without a journal (`intake.poll_latest`).
 """
 
@@ -52,14 +52,14 @@ BATCH_ENTRIES = 200_000
 """Entries a batch at most: about 12 MB of Parquet. With `drain.BLOCK_BYTES`, the bound of the archiver's memory."""
 
 MOST_ALONE = 100
-"""Entries before a deleted one that become batches of their own at most; more of them are one, whose range may lie around it."""
+"""Up to so many entries before a deleted one become a batch each; more become one batch, whose range may include the deleted id."""
 
 
 @dataclass(frozen=True)
 class DrainedBatch:
-    """What a snapshot wrote: a file, its ranges, and how many of its entries were good and were rejected.
+    """A batch written by a snapshot: its file, its ranges, and the numbers of accepted and rejected entries.
 
-    `days` counts the good ones by UTC day.
+    `days` counts the accepted ones by UTC day.
     """
 
     file: BatchFile
@@ -84,84 +84,84 @@ def snapshot(
 ) -> Iterator[DrainedBatch]:
     """Drain every journal of a dataset into the intake, yielding each batch once it is durable.
 
-    A batch is made and written by a thread of its own while the next one is read: one at a time, in order.
+    Another thread makes and writes a batch while the next one is read: one at a time, in order.
 
     Args:
         client: from `connect_for_archiver`.
         intake: where batches go.
         dataset: what to drain.
         earliest: start of the first day partition; older rows are rejected.
-        archived: the ranges that the archive holds (`archive.ledger.archived_ranges`), None while it cannot be asked.
-        run_id: who drains, for the ledger.
+        archived: the ranges that the archive holds (`archive.ledger.archived_ranges`), None while it is unavailable.
+        run_id: the draining run, for the ledger.
         batch_entries: entries a batch at most.
-        rows_per_pipeline: entries read at once; more are faster and hold up other clients longer.
+        rows_per_pipeline: entries read at once; more are faster and delay other clients longer.
 
     Raises:
-        LiveTierError: the server is away, or another process drains this dataset.
-        IntakeError: the intake cannot be written; what was not written stays in the journals.
+        LiveTierError: the server is unavailable, or another process drains this dataset.
+        IntakeError: the intake cannot be written; unwritten entries stay in the journals.
     """
     with lease(client, dataset) as still_ours:
         infos = inspect(client, find_journals(client, dataset), ends(archived or {}))
         known = accounted_for(client, intake, dataset, archived)
-        reading = _Reading(client, known, infos, partial(noted, client, dataset))
-        durable = {name: list(ranges) for name, ranges in reading.covered.items()}
+        progress = _DrainProgress(client, known, infos, partial(noted, client, dataset))
+        durable = {name: list(ranges) for name, ranges in progress.covered.items()}
 
         def write(ranges: tuple[JournalRange, ...], table: pa.Table) -> DrainedBatch:
             still_ours()
             batch = Batch(dataset.name, "journal", now(), run_id, ranges, table)
             file = intake.put(batch)
-            moved = {name: joined([*durable.get(name, []), one]) for name, one in batch.ranges}
+            moved = {name: joined([*durable.get(name, []), range_]) for name, range_ in batch.ranges}
             durable.update(moved)
             note(client, dataset, moved)
             return describe(dataset, file, batch)
 
         @without_gc()
-        def store(block: Block, began: "dict[str, _End]") -> list[DrainedBatch]:
+        def store(block: Block, began: "dict[str, _ReadPosition]") -> list[DrainedBatch]:
             return [
                 write(ranges, table) for ranges, table in _parts(dataset, block, began, infos, earliest, intake.keep)
             ]
 
         with ThreadPoolExecutor(1, "intake") as beside:
             under_way: list[Future[list[DrainedBatch]]] = []
-            while stretches := reading.left():
-                for block in drain(client, dataset, reading.left, batch_entries, rows_per_pipeline, beside):
-                    began = reading.take(block)
+            while read_ranges := progress.left():
+                for block in drain(client, dataset, progress.left, batch_entries, rows_per_pipeline, beside):
+                    began = progress.take(block)
                     while under_way:
                         yield from under_way.pop().result()
                     under_way.append(beside.submit(store, block, began))
-                reading.pass_over(stretches)
+                progress.pass_over(read_ranges)
             while under_way:
                 yield from under_way.pop().result()
-        if vanished := tuple(reading.vanished(durable)):
+        if vanished := tuple(progress.vanished(durable)):
             yield write(vanished, to_table(dataset, Entries(), earliest))
 
 
 def entries_left(client: Client, intake: Intake, dataset: Dataset, archived: Ranges | None) -> int:
-    """About how many entries a snapshot would take now; 0 only if it would write nothing. Arguments and errors as for it."""
+    """About how many entries a snapshot would drain now; 0 only if it would write nothing. Arguments and errors as `snapshot`."""
     infos = inspect(client, find_journals(client, dataset), ends(archived or {}))
-    reading = _Reading(client, accounted_for(client, intake, dataset, archived), infos, dict)
-    left = sum(1 for _ in reading.vanished(reading.covered))
-    while stretches := reading.left():
-        there = first_entries(client, stretches)
-        left += sum(max(stretch.expected, 1) for stretch in stretches if stretch.journal in there)
-        reading.pass_over(stretches)
+    progress = _DrainProgress(client, accounted_for(client, intake, dataset, archived), infos, dict)
+    left = sum(1 for _ in progress.vanished(progress.covered))
+    while read_ranges := progress.left():
+        there = first_entries(client, read_ranges)
+        left += sum(max(read_range.expected, 1) for read_range in read_ranges if read_range.journal in there)
+        progress.pass_over(read_ranges)
     return left
 
 
 def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> DrainedBatch:
-    """The figures of a batch that was just written."""
+    """The figures of a batch just written."""
     times = batch.table[dataset.key[1]].filter(pc.is_null(batch.table["_kind"]))
     ends = pc.min_max(times).as_py()
-    days = {one["values"]: one["counts"] for one in pc.value_counts(times.cast(pa.date32())).to_pylist()}
+    days = {day["values"]: day["counts"] for day in pc.value_counts(times.cast(pa.date32())).to_pylist()}
     rejected = batch.table.num_rows - len(times)
     return DrainedBatch(file, batch.journals, len(times), rejected, ends["min"], ends["max"], days)
 
 
 @dataclass(frozen=True)
-class _End:
-    """Where reading of a journal goes on: the incarnation, the entry before, and how many had been added by then, at least.
+class _ReadPosition:
+    """Where the reading of a journal continues: the incarnation, the entry before, and how many entries had been added by then.
 
-    `sure`: not more either. None if nothing is known.
+    `added` is the least number, or exact if `sure`; None if unknown.
     """
 
     incarnation: int
@@ -170,14 +170,14 @@ class _End:
     sure: bool = True
 
 
-class _Reading:
-    """What is covered of each journal, and what is left to read of it; a block counts as covered once it was taken."""
+class _DrainProgress:
+    """The covered part of each journal, and the part left to read. A block counts as covered once `take` was called with it."""
 
     def __init__(
         self, client: Client, known: Ranges, infos: Mapping[str, JournalInfo], noted: Callable[[], Ranges]
     ) -> None:
         self._client, self.infos = client, infos
-        self._goes_on: dict[str, _End] = {}
+        self._goes_on: dict[str, _ReadPosition] = {}
         self.covered = of_this_incarnation(client, known, infos)
         self._incarnation = {name: ranges[-1].incarnation for name, ranges in self.covered.items()}
         if len(self.covered) < len(infos):
@@ -186,24 +186,26 @@ class _Reading:
         self._empty = {name: [head] for name in infos if (head := self._missing_head(name))}
 
     def left(self) -> list[ReadRange]:
-        """The first part of each journal that is not covered."""
-        found = []
+        """The first uncovered part of each journal."""
+        read_ranges = []
         for name, info in self.infos.items():
             if info.length and (gap := self._gap(name)) is not None:
-                found.append(ReadRange(name, *gap, self._expected(name, gap, info)))
-        return found
+                read_ranges.append(ReadRange(name, *gap, self._expected(name, gap, info)))
+        return read_ranges
 
-    def pass_over(self, stretches: Sequence[ReadRange]) -> None:
-        """Leave what was read of these and is still not covered: somebody has removed the entries."""
-        for stretch in stretches:
-            gap = self._gap(stretch.journal)
-            if gap is not None and gap[1] == stretch.upto:
-                self._empty.setdefault(stretch.journal, []).append(EntryRange(self._incarnation[stretch.journal], *gap))
-                del self._gaps[stretch.journal]
+    def pass_over(self, read_ranges: Sequence[ReadRange]) -> None:
+        """Skip the parts of these that are still uncovered after reading: their entries were removed."""
+        for read_range in read_ranges:
+            gap = self._gap(read_range.journal)
+            if gap is not None and gap[1] == read_range.upto:
+                self._empty.setdefault(read_range.journal, []).append(
+                    EntryRange(self._incarnation[read_range.journal], *gap)
+                )
+                del self._gaps[read_range.journal]
 
-    def take(self, block: Block) -> dict[str, _End]:
-        """Count the entries of a block as covered; returns where each of its journals went on."""
-        began: dict[str, _End] = {}
+    def take(self, block: Block) -> dict[str, _ReadPosition]:
+        """Count the entries of a block as covered; returns where each of its journals began."""
+        began: dict[str, _ReadPosition] = {}
         start = 0
         for name, count in zip(block.journals, block.counts, strict=True):
             end = self._end(name)
@@ -215,31 +217,31 @@ class _Reading:
             began.setdefault(name, end)
             entry_range = EntryRange(end.incarnation, end.after, last, "", _added(end, last, count, self.infos[name]))
             self.covered[name] = joined([*self.covered.get(name, []), entry_range])
-            self._goes_on[name] = _behind(end, last, count)
+            self._goes_on[name] = _advanced(end, last, count)
             self._gaps.pop(name, None)
             start += count
         return began
 
-    def _is_all(self, name: str, end: _End, last: EntryId, count: int) -> bool:
-        """Whether a block has all that was added between its ends: by count, or by another look at the journal."""
+    def _is_all(self, name: str, end: _ReadPosition, last: EntryId, count: int) -> bool:
+        """Whether a block has every entry that was added between its ends: by count, or by querying the journal's figures again."""
         if end.added is None or last >= self.infos[name].last:
             return end.added is not None and self.infos[name].added - end.added == count
         info = inspect(self._client, [name]).get(name)
         return info is not None and info.first is not None and info.first <= end.after and info.deleted <= end.after
 
-    def _begin_anew(self, name: str, after: EntryId) -> _End:
-        """Take a journal for another incarnation after all: it had more entries to read than were ever added behind its ranges."""
+    def _begin_anew(self, name: str, after: EntryId) -> _ReadPosition:
+        """Treat a journal as another incarnation after all: it had more unread entries than were ever added after its ranges."""
         self._incarnation[name] = next_incarnation(self.covered.pop(name), 0)
         self._empty.pop(name, None)
         self._goes_on.pop(name, None)
         self._gaps.pop(name, None)
-        return _End(self._incarnation[name], after, None)
+        return _ReadPosition(self._incarnation[name], after, None)
 
     def vanished(self, durable: Ranges) -> Iterator[JournalRange]:
-        """The ends of journals that somebody else removed before they were drained: nothing to read, but to be told.
+        """Empty ranges for the ends of journals whose last entries were removed undrained: nothing to read, but a loss to report.
 
-        Where entries are left, the range still ends at the last of them: by that one the journal is known again. What has gone is
-        not claimed, for a batch that is away may hold it: the range is an empty one at the journal's end.
+        Where entries are left, the range still ends at the last one, which identifies the journal. It is empty because a batch
+        that is away may hold the removed entries, so it must not claim them.
         """
         for name, info in self.infos.items():
             ranges = durable.get(name, [])
@@ -250,13 +252,13 @@ class _Reading:
             added = read.added if end.added is None and read is not None and read.after == end.last else end.added
             missing = 0 if added is None else max(0, info.added - added)
             if info.length and not missing:
-                continue  # it was told before
+                continue  # it was reported before
             last, anchor = (end.last, end.anchor) if info.length else (info.last, "")
             after = end.last if info.added == end.added else last
             yield JournalRange(name, str(after), "", str(last), 0, missing, self._incarnation[name], anchor, info.added)
 
     def _missing_head(self, name: str) -> EntryRange | None:
-        """What has gone from the beginning of a journal and is not covered: no range of this incarnation may claim it."""
+        """The uncovered part removed from the beginning of a journal, which no range of this incarnation may claim."""
         info = self.infos[name]
         if info.first is None or not head_is_missing(self.covered.get(name, []), info):
             return None
@@ -268,12 +270,12 @@ class _Reading:
             self._gaps[name] = first_gap(passed, self.infos[name].last)
         return self._gaps[name]
 
-    def _end(self, name: str) -> _End:
+    def _end(self, name: str) -> _ReadPosition:
         after = (self._gap(name) or (BEGINNING,))[0]
         if (read := self._goes_on.get(name)) is not None and read.after == after:
             return read
-        before = next((one for one in reversed(self.covered.get(name, [])) if one.last <= after), None)
-        return _End(self._incarnation[name], after, before.added if before else None)
+        before = next((range_ for range_ in reversed(self.covered.get(name, [])) if range_.last <= after), None)
+        return _ReadPosition(self._incarnation[name], after, before.added if before else None)
 
     def _expected(self, name: str, gap: tuple[EntryId, EntryId], info: JournalInfo) -> int:
         """About how many entries there are to read."""
@@ -286,11 +288,11 @@ class _Reading:
 def _numbers(
     client: Client, known: Ranges, noted: Ranges, infos: Mapping[str, JournalInfo], covered: Ranges
 ) -> Iterator[tuple[str, int]]:
-    """The incarnations of journals of which nothing is known to be covered.
+    """The incarnations of journals without a covered range.
 
-    A journal keeps its number if it goes on from what Redis has noted, for a batch that is away may have begun it; and where only
-    the entry at the end of its ranges was deleted, if there are others behind it. It is read from its beginning all the same, and
-    what is archived is recognised. But what is missing of it is found, once it comes, where it was missing.
+    A journal keeps its number in two cases: it continues the range noted in Redis (a batch that is away may have begun it), or the
+    entry at the end of its ranges was deleted and others follow. It is read from its beginning all the same, and archived entries
+    are recognised. Keeping the number lets missing entries fill their gap when they come.
     """
     clock = server_ms(client)
     ranges = {name: [*known.get(name, []), *noted.get(name, [])] for name in infos if name not in covered}
@@ -311,27 +313,29 @@ def _numbers(
 def _parts(
     dataset: Dataset,
     block: Block,
-    began: Mapping[str, _End],
+    began: Mapping[str, _ReadPosition],
     infos: Mapping[str, JournalInfo],
     earliest: datetime,
     keep: Keep,
 ) -> Iterator[tuple[tuple[JournalRange, ...], pa.Table]]:
-    """A block as the ranges and the tables of batches: one, or several if its rows lie on too many days."""
+    """The ranges and tables of a block's batches: one batch, or several if its rows are of too many days."""
     ends = dict(began)
     table = to_table(dataset, block, earliest, keep)
     cuts = cut_by_days(dataset, table)
-    if found_deleted := [*_around_deleted(block, began, infos)]:
-        cuts = list(pairwise(sorted({edge for cut in cuts for edge in cut} | set(found_deleted))))
+    if deleted := [*_around_deleted(block, began, infos)]:
+        cuts = list(pairwise(sorted({edge for cut in cuts for edge in cut} | set(deleted))))
     for start, stop in cuts:
         part = block if len(cuts) == 1 else block.slice(start, stop)
         ranges = tuple(_ranges(part, ends, infos))
         yield ranges, table if len(cuts) == 1 else to_table(dataset, part, earliest, keep)
 
 
-def _around_deleted(block: Block, began: Mapping[str, _End], infos: Mapping[str, JournalInfo]) -> Iterator[int]:
-    """Where a block is cut since entries that were deleted may have lain there: no range may claim both sides.
+def _around_deleted(
+    block: Block, began: Mapping[str, _ReadPosition], infos: Mapping[str, JournalInfo]
+) -> Iterator[int]:
+    """Positions at which a block is cut because deleted entries may have been there: no range may claim both sides.
 
-    Which entries before the last deleted one they lay between is not known, so each of these is alone, if they are not too many.
+    Only the last deleted id is known, so each entry before it becomes a batch of its own, unless there are more than `MOST_ALONE`.
     """
     start = 0
     for name, count in zip(block.journals, block.counts, strict=True):
@@ -343,8 +347,8 @@ def _around_deleted(block: Block, began: Mapping[str, _End], infos: Mapping[str,
         start += count
 
 
-def _ranges(block: Block, ends: dict[str, _End], infos: Mapping[str, JournalInfo]) -> Iterator[JournalRange]:
-    """The range of each journal in a block; `ends` moves on."""
+def _ranges(block: Block, ends: dict[str, _ReadPosition], infos: Mapping[str, JournalInfo]) -> Iterator[JournalRange]:
+    """The range of each journal in a block; advances `ends`."""
     start = 0
     for name, count in zip(block.journals, block.counts, strict=True):
         end, info = ends[name], infos[name]
@@ -360,25 +364,25 @@ def _ranges(block: Block, ends: dict[str, _End], infos: Mapping[str, JournalInfo
         yield JournalRange(
             name, str(after), first.decode(), last.decode(), count, missing, end.incarnation, anchor, added
         )
-        ends[name] = _behind(end, last_id, count)
+        ends[name] = _advanced(end, last_id, count)
 
 
-def _begins(end: _End, first: EntryId, info: JournalInfo, missing: int) -> EntryId:
-    """After which entry the range of a block begins: before its first one, if others may have gone before they were read.
+def _begins(end: _ReadPosition, first: EntryId, info: JournalInfo, missing: int) -> EntryId:
+    """The id after which the range of a block begins: just before its first entry if entries may have been removed unread.
 
-    Those may be in a batch that is away, or be there again when the live tier goes back.
+    Those may be in a batch that is away, or come back when the live tier is restored to an earlier state.
     """
     trimmed = info.first is not None and end.after < info.first < first
     return first.preceding() if missing or trimmed or info.deleted > end.after else end.after
 
 
-def _added(end: _End, last: EntryId, count: int, info: JournalInfo) -> int | None:
-    """How many entries had ever been added to a journal when `last` was; None where it is not known."""
+def _added(end: _ReadPosition, last: EntryId, count: int, info: JournalInfo) -> int | None:
+    """How many entries had ever been added to a journal by the time `last` was; None if unknown."""
     if last == info.last:
         return info.added
     return None if end.added is None or not end.sure else end.added + count
 
 
-def _behind(end: _End, last: EntryId, count: int) -> _End:
-    """Where reading goes on behind so many entries."""
+def _advanced(end: _ReadPosition, last: EntryId, count: int) -> _ReadPosition:
+    """The position after `count` more entries, the last of them `last`."""
     return replace(end, after=last, added=None if end.added is None else end.added + count)

@@ -1,13 +1,13 @@
-"""Journals as they come over the wire: pages of XRANGE replies, the next one asked for while the last is looked at.
+"""Journals as raw bytes: pages of XRANGE replies, each requested while the page before is being processed.
 
-Nothing is made of the bytes here, so a page costs what the server and the socket cost. The stretches are read in two lanes
-in turn: a journal that is longer than a page is asked for further only when the end of its last page is known, and meanwhile
-the server works for the other lane.
+The bytes are not parsed here, so a page costs only server and socket time. Ranges are read in two lanes by turns: the rest of a
+journal longer than a page can be requested only once the end of its last page is known, and meanwhile the server works for the
+other lane.
 
-A page is bounded twice. It has at most so many entries, and where entries are large, fewer: how large they are is learned
-from each page, and a page that is far too large is thrown away and asked for again in smaller parts.
+A page is bounded twice: by a number of entries, and by fewer where entries are large. Their size is learned from each page; a
+page that is far too large is discarded and requested again in smaller parts.
 
-Belongs here: asking, receiving, and where a page ends. Does not: what is in a page (`intake.resp_scan`).
+Belongs here: requests, replies, and where a page ends. Does not: the content of a page (`intake.resp_scan`).
 """
 
 import secrets
@@ -27,18 +27,18 @@ from trading_data.live.journal import EntryId, Reading, ReadRange, execute, raw,
 from trading_data.live.pipeline import closed, socket_errors
 
 ROWS_PER_PAGE = 40
-"""What other clients wait for is a page: with 40 entries the 99th percentile of their waiting was three to five times that of an
-idle server, with 300 it was fifteen times; the rate is the same, since the server works while the last page is looked at."""
+"""Other clients wait for one page at most: with 40 entries the 99th percentile of their latency was three to five times that of
+an idle server, with 300 entries fifteen times. The rate is the same, since the server works while a page is processed."""
 PAGE_BYTES = 1 << 20
-"""About how large a page may become: the server copies it in less than a millisecond, and 40 entries of usual size are 10 kB."""
+"""About the largest page: the server copies it in less than a millisecond; 40 entries of usual size are 10 kB."""
 MOST_BYTES = 16 * PAGE_BYTES
-"""A page of several entries that is larger is not kept, so that large entries cannot fill this process's memory. It can
-only happen where entries suddenly become large; then 16 MB are read in vain."""
+"""A larger page of several entries is discarded, so that large entries cannot fill this process's memory. That happens only
+where entries suddenly become large, and costs 16 MB read in vain."""
 _FIRST_ROWS = 8
-"""Entries of the first page of a journal longer than a page, while nothing is known of their size: the server makes a whole
-reply before it sends any of it."""
+"""Entries in the first page of a journal longer than a page, while their size is unknown: the server builds a whole reply before
+it sends any part."""
 _GROWTH = 4
-"""How many times more entries the next page may have. The first two are 8 and 32 then, which is one page of 40, so that journals
+"""By how much the next page may grow. The first two pages are then 8 and 32 entries, together one page of 40, so that journals
 with a multiple of 40 entries still end where pages end."""
 _LANES = 2
 _BUFFER = 1 << 18
@@ -49,10 +49,10 @@ _NONE = b"*0\r\n"
 
 @dataclass(frozen=True)
 class JournalPage:
-    """The replies to XRANGE for each of `asked` (a stretch, and how many entries at most), whole, as bytes.
+    """The complete replies to XRANGE for each of `asked` (a range, and the number of entries at most), as bytes.
 
-    `ends` is the id that was taken for the last one of the page, from which its last journal was asked for further; None
-    where it was not. Whoever reads the page has to compare it: a value may look like the beginning of an entry.
+    `ends` is the id taken for the page's last one, after which the rest of its last journal was requested; None if nothing more
+    was requested. The parser must compare it with the real last id: a value may look like the beginning of an entry.
     """
 
     lane: int
@@ -62,15 +62,15 @@ class JournalPage:
 
 
 class PageSize:
-    """How many entries to ask for at once, learned from the pages so far: fewer where entries are large."""
+    """How many entries to request at once, learned from the pages so far: fewer where entries are large."""
 
     def __init__(self, most: int, expected: int) -> None:
-        """Ask for at most `most` entries; `expected` are waiting in the first journal."""
+        """Request at most `most` entries; `expected` are waiting in the first journal."""
         self._most = most
         self.rows = most if expected <= most else min(most, _FIRST_ROWS)
 
     def learn(self, rows: int, size: int) -> None:
-        """Take note that up to `rows` entries had `size` bytes."""
+        """Adapt to a page of up to `rows` entries that had `size` bytes."""
         fit = rows * PAGE_BYTES // max(size, 1)
         self.rows = max(1, min(self._most, _GROWTH * self.rows, fit))
 
@@ -81,21 +81,21 @@ def can_page(client: Client) -> bool:
 
 
 def pages(
-    client: Client, stretches: Sequence[ReadRange], rows: int, *, exact: bool = False
+    client: Client, read_ranges: Sequence[ReadRange], rows: int, *, exact: bool = False
 ) -> Generator[JournalPage, None, None]:
-    """Read stretches, at most one of a journal, at most `rows` entries a page; those of a lane come in order.
+    """Read ranges, at most one of a journal; the pages of a lane come in order.
 
     Args:
         client: one for which `can_page` holds.
-        stretches: what to read.
+        read_ranges: what to read.
         rows: entries a page at most.
-        exact: parse each page to find its last entry. Without it the end is guessed, which is faster, and wrong where a
-            value looks like an entry; `JournalPage.ends` says what was taken for it.
+        exact: parse each page to find its last entry. Otherwise the end is guessed, which is faster, and wrong where a value
+            looks like an entry; `JournalPage.ends` holds the guess.
 
     Raises:
-        LiveTierError: the server is away.
+        LiveTierError: the server is unavailable.
     """
-    lanes = [_Lane(at, stretches[at::_LANES], rows) for at in range(min(_LANES, len(stretches)))]
+    lanes = [_Lane(at, read_ranges[at::_LANES], rows) for at in range(min(_LANES, len(read_ranges)))]
     with live_errors(client), _wire(client) as wire:
         for lane in lanes:
             lane.ask(wire)
@@ -110,34 +110,34 @@ def pages(
                 yield page
 
 
-def readings(client: Client, stretches: Sequence[ReadRange], rows: int) -> Iterator[tuple[Reading, int]]:
+def readings(client: Client, read_ranges: Sequence[ReadRange], rows: int) -> Iterator[tuple[Reading, int]]:
     """As `pages`, through redis-py, which knows the servers of a cluster; with the bytes of each reading's fields.
 
-    A reading has at most `PAGE_BYTES`, or a single entry. No page is thrown away: redis-py hands out whole replies only.
+    A reading has at most `PAGE_BYTES`, or a single entry. No page is discarded: redis-py returns only whole replies.
 
     Raises:
-        LiveTierError: the server is away.
+        LiveTierError: the server is unavailable.
     """
-    waiting = deque(stretches)
+    waiting = deque(read_ranges)
     size = PageSize(rows, waiting[0].expected if waiting else 0)
     while waiting:
         asked = take_page(waiting, size.rows)
         pipeline = client.pipeline(transaction=False)
-        for stretch, count in asked:
-            pipeline.xrange(cast(str, raw(stretch.journal)), f"({stretch.after}", str(stretch.upto), count)
+        for read_range, count in asked:
+            pipeline.xrange(cast(str, raw(read_range.journal)), f"({read_range.after}", str(read_range.upto), count)
         replies: list[list[Any]] = execute(client, pipeline, [])
-        found = [_sized(stretch.journal, entries) for (stretch, _), entries in zip(asked, replies, strict=True)]
-        size.learn(sum(count for _, count in asked), sum(read for parts in found for _, read in parts))
+        sized = [_sized(read_range.journal, entries) for (read_range, _), entries in zip(asked, replies, strict=True)]
+        size.learn(sum(count for _, count in asked), sum(read for parts in sized for _, read in parts))
         if (rest := _rest(*asked[-1], replies[-1])) is not None:
             waiting.appendleft(rest)
-        yield from chain.from_iterable(found)
+        yield from chain.from_iterable(sized)
 
 
 def parse(data: bytes | bytearray, replies: int) -> list[Any]:
-    """What a reader of the protocol makes of a page: so many replies, errors of the server among them.
+    """The first `replies` replies in a page, errors of the server included.
 
     Raises:
-        hiredis.ProtocolError: it is none.
+        hiredis.ProtocolError: the bytes are not Redis' protocol.
     """
     reader = hiredis.Reader()
     reader.feed(cast(bytes, data))
@@ -145,12 +145,12 @@ def parse(data: bytes | bytearray, replies: int) -> list[Any]:
 
 
 class _Lane:
-    """Stretches that are read one after the other, a page at a time; `waiting` has what is still to be asked for."""
+    """Ranges that are read one after the other, a page at a time; `waiting` has those still to be requested."""
 
-    def __init__(self, number: int, stretches: Sequence[ReadRange], rows: int) -> None:
-        self.waiting = deque(stretches)
+    def __init__(self, number: int, read_ranges: Sequence[ReadRange], rows: int) -> None:
+        self.waiting = deque(read_ranges)
         self._number = number
-        self._size = PageSize(rows, stretches[0].expected)
+        self._size = PageSize(rows, read_ranges[0].expected)
         self._asked: list[tuple[ReadRange, int]] = []
         self._rows = 0
 
@@ -158,36 +158,39 @@ class _Lane:
         self._asked = take_page(self.waiting, self._size.rows)
         self._rows = sum(count for _, count in self._asked)
         wire.send(
-            [("XRANGE", raw(one.journal), f"({one.after}", str(one.upto), "COUNT", count) for one, count in self._asked]
+            [
+                ("XRANGE", raw(read_range.journal), f"({read_range.after}", str(read_range.upto), "COUNT", count)
+                for read_range, count in self._asked
+            ]
         )
 
     def receive(self, wire: "_Wire", *, exact: bool) -> JournalPage | None:
-        """The page that was asked for; None if it was far too large, and has to be asked for again."""
+        """The requested page; None if it was far too large and must be requested again."""
         data = wire.receive(MOST_BYTES if self._rows > 1 else sys.maxsize)
         self._size.learn(self._rows, MOST_BYTES if data is None else len(data))
         if data is None:
-            self.waiting.extendleft(stretch for stretch, _ in reversed(self._asked))
+            self.waiting.extendleft(read_range for read_range, _ in reversed(self._asked))
             return None
         return JournalPage(self._number, tuple(self._asked), data, self._continue(data, exact=exact))
 
     def _continue(self, data: bytes | bytearray, *, exact: bool) -> bytes | None:
-        """Put what is left of the page's last journal at the head of the lane; returns the id that it goes on from."""
-        stretch, count = self._asked[-1]
-        if count >= stretch.expected:
-            return None  # if there is more nevertheless, the caller asks for it
-        found = None if exact else _guessed_end(data)
-        after = _id_between(stretch, found)
+        """Put the rest of the page's last journal at the head of the lane; returns the id after which that begins."""
+        read_range, count = self._asked[-1]
+        if count >= read_range.expected:
+            return None  # if there are more nevertheless, the caller requests them
+        end = None if exact else _guessed_end(data)
+        after = _id_between(read_range, end)
         if after is None:
-            found = _parsed_end(data, len(self._asked))
-            after = _id_between(stretch, found)
+            end = _parsed_end(data, len(self._asked))
+            after = _id_between(read_range, end)
         if after is None:
             return None
-        self.waiting.appendleft(ReadRange(stretch.journal, after, stretch.upto, stretch.expected - count))
-        return found
+        self.waiting.appendleft(ReadRange(read_range.journal, after, read_range.upto, read_range.expected - count))
+        return end
 
 
 def _guessed_end(data: bytes | bytearray) -> bytes | None:
-    """What stands where the id of the last entry stands in most pages."""
+    """The bytes at the place of the last entry's id in most pages."""
     begin = data.rfind(_ENTRY)
     if begin < 0 or data.endswith(_NONE):
         return None
@@ -200,30 +203,30 @@ def _parsed_end(data: bytes | bytearray, replies: int) -> bytes | None:
     try:
         reply = parse(data, replies)[-1]
     except hiredis.ProtocolError:
-        return None  # whoever reads the page says so
+        return None  # the parser of the page reports it
     if not isinstance(reply, list) or not reply:
         return None
-    found: bytes = reply[-1][0]
-    return found
+    last_id: bytes = reply[-1][0]
+    return last_id
 
 
-def _id_between(stretch: ReadRange, found: bytes | None) -> EntryId | None:
-    """The id that these bytes are, if it is one of the stretch and not its last one."""
-    if found is None:
+def _id_between(read_range: ReadRange, entry_id: bytes | None) -> EntryId | None:
+    """These bytes as an id, if it lies in the range and is not its last one."""
+    if entry_id is None:
         return None
     try:
-        parsed = EntryId.parse(found)
+        parsed = EntryId.parse(entry_id)
     except ValueError:
         return None
-    return parsed if stretch.after < parsed < stretch.upto else None
+    return parsed if read_range.after < parsed < read_range.upto else None
 
 
-def _rest(stretch: ReadRange, count: int, entries: _Entries) -> ReadRange | None:
-    """What is left of a stretch of which `count` entries were asked for and these came."""
-    after = _id_between(stretch, entries[-1][0]) if entries else None
-    if after is None or count >= stretch.expected:
+def _rest(read_range: ReadRange, count: int, entries: _Entries) -> ReadRange | None:
+    """The rest of a range of which `count` entries were requested and `entries` received."""
+    after = _id_between(read_range, entries[-1][0]) if entries else None
+    if after is None or count >= read_range.expected:
         return None
-    return ReadRange(stretch.journal, after, stretch.upto, stretch.expected - count)
+    return ReadRange(read_range.journal, after, read_range.upto, read_range.expected - count)
 
 
 def _sized(journal: str, entries: _Entries) -> list[tuple[Reading, int]]:
@@ -231,18 +234,18 @@ def _sized(journal: str, entries: _Entries) -> list[tuple[Reading, int]]:
     sizes = [sum(map(len, fields)) for _, fields in entries]
     if sum(sizes) <= PAGE_BYTES:
         return [(Reading(journal, entries), sum(sizes))]
-    found: list[tuple[Reading, int]] = []
+    parts: list[tuple[Reading, int]] = []
     start = size = 0
-    for at, one in enumerate(sizes):
-        if at > start and size + one > PAGE_BYTES:
-            found.append((Reading(journal, entries[start:at]), size))
+    for at, of_entry in enumerate(sizes):
+        if at > start and size + of_entry > PAGE_BYTES:
+            parts.append((Reading(journal, entries[start:at]), size))
             start, size = at, 0
-        size += one
-    return [*found, (Reading(journal, entries[start:]), size)]
+        size += of_entry
+    return [*parts, (Reading(journal, entries[start:]), size)]
 
 
 class _Wire:
-    """A connection of the client's own, of which the replies are taken as bytes up to a mark."""
+    """A connection from the client's pool whose replies are taken as bytes, up to a mark."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -260,7 +263,7 @@ class _Wire:
         self._connection.send_packed_command([packed + self._ask_mark], check_health=False)
 
     def receive(self, most: int) -> bytearray | None:
-        """All bytes up to the next mark; None if they are more than `most`, of which none is kept."""
+        """All bytes up to the next mark; None if there are more than `most`, and then they are discarded."""
         looked, too_many = 0, False
         while (at := self._got.find(self._end, looked)) < 0:
             looked = max(0, len(self._got) - len(self._end))
@@ -281,13 +284,13 @@ class _Wire:
 def _wire(client: Client) -> Iterator[_Wire]:
     pool = client.connection_pool
     connection: Any = pool.get_connection()
-    whole = False
+    complete = False
     try:
         connection.connect()
         with socket_errors():
             yield _Wire(connection)
-        whole = True
+        complete = True
     finally:
-        if not whole:
-            connection.disconnect()  # replies may be on their way that nobody waits for
+        if not complete:
+            connection.disconnect()  # unread replies may still be on their way
         pool.release(connection)

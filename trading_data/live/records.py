@@ -1,9 +1,9 @@
-"""What strategies keep in the live tier besides bars, fills and measurements: the typed records, one class a kind of key.
+"""Typed records of the live state besides bars, fills and measurements: one class for each kind of key.
 
-Numbers are finite; times are aware, and come back in UTC. `extra` holds whatever else is in the hash, as text, so that what
-other programs put there survives being read and written again.
+Numbers are finite; times are aware, and returned in UTC. `extra` holds the hash's other fields as text, so that fields of other
+programs survive a read and a write.
 
-Belongs here: the records. Does not: how they become hashes and come back (`live.hash_codec`), and `Bar` (`datasets.records`).
+Belongs here: the records. Does not: their encoding as hashes (`live.hash_codec`), and `Bar` (`datasets.records`).
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from typing import Literal
 class Indicators:
     """The technical indicators of one symbol at one moment: `values` is name → value.
 
-    A field of the hash that is no finite number is in `extra`.
+    A field of the hash that is not a finite number is in `extra`.
     """
 
     symbol: str
@@ -42,7 +42,7 @@ class Sentiment:
 class MarketContext:
     """The whole market at one moment: `values` is name → value, one for each sector's performance and each breadth figure.
 
-    A field of the hash that is no finite number is in `extra`.
+    A field of the hash that is not a finite number is in `extra`.
     """
 
     timestamp: datetime
@@ -52,16 +52,16 @@ class MarketContext:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A position that is open, or one that is watched in order to be opened.
+    """An open position, or one that is monitored until it is opened.
 
     Attributes:
         symbol: the instrument.
-        quantity: units, not negative: `side` says which way.
-        entry_price: price of one unit, in the instrument's currency; what was paid, or what is waited for.
-        stop: the price at which to give up; None for none.
+        quantity: units, not negative; `side` has the direction.
+        entry_price: price of one unit in the instrument's currency: the price paid, or the one to enter at.
+        stop: the price at which to take the loss; None for none.
         target: the price at which to take the profit; None for none.
         side: `long` or `short`.
-        strategy: who decided it.
+        strategy: name of the strategy.
         opened_at: when it was opened; aware.
         last_fill: order and execution of the fill that opened or last reduced it; `LiveStore` sets it.
         extra: further fields, as text.
@@ -81,7 +81,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What a strategy says about a symbol: `direction` and `strength` in the strategy's own words and scale."""
+    """A strategy's signal for a symbol: `direction` and `strength` in the strategy's own words and scale."""
 
     signal_type: str
     symbol: str

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from trading_data.archive.trim import _covering, _trim
 from trading_data.intake.batch import JournalRange
-from trading_data.intake.snapshot import _around_deleted, _ranges, _Reading
+from trading_data.intake.snapshot import _around_deleted, _DrainProgress, _ranges
 from trading_data.live.journal import BEGINNING, EntryId, JournalInfo, ReadRange
 from trading_data.live.ranges import EntryRange, joined
 from trading_data_tests.worlds.parts import EMPTY, Batch, Entry, Journal, Live, the
@@ -66,7 +66,7 @@ def drain(
     server: Any = _Server(looked, clock)
     infos = {str(at): info_of(journal) for at, journal in enumerate(looked.journals) if journal}
     noted = {str(at): list(ranges) for at, ranges in enumerate(looked.note) if ranges}
-    reading = _Reading(server, known, infos, lambda: noted)
+    reading = _DrainProgress(server, known, infos, lambda: noted)
     relied = tuple((int(name), ranges[-1]) for name, ranges in reading.covered.items())
     return Drained(tuple(_written(reading, read, infos, now, who)), relied)
 
@@ -76,7 +76,9 @@ def info_of(journal: Journal) -> JournalInfo:
     return JournalInfo(journal.last, len(journal.entries), journal.added, journal.first, journal.deleted)
 
 
-def _written(reading: _Reading, live: Live, infos: Mapping[str, JournalInfo], now: int, who: str) -> Iterator[Written]:
+def _written(
+    reading: _DrainProgress, live: Live, infos: Mapping[str, JournalInfo], now: int, who: str
+) -> Iterator[Written]:
     """As `intake.snapshot.snapshot`, each journal in one page."""
     durable = {name: list(ranges) for name, ranges in reading.covered.items()}
 
