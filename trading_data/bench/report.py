@@ -97,9 +97,9 @@ _HEAD = """# Performance
 
 Made by `trading-data bench --page docs/performance.md --from FILE…`; do not edit it by hand.
 
-Every promise about speed is a ratio against a reference measured in the same minutes, on the same rows, on the same servers:
-read the ratios, not the absolute figures. A ratio is that of the medians; in brackets are the quartiles over the repetitions.
-What each bench measures, and against what, is in the last table.
+Every speed target is a ratio to a reference, measured within the same minutes, on the same rows and the same servers: compare
+ratios, not absolute figures. A ratio is the ratio of the medians; the quartiles over the repetitions are in brackets. The last
+table explains what each bench measures, and against what.
 """
 
 
