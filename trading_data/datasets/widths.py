@@ -24,6 +24,7 @@ CERTAIN = 40.0
 """Bits of evidence for a verdict."""
 _US = timedelta(microseconds=1)
 _DAY_US, _HOUR_US, _HALF_US = DAY // _US, timedelta(hours=1) // _US, timedelta(hours=12) // _US
+_MINUTE_US = timedelta(minutes=1) // _US
 _APART = timedelta(days=5) // _US
 """Least distance of weekly bars; daily bars have at most a weekend and one or two holidays between them."""
 
@@ -53,12 +54,21 @@ class BarWidths:
         known = len(self._first)
         self._grow()
         of_row = np.array(numbers, dtype=np.int64)[named.indices.to_numpy()]
-        later = np.diff(times) >= 0
-        if not np.all((np.diff(of_row) > 0) | ((np.diff(of_row) == 0) & later)):
+        symbol_steps = np.diff(of_row)
+        if not np.all((symbol_steps > 0) | ((symbol_steps == 0) & (np.diff(times) >= 0))):
             order = np.lexsort((times, of_row))
             of_row, times, moved = of_row[order], times[order], moved[order]
-        again = np.append(False, (of_row[1:] == of_row[:-1]) & (times[1:] == times[:-1]))
-        of_row, times, moved = of_row[~again], times[~again], moved[~again]
+        steps = np.diff(times)
+        a_minute = np.bincount(of_row[1:], (steps == _MINUTE_US) & (np.diff(of_row) == 0), len(self._symbols)) > 0
+        # Two bars a minute apart settle it: no grid fits, and there are more bars than days.
+        self._step[a_minute] = np.gcd(self._step[a_minute], _MINUTE_US)
+        self._rows[a_minute] += 2
+        self._days[a_minute] += 1
+        rest = ~a_minute[of_row]
+        rest[1:] &= (np.diff(of_row) != 0) | (steps != 0)
+        if not rest.any():
+            return
+        of_row, times, moved = of_row[rest], times[rest], moved[rest]
         starts = np.flatnonzero(np.append(True, of_row[1:] != of_row[:-1]))
         at = of_row[starts]
         new = at >= known

@@ -60,6 +60,25 @@ def test_daily_bars_among_minutes(days: int, share: float, hours: float) -> None
     assert judged([each, day]) == [[1], [1440]]
 
 
+@pytest.mark.parametrize(
+    ("length", "days", "volume"), [(10, 1, 1.0), (3, 4, 1.0), (30, 2, 0.1)], ids=["one day", "few minutes", "in lots"]
+)
+def test_few_bars_at_midnight_utc(length: int, days: int, volume: float) -> None:
+    """The time of day is evidence, also where few minutes are covered, and where volumes of days have another unit."""
+    each = minutes(days, length=length, seed=length)
+    day = bars_of(each, "D", "UTC").assign(volume=lambda frame: frame["volume"] * volume)
+    day["at"] = day["at"].dt.floor("D")
+    history = pd.DataFrame({"at": day["at"] - pd.Timedelta(weeks=1), "high": 2.0, "low": 1.0, "volume": 1.0})
+    assert judged([each, day], [each, day, history]) == [[1], [1440], [1], [1440], [1440]]
+
+
+def test_opening_auctions_at_midnight_utc_are_minutes() -> None:
+    """In Sydney in winter: such a minute has one price, or is followed by others."""
+    each = minutes(12, 0.02, "Australia/Sydney", opens="10:00")
+    auctions = pd.DataFrame({"at": each["at"].dt.tz_convert("UTC").dt.floor("D").unique(), "high": 1.0, "low": 1.0})
+    assert judged([each, auctions.assign(volume=1e6)]) == [[1], [1]]
+
+
 @pytest.mark.parametrize(("zone", "opens"), [("Asia/Tokyo", "09:00"), ("Europe/London", "08:00"), ("UTC", "00:00")])
 def test_daily_bars_of_other_zones(zone: str, opens: str) -> None:
     each = minutes(3, 1.0, zone, opens=opens, length=1440 if zone == "UTC" else 390)

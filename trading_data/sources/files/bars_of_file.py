@@ -92,13 +92,21 @@ def _kinds(names: list[str], widths: BarWidths, symbols: Numbers, times: Numbers
     good = np.flatnonzero(symbols >= 0)
     if not len(good):
         return kinds
-    rows = good[_order(symbols[good], times[good])]
+    rows: Numbers | slice = slice(None)
+    if len(good) < len(symbols) or not _in_order(symbols, times):
+        rows = good[_order(symbols[good], times[good])]
     symbols, times = symbols[rows], times[rows]
     high, low, volume = (values[rows] for values in numbers)
     widths.add(pa.DictionaryArray.from_arrays(symbols.astype(np.int32), names), times, high > low)
     wide = wide_among_minutes(symbols, times, high, low, volume)
     kinds[rows] = np.where(wide > 1, wide, -stamps(symbols, times))
     return kinds
+
+
+def _in_order(symbols: Numbers, times: Numbers) -> bool:
+    """Whether rows are in order of symbols, and of time within each."""
+    steps = np.diff(symbols)
+    return bool(np.all((steps > 0) | ((steps == 0) & (np.diff(times) >= 0))))
 
 
 def _order(symbols: Numbers, times: Numbers) -> Numbers:
