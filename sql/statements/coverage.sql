@@ -7,9 +7,10 @@ group by {about}
 
 -- name: note_coverage
 insert into archive_coverage as known (dataset, subject, day, rows, first, last, minutes)
-select %(dataset)s, subject, day, rows, first, last, ('x' || minutes)::bit(1440)
+select %(dataset)s, subject, day, rows, first, last, ('x' || minutes)::bit(1440) >> skipped
 from unnest(%(subjects)s::text[], %(days)s::date[], %(rows)s::bigint[], %(firsts)s::timestamptz[],
-            %(lasts)s::timestamptz[], %(minutes)s::text[]) as covered (subject, day, rows, first, last, minutes)
+            %(lasts)s::timestamptz[], %(minutes)s::text[], %(skipped)s::int[])
+     as covered (subject, day, rows, first, last, minutes, skipped)
 on conflict (dataset, day, subject) do update
 set rows = known.rows + excluded.rows, first = least(known.first, excluded.first),
     last = greatest(known.last, excluded.last), minutes = known.minutes | excluded.minutes

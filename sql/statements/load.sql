@@ -55,18 +55,27 @@ where {changed_row}
   and known.{time} between %(low)s and %(high)s and known.{subject} = any(%(subjects)s)
 
 -- name: staged_held
--- Staged rows of which the archive holds other values (or that are known to be equal), the origin of its row, and the time that
--- this row reports.
-select stage.entry, known.batch_id, coalesce(made.origin, ''),
+-- The staged rows of which the archive holds no version in these bounds, in one row; and each of which it holds other values (or that is
+-- known to be equal), the origin of its row, and the time that this row reports. The bounds are values, so that no other chunk and
+-- no other subject is read.
+with pairs as materialized (
+    select stage.entry, known.batch_id, {known_source} as source, {known_reported} as reported
+    from stage
+    left join {table} as known on {same_row}
+        and known.{time} between %(low)s and %(high)s and known.{subject} between %(first)s and %(last)s
+    where known.batch_id is null
+       or case when %(equal)s::int[] is null then ({known_values}) is distinct from ({stage_values})
+               else stage.entry = any(%(equal)s::int[]) end
+)
+select coalesce(array_agg(entry), '{{}}'), null, '', 0, 0, '', 0 from pairs where batch_id is null
+union all
+select array[pairs.entry], pairs.batch_id, coalesce(made.origin, ''),
        coalesce((extract(epoch from made.accepted_first) * 1000000)::bigint, 0),
        coalesce((extract(epoch from coalesce(made.accepted_last, made.drained_at)) * 1000000)::bigint, 0),
-       {known_source}, {known_reported}
-from stage
-join {table} as known on {same_row}
-left join archive_ledger as made on made.batch_id = known.batch_id
-where known.{time} between %(low)s and %(high)s and known.{subject} between %(first)s and %(last)s
-  and case when %(equal)s::int[] is null then ({known_values}) is distinct from ({stage_values})
-           else stage.entry = any(%(equal)s::int[]) end
+       pairs.source, pairs.reported
+from pairs
+left join archive_ledger as made on made.batch_id = pairs.batch_id
+where pairs.batch_id is not null
 
 -- name: staged_kept
 -- Which of these staged rows have the values of the newest revision of their source.
@@ -78,30 +87,21 @@ join lateral (
 ) as newest on newest.old = {stage_row}
 where stage.entry = any(%(entries)s)
 
--- name: staged_missing
--- Staged rows of which the archive holds no version in these bounds. The bounds are values, so that no other chunk and no other
--- subject is read.
-select coalesce(array_agg(stage.entry), '{{}}') from stage
-where not exists (
-    select from {table} as known
-    where {same_row}
-      and known.{time} between %(low)s and %(high)s and known.{subject} between %(first)s and %(last)s
-)
-
 -- name: staged_revised
 -- Which of these staged rows have the values of one of their revisions.
 select distinct stage.entry from stage
 join archive_revision as revision on {of_row} and revision.old = {stage_row}
 where stage.entry = any(%(entries)s)
 
--- name: subjects_held
--- The subjects of a batch of which the archive holds anything between their first and last moment in it.
-select subject
-from unnest(%(subjects)s::text[], %(lows)s::timestamptz[], %(highs)s::timestamptz[]) as own (subject, low, high)
-where exists (
-    select from {table}
+-- name: moments_held
+-- At which moments the archive holds rows of each subject of a batch between its first and last moment in it (µs since 1970), at
+-- most so many of them.
+select subject, array(
+    select (extract(epoch from {time}) * 1000000)::bigint from {table}
     where {subject} = own.subject and {time} between own.low and own.high and {time} between %(low)s and %(high)s
+    limit %(most)s
 )
+from unnest(%(subjects)s::text[], %(lows)s::timestamptz[], %(highs)s::timestamptz[]) as own (subject, low, high)
 
 -- name: window_is_empty
 -- Whether the archive holds nothing at all in the window of a batch.

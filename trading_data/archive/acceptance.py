@@ -40,11 +40,8 @@ class Acceptance:
             retried: for entries from quarantine, when each was accepted first, by position in the batch.
         """
         self._dataset, self._batch, self._rows, self._retried = dataset, batch, rows, retried
+        self._archived = archived
         self._drained = microseconds_of(batch.created)
-        self._one_incarnation = [
-            all(part.incarnation == journal.incarnation for part in archived(ledger_name(journal.journal)))
-            for journal in batch.journals
-        ]
 
     @property
     def first_us(self) -> int:
@@ -89,6 +86,13 @@ class Acceptance:
             return _outside_journals(self._batch)[0] > moment_us
         ms, code = self._ids[at]
         return moment_us < ms * MILLISECOND_US <= self._drained and self._one_incarnation[code]
+
+    @cached_property
+    def _one_incarnation(self) -> list[bool]:
+        return [
+            all(part.incarnation == journal.incarnation for part in self._archived(ledger_name(journal.journal)))
+            for journal in self._batch.journals
+        ]
 
     @cached_property
     def _ids(self) -> list[tuple[int, int]]:

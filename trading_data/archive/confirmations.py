@@ -19,6 +19,7 @@ from trading_data.archive.versions import (
     Indices,
     WideHashes,
     day_of,
+    distinct,
     microseconds,
     mixed,
     moment_of,
@@ -56,7 +57,7 @@ class Confirmations:
         if not self.newest_us or not rows.num_rows:
             return [None] * rows.num_rows
         of_batch = np.array(batches, dtype=np.int64)
-        on_days = [day_of(day) for day in np.unique(days).tolist()]
+        on_days = [day_of(day) for day in distinct(days).tolist()]
         values = {**self._values, "days": on_days, "batch_id": int(of_batch.min())}
         self._cursor.execute(statement("confirmations"), values)
         names = mixed(*_named(self._dataset, rows))
@@ -79,7 +80,7 @@ def keep_confirmations(cursor: Cursor, dataset: Dataset, rows: pa.Table, until_u
         return
     of_day = microseconds(dataset, rows) // DAY_US
     subjects, names = _named(dataset, rows)
-    days = np.unique(of_day)
+    days = distinct(of_day)
     chosen = [slice(None)] if len(days) == 1 else [np.flatnonzero(of_day == day) for day in days]
     parts = [np.stack([subjects[at], names[at], until_us[at].view(np.uint64)]) for at in chosen]
     values = {

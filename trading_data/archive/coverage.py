@@ -4,8 +4,8 @@ Belongs here: counting the rows of a batch, and marking their minutes. Does not:
 (`trading_data.calendars`).
 """
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,7 +44,7 @@ def note(cursor: Cursor, dataset: Dataset, rows: pa.Table, positions: Indices) -
         "rows": counts.tolist(),
         "firsts": [_EPOCH + timedelta(microseconds=low) for low in np.minimum.reduceat(times, starts).tolist()],
         "lasts": [_EPOCH + timedelta(microseconds=high) for high in np.maximum.reduceat(times, starts).tolist()],
-        "minutes": list(_minutes(times, counts)),
+        **_minutes(times, counts),
     }
     cursor.execute(statement("note_coverage"), values)
 
@@ -57,8 +57,13 @@ def recount(cursor: Cursor, dataset: Dataset, days: list[date]) -> None:
         cursor.execute(statement("count_coverage", **names_of(dataset), about=Identifier(dataset.about)), values)
 
 
-def _minutes(times: Indices, counts: Indices) -> Iterator[str]:
-    """For each pair of subject and day (`counts` consecutive rows), its minutes with a row: 1,440 bits in hexadecimal."""
+def _minutes(times: Indices, counts: Indices) -> dict[str, list[Any]]:
+    """For each pair of subject and day (`counts` consecutive rows), its minutes with a row.
+
+    Returns:
+        `minutes`: bits in hexadecimal, without zeros before and after. `skipped`: how many of the 1,440 bits are before them.
+    """
+    out: dict[str, list[Any]] = {"minutes": [], "skipped": []}
     minute = times % DAY_US // _MINUTE_US
     stops = np.cumsum(counts)
     for first in range(0, len(counts), _PAIRS_A_BLOCK):
@@ -67,4 +72,8 @@ def _minutes(times: Indices, counts: Indices) -> Iterator[str]:
         grid = np.zeros((len(block), MINUTES), dtype=np.uint8)
         grid[np.repeat(np.arange(len(block)), block), minute[start:stop]] = 1
         for bits in np.packbits(grid, axis=1):
-            yield bits.tobytes().hex()
+            data = bits.tobytes().rstrip(b"\0")
+            part = data.lstrip(b"\0")
+            out["minutes"].append(part.hex())
+            out["skipped"].append(8 * (len(data) - len(part)))
+    return out

@@ -174,10 +174,11 @@ def known_rows(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, d
     taken: dict[str, set[int]] = {}
     if len(staged):
         stage.add(staged)
-        missing[stage.missing()] = True
+        absent, rows = stage.held()
+        missing[absent] = True
         if not missing[staged].all():
             here = staged[~missing[staged]]
-            held = _held(stage, entries, acceptance)
+            held = _held(stage, entries, acceptance, _origins(rows))
             replayed |= _repeated(stage, entries, here, held)
             held |= _equal_to_replace(stage, entries, acceptance, here[~replayed[here] & ~np.isin(here, list(held))])
         if stage.dataset.identity is not None and (held or missing[staged].any()):
@@ -226,8 +227,17 @@ def _in_quarantine(stage: Stage, batch: Batch, positions: Sequence[int]) -> list
     ]
 
 
-def _held(stage: Stage, entries: ArchivedEntries, acceptance: Acceptance) -> dict[int, HeldRow]:
-    origins = _origins(stage.held())
+class _Origin(NamedTuple):
+    """Where the archive's row for an entry came from, its source, and the time that it reports (µs since 1970)."""
+
+    row: RowOrigin
+    source: str
+    reported_us: int
+
+
+def _held(
+    stage: Stage, entries: ArchivedEntries, acceptance: Acceptance, origins: Mapping[int, _Origin]
+) -> dict[int, HeldRow]:
     orders = {at: order for at, (order, _) in _ordered(stage, entries, acceptance, origins).items()}
     ranks = ranks_of(stage.dataset, stage.rows)  # an entry may give way to the archive's row or to another of its batch
     kept = stage.kept([at for at, origin in origins.items() if ranks[at] > min(ranks.min(), _rank(stage, origin))])
@@ -242,20 +252,12 @@ def _equal_to_replace(
 ) -> dict[int, HeldRow]:
     """The archive's rows that an entry with the same values has to replace, see `order.may_lie_between`."""
     behind = equal[entries.incomplete(stage.rows)[equal]].tolist()
-    origins = _origins(stage.held(behind)) if behind else {}
+    origins = _origins(stage.held(behind)[1]) if behind else {}
     return {
         at: HeldRow(origins[at].row.batch_id, Order.NEWER, origins[at].source, False, origins[at].reported_us)
         for at, (order, row) in _ordered(stage, entries, acceptance, origins, closely=True).items()
         if order is Order.NEWER and may_lie_between(row, acceptance.of(at), entries.with_own(acceptance.journal_of(at)))
     }
-
-
-class _Origin(NamedTuple):
-    """Where the archive's row for an entry came from, its source, and the time that it reports (µs since 1970)."""
-
-    row: RowOrigin
-    source: str
-    reported_us: int
 
 
 def _rank(stage: Stage, origin: _Origin) -> int:

@@ -14,14 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
-from typing import Any
 
 import numpy as np
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.sql import statement
-from trading_data.archive.versions import DAY_US, Hashes, Indices, Mask, day_of, moment_of, number_of
+from trading_data.archive.versions import DAY_US, Hashes, Indices, Mask, day_of, distinct, moment_of, number_of
 from trading_data.datasets.declaration import Dataset
 
 MINUTE_US = 60_000_000
@@ -59,8 +58,8 @@ class SubjectDays:
         """Keep the days (since 1970) of subjects (by position), pair by pair."""
         merged: list[int] = []
         grown: dict[int, Hashes] = {}
-        for day in _distinct(days).tolist():
-            new = _distinct(self._hashes[subjects[days == day]])
+        for day in distinct(days).tolist():
+            new = distinct(self._hashes[subjects[days == day]])
             parts = sorted((kept for kept in self._kept if kept.day == day), key=lambda kept: len(kept.hashes))
             if parts:
                 new = new[~_among(new, np.sort(np.concatenate([part.hashes for part in parts])))]
@@ -111,14 +110,8 @@ def pairs_of(subjects: Indices, times: Indices) -> tuple[Indices, Indices]:
     days = times // DAY_US
     low = int(days.min())
     width = int(days.max()) - low + 1
-    pairs = _distinct(subjects.astype(np.int64) * width + (days - low))
+    pairs = distinct(subjects.astype(np.int64) * width + (days - low))
     return pairs // width, pairs % width + low
-
-
-def _distinct(values: Any) -> Any:
-    """The distinct values, sorted; faster than `np.unique`, which hashes them first."""
-    ordered = np.sort(values)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
 def _among(values: Hashes, hashes: Hashes) -> Mask:

@@ -26,7 +26,7 @@ _LOCAL = """
 """
 _NESTED_LOOP_ROWS = 5_000
 _ROWS_A_SUBJECT = 20
-"""Mean number of rows a subject from which it is faster to check each subject's own window."""
+"""Mean number of rows a subject from which it is faster to check each subject's own window; and so many rows are not few."""
 _MOVED_AT_ONCE = 10_000
 _MINUTE = timedelta(minutes=1)
 
@@ -52,7 +52,8 @@ class Stage:
         """The rows of which the archive can hold no version, because their window in the archive is empty.
 
         The window is the batch's. If that is not empty and the batch has many rows a subject, as when a journal was cut between two
-        batches, each subject has a window of its own. Where rows have an identity, the window is all of time.
+        batches, each subject has a window of its own, and in one that holds few rows their moments count. Where rows have an
+        identity, the window is all of time.
         """
         if self.dataset.identity is not None:
             return self._of_new_subjects()
@@ -71,11 +72,15 @@ class Stage:
             "subjects": names,
             "lows": [moment_of(low) for low in np.minimum.reduceat(times[order], starts).tolist()],
             "highs": [moment_of(high) for high in np.maximum.reduceat(times[order], starts).tolist()],
+            "most": _ROWS_A_SUBJECT,
             **self.bounds,
         }
-        self.execute("subjects_held", values)
-        held = {subject for (subject,) in self.cursor.fetchall()}
-        free: Mask = ~np.isin(of_row, [at for at, subject in enumerate(names) if subject in held])
+        self.execute("moments_held", values)
+        held = dict(self.cursor.fetchall())
+        free = np.ones(rows, dtype=bool)
+        for subject, own in zip(names, np.split(order, starts[1:]), strict=True):
+            moments = held[subject]
+            free[own if len(moments) == _ROWS_A_SUBJECT else own[np.isin(times[own], moments)]] = False
         return free
 
     def _of_new_subjects(self) -> Mask:
@@ -97,25 +102,22 @@ class Stage:
             entry = pa.array(new.astype(np.int32))
             copy_rows(self.cursor, self.dataset, "stage", self.rows.take(pa.array(new)), self.batch_id, entry)
 
-    def missing(self) -> Indices:
-        """The staged rows of which the archive holds no version."""
-        missing = np.flatnonzero(self._staged)
-        for window in self._windows:
-            self.execute("staged_missing", window)
-            missing = np.intersect1d(missing, (self.cursor.fetchone() or ([],))[0])
-        return missing.astype(np.int64)
+    def held(self, equal: Sequence[int] | None = None) -> tuple[Indices, list[tuple[Any, ...]]]:
+        """The staged rows of which the archive holds no version; and its rows with other values than the staged ones.
 
-    def held(self, equal: Sequence[int] | None = None) -> list[tuple[Any, ...]]:
-        """The archive's rows with other values than the staged ones, or with the same, at the positions `equal`.
-
-        Each is (position, batch, origin, first and last µs of acceptance, source, reported µs).
+        The latter are those with the same values, at the positions `equal`, if these are given. Each is (position, batch, origin,
+        first and last µs of acceptance, source, reported µs).
         """
         source = Identifier("known", "source") if self.dataset.sources else SQL("''")
-        rows = []
+        missing, rows = np.flatnonzero(self._staged), list[tuple[Any, ...]]()
         for window in self._windows:
             self.execute("staged_held", {**window, "equal": equal}, known_source=source, **self._compared())
-            rows += self.cursor.fetchall()
-        return rows
+            for entries, batch_id, *origin in self.cursor.fetchall():
+                if batch_id is None:
+                    missing = np.intersect1d(missing, entries)
+                else:
+                    rows.append((entries[0], batch_id, *origin))
+        return missing.astype(np.int64), rows
 
     def taken(self, positions: Sequence[int]) -> dict[str, set[int]]:
         """By subject, the moments (µs since 1970) in the minutes of these staged rows at which the archive keeps rows."""

@@ -30,7 +30,7 @@ from trading_data.live.journal import (
     server_ms,
     trim,
 )
-from trading_data.live.ranges import EntryRange, continues, ends, joined, newest, trimmable
+from trading_data.live.ranges import EntryRange, continues, ends, newest, trimmable
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,16 @@ def _trim(client: Client, journals: list[str], known: Ranges, hot_window: timede
 
 def _covering(ranges: list[EntryRange], info: JournalInfo) -> EntryRange | None:
     """The newest incarnation's range that covers the journal from its first entry on."""
-    parts = joined(ranges)
-    return trimmable([part for part in parts if part.incarnation == parts[-1].incarnation], info.first)
+    return trimmable(newest(ranges), info.first)
 
 
 def _over_empty_gaps(client: Client, proven: Mapping[str, EntryRange], known: Ranges) -> dict[str, EntryRange]:
     """The last ranges that can be reached from these without passing an entry that lies in no range."""
     reached_upto = dict(proven)
     behind = {
-        name: [later for later in newest(known[name]) if later.after > part.last] for name, part in proven.items()
+        name: [later for later in newest(known[name]) if later.after > part.last]
+        for name, part in proven.items()
+        if len(known[name]) > 1
     }
     while gaps := [ReadRange(name, reached_upto[name].last, left[0].after, 1) for name, left in behind.items() if left]:
         held = first_entries(client, gaps)

@@ -66,10 +66,9 @@ def range_changes(
 ) -> tuple[list[ArchivedRange], list[EntryRange]]:
     """The ranges of one journal to write, and those that have become part of a larger one."""
     before = {(part.entries.incarnation, part.entries.after): part for part in known}
-    written = []
-    for entries in joined(part.entries for part in (*known, *new)):
-        count = sum(part.count for part in (*known, *new) if _within(part.entries, entries))
-        merged = ArchivedRange(entries, count)
+    every, written = [*known, *new], []
+    for entries in joined([part.entries for part in every]):
+        merged = ArchivedRange(entries, sum([part.count for part in every if _within(part.entries, entries)]))
         if merged != before.pop((entries.incarnation, entries.after), None):
             written.append(merged)
     return written, [part.entries for part in before.values()]

@@ -5,9 +5,10 @@ Belongs here: the shape of entries (which fields, in which order). Does not: typ
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -95,6 +96,21 @@ class Block:
         """The id of the entry at a position."""
         entry_id: bytes = self.ids[at].as_py()
         return entry_id
+
+    @cached_property
+    def bounds(self) -> list[tuple[bytes, bytes]]:
+        """The ids of the first and last entry of each journal."""
+        stops = np.cumsum(self.counts)
+        first, last = (self.ids.take(pa.array(at)).to_pylist() for at in (stops - self.counts, stops - 1))
+        return list(zip(first, last, strict=True))
+
+    def last_fields(self) -> Iterator[Fields]:
+        """The last entry of each journal, as `fields`."""
+        ends = np.cumsum(self.counts) - 1
+        names = [name.encode() for name in self.values]
+        columns = (value.take(pa.array(ends)).to_pylist() for value in self.values.values())
+        for at, values in zip(ends.tolist(), zip(*columns, strict=True), strict=True):
+            yield self.odd_fields.get(at) or list(chain.from_iterable(zip(names, values, strict=True)))
 
     def fields(self, at: int) -> Fields:
         """The fields of the entry at a position, the declared ones in the declared order."""

@@ -7,10 +7,11 @@ Belongs here: what to read, and the order of the steps. Does not: which entries 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -157,8 +158,7 @@ def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> DrainedBatch:
     return DrainedBatch(file, batch.journals, len(times), rejected, ends["min"], ends["max"], days)
 
 
-@dataclass(frozen=True)
-class _ReadPosition:
+class _ReadPosition(NamedTuple):
     """Where the reading of a journal continues: the incarnation, the entry before, and how many entries had been added by then.
 
     `added` is the least number, or exact if `sure`; None if unknown.
@@ -182,44 +182,39 @@ class _DrainProgress:
         self._incarnation = {name: ranges[-1].incarnation for name, ranges in self.covered.items()}
         if len(self.covered) < len(infos):
             self._incarnation |= _numbers(client, known, noted(), infos, self.covered)
-        self._gaps: dict[str, tuple[EntryId, EntryId] | None] = {}
         self._empty = {name: [head] for name in infos if (head := self._missing_head(name))}
+        self._left: dict[str, ReadRange] = {}
+        for name in infos:
+            self._look(name)
 
     def left(self) -> list[ReadRange]:
         """The first uncovered part of each journal."""
-        read_ranges = []
-        for name, info in self.infos.items():
-            if info.length and (gap := self._gap(name)) is not None:
-                read_ranges.append(ReadRange(name, *gap, self._expected(name, gap, info)))
-        return read_ranges
+        return [*self._left.values()]
 
     def pass_over(self, read_ranges: Sequence[ReadRange]) -> None:
         """Skip the parts of these that are still uncovered after reading: their entries were removed."""
         for read_range in read_ranges:
-            gap = self._gap(read_range.journal)
-            if gap is not None and gap[1] == read_range.upto:
-                self._empty.setdefault(read_range.journal, []).append(
-                    EntryRange(self._incarnation[read_range.journal], *gap)
-                )
-                del self._gaps[read_range.journal]
+            name, left = read_range.journal, self._left.get(read_range.journal)
+            if left is not None and left.upto == read_range.upto:
+                self._empty.setdefault(name, []).append(EntryRange(self._incarnation[name], left.after, left.upto))
+                self._look(name)
 
     def take(self, block: Block) -> dict[str, _ReadPosition]:
         """Count the entries of a block as covered; returns where each of its journals began."""
         began: dict[str, _ReadPosition] = {}
-        start = 0
-        for name, count in zip(block.journals, block.counts, strict=True):
-            end = self._end(name)
+        for name, count, (first_id, last_id) in zip(block.journals, block.counts, block.bounds, strict=True):
+            end = self._end(name, self._left[name].after if name in self._left else BEGINNING)
             if end.added is not None and end.added + count > self.infos[name].added:
-                first = EntryId.parse(block.id(start)).preceding()
+                first = EntryId.parse(first_id).preceding()
                 end = self._begin_anew(name, began.pop(name).after if name in began else first)
-            last = EntryId.parse(block.id(start + count - 1))
-            end = replace(end, sure=end.sure and self._is_all(name, end, last, count))
+            last = EntryId.parse(last_id)
+            if end.sure and not self._is_all(name, end, last, count):
+                end = end._replace(sure=False)
             began.setdefault(name, end)
             entry_range = EntryRange(end.incarnation, end.after, last, "", _added(end, last, count, self.infos[name]))
             self.covered[name] = joined([*self.covered.get(name, []), entry_range])
             self._goes_on[name] = _advanced(end, last, count)
-            self._gaps.pop(name, None)
-            start += count
+            self._look(name)
         return began
 
     def _is_all(self, name: str, end: _ReadPosition, last: EntryId, count: int) -> bool:
@@ -234,7 +229,6 @@ class _DrainProgress:
         self._incarnation[name] = next_incarnation(self.covered.pop(name), 0)
         self._empty.pop(name, None)
         self._goes_on.pop(name, None)
-        self._gaps.pop(name, None)
         return _ReadPosition(self._incarnation[name], after, None)
 
     def vanished(self, durable: Ranges) -> Iterator[JournalRange]:
@@ -264,22 +258,27 @@ class _DrainProgress:
             return None
         return EntryRange(self._incarnation[name], BEGINNING, info.first.preceding())
 
-    def _gap(self, name: str) -> tuple[EntryId, EntryId] | None:
-        if name not in self._gaps:
-            passed = joined([*self.covered.get(name, []), *self._empty.get(name, [])])
-            self._gaps[name] = first_gap(passed, self.infos[name].last)
-        return self._gaps[name]
+    def _look(self, name: str) -> None:
+        """Find the first part of a journal that is not covered."""
+        info, covered = self.infos[name], self.covered.get(name, [])
+        passed = joined([*covered, *self._empty[name]]) if name in self._empty else covered
+        gap = first_gap(passed, info.last) if info.length else None
+        if gap is None:
+            self._left.pop(name, None)
+        else:
+            self._left[name] = ReadRange(name, *gap, self._expected(name, gap, info))
 
-    def _end(self, name: str) -> _ReadPosition:
-        after = (self._gap(name) or (BEGINNING,))[0]
+    def _end(self, name: str, after: EntryId) -> _ReadPosition:
         if (read := self._goes_on.get(name)) is not None and read.after == after:
             return read
-        before = next((range_ for range_ in reversed(self.covered.get(name, [])) if range_.last <= after), None)
-        return _ReadPosition(self._incarnation[name], after, before.added if before else None)
+        for before in reversed(self.covered.get(name, ())):
+            if before.last <= after:
+                return _ReadPosition(self._incarnation[name], after, before.added)
+        return _ReadPosition(self._incarnation[name], after, None)
 
     def _expected(self, name: str, gap: tuple[EntryId, EntryId], info: JournalInfo) -> int:
         """About how many entries there are to read."""
-        added = self._end(name).added
+        added = self._end(name, gap[0]).added
         if added is None or added >= info.added or gap[1] < info.last:
             return info.length
         return info.added - added
@@ -349,12 +348,10 @@ def _around_deleted(
 
 def _ranges(block: Block, ends: dict[str, _ReadPosition], infos: Mapping[str, JournalInfo]) -> Iterator[JournalRange]:
     """The range of each journal in a block; advances `ends`."""
-    start = 0
-    for name, count in zip(block.journals, block.counts, strict=True):
+    of_journals = zip(block.journals, block.counts, block.bounds, block.last_fields(), strict=True)
+    for name, count, (first, last), fields in of_journals:
         end, info = ends[name], infos[name]
-        first, last = block.id(start), block.id(start + count - 1)
-        anchor = entry_digest(last, block.fields(start + count - 1))
-        start += count
+        anchor = entry_digest(last, fields)
         last_id = EntryId.parse(last)
         missing = 0
         if last_id == info.last and end.added is not None:
@@ -385,4 +382,4 @@ def _added(end: _ReadPosition, last: EntryId, count: int, info: JournalInfo) -> 
 
 def _advanced(end: _ReadPosition, last: EntryId, count: int) -> _ReadPosition:
     """The position after `count` more entries, the last of them `last`."""
-    return replace(end, after=last, added=None if end.added is None else end.added + count)
+    return _ReadPosition(end.incarnation, last, None if end.added is None else end.added + count, end.sure)

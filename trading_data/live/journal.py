@@ -8,6 +8,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
@@ -25,6 +26,8 @@ ROWS_PER_PIPELINE = 300
 """Other clients wait about 0.56 ms per thousand rows of a pipeline; 300 rows keep 94 % of the full rate."""
 _KEYS_PER_PIPELINE = 200
 _HIGHEST = 2**64 - 1
+_IDS_KEPT = 1 << 15
+"""How many entry ids are kept parsed: of ten thousand journals each end is needed several times."""
 _OF_ONE_KEY = ("WRONGTYPE", "no such key")
 
 
@@ -37,8 +40,7 @@ class EntryId(NamedTuple):
     @classmethod
     def parse(cls, text: str | bytes) -> "EntryId":
         """From `ms-seq`."""
-        ms, _, seq = text.partition(b"-") if isinstance(text, bytes) else text.partition("-")
-        return cls(int(ms), int(seq))
+        return _parsed(text)
 
     def __str__(self) -> str:
         """As Redis writes it."""
@@ -47,6 +49,12 @@ class EntryId(NamedTuple):
     def preceding(self) -> "EntryId":
         """The largest id before this one; the smallest id returns itself."""
         return EntryId(self.ms, self.seq - 1) if self.seq else EntryId(max(0, self.ms - 1), _HIGHEST if self.ms else 0)
+
+
+@lru_cache(_IDS_KEPT)
+def _parsed(text: str | bytes) -> EntryId:
+    ms, _, seq = text.partition(b"-") if isinstance(text, bytes) else text.partition("-")
+    return EntryId(int(ms), int(seq))
 
 
 BEGINNING = EntryId(0, 0)
@@ -143,7 +151,7 @@ def inspect(
 def _info(reply: list[Any], anchor: EntryId | None) -> JournalInfo:
     xinfo = dict(zip(reply[::2], reply[1::2], strict=True))
     first, deleted = xinfo[b"first-entry"], xinfo[b"max-deleted-entry-id"]
-    wanted = str(anchor).encode()
+    wanted = str(anchor).encode() if anchor else None
     shown = next((entry for entry in (first, xinfo[b"last-entry"]) if entry and entry[0] == wanted), None)
     return JournalInfo(
         EntryId.parse(xinfo[b"last-generated-id"]),

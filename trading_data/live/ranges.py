@@ -46,7 +46,9 @@ _BY_ID = attrgetter("incarnation", "after", "last", "anchor")
 
 def joined(ranges: Iterable[EntryRange]) -> list[EntryRange]:
     """The same entries in as few ranges as possible, by incarnation and id."""
-    ordered = sorted(ranges, key=_BY_ID)
+    ordered = [*ranges]
+    if len(ordered) > 1:
+        ordered.sort(key=_BY_ID)
     out = ordered[:1]
     for range_ in ordered[1:]:
         before = out[-1]
@@ -139,7 +141,11 @@ def gaps(ranges: Sequence[EntryRange]) -> list[tuple[EntryId, EntryId]]:
 
 def trimmable(ranges: Sequence[EntryRange], first: EntryId | None) -> EntryRange | None:
     """The range that covers a journal from its first entry on without a gap; None if its first entry is not covered."""
-    return next((range_ for range_ in ranges if first is not None and first in range_), None)
+    if first is not None:
+        for range_ in ranges:
+            if range_.after < first <= range_.last:
+                return range_
+    return None
 
 
 def by_journal(known: Iterable[tuple[str, EntryRange]]) -> Mapping[str, list[EntryRange]]:

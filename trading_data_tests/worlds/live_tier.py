@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from datetime import timedelta
 from functools import cache
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from typing import Any, NamedTuple
 
 from trading_data.archive.trim import _covering, _trim
@@ -195,9 +195,15 @@ class _Block:
         """The id of an entry."""
         return str(self.rows[at].id).encode()
 
-    def fields(self, at: int) -> list[bytes]:
-        """The fields of an entry."""
-        return self.rows[at].fields
+    @property
+    def bounds(self) -> list[tuple[bytes, bytes]]:
+        """The ids of the first and last entry of each journal."""
+        stops = [*accumulate(self.counts)]
+        return [(self.id(stop - count), self.id(stop - 1)) for stop, count in zip(stops, self.counts, strict=True)]
+
+    def last_fields(self) -> list[list[bytes]]:
+        """The fields of the last entry of each journal."""
+        return [self.rows[stop - 1].fields for stop in accumulate(self.counts)]
 
 
 def _between(journal: Journal | None, stretch: ReadRange) -> list[Entry]:

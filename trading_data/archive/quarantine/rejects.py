@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,10 @@ STATEMENT_BYTES = 16 << 20
 """Most payload of one statement: the embedded archive runs out of memory at a few hundred MB."""
 _NAME_BYTES, _NAME_SHOWN = 1200, 100
 """Longest name that fits an index row with its other columns (2,704 bytes), and the part kept of a longer one."""
+
+
+_NAMES_KEPT = 1 << 15
+"""How many names of journals are kept escaped: a load needs each several times."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ def _keep(cursor: Cursor, dataset: Dataset, batch_id: int, rejects: list[Reject]
     return new
 
 
+@lru_cache(_NAMES_KEPT)
 def ledger_name(journal: str) -> str:
     """A journal's name as PostgreSQL can store and index it, one to one: broken UTF-8, NUL and the backslash are escaped.
 
