@@ -145,11 +145,19 @@ def coverage_command(
 
     Each day is measured against the sessions of an exchange: the minutes with a row, out of those expected. Rows outside the
     sessions are reported, with the first one. A day whose session has not ended is open. Rows not archived yet do not count.
+    Only bars are expected every minute: other datasets are refused, except with --sources.
     """
+    declared = dataset_named(dataset)
+    if not (sources or declared.odd_values):
+        raise click.UsageError(
+            f"{dataset} are not expected every minute, so no day of them can miss any. For what there is of each day: "
+            f"`trading-data query {dataset} --start {now().date() - _DAYS * DAY} --interval {declared.aggregates[-1].interval}`; "
+            "for whether all that was accepted is archived: `trading-data verify`"
+        )
     settings = settings_of_running()
     last = utc(end, "end").date() if end else now().date() + DAY
     first = utc(start, "start").date() if start else last - timedelta(days=_DAYS)
-    archive, declared = Archive(settings.require_timescale_url()), dataset_named(dataset)
+    archive = Archive(settings.require_timescale_url())
     if sources:
         _print_sources(pd.DataFrame(disagreements(archive, declared, first, last - DAY), columns=_COLUMNS), form)
         return

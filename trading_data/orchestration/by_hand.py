@@ -16,13 +16,14 @@ from trading_data.archive.database import Archive
 from trading_data.datasets import DATASETS
 from trading_data.errors import BadInput
 from trading_data.orchestration.build import build_defs
-from trading_data.orchestration.declared import ARCHIVE_JOB
+from trading_data.orchestration.declared import ARCHIVE_JOB, BACKFILL_JOB, HISTORY
 from trading_data.orchestration.partitions import daily, few_ranges
 from trading_data.orchestration.resources import Environment
 from trading_data.orchestration.run_findings import first_line
 from trading_data.orchestration.storage import instance_of
 from trading_data.orchestration.tags import BY_HAND, TRIGGER, range_tags
 from trading_data.settings import Settings
+from trading_data.sources.vendors.choose import FORMS, VENDOR
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def run_now(settings: Settings, home: Path | None, names: Sequence[str], first: 
     """Run one job, or assets, and wait; `first` to `last` are the days, ignored if what runs has no partitions.
 
     Raises:
-        BadInput: a name is neither a job nor an asset, or a job was named together with others, or a day is no partition.
+        BadInput: a name is neither a job nor an asset, or a job was named together with others, or a day is no partition, or
+            bars are to be fetched and no vendor is named.
     """
     defs = build_defs()
     jobs = {job.name for job in defs.jobs or ()}
@@ -73,6 +75,8 @@ def run_now(settings: Settings, home: Path | None, names: Sequence[str], first: 
             raise BadInput(f"there is no job or asset {name!r}: {hint}")
     if len(names) > 1 and jobs & set(names):
         raise BadInput("name one job, or any number of assets")
+    if not Environment().vendor and not {BACKFILL_JOB, HISTORY}.isdisjoint(names):
+        raise BadInput(f"no vendor is named, so there are no bars to fetch: set {VENDOR} to {FORMS}")
     with _instance(home, settings) as instance:
         if names[0] in jobs:
             return _execute(defs, instance, names[0], None, first, last)

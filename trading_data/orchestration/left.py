@@ -1,6 +1,8 @@
 """How much is left to archive: what schedules and sensors look at before they request a run."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+import dagster as dg
 
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import archived_ranges
@@ -14,6 +16,7 @@ from trading_data.printable import counted, noun
 
 PAUSE = timedelta(minutes=10)
 """If no archive run has begun for so long, there was nothing to archive, or the system was down."""
+_YEAR = timedelta(days=366)
 
 
 def total_backlog(client: Client, store: Intake, archive: Archive) -> Backlog:
@@ -42,3 +45,13 @@ def backlog_line(total: Backlog) -> str:
     ]
     waits = noun(total.entries + total.values + total.batches, "waits", "wait")
     return f"{' and '.join(part for part in parts if part)} {waits}"
+
+
+def ticks_around(cron: str, moment: datetime) -> tuple[datetime, datetime]:
+    """The last tick of a cron expression (UTC) at or before a moment, and the next; the expression ticks at least once a year."""
+    ticks = dg.TimeWindowPartitionsDefinition(
+        start=moment - _YEAR, cron_schedule=cron, fmt="%Y-%m-%d %H:%M", end_offset=1
+    )
+    with dg.partition_loading_context(effective_dt=moment):
+        window = ticks.time_window_for_partition_key(str(ticks.get_last_partition_key()))
+    return window.start, window.end

@@ -58,7 +58,7 @@ class Environment:
     @property
     def vendor(self) -> str:
         """The name of the market-data vendor; empty if there is none."""
-        return self.variables.get(VENDOR) or ""
+        return (self.variables.get(VENDOR) or "").strip()
 
     @property
     def archive_cron(self) -> str:

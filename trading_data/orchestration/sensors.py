@@ -17,7 +17,7 @@ from trading_data.live.connection import read_memory
 from trading_data.orchestration.declared import sensor_status
 from trading_data.orchestration.health_sensor import health_sensor
 from trading_data.orchestration.jobs import archive_job
-from trading_data.orchestration.left import PAUSE, backlog_line, total_backlog
+from trading_data.orchestration.left import PAUSE, backlog_line, ticks_around, total_backlog
 from trading_data.orchestration.notifier import alert_sensor
 from trading_data.orchestration.partitions import daily, days_tag, few_ranges
 from trading_data.orchestration.pressure import PressureState, judge
@@ -68,12 +68,16 @@ def memory_pressure_sensor(context: dg.SensorEvaluationContext, live: LiveTier) 
     minimum_interval_seconds=30,
     default_status=sensor_status("pending_intake_sensor"),
     description="Archive what waits when no archive run is due: imports, batches left by an outage, and what was accepted while "
-    "nothing ran, such as before a start.",
+    "nothing ran, such as before a start. Where `archive_schedule` ticks less often than every ten minutes, entries wait for it.",
 )
 def pending_intake_sensor(
-    context: dg.SensorEvaluationContext, live: LiveTier, archive: ArchiveTier, intake: IntakeStore
+    context: dg.SensorEvaluationContext,
+    live: LiveTier,
+    archive: ArchiveTier,
+    intake: IntakeStore,
+    environment: dg.ResourceParam[Environment],
 ) -> dg.SensorResult | dg.SkipReason:
-    """One run of today's partition while batches wait, or entries after a pause."""
+    """One run of today's partition while batches wait, or entries after a pause; entries never before a slow schedule's tick."""
     now = time.time()
     store = intake.open()
     files = [file for name in TABLES for file in store.pending(name)]
@@ -87,6 +91,8 @@ def pending_intake_sensor(
             f"no batch waits in the intake; journals are not examined for {PAUSE.total_seconds() / 60:.0f} min after an archive "
             f"run, and the last one was requested {now - newest:.0f} s ago: entries are taken by `archive_schedule`"
         )
+    elif slow := _slow_tick(environment.archive_cron, now):
+        return dg.SkipReason(f"no batch waits in the intake; entries wait for `archive_schedule`, {slow}")
     else:
         with live.for_sensor() as client, archive.for_sensor() as database:
             backlog = total_backlog(client, store, database)
@@ -161,6 +167,12 @@ def _late_runs(
             yield f"{name}_{first}_{last}", dataset, None, range_tags(first, last)
         if older := [day for day in late if day < shown]:
             yield f"{name}_before_{shown}", dataset, today, days_tag(older)
+
+
+def _slow_tick(cron: str, now: float) -> str:
+    """When the archive schedule ticks next, if it ticks less often than this sensor would archive; else nothing."""
+    last, following = ticks_around(cron, datetime.fromtimestamp(now, UTC))
+    return f"which ticks next at {following:%Y-%m-%d %H:%M}Z" if following - last > PAUSE else ""
 
 
 def _today(now: float) -> str:

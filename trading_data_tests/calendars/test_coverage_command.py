@@ -1,9 +1,11 @@
 """`trading-data coverage`: states of symbols and days, and where sources disagree."""
 
 import json
+import re
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from trading_data.cli.main import group
@@ -43,6 +45,19 @@ def test_what_is_held_and_what_is_missing(rig: Rig) -> None:
         ("B", 100, 390),
     ]
     assert said("B", "--format", "csv").splitlines()[1].startswith(f"B,{FIRST},missing,100,100,390")
+
+
+@pytest.mark.parametrize(("dataset", "interval"), [("trades", "1d"), ("metrics", "1h")])
+def test_what_is_not_expected_every_minute_is_refused_with_what_shows_it(rig: Rig, dataset: str, interval: str) -> None:
+    refused = CliRunner().invoke(group, ["coverage", "--dataset", dataset])
+    assert refused.exit_code == 2
+    assert f"{dataset} are not expected every minute" in refused.output
+    command = re.search(r"`trading-data (query [^`]+)`", refused.output.replace("\n", " "))
+    assert command is not None
+    assert command[1].endswith(f"--interval {interval}")
+    shown = CliRunner().invoke(group, command[1].split())
+    assert shown.exit_code == 0, shown.output
+    assert "no row of one source was replaced" in run("--dataset", dataset, "--sources")
 
 
 def marks(text: str) -> dict[str, str]:

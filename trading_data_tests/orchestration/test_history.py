@@ -7,8 +7,10 @@ import dagster as dg
 import pytest
 
 from trading_data.datasets import PRICE
+from trading_data.errors import BadInput
 from trading_data.intake.import_rows import import_rows
 from trading_data.orchestration.build import build_defs
+from trading_data.orchestration.by_hand import run_now
 from trading_data.sources.vendors.choose import VENDOR
 from trading_data_tests.calendars.missing_days import FIRST, LAST, SOURCE, Seller, bars, days
 from trading_data_tests.orchestration.ticks import failure, materializations, schedule_tick, started_run
@@ -100,7 +102,18 @@ def test_without_a_vendor_the_schedule_says_what_is_missing(
     assert skipped is not None
     assert skipped.startswith("4 days of symbols are missing since ")
     assert skipped.endswith("no vendor is named: set TRADING_DATA_VENDOR")
-    assert "TRADING_DATA_VENDOR is not set" in failure(backfill(instance), "price_history")
+    result = backfill(instance)
+    assert result.success  # as part of "Materialize all" it fails nothing
+    assert instance.get_materialized_partitions(dg.AssetKey("price_history")) == set()
+    observed = instance.fetch_observations(dg.AssetKey("price_history"), limit=10).records
+    assert {record.asset_observation.description for record in observed if record.asset_observation} == {
+        f"{day} is not green: no vendor is named: set TRADING_DATA_VENDOR" for day in days()
+    }
+    for name in ("backfill_job", "price_history"):
+        with pytest.raises(
+            BadInput, match="no vendor is named, so there are no bars to fetch: set TRADING_DATA_VENDOR to alpaca"
+        ):
+            run_now(rig.settings, None, [name], FIRST, FIRST)
 
 
 def test_a_users_own_backfill(rig: Rig, instance: dg.DagsterInstance, seller: Seller) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from trading_data.datasets import METRICS
 from trading_data.errors import ArchiveTierError, LiveTierError
 from trading_data.live.connection import MemoryReading, seconds_until_full
+from trading_data.orchestration.left import ticks_around
 from trading_data.orchestration.partitions import few_ranges, ranges
 from trading_data.orchestration.pressure import PressureState, judge
 from trading_data_tests.orchestration.ticks import (
@@ -153,6 +154,35 @@ def test_pending_intake(rig: Rig, instance: dg.DagsterInstance) -> None:
     assert (
         "no batch waits in the intake; journals" in tick("pending_intake_sensor", instance, asked.cursor).skip_message
     )
+
+
+def test_entries_wait_for_a_schedule_slower_than_ten_minutes(
+    rig: Rig, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADING_DATA_ARCHIVE_CRON", "0 * * * *")
+    rig.store.record_metrics([measurement()])
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    assert tick("pending_intake_sensor", instance).skip_message in {  # the hour may end between the two lines
+        f"no batch waits in the intake; entries wait for `archive_schedule`, which ticks next at {next_hour:%Y-%m-%d %H:%M}Z"
+        for next_hour in (hour, hour + timedelta(hours=1))
+    }
+    assert schedule_tick("archive_schedule", instance, hour).run_requests
+    rig.snapshot(METRICS)
+    assert "not long enough yet" in tick("pending_intake_sensor", instance).skip_message
+
+
+@pytest.mark.parametrize(
+    ("cron", "last", "following"),
+    [
+        ("*/5 * * * *", "2026-11-27 15:00", "2026-11-27 15:05"),
+        ("0 3 * * *", "2026-11-27 03:00", "2026-11-28 03:00"),
+        ("*/5 14-21 * * 1-5", "2026-11-27 15:00", "2026-11-27 15:05"),
+        ("*/5 8-13 * * 1-5", "2026-11-27 13:55", "2026-11-30 08:00"),
+    ],
+)
+def test_the_ticks_around_a_moment(cron: str, last: str, following: str) -> None:
+    ticks = ticks_around(cron, datetime(2026, 11, 27, 15, 0, 2, tzinfo=UTC))
+    assert [f"{moment:%Y-%m-%d %H:%M}" for moment in ticks] == [last, following]
 
 
 def test_late_data_asks_once_a_range_and_again_when_it_failed(rig: Rig, instance: dg.DagsterInstance) -> None:

@@ -21,6 +21,7 @@ from trading_data.orchestration.resources import ArchiveTier, Environment, Intak
 from trading_data.printable import counted
 from trading_data.sources.backfill import FillResult, fill_days
 from trading_data.sources.vendors import vendor_from_env
+from trading_data.sources.vendors.choose import VENDOR
 from trading_data.times import DAY
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def _price_history(environment: Environment) -> dg.AssetsDefinition:
         kinds={"python", "parquet"},
         owners=[OWNER],
         description="Fetches bars from the vendor that `TRADING_DATA_VENDOR` names, for the symbols and days that the exchange's "
-        "calendar expects and the archive lacks, into the intake, from which `price_data` loads them.",
+        "calendar expects and the archive lacks, into the intake, from which `price_data` loads them. While it is not set, "
+        "a run requests nothing, says so for each day, and turns none green.",
     )
     def price_history(
         context: dg.AssetExecutionContext,
@@ -69,6 +71,11 @@ def _price_history(environment: Environment) -> dg.AssetsDefinition:
                 )
             days = [date.fromisoformat(key) for key in context.partition_keys]
             reports = Reports(context.instance, [HISTORY], days, context.run.tags)
+            if not environment.vendor:
+                for day in days:
+                    yield from reports.not_handled(HISTORY, day, f"no vendor is named: set {VENDOR}")
+                yield dg.Output(None, metadata={TURNS_NOTHING_GREEN: True})
+                return
             vendor, calendar = vendor_from_env(environment.variables), environment.calendar
             symbols = config.symbols or sorted(known_subjects(database, PRICE))
             if not symbols:
