@@ -1,41 +1,27 @@
-"""The steps of archiving the price journals, called as the assets call them, and the bare operations that they are compared with.
+"""The steps of archiving the price journals, called as the assets call them.
 
-Belongs here: these steps and operations. Does not: filling journals (`rows`).
+Does not belong here: what they are compared with (`references`), and filling journals (`rows`).
 """
 
-import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import pyarrow as pa
-from psycopg2.extensions import connection as Connection  # noqa: N812
-from psycopg2.sql import SQL, Identifier
-
 from trading_data.archive.aggregates.refresh import refresh
-from trading_data.archive.copy import binary
 from trading_data.archive.database import Archive
 from trading_data.archive.ledger import Loaded, archived_ranges
 from trading_data.archive.load import load_pending
-from trading_data.archive.sql import identifiers
 from trading_data.archive.trim import trim_archived
-from trading_data.bench.measure import seconds
 from trading_data.bench.rows import Bars
 from trading_data.bench.servers import BenchRig
-from trading_data.bench.wire import packed, send_all, wire
 from trading_data.datasets import PRICE
 from trading_data.errors import ServerError
 from trading_data.intake.import_rows import import_rows
 from trading_data.intake.snapshot import BATCH_ENTRIES, DrainedBatch, snapshot
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
-from trading_data.live.journal import BEGINNING, ReadRange, find_journals, inspect, raw
-from trading_data.live.journal_reader import ROWS_PER_PAGE, pages
-
-LIMIT_TABLE = "bench_limit"
-_COPY = "copy {} ({}) from stdin (format binary)"
-_BUFFER = 1 << 20
+from trading_data.live.journal import find_journals
 
 
 @dataclass
@@ -112,53 +98,3 @@ def refresh_all(rig: BenchRig) -> None:
     """Refresh every aggregate, the finest first."""
     for aggregate in PRICE.aggregates:
         refresh(rig.archive, PRICE, aggregate)
-
-
-def read_requests(client: Client) -> list[bytes]:
-    """The packed requests by which the archiver reads all price journals from the beginning, one per page."""
-    infos = inspect(client, find_journals(client, PRICE))
-    ranges = [ReadRange(name, BEGINNING, info.last, info.length) for name, info in infos.items()]
-    return [
-        b"".join(
-            packed("XRANGE", raw(range_.journal), f"({range_.after}", str(range_.upto), "COUNT", count)
-            for range_, count in page.asked
-        )
-        for page in pages(client, ranges, ROWS_PER_PAGE)
-    ]
-
-
-def raw_read(client: Client, requests: list[bytes]) -> float:
-    """Seconds to receive the replies to these requests, without parsing them."""
-    with wire(client) as line:
-        return seconds(lambda: send_all(line, requests))
-
-
-def encoded(table: pa.Table, size: int = BATCH_ENTRIES) -> list[bytes]:
-    """Rows in the binary format of COPY, in blocks of the size of a batch."""
-    ids = pa.repeat(pa.scalar(1, pa.int64()), table.num_rows)
-    rows = table.append_column("batch_id", ids)
-    return [b"".join(binary(rows.slice(at, size))) for at in range(0, rows.num_rows, size)]
-
-
-def fresh_table(connection: Connection, name: str = LIMIT_TABLE) -> None:
-    """A new hypertable like `price_data`: the same columns, key and chunks; no aggregates, no columnstore."""
-    with connection.cursor() as cursor:
-        cursor.execute(SQL("drop table if exists {}").format(Identifier(name)))
-        cursor.execute(SQL("create table {} (like price_data including all)").format(Identifier(name)))
-        cursor.execute(
-            "select create_hypertable(%s, by_range('timestamp', interval '1 day'), create_default_indexes => false)",
-            (name,),
-        )
-
-
-def copy_into(connection: Connection, name: str, blocks: list[bytes]) -> float:
-    """Seconds of a binary COPY of each block, each committed."""
-    columns = identifiers([*PRICE.names, "batch_id"])
-    command = SQL(_COPY).format(Identifier(name), columns).as_string(connection)
-
-    def copy() -> None:
-        with connection.cursor() as cursor:
-            for block in blocks:
-                cursor.copy_expert(command, io.BytesIO(block), size=_BUFFER)
-
-    return seconds(copy)

@@ -1,4 +1,4 @@
-"""Benches `startup` and `idle`: `trading-data up` as a process, on embedded servers in a temporary home.
+"""Benches `startup` and `idle`: `trading-data up` as a process, in a temporary home, on the bench's servers if given by URL.
 
 `startup` measures imports in fresh interpreters, and the time of `up` until its first archived row. `idle` measures the CPU time
 and the commands at the live tier of a system that receives nothing.
@@ -18,7 +18,17 @@ from pathlib import Path
 import psutil
 
 from trading_data.archive.database import Archive
-from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio, RatioTarget, alternate, spreads
+from trading_data.bench.measure import (
+    Bench,
+    BenchPlan,
+    Outcome,
+    Promise,
+    RatioTarget,
+    Spread,
+    alternate,
+    ratios,
+    spreads,
+)
 from trading_data.bench.servers import BenchRig
 from trading_data.errors import ServerError, TradingDataError
 from trading_data.live.connection import Client, connect, live_errors
@@ -44,14 +54,14 @@ _STOP_SECONDS = 120
 class UpProcess:
     """A running `trading-data up`."""
 
-    def __init__(self, home: Path, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, given: dict[str, str], home: Path, process: "subprocess.Popen[str]") -> None:
         """Use `full_system`, which starts one."""
-        self.home, self.process = home, process
+        self._given, self.home, self.process = given, home, process
 
     @property
     def settings(self) -> Settings:
         """The settings, with the addresses of the servers that run already."""
-        return Settings.from_env(Stack(_settings(self.home)).env())
+        return Settings.from_env(Stack(Settings.from_env(self._given)).env())
 
     def wait(self) -> None:
         """Until it says that it is up.
@@ -77,16 +87,19 @@ class UpProcess:
 
 
 @contextmanager
-def full_system(*options: str) -> Iterator[UpProcess]:
-    """Start `up` with these options; on exit everything is stopped and removed."""
+def full_system(rig: BenchRig, *options: str) -> Iterator[UpProcess]:
+    """Start `up` with these options, on the servers of `rig` that are not embedded; on exit it is stopped and removed."""
     home = Path(tempfile.mkdtemp(prefix="trading_data_bench_up_"))
-    env = {name: value for name, value in os.environ.items() if name not in _GIVEN} | {HOME: str(home)}
+    tiers = {REDIS_URL: "live", TIMESCALE_URL: "archive", DAGSTER_URL: "archive"}
+    urls = {name: rig.env[name] for name, tier in tiers.items() if tier not in rig.embedded and name in rig.env}
+    given = {**urls, HOME: str(home)}
+    env = {name: value for name, value in os.environ.items() if name not in _GIVEN} | given
     command = [sys.executable, "-c", _PROGRAM, "up", "--port", str(free_port()), *options]
     try:
         with (home / "up.log").open("w") as log:
             process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT, text=True)  # noqa: S603
         try:
-            yield UpProcess(home, process)
+            yield UpProcess(given, home, process)
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -94,13 +107,9 @@ def full_system(*options: str) -> Iterator[UpProcess]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            Stack(_settings(home)).stop()
+            Stack(Settings.from_env(given)).stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _settings(home: Path) -> Settings:
-    return Settings.from_env({HOME: str(home)})
 
 
 _FIRST_ROW_SECONDS = 300
@@ -108,7 +117,7 @@ _IMPORT = "import time; began = time.perf_counter(); import {}; print(time.perf_
 _ARCHIVED = "select exists (select from archive_ledger where inserted > 0)"
 
 
-def run_startup(_: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
+def run_startup(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """The imports in turn; `up` once."""
     plan.say(f"imports, {plan.repeat} times")
     _import("trading_data.definitions")
@@ -117,14 +126,15 @@ def run_startup(_: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
         {"definitions": lambda: _import("trading_data.definitions"), "dagster": lambda: _import("dagster")},
     )
     plan.say("`up` until its first archived row, once")
+    rig.clean()
     began = time.perf_counter()
-    with full_system("--symbols", "20", "--pace", "60") as system:
+    with full_system(rig, "--symbols", "20", "--pace", "60") as system:
         system.wait()
         up = time.perf_counter() - began
         _wait_for_a_row(system)
         row = time.perf_counter() - began
     figures = {**spreads(times), "up_ready_seconds": up, "up_first_archived_row_seconds": row}
-    return {"startup": Outcome(Ratio.of(times["definitions"], times["dagster"]), figures)}
+    return {"startup": Outcome(ratios(times["definitions"], times["dagster"]), "imports; `up` once", figures)}
 
 
 def _import(module: str) -> float:
@@ -170,7 +180,6 @@ STARTUP = Bench(
         ),
     ),
     run_startup,
-    own_servers=True,
 )
 
 
@@ -178,35 +187,41 @@ _IDLE_SECONDS = 180
 _SETTLE_SECONDS = 20
 
 
-def run_idle(_: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
+def run_idle(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """Three minutes of `up --feed none`, once; they include several of its periodic runs."""
     wanted = plan.size(_IDLE_SECONDS, 2)
+    rig.clean()
     plan.say(f"`up --feed none` for {wanted} s")
-    with full_system("--feed", "none") as system:
+    with full_system(rig, "--feed", "none") as system:
         system.wait()
         time.sleep(min(_SETTLE_SECONDS, wanted))
         client = connect(system.settings.require_redis_url())
-        calls, spent, began = _calls(client), _cpu(system), time.perf_counter()
+        calls, spent, began = _calls(client), _cpu(system, client), time.perf_counter()
         time.sleep(wanted)
         passed = time.perf_counter() - began
-        used = {name: max(0.0, after - spent.get(name, 0.0)) for name, after in _cpu(system).items()}
+        used = {name: max(0.0, after - spent.get(name, 0.0)) for name, after in _cpu(system, client).items()}
         commands = {name: count - calls.get(name, 0) for name, count in _calls(client).items()}
         client.close()
         system.check()
     commands["info"] = max(0, commands.get("info", 0) - 1)  # from this bench
     per_minute = {name: round(60 * count / passed, 1) for name, count in commands.items() if count > 0}
-    figures = {
+    figures: dict[str, object] = {
         "seconds": passed,
         "cpu_seconds": sum(used.values()),
         "cpu_share": {name: round(seconds / passed, 4) for name, seconds in used.items()},
         "live_commands_per_minute": sum(per_minute.values()),
         "live_commands": dict(sorted(per_minute.items(), key=lambda item: -item[1])),
     }
-    return {"idle": Outcome(Ratio.alone(sum(used.values()) / passed), figures)}
+    if "archive" not in rig.embedded:
+        figures["not_measured"] = "the archive's server"
+    return {"idle": Outcome(Spread.of([sum(used.values()) / passed]), f"{wanted} s", figures)}
 
 
-def _cpu(system: UpProcess) -> dict[str, float]:
-    """CPU seconds so far by process, ended children included; a process is named after its folder in `services`."""
+def _cpu(system: UpProcess, client: Client) -> dict[str, float]:
+    """CPU seconds so far by process, ended children included; a process is named after its folder in `services`.
+
+    A live tier that is given by URL tells its own.
+    """
     root = psutil.Process(system.process.pid)
     used: dict[str, float] = {}
     for process in [root, *root.children(recursive=True)]:
@@ -217,6 +232,10 @@ def _cpu(system: UpProcess) -> dict[str, float]:
             continue
         ended = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
         used[name] = used.get(name, 0.0) + times.user + times.system + ended
+    if "redis" not in used:
+        with live_errors(client):
+            spent: dict[str, float] = client.info("cpu")
+        used["redis"] = spent["used_cpu_user"] + spent["used_cpu_sys"]
     return used
 
 
@@ -242,5 +261,4 @@ IDLE = Bench(
         ),
     ),
     run_idle,
-    own_servers=True,
 )

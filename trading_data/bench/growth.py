@@ -1,10 +1,11 @@
-"""Benches `growth` and `memory`: costs at 1, 10 and 100 times the size.
+"""Benches `growth` and `memory`: costs at several sizes.
 
-`growth` checks that the time of archive, read and status grows no faster than the work; `memory` that the archiver's peak
-resident size does not grow with the backlog.
+`growth` fits the exponent with which the time of archive, read and status grows, beyond what the smallest possible work costs;
+`memory` compares the archiver's peak resident size for a backlog and ten times as much.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from trading_data import MarketData
 from trading_data.bench.cycle import archived, run_cycle
@@ -13,11 +14,12 @@ from trading_data.bench.measure import (
     BenchPlan,
     Outcome,
     Promise,
-    Ratio,
     RatioTarget,
     Spread,
     alternate,
+    exponent,
     per_call,
+    ratios,
     seconds,
 )
 from trading_data.bench.rows import MINUTES_A_DAY, Bars, bars_of
@@ -48,12 +50,11 @@ def run_memory(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     plan.say(f"{small:,} and {_LARGER * small:,} waiting entries, {plan.repeat} times")
     peaks = alternate(plan.repeat, {"small": lambda: peak(small), "large": lambda: peak(_LARGER * small)})
     figures = {
-        "entries": small,
-        "entries_of_the_large_backlog": _LARGER * small,
         "peak_bytes": Spread.of(peaks["small"]).as_json(),
         "peak_bytes_of_the_large_backlog": Spread.of(peaks["large"]).as_json(),
     }
-    return {"memory": Outcome(Ratio.of(peaks["large"], peaks["small"]), figures)}
+    size = f"{_LARGER * small:,} and {small:,} entries"
+    return {"memory": Outcome(ratios(peaks["large"], peaks["small"]), size, figures)}
 
 
 MEMORY = Bench(
@@ -61,50 +62,31 @@ MEMORY = Bench(
     (
         Promise(
             "memory",
-            "peak resident size of archiving 4 million waiting entries",
-            "the same for 400 thousand",
-            RatioTarget("at most", 1.2),
+            "peak resident size of archiving a backlog",
+            "the same for a tenth of it",
+            RatioTarget("at most", 1.1),
         ),
     ),
     run_memory,
 )
 
 
-TIMES = (1, 10, 100)
-SMOKE_TIMES = (1, 2)
-"""For scales below a hundredth, which only show that the bench works."""
+_TIMES = (1, 4, 16, 64)
+_LEAST = 2 * _TIMES[-1]
 _CALLS = 5
+Cost = Callable[[int], float]
 
 
 def run_growth(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
-    """Each curve in turn."""
-    curves: Mapping[str, Callable[[BenchRig, BenchPlan], Outcome]] = {
-        "growth-archive": _backlog,
-        "growth-archive-symbols": _symbols,
-        "growth-read": _read,
-        "growth-status": _status,
+    """Each curve in turn: its unit, the largest size, and the cost of a size."""
+    days = plan.size(256, _LEAST)
+    curves: Mapping[str, tuple[str, int, Cost]] = {
+        "growth-archive": ("entries of each of 50 symbols", 10_000, lambda size: _archive(rig, Bars(50, size))),
+        "growth-archive-symbols": ("symbols with 200 entries", 2_560, lambda size: _archive(rig, Bars(size, 200))),
+        "growth-read": ("days of one symbol", 256, _read(rig, days)),
+        "growth-status": ("symbols and days", 256, lambda size: _status(rig, size)),
     }
-    outcomes = {}
-    for name, curve in curves.items():
-        plan.say(f"{name} at {', '.join(f'{times}×' for times in _times(plan))}, {plan.repeat} times")
-        outcomes[name] = curve(rig, plan)
-    return outcomes
-
-
-def _times(plan: BenchPlan) -> tuple[int, ...]:
-    return TIMES if plan.scale >= 0.01 else SMOKE_TIMES
-
-
-def _backlog(rig: BenchRig, plan: BenchPlan) -> Outcome:
-    least = plan.size(100, 2)
-    return _curve(
-        plan, "entries", [Bars(50, least * times) for times in _times(plan)], lambda bars: _archive(rig, bars)
-    )
-
-
-def _symbols(rig: BenchRig, plan: BenchPlan) -> Outcome:
-    each = plan.size(300, 2)
-    return _curve(plan, "entries", [Bars(10 * times, each) for times in _times(plan)], lambda bars: _archive(rig, bars))
+    return {name: _curve(name, plan, *curve) for name, curve in curves.items()}
 
 
 def _archive(rig: BenchRig, bars: Bars) -> float:
@@ -113,54 +95,55 @@ def _archive(rig: BenchRig, bars: Bars) -> float:
     return seconds(lambda: run_cycle(rig.client, rig.archive, rig.intake, rig.earliest).expect("inserted", bars.count))
 
 
-def _read(rig: BenchRig, plan: BenchPlan) -> Outcome:
-    rig.clean()
-    least = plan.size(3)
-    archived(rig, Bars(2, least * _times(plan)[-1] * MINUTES_A_DAY))
+def _read(rig: BenchRig, days: int) -> Cost:
+    """Reads of so many days, of which the archive has `days`; they are archived before the first read."""
     reader, today = MarketData(rig.client, rig.archive, rig.intake, rig.earliest), day_start(now().date())
+    filled: list[int] = []
 
-    def measure(bars: Bars) -> float:
-        return per_call(lambda: reader.prices("S0001", today - len(bars.days) * DAY, today), _CALLS)
+    def cost(size: int) -> float:
+        if not filled:
+            rig.clean()
+            archived(rig, Bars(2, days * MINUTES_A_DAY))
+            filled.append(days)
+        return per_call(lambda: reader.prices("S0001", today - size * DAY, today), _CALLS)
 
-    return _curve(plan, "rows", [Bars(1, least * times * MINUTES_A_DAY) for times in _times(plan)], measure)
+    return cost
 
 
-def _status(rig: BenchRig, plan: BenchPlan) -> Outcome:
+def _status(rig: BenchRig, size: int) -> float:
     """The same number of symbols, each with a waiting journal, and of days in the archive."""
-    least = plan.size(3)
-
-    def measure(bars: Bars) -> float:
-        rig.clean()
-        archived(rig, Bars(1, len(bars.days) * MINUTES_A_DAY))
-        rig.journalled(Bars(bars.count, 2))
-        return per_call(lambda: gather(rig.client, rig.archive, rig.intake), _CALLS)
-
-    return _curve(plan, "symbols_and_days", [Bars(1, least * times) for times in _times(plan)], measure)
+    rig.clean()
+    archived(rig, Bars(1, size * MINUTES_A_DAY))
+    rig.journalled(Bars(size, 2))
+    return per_call(lambda: gather(rig.client, rig.archive, rig.intake), _CALLS)
 
 
-def _curve(plan: BenchPlan, unit: str, sizes: Sequence[Bars], cost: Callable[[Bars], float]) -> Outcome:
-    """The cost at each size; the ratio is the cost of a unit of work at the largest size by that at the smallest."""
-    costs: dict[int, list[float]] = {at: [] for at in range(len(sizes))}
-    for _ in range(plan.repeat):
-        for at, bars in enumerate(sizes):
-            costs[at].append(cost(bars))
-    points = [
-        {"times": times, unit: bars.count, "seconds": Spread.of(costs[at]).as_json()}
-        for at, (times, bars) in enumerate(zip(_times(plan), sizes, strict=True))
-    ]
-    by_unit = [[cost_ / bars.count for cost_ in costs[at]] for at, bars in enumerate(sizes)]
-    return Outcome(Ratio.of(by_unit[-1], by_unit[0]), {"curve": points})
+def _curve(name: str, plan: BenchPlan, unit: str, largest: int, cost: Cost) -> Outcome:
+    """The exponent over four sizes, each four times the one before, beyond the cost of size 1."""
+    sizes = [plan.size(largest, _LEAST) * times // _TIMES[-1] for times in _TIMES]
+    plan.say(f"{name}: {', '.join(map(str, sizes))} {unit}, {plan.repeat} times")
+    works = {str(size): partial(cost, size) for size in (1, *sizes)}
+    cost(1)
+    times = alternate(plan.repeat, works)
+    fixed = times["1"]
+    rounds = zip(*(times[str(size)] for size in sizes), strict=True)
+    fitted = [exponent(sizes, costs, spent) for costs, spent in zip(rounds, fixed, strict=True)]
+    figures = {
+        "fixed_seconds": Spread.of(fixed).as_json(),
+        **{f"{size:,} {unit}: seconds": Spread.of(times[str(size)]).as_json() for size in sizes},
+    }
+    return Outcome(Spread.of(fitted), f"{', '.join(f'{size:,}' for size in sizes)} {unit}", figures)
 
 
 GROWTH = Bench(
     "growth",
     tuple(
-        Promise(name, measures, "the same per unit of work, for a hundredth of the work", RatioTarget("at most", 1))
+        Promise(name, measures, "beyond the fixed cost: linear growth has the exponent 1", RatioTarget("at most", 1.1))
         for name, measures in {
-            "growth-archive": "a waiting entry's cost in `archive`, for a backlog a hundred times as long",
-            "growth-archive-symbols": "the same for a hundred times as many symbols",
-            "growth-read": "a row's cost in a read of one symbol over a hundred times as many days",
-            "growth-status": "`status` by symbols and days, for a hundred times as many of both",
+            "growth-archive": "exponent of the time of `archive` by the length of the backlog",
+            "growth-archive-symbols": "exponent of the time of `archive` by the number of symbols",
+            "growth-read": "exponent of the time of a read by the number of days",
+            "growth-status": "exponent of the time of `status` by symbols and days",
         }.items()
     ),
     run_growth,

@@ -42,25 +42,21 @@ class Spread:
         return {name: _rounded(value) for name, value in vars(self).items()}
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """The ratio of two medians, with the spread of the ratios of the repetitions."""
+def ratios(over: Sequence[float], under: Sequence[float]) -> Spread:
+    """The spread of `over` by `under`, repetition by repetition."""
+    return Spread.of([a / b for a, b in zip(over, under, strict=True)])
 
-    value: float
-    spread: Spread
 
-    @classmethod
-    def of(cls, over: Sequence[float], under: Sequence[float]) -> "Ratio":
-        """`over` by `under`; both have the same number of repetitions."""
-        if len(over) != len(under):
-            raise ValueError(f"{len(over)} repetitions of one and {len(under)} of the other")
-        value = Spread.of(over).median / Spread.of(under).median
-        return cls(value, Spread.of([a / b for a, b in zip(over, under, strict=True)]))
+def exponent(sizes: Sequence[int], costs: Sequence[float], fixed: float) -> float:
+    """The k of `cost = fixed + c * size ** k`: the slope of a line through the logarithms of what exceeds the fixed cost.
 
-    @classmethod
-    def alone(cls, value: float) -> "Ratio":
-        """A ratio measured once."""
-        return cls(value, Spread.of([value]))
+    Sizes whose cost does not exceed it are left out; 0 if fewer than two remain, as then nothing grows.
+    """
+    grown = [(size, cost - fixed) for size, cost in zip(sizes, costs, strict=True) if cost > fixed]
+    if len(grown) < 2:
+        return 0.0
+    at, beyond = np.log(np.array(grown, dtype=float)).T
+    return float(np.polyfit(at, beyond, 1)[0])
 
 
 def alternate(repeat: int, works: Mapping[str, Work]) -> dict[str, list[float]]:
@@ -140,12 +136,16 @@ class RatioTarget:
 
 @dataclass(frozen=True)
 class Promise:
-    """One ratio: its name, subject and reference in words, and the target (None: only reported)."""
+    """One ratio: its name, subject and reference in words, and the target (None: only reported).
+
+    `settled` is the file in `references` that is compared with; "" if the product is compared with itself.
+    """
 
     name: str
     measures: str
     reference: str
     target: RatioTarget | None
+    settled: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,21 +163,18 @@ class BenchPlan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a promise: the ratio, other figures (units in their names), and whether the further condition holds."""
+    """The result of a promise: the ratio, the size in words, other figures (units in their names), and the further condition."""
 
-    ratio: Ratio
+    ratio: Spread
+    size: str
     figures: Mapping[str, Any] = field(default_factory=dict)
     also: bool = True
 
 
 @dataclass(frozen=True)
 class Bench:
-    """One bench: `run` measures all its promises together and returns an outcome for each, by the promise's name.
-
-    With `own_servers` it starts its own servers, and gets no rig.
-    """
+    """One bench: `run` measures all its promises together and returns an outcome for each, by the promise's name."""
 
     name: str
     promises: tuple[Promise, ...]
     run: Callable[[BenchRig, BenchPlan], Mapping[str, Outcome]]
-    own_servers: bool = False

@@ -1,13 +1,12 @@
-"""Bench `read`: three common queries, through `MarketData` and bare.
+"""Bench `read`: common queries through `MarketData`, against ADBC into pandas and pipelined HGETALL.
 
-From a fifth of the full scale on, a query has the size that the promise names (five days, a year, 500 symbols), because the fixed
-cost of a query weighs more in a smaller one; a larger scale only adds other rows. The reference is the same query over one open
-connection, made into a data frame. Both frames are compared, values and types, before anything is measured. The figures
-include the time of the query without a frame, as bare tuples.
+Both sides answer with the same rows, which are compared before anything is measured. The archive has all rows that are read; the
+reader looks into journals and intake as well. `read-waiting` reads the same while batches wait in the intake that do not hold it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import closing
+from datetime import datetime
 
 import pandas as pd
 
@@ -18,143 +17,185 @@ from trading_data.bench.measure import (
     BenchPlan,
     Outcome,
     Promise,
-    Ratio,
     RatioTarget,
-    Work,
+    Spread,
     alternate,
     per_call,
+    ratios,
     spreads,
 )
+from trading_data.bench.references.read import Adbc, hashes
 from trading_data.bench.rows import MINUTES_A_DAY, Bars
 from trading_data.bench.servers import BenchRig
+from trading_data.datasets import PRICE
 from trading_data.errors import ServerError
+from trading_data.intake.import_rows import import_rows
 from trading_data.live.connection import connect
 from trading_data.live.keys import KEYS
 from trading_data.times import DAY, day_start, now
 
-_SYMBOLS = 500
 _YEAR = 252
-_YEAR_SYMBOLS = 10
-_CALLS = 20
-_RAW = """
-    select symbol, timestamp, open, high, low, close, volume, source from price_data
-    where symbol = %s and timestamp >= %s and timestamp < %s order by timestamp
-"""
-_HOURS = """
-    select symbol, bucket, open, high, low, close, volume from price_1h
-    where symbol = %s and bucket >= %s and bucket < %s order by bucket
-"""
+_SYMBOLS = 20
+_LATEST = 500
+_LATEST_MS = {"read-latest": 5, "read-latest-archive": 10}
+_WAITING = (0, 1, 5, 10)
+_WAITING_SYMBOLS = 500
+_CALLS = 10
+Read = Callable[[], pd.DataFrame]
 
 
 def run_read(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     """Each query in turn, on its own rows."""
     reader = MarketData(rig.client, rig.archive, rig.intake, rig.earliest)
-    outcomes = {}
-    for name, query in (("read-two-tiers", _two_tiers), ("read-year", _year), ("read-latest", _latest)):
-        plan.say(f"{name}, {plan.repeat} times")
-        outcomes[name] = query(rig, reader, plan)
-    return outcomes
+    with closing(Adbc(rig.plain_url)) as adbc:
+        return _year(rig, reader, adbc, plan) | _day(rig, reader, adbc, plan) | _latest(rig, reader, adbc, plan)
 
 
-def _two_tiers(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
+def _year(rig: BenchRig, reader: MarketData, adbc: Adbc, plan: BenchPlan) -> dict[str, Outcome]:
+    today, days = day_start(now().date()), plan.size(_YEAR, 2)
+    rig.clean()
+    archived(rig, Bars(2, days * MINUTES_A_DAY))
+    return {"read-year": _bars(reader, adbc, plan, "S0001", today - DAY * days, today)}
+
+
+def _day(rig: BenchRig, reader: MarketData, adbc: Adbc, plan: BenchPlan) -> dict[str, Outcome]:
+    """A day back, with bars of today in the journals; then with waiting batches of other symbols and days."""
     today, symbols = day_start(now().date()), plan.size(_SYMBOLS, 2)
     rig.clean()
-    live = Bars(symbols, MINUTES_A_DAY)
-    archived(rig, Bars(symbols, 4 * MINUTES_A_DAY, until=today - DAY))
-    rig.journalled(live)
-    arguments = ("S0001", today - DAY * 5, today)
-    frame = reader.prices(*arguments)
-    _expect(len(frame), 5 * MINUTES_A_DAY)
-    outcome = _against_sql(rig, plan, lambda: reader.prices(*arguments), _RAW, arguments)
-    tiers = frame["tier"].value_counts().to_dict()
-    return Outcome(outcome.ratio, {**outcome.figures, **{f"rows_{tier}": int(count) for tier, count in tiers.items()}})
+    archived(rig, Bars(symbols, 5 * MINUTES_A_DAY, until=today - DAY))
+    rig.journalled(Bars(symbols, MINUTES_A_DAY, until=today))
+    day = (today - DAY * 2, today - DAY)
+    outcomes = {
+        "read-day-all": _bars(reader, adbc, plan, None, *day),
+        "read-day": _bars(reader, adbc, plan, "S0001", *day),
+    }
+    other = Bars(plan.size(_WAITING_SYMBOLS, 2), MINUTES_A_DAY, until=today - DAY * 10).table()
+    works = {}
+    waiting = 0
 
-
-def _year(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
-    today, days = day_start(now().date()), min(_YEAR, plan.size(5 * _YEAR, 2))
-    rig.clean()
-    archived(rig, Bars(plan.size(_YEAR_SYMBOLS, 2), days * MINUTES_A_DAY))
-    arguments = ("S0001", today - DAY * days, today)
-    rows = len(reader.prices(*arguments, "1h"))
-    _expect(rows, 7 * days)
-    outcome = _against_sql(rig, plan, lambda: reader.prices(*arguments, "1h"), _HOURS, arguments)
-    return Outcome(outcome.ratio, {**outcome.figures, "rows": rows})
-
-
-def _latest(rig: BenchRig, reader: MarketData, plan: BenchPlan) -> Outcome:
-    rig.clean()
-    symbols = min(_SYMBOLS, plan.size(5 * _SYMBOLS, 2))
-    bars = Bars(symbols, 1)
-    client = connect(rig.settings.require_redis_url())
-    LiveStore(client).record_prices([Bar(**record) for record in bars.records(symbols)])
-    _expect(len(reader.latest(bars.names)), symbols)
-
-    def bare() -> None:
-        pipeline: Any = client.pipeline(transaction=False)
-        for name in bars.names:
-            pipeline.hgetall(KEYS["price"].name(symbol=name))
-        pipeline.execute()
-
-    outcome = _compared(
-        plan, lambda: per_call(lambda: reader.latest(bars.names), _CALLS), lambda: per_call(bare, _CALLS)
-    )
-    client.close()
-    return Outcome(outcome.ratio, {**outcome.figures, "symbols": symbols})
-
-
-def _against_sql(
-    rig: BenchRig, plan: BenchPlan, read: Callable[[], pd.DataFrame], statement: str, values: tuple[object, ...]
-) -> Outcome:
-    with rig.connection() as connection, connection.cursor() as cursor:
-
-        def tuples() -> list[tuple[Any, ...]]:
-            cursor.execute(statement, values)
-            return cursor.fetchall()
-
-        def bare() -> pd.DataFrame:
-            return pd.DataFrame(tuples(), columns=[column.name for column in cursor.description or ()])
-
-        answer = read()
-        archived_rows = answer[answer["tier"] == "archive"].drop(columns="tier")
-        pd.testing.assert_frame_equal(bare(), archived_rows)
-        return _compared(
-            plan,
-            lambda: per_call(read, _CALLS),
-            lambda: per_call(bare, _CALLS),
-            tuples=lambda: per_call(tuples, _CALLS),
+    def read_with(batches: int) -> float:
+        nonlocal waiting
+        if batches < waiting:
+            rig.clean_intake()
+            waiting = 0
+        missing = [other] * (batches - waiting)
+        waiting += sum(
+            1 for _ in import_rows(rig.intake, PRICE, "bench", missing, origin="file", earliest=rig.earliest)
         )
+        return per_call(lambda: reader.prices("S0001", *day), _calls(plan))
+
+    for batches in _WAITING:
+        works[f"{batches}_batches"] = lambda batches=batches: read_with(batches)
+    plan.say(f"read-waiting, {plan.repeat} times")
+    times = alternate(plan.repeat, works)
+    rig.clean_intake()
+    size = f"{MINUTES_A_DAY} rows, {_WAITING[-1]} batches of {other.num_rows:,} rows"
+    most, none = times[f"{_WAITING[-1]}_batches"], times["0_batches"]
+    return outcomes | {"read-waiting": Outcome(ratios(most, none), size, spreads(times))}
 
 
-def _compared(plan: BenchPlan, subject: Work, reference: Work, **more: Work) -> Outcome:
-    times = alternate(plan.repeat, {"subject": subject, "reference": reference, **more})
-    return Outcome(Ratio.of(times["subject"], times["reference"]), spreads(times))
+def _latest(rig: BenchRig, reader: MarketData, adbc: Adbc, plan: BenchPlan) -> dict[str, Outcome]:
+    """Once from full hashes, once from the archive with nothing in the live tier."""
+    bars = Bars(plan.size(_LATEST, 2), MINUTES_A_DAY)
+    rig.clean()
+    archived(rig, bars)
+
+    def ours() -> pd.DataFrame:
+        return reader.latest(bars.names)
+
+    _same(ours(), adbc.latest(bars.names))
+    empty = _compared(plan, "read-latest-archive", ours, lambda: adbc.latest(bars.names), len(bars.names))
+    with closing(connect(rig.settings.require_redis_url())) as client:
+        LiveStore(client).record_prices([Bar(**record) for record in Bars(len(bars.names), 1).records(len(bars.names))])
+        keys = [KEYS["price"].name(symbol=name) for name in bars.names]
+        found = [fields for fields in hashes(client, keys) if fields]
+        if not len(ours()) == len(found) == len(keys):
+            raise ServerError(
+                f"a bench read {len(ours())} and {len(found)} latest bars instead of {len(keys)}, which is a bug"
+            )
+        full = _compared(plan, "read-latest", ours, lambda: hashes(client, keys), len(keys))
+    return {"read-latest": full, "read-latest-archive": empty}
 
 
-def _expect(rows: int, expected: int) -> None:
-    if rows != expected:
-        raise ServerError(f"a bench read {rows:,} rows instead of {expected:,}, which is a bug")
+def _bars(
+    reader: MarketData,
+    adbc: Adbc,
+    plan: BenchPlan,
+    symbol: str | None,
+    start: datetime,
+    end: datetime,
+) -> Outcome:
+    """Bars of one symbol or of all, ours and by ADBC."""
+
+    def ours() -> pd.DataFrame:
+        return reader.prices(symbol, start, end)
+
+    def theirs() -> pd.DataFrame:
+        return adbc.bars(symbol, start, end)
+
+    _same(frame := ours(), theirs())
+    return _compared(plan, f"{len(frame):,} rows", ours, theirs, len(frame))
 
 
+def _same(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
+    """Raise an error unless both have the same values; of types only the widths may differ."""
+    pd.testing.assert_frame_equal(ours[list(theirs.columns)].reset_index(drop=True), theirs, check_dtype=False)
+
+
+def _calls(plan: BenchPlan, rows: int = 1) -> int:
+    """How often a read of so many rows is repeated in one measurement."""
+    return max(1, min(_CALLS, plan.size(10 * _CALLS), 200_000 // rows))
+
+
+def _compared(
+    plan: BenchPlan, name: str, ours: Callable[[], object], theirs: Callable[[], object], rows: int
+) -> Outcome:
+    plan.say(f"read: {name}, {plan.repeat} times")
+    calls = _calls(plan, rows)
+    works = {"product": lambda: per_call(ours, calls), "reference": lambda: per_call(theirs, calls)}
+    times = alternate(plan.repeat, works)
+    also = Spread.of(times["product"]).median <= _LATEST_MS.get(name, 1e9) / 1000
+    return Outcome(ratios(times["product"], times["reference"]), f"{rows:,} rows", spreads(times), also=also)
+
+
+_ADBC = "ADBC: the query of the archive alone by binary COPY → Arrow → pandas, over one open connection"
 READ = Bench(
     "read",
     (
         Promise(
-            "read-two-tiers",
-            "five days of one symbol's bars, four of them archived and one in the journals, as a data frame",
-            "the query of the archive alone, over one open connection, as a data frame",
-            RatioTarget("at most", 2),
+            "read-year",
+            "a year of one symbol's raw minutes, as a data frame",
+            _ADBC,
+            RatioTarget("at most", 1),
+            "read.py",
         ),
         Promise(
-            "read-year",
-            "a year of one symbol by the hour, as a data frame",
-            "the query of the continuous aggregate alone, over one open connection, as a data frame",
-            RatioTarget("at most", 1.5),
+            "read-day-all",
+            "a day of all 20 symbols, both tiers looked at, as a data frame",
+            _ADBC,
+            RatioTarget("at most", 1.3),
+            "read.py",
+        ),
+        Promise("read-day", "the same day of one symbol", _ADBC, RatioTarget("at most", 1.3), "read.py"),
+        Promise(
+            "read-waiting",
+            "a day of one symbol while ten batches wait in the intake, none of which holds it",
+            "the same read while none waits",
+            RatioTarget("at most", 1.2),
         ),
         Promise(
             "read-latest",
             "the latest bar of 500 symbols, as a data frame",
             "one pipeline of HGETALL, as redis-py's dicts",
-            RatioTarget("at most", 1.5),
+            RatioTarget("at most", 1, f"and ≤ {_LATEST_MS['read-latest']} ms"),
+            "read.py",
+        ),
+        Promise(
+            "read-latest-archive",
+            "the same with nothing in the live tier",
+            "ADBC: the newest row of each symbol by a lateral join, as a data frame",
+            RatioTarget("at most", 2, f"and ≤ {_LATEST_MS['read-latest-archive']} ms"),
+            "read.py",
         ),
     ),
     run_read,

@@ -7,7 +7,6 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +18,15 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from trading_data import __version__
-from trading_data.bench.archive import ARCHIVE, LIVE_LATENCY, PARALLEL
+from trading_data.bench.archive import ARCHIVE, REPLAY
 from trading_data.bench.dagster_jobs import BACKFILL, COMPRESS
 from trading_data.bench.full_system import IDLE, STARTUP
 from trading_data.bench.growth import GROWTH, MEMORY
-from trading_data.bench.late_row import LATE_ROW, RELOAD
+from trading_data.bench.late_row import LATE_ROW
+from trading_data.bench.latency import LIVE_LATENCY
 from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise
 from trading_data.bench.read import READ
+from trading_data.bench.references import blob
 from trading_data.bench.report import Entry
 from trading_data.bench.servers import BenchRig, serve
 from trading_data.bench.write import WRITE
@@ -37,10 +38,20 @@ from trading_data.times import now
 BENCHES: dict[str, Bench] = {
     bench.name: bench
     for bench in (
-        ARCHIVE, PARALLEL, LIVE_LATENCY, RELOAD, LATE_ROW, BACKFILL, READ, WRITE, MEMORY, COMPRESS, STARTUP, IDLE, GROWTH,
+        ARCHIVE, REPLAY, LIVE_LATENCY, LATE_ROW, BACKFILL, READ, WRITE, MEMORY, COMPRESS, STARTUP, IDLE, GROWTH,
     )
 }  # fmt: skip
 _LIBRARIES = ("dagster", "redis", "hiredis", "pyarrow", "pandas", "numpy", "psycopg2-binary", "pgpq")
+_LIVE_SETTINGS = ("io-threads", "appendonly", "appendfsync", "save", "maxmemory", "maxmemory-policy")
+_ARCHIVE_SETTINGS = (
+    "shared_buffers", "fsync", "synchronous_commit", "full_page_writes", "wal_level", "wal_compression", "max_wal_size",
+    "checkpoint_timeout", "work_mem", "max_worker_processes", "max_parallel_workers_per_gather", "jit",
+)  # fmt: skip
+
+
+def promises() -> dict[str, Promise]:
+    """All promises by their names, in the order of their benches."""
+    return {promise.name: promise for bench in BENCHES.values() for promise in bench.promises}
 
 
 @dataclass(frozen=True)
@@ -74,27 +85,22 @@ def run(benches: list[Bench], given: Settings, plan: BenchPlan) -> Iterator[Benc
         Refused: the live tier that `given` names is not empty.
         ServerError: the servers do not answer or cannot be started.
     """
-    with ExitStack() as stack:
-        rig: BenchRig | None = None
+    with serve(given, plan.say) as rig:
         for bench in benches:
-            if bench.own_servers:
-                yield run_one(bench, None, plan)
-                continue
-            if rig is None:
-                rig = stack.enter_context(serve(given, plan.say))
             yield run_one(bench, rig, plan)
 
 
-def run_one(bench: Bench, rig: BenchRig | None, plan: BenchPlan) -> BenchResult:
-    """Run one bench; `rig` is None for a bench with its own servers."""
+def run_one(bench: Bench, rig: BenchRig, plan: BenchPlan) -> BenchResult:
+    """Run one bench."""
     began, before = now(), _conditions(plan, rig)
     try:
-        outcomes = bench.run(rig, plan)  # type: ignore[arg-type]
-        known = _versions(rig)
+        outcomes = bench.run(rig, plan)
+        known, settings = _versions(rig), _settings(rig)
     except (TradingDataError, psycopg2.Error, RedisError, SQLAlchemyError, SubprocessError, OSError) as error:
         return BenchResult(bench, failed=" ".join(str(error).split()) or type(error).__name__)
     context = {
         "versions": known,
+        "settings": settings,
         "machine": _machine(),
         "conditions": {**before, "seconds": round((now() - began).total_seconds(), 1)},
         "at": began.isoformat(timespec="seconds"),
@@ -103,27 +109,40 @@ def run_one(bench: Bench, rig: BenchRig | None, plan: BenchPlan) -> BenchResult:
 
 
 def _entry(promise: Promise, outcome: Outcome) -> Entry:
-    ratio, target = outcome.ratio, promise.target
+    target = promise.target
     return {
         "name": promise.name,
-        "ratio": float(f"{ratio.value:.5g}"),
+        "size": outcome.size,
+        "ratio": outcome.ratio.as_json(),
         "target": None if target is None else str(target),
-        "met": None if target is None else target.met_by(ratio.value) and outcome.also,
-        "measures": promise.measures,
-        "reference": promise.reference,
-        "figures": {"ratio": ratio.spread.as_json(), **outcome.figures},
+        "met": None if target is None else target.met_by(outcome.ratio.median) and outcome.also,
+        "also": outcome.also,
+        "settled": blob(promise.settled) if promise.settled else "",
+        "figures": dict(outcome.figures),
     }
 
 
-def _versions(rig: BenchRig | None) -> dict[str, str]:
+def _versions(rig: BenchRig) -> dict[str, str]:
     """The versions of this package, the servers, Python and the libraries that do the work."""
-    servers = {} if rig is None else {"live": live_version(rig.client), "archive": archive_version(rig.archive)}
     return {
         "trading_data": __version__,
-        **servers,
+        "live": live_version(rig.client),
+        "archive": archive_version(rig.archive),
         "python": sys.version.split()[0],
         **{name: version(name) for name in _LIBRARIES},
     }
+
+
+def _settings(rig: BenchRig) -> dict[str, dict[str, str]]:
+    """What both servers are set to, as far as it bears on speed."""
+    live: dict[str, str] = rig.client.config_get(*_LIVE_SETTINGS)  # type: ignore[assignment]
+    with rig.archive.transaction(snapshot=True) as cursor:
+        cursor.execute(
+            "select name, current_setting(name) from pg_settings where name = any(%s) order by name",
+            (list(_ARCHIVE_SETTINGS),),
+        )
+        archive = dict(cursor.fetchall())
+    return {"live": {name: live.get(name) or "none" for name in _LIVE_SETTINGS}, "archive": archive}
 
 
 def _machine() -> dict[str, Any]:
@@ -136,14 +155,13 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _conditions(plan: BenchPlan, rig: BenchRig | None) -> dict[str, Any]:
+def _conditions(plan: BenchPlan, rig: BenchRig) -> dict[str, Any]:
     """Scale, repetitions, the machine's load beforehand, and for each tier whether it is embedded."""
-    embedded = ("live", "archive") if rig is None else rig.embedded
     return {
         "scale": plan.scale,
         "repetitions": plan.repeat,
         "load_before": round(os.getloadavg()[0], 2),
-        "servers": {tier: "embedded" if tier in embedded else "given by URL" for tier in ("live", "archive")},
+        "servers": {tier: "embedded" if tier in rig.embedded else "given by URL" for tier in ("live", "archive")},
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trading_data.bench.wire import packed, wire
+from trading_data.bench.references.wire import packed, wire
 from trading_data.datasets import PRICE, codec
 from trading_data.live.connection import Client
 from trading_data.times import DAY, day_start, now

@@ -30,6 +30,7 @@ from trading_data.live.writes import is_cluster
 from trading_data.local.servers import Stack
 from trading_data.settings import (
     BACKUP_URI,
+    DAGSTER_URL,
     HOME,
     INTAKE_URI,
     REDIS_URL,
@@ -69,12 +70,18 @@ class BenchRig:
         return Intake(self.settings.intake_uri)
 
     @property
+    def plain_url(self) -> str:
+        """The archive's URL as the programs of PostgreSQL take it."""
+        return _plain(self.settings.require_timescale_url())
+
+    @property
     def env(self) -> dict[str, str]:
         """The environment for processes that use these servers."""
         settings = self.settings
         given = {
             REDIS_URL: settings.redis_url,
             TIMESCALE_URL: settings.timescale_url,
+            DAGSTER_URL: settings.dagster_url,
             HOME: str(settings.home),
             INTAKE_URI: settings.intake_uri,
             BACKUP_URI: settings.backup_uri,
@@ -87,7 +94,7 @@ class BenchRig:
     def connection(self) -> Iterator[Connection]:
         """A plain connection to the archive in autocommit mode, for references."""
         url = self.settings.require_timescale_url()
-        connection = psycopg2.connect(_plain(url), **session_parameters(url))
+        connection = psycopg2.connect(self.plain_url, **session_parameters(url))
         connection.autocommit = True
         try:
             yield connection
@@ -100,9 +107,13 @@ class BenchRig:
             self.client.flushdb()
         self.clean_archive()
 
+    def clean_intake(self) -> None:
+        """Empty the intake."""
+        shutil.rmtree(self.settings.intake_uri, ignore_errors=True)
+
     def clean_archive(self) -> None:
         """Empty the archive tier and the intake."""
-        shutil.rmtree(self.settings.intake_uri, ignore_errors=True)
+        self.clean_intake()
         views = [aggregate.name for dataset in DATASETS.values() for aggregate in reversed(dataset.aggregates)]
         with self.archive.transaction(snapshot=True) as cursor:
             cursor.execute(_CLEARED)
@@ -152,46 +163,33 @@ def serve(given: Settings, say: Callable[[str], None] = lambda _: None) -> Itera
 
 
 @contextmanager
-def environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables of this process; restore them on exit."""
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-@contextmanager
 def _running(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings]:
     if settings.redis_url and settings.timescale_url:
         yield settings
         return
-    stack = Stack(replace(settings, dagster_url=settings.dagster_url or _NOT_NEEDED))
+    stack = Stack(settings)
     try:
-        yield replace(stack.start(say), dagster_url=settings.dagster_url)
+        yield stack.start(say)
     finally:
         stack.stop()
 
 
-_NOT_NEEDED = "postgresql+psycopg2://not-needed"
-"""No bench on these servers uses Dagster's storage, so that none is started."""
-
-
 @contextmanager
 def _own_database(settings: Settings, given: Settings) -> Iterator[Settings]:
-    """A temporary database on a server given by URL."""
-    if not given.timescale_url:
+    """Two temporary databases on a server given by URL, for the archive and for Dagster's storage."""
+    url = given.timescale_url
+    if not url:
         yield settings
         return
-    name = f"trading_data_bench_{os.getpid()}"
-    _execute(given.timescale_url, create_database(name))
+    names = [f"trading_data_bench_{os.getpid()}{suffix}" for suffix in ("", "_dagster")]
+    archive, dagster = (make_url(url).set(database=name).render_as_string(hide_password=False) for name in names)
     try:
-        own = make_url(given.timescale_url).set(database=name).render_as_string(hide_password=False)
-        yield replace(settings, timescale_url=own)
+        for name in names:
+            _execute(url, create_database(name))
+        yield replace(settings, timescale_url=archive, dagster_url=dagster)
     finally:
-        _execute(given.timescale_url, SQL("drop database if exists {} with (force)").format(Identifier(name)))
+        for name in names:
+            _execute(url, SQL("drop database if exists {} with (force)").format(Identifier(name)))
 
 
 def _execute(url: str, command: Any) -> None:

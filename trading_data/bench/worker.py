@@ -1,4 +1,4 @@
-"""Worker processes of benches: `python -m trading_data.bench.worker {probe|load|archive}`, on the environment's servers.
+"""Worker processes of benches: `python -m trading_data.bench.worker NAME`, on the environment's servers.
 
 A worker prints the line `ready`, continues after a line on standard input, and ends with one line of JSON.
 """
@@ -11,12 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from trading_data.archive.database import Archive
 from trading_data.bench.cycle import Cycle, load, run_cycle
+from trading_data.bench.references.wire import packed, wire
 from trading_data.bench.servers import BenchRig
-from trading_data.bench.wire import packed, wire
 from trading_data.datasets import PRICE
 from trading_data.errors import ServerError
 from trading_data.intake.store import Intake
@@ -65,21 +67,47 @@ def worker(rig: BenchRig, name: str) -> Iterator[Worker]:
                 process.kill()
 
 
-_PAUSE_SECONDS = 0.0005
 _POLL_SECONDS = 0.01
 
 
-def probe(settings: Settings) -> object:
-    """Send GETs, half a millisecond apart, until the line arrives; returns the seconds of each."""
-    command = packed("GET", "bench:probe")
+@dataclass(frozen=True)
+class LatencyProbe:
+    """Requests of another client: `command` is sent `rate` times a second."""
+
+    words: str
+    rate: int
+    command: bytes
+
+
+_BARS = 20
+_FIELDS = ("timestamp", "2026-11-20T15:00:00+00:00", "close", "101.25", "volume", "1200.0")
+PROBES = {
+    "get": LatencyProbe("GETs", 1000, packed("GET", "bench:probe")),
+    "write": LatencyProbe(
+        f"pipelines of {_BARS} bars",
+        100,
+        b"".join(
+            packed("XADD", f"bench:journal:{at}", "MAXLEN", "~", 1000, "*", *_FIELDS)
+            + packed("HSET", f"bench:{at}", *_FIELDS)
+            + packed("PUBLISH", f"bench:{at}", "bar")
+            for at in range(_BARS)
+        ),
+    ),
+}
+
+
+def probe(settings: Settings, kind: LatencyProbe) -> object:
+    """Send the command on schedule until the line arrives; returns the seconds from each request's time to its answer."""
     times = []
     with wire(connect_for_archiver(settings.require_redis_url())) as line:
+        line.send(kind.command)
         _ready()
+        due = time.perf_counter()
         while not _line_arrived():
-            began = time.perf_counter()
-            line.send(command)
-            times.append(time.perf_counter() - began)
-            time.sleep(_PAUSE_SECONDS)
+            due += 1 / kind.rate
+            time.sleep(max(0.0, due - time.perf_counter()))
+            line.send(kind.command)
+            times.append(time.perf_counter() - due)
     return times
 
 
@@ -119,7 +147,11 @@ def _line_arrived() -> bool:
     return bool(select.select([sys.stdin], [], [], 0)[0])
 
 
-PROGRAMS: dict[str, Callable[[Settings], object]] = {"probe": probe, "load": load_arrivals, "archive": archive_all}
+PROGRAMS: dict[str, Callable[[Settings], object]] = {
+    "load": load_arrivals,
+    "archive": archive_all,
+    **{f"probe-{name}": partial(probe, kind=kind) for name, kind in PROBES.items()},
+}
 
 if __name__ == "__main__":
     sys.stdout.write(json.dumps(PROGRAMS[sys.argv[1]](Settings.from_env())) + "\n")

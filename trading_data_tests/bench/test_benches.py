@@ -3,12 +3,14 @@
 import json
 import math
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, Ratio, RatioTarget
+from trading_data.bench import registry
+from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise, RatioTarget, Spread
 from trading_data.bench.registry import BENCHES, chosen, run_one
 from trading_data.bench.report import read, save
 from trading_data.bench.servers import BenchRig
@@ -18,56 +20,26 @@ from trading_data_tests.bench.examples import entry
 from trading_data_tests.rig import Rig
 
 TINY = BenchPlan(scale=0.001, repeat=1)
-OWN = [name for name, bench in BENCHES.items() if bench.own_servers]
 FULL = "TRADING_DATA_TEST_FULL"
-LONG = ("backfill", "compress", "growth")
-"""Several Dagster runs each: in the long form only."""
-KEYS = {
-    "name",
-    "ratio",
-    "target",
-    "met",
-    "measures",
-    "reference",
-    "figures",
-    "versions",
-    "machine",
-    "conditions",
-    "at",
-}
+LONG = ("backfill", "compress", "growth", "startup", "idle")
+"""Several runs of Dagster, or the whole system: in the long form only."""
+KEYS = set(entry())
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in BENCHES if name not in OWN and (os.environ.get(FULL) or name not in LONG)]
-)
+@pytest.mark.parametrize("name", [name for name in BENCHES if os.environ.get(FULL) or name not in LONG])
 def test_a_bench_runs_and_has_a_ratio_for_each_promise(rig: Rig, name: str) -> None:
     scratch = BenchRig(rig.settings)
     ran = run_one(BENCHES[name], scratch, TINY)
     scratch.close()
-    look(ran.bench, ran.entries, ran.failed)
-    assert {"live", "archive"} <= set(ran.entries[0]["versions"])
-
-
-@pytest.mark.skipif(not os.environ.get(FULL), reason=f"starts the whole system; set {FULL}=1")
-@pytest.mark.parametrize("name", OWN)
-def test_a_bench_of_the_whole_system_runs(name: str) -> None:
-    ran = run_one(BENCHES[name], None, BenchPlan(scale=0.05, repeat=1))
-    look(ran.bench, ran.entries, ran.failed)
-
-
-def look(bench: Bench, entries: list[dict[str, object]], failed: str) -> None:
-    assert failed == ""
-    assert [entry["name"] for entry in entries] == [promise.name for promise in bench.promises]
-    for document, promise in zip(json.loads(json.dumps(entries)), bench.promises, strict=True):
+    assert ran.failed == ""
+    assert [entry["name"] for entry in ran.entries] == [promise.name for promise in BENCHES[name].promises]
+    for document, promise in zip(json.loads(json.dumps(ran.entries)), BENCHES[name].promises, strict=True):
         assert set(document) == KEYS
-        assert math.isfinite(document["ratio"])
-        assert (
-            document["ratio"] > 0 or promise.name == "backfill"
-        )  # a difference of two runs: at this size mostly noise
-        assert document["target"] == (None if promise.target is None else str(promise.target))
+        assert math.isfinite(document["ratio"]["median"])
+        assert document["ratio"]["samples"] == document["conditions"]["repetitions"] == 1
         assert (document["met"] is None) is (promise.target is None)
-        assert document["figures"]["ratio"]["samples"] == 1
-        assert document["conditions"]["repetitions"] == 1
+        assert document["size"]
+        assert document["settings"]["archive"]["fsync"] in ("on", "off")
 
 
 def test_all_targets_of_the_table_are_declared() -> None:
@@ -76,26 +48,29 @@ def test_all_targets_of_the_table_are_declared() -> None:
     }
     assert targets == {
         "archive": "≥ 0.8",
-        "archive-to-sql": "≥ 6",
-        "archive-on-conflict": "≥ 2",
-        "archive-parallel": "> 1",
-        "live-latency": "≤ 3 at ≥ 0.8 of the rate",
-        "reload": "≤ 0.8 and ≤ 5 bytes of log a row",
-        "late-row": "≤ 2",
-        "backfill": "≤ 1.5",
-        "backfill-in-sql": None,
-        "read-two-tiers": "≤ 2",
-        "read-year": "≤ 1.5",
-        "read-latest": "≤ 1.5",
-        "write": "≥ 0.4",
-        "memory": "≤ 1.2",
+        "archive-parallel": "≥ 1.2",
+        "archive-script": "≥ 2",
+        "replay": "≤ 0.5 and ≤ 5 bytes of log a row",
+        "live-latency-get": "≤ 3 at ≥ 0.8 of the rate",
+        "live-latency-write": "≤ 3 at ≥ 0.8 of the rate",
+        "late-row": "≤ 1.5",
+        "late-row-symbols": "≤ 1.1",
+        "backfill": "≤ 1.15",
+        "read-year": "≤ 1",
+        "read-day-all": "≤ 1.3",
+        "read-day": "≤ 1.3",
+        "read-waiting": "≤ 1.2",
+        "read-latest": "≤ 1 and ≤ 5 ms",
+        "read-latest-archive": "≤ 2 and ≤ 10 ms",
+        "write": "≥ 0.5",
+        "memory": "≤ 1.1",
         "compress": "≤ 1.2",
         "startup": "≤ 2.5",
         "idle": None,
-        "growth-archive": "≤ 1",
-        "growth-archive-symbols": "≤ 1",
-        "growth-read": "≤ 1",
-        "growth-status": "≤ 1",
+        "growth-archive": "≤ 1.1",
+        "growth-archive-symbols": "≤ 1.1",
+        "growth-read": "≤ 1.1",
+        "growth-status": "≤ 1.1",
     }
 
 
@@ -117,15 +92,16 @@ def made_up(ratio: float, *, also: bool = True) -> Bench:
         plan.say("at it")
         if ratio < 0:
             raise ServerError("it is\n  away")
-        return {"made-up": Outcome(Ratio.alone(ratio), also=also)}
+        return {"made-up": Outcome(Spread.of([ratio]), "nothing", also=also)}
 
-    return Bench(
-        "made-up", (Promise("made-up", "nothing", "nothing", RatioTarget("at least", 1)),), run, own_servers=True
-    )
+    return Bench("made-up", (Promise("made-up", "nothing", "nothing", RatioTarget("at least", 1)),), run)
 
 
-def test_a_further_condition_counts() -> None:
-    met = [run_one(bench, None, TINY).entries[0]["met"] for bench in (made_up(2), made_up(2, also=False), made_up(0.5))]
+def test_a_further_condition_counts(rig: Rig) -> None:
+    scratch = BenchRig(rig.settings)
+    met = [
+        run_one(bench, scratch, TINY).entries[0]["met"] for bench in (made_up(2), made_up(2, also=False), made_up(0.5))
+    ]
     assert met == [True, False, False]
 
 
@@ -134,9 +110,10 @@ def invoked(*options: str) -> Result:
 
 
 def test_the_command_exits_by_what_could_not_be_run_and_not_by_targets(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "report.json"
+    monkeypatch.setattr(registry, "serve", lambda *_: nullcontext(BenchRig(rig.settings)))
     monkeypatch.setitem(BENCHES, "made-up", made_up(0.5))
     done = invoked("made-up", "--json", str(file))
     assert done.exit_code == 0
@@ -155,8 +132,7 @@ def test_the_command_exits_by_what_could_not_be_run_and_not_by_targets(
         (["nonsense"], "there is no bench 'nonsense'"),
         (["--scale", "0"], "0"),
         (["--repeat", "0"], "0"),
-        (["--page", "page.md"], "go together"),
-        (["--page", "page.md", "--from", "a.json", "write"], "take no NAME"),
+        (["--page", "page.md", "write"], "takes no NAME"),
     ],
 )
 def test_wrong_usage(options: list[str], printed: str) -> None:
@@ -165,9 +141,19 @@ def test_wrong_usage(options: list[str], printed: str) -> None:
     assert printed in done.output
 
 
-def test_a_page_is_made_from_files(tmp_path: Path) -> None:
-    report, page = tmp_path / "report.json", tmp_path / "page.md"
+def test_a_page_is_made_from_the_reports_in_its_folder(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    assert "has no report" in str(invoked("--page", str(page)).exception)
+    page.with_suffix("").mkdir()
+    for name in ("native", "embedded"):
+        save([entry()], page.with_suffix("") / f"{name}.json")
+    assert invoked("--page", str(page)).exit_code == 0
+    assert page.read_text(encoding="utf-8").count("## Measured:") == 2
+
+
+def test_figures_of_another_scale_are_not_mixed(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
     save([entry()], report)
-    done = invoked("--page", str(page), "--from", str(report), "--from", str(report))
-    assert done.exit_code == 0
-    assert page.read_text(encoding="utf-8").count("## Measured on") == 2
+    done = invoked("write", "--scale", "0.5", "--json", str(report))
+    assert (done.exit_code, read(report)) == (2, [entry()])
+    assert "figures of another scale" in done.output

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from trading_data.bench.measure import Ratio, Spread, alternate, per_call, rates, seconds, spreads
+from trading_data.bench.measure import Spread, alternate, exponent, per_call, rates, ratios, seconds, spreads
 
 
 def test_a_spread_has_median_quartiles_and_extremes() -> None:
@@ -28,12 +28,18 @@ def test_what_has_no_median_is_an_error(values: list[float]) -> None:
         Spread.of(values)
 
 
-def test_a_ratio_is_that_of_the_medians_and_spreads_over_the_repetitions() -> None:
-    ratio = Ratio.of([2.0, 6.0, 100.0], [1.0, 2.0, 4.0])
-    assert ratio.value == 3.0
-    assert (ratio.spread.low, ratio.spread.median, ratio.spread.high) == (2.0, 3.0, 25.0)
-    with pytest.raises(ValueError, match="2 repetitions of one and 1 of the other"):
-        Ratio.of([1.0, 2.0], [1.0])
+def test_ratios_are_of_the_repetitions() -> None:
+    spread = ratios([2.0, 6.0, 100.0], [1.0, 2.0, 4.0])
+    assert (spread.low, spread.median, spread.high) == (2.0, 3.0, 25.0)
+    with pytest.raises(ValueError, match="shorter"):
+        ratios([1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_the_exponent_is_of_what_exceeds_the_fixed_cost(power: float) -> None:
+    sizes = [10, 40, 160, 640]
+    assert exponent(sizes, [3 + 0.01 * size**power for size in sizes], 3) == pytest.approx(power)
+    assert exponent(sizes, [2.9, 2.8, 2.9, 3.1], 3) == 0
 
 
 def test_subject_and_reference_take_turns_and_each_second_round_goes_the_other_way() -> None:

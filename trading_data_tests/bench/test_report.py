@@ -1,58 +1,77 @@
 """The table, the JSON and the page."""
 
 import io
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from trading_data.bench.report import bar, page, read, save, show, verdict
+from trading_data.bench.references import blob
+from trading_data.bench.registry import promises
+from trading_data.bench.report import bar, merged, page, read, save, show, verdict
+from trading_data.cli.bench import page_of
 from trading_data.errors import BadInput
-from trading_data_tests.bench.examples import entry
+from trading_data_tests.bench.examples import PROMISES, entry
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+FRESH: dict[str, Any] = {"settled": blob("archive.py")}
 
 
 @pytest.mark.parametrize(
-    ("ratio", "expected"),
-    [(0.4, "██████      ┃"), (0.8, "████████████┃"), (1.2, "████████████╋█████"), (9.0, "████████████╋██████████▶")],
+    ("ratio", "goal", "expected"),
+    [
+        (0.4, 0.8, "██████      ┃"),
+        (0.8, 0.8, "████████████┃"),
+        (9.0, 0.8, "████████████╋██████████▶"),
+        (1.0, None, "████████████"),
+        (-1.0, None, ""),
+    ],
 )
-def test_a_bar_has_its_target_in_the_middle(ratio: float, expected: str) -> None:
-    assert bar(entry(ratio=ratio)) == expected
+def test_a_bar_has_its_target_in_the_middle(ratio: float, goal: float | None, expected: str) -> None:
+    assert bar(ratio, goal) == expected
 
 
-def test_a_bar_without_a_target_has_no_mark() -> None:
-    assert bar(entry(ratio=1.0, target=None)) == "████████████"
-
-
-def shown(terminal: bool) -> str:
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=160, no_color=True)
-    entries = [entry(), entry("read-year", 1.25, "≤ 1.5", met=True), entry("idle", 0.04, None)]
-    show(entries, console)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
-
-
-def test_plain_lines_elsewhere_than_on_a_terminal() -> None:
-    lines = shown(terminal=False).splitlines()
-    assert [line.split()[0] for line in lines] == ["archive", "read-year", "idle"]
-    assert "0.5  ≥ 0.8" in lines[0]
-    assert [word for line in lines for word in line.split() if word in ("met", "missed", "reported")] == [
-        "missed",
-        "met",
-        "reported",
+def test_a_verdict_is_by_the_goal_of_today_and_the_reference_of_today() -> None:
+    verdicts = [
+        verdict(entry(ratio=0.8, **FRESH), PROMISES["archive"]),
+        verdict(entry(ratio=0.7, met=True, **FRESH), PROMISES["archive"]),
+        verdict(entry(ratio=0.9), PROMISES["archive"]),
+        verdict(entry("replay", 0.4, also=False), PROMISES["replay"]),
+        verdict(entry("idle"), PROMISES["idle"]),
     ]
+    assert verdicts == ["met", "missed", "measured against an earlier reference", "missed", "reported"]
 
 
-def test_a_table_on_a_terminal() -> None:
-    output = shown(terminal=True)
-    assert "0.45–0.55" in output
-    assert "what it is measured against" in output
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_table_on_a_terminal_and_plain_lines_elsewhere(terminal: bool) -> None:
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=160, no_color=True)
+    show([entry(**FRESH), entry("replay", 0.4), entry("idle", 0.04)], PROMISES, console)
+    output = console.file.getvalue()  # type: ignore[attr-defined]
     assert "┃" in output
+    if terminal:
+        assert "0.45–0.55" in output
+        assert "1,000,000 entries" in output
+    else:
+        assert re.findall(r"(met|missed|reported) {2,}", output.replace("- ", "")) == [
+            "missed",
+            "met",
+            "reported",
+            "reported",
+        ]
 
 
-def test_what_is_saved_is_read(tmp_path: Path) -> None:
+def test_what_is_saved_is_read_and_newer_figures_take_the_place_of_older(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     save([entry()], file)
     assert read(file) == [entry()]
     assert list(tmp_path.iterdir()) == [file]
+    both = merged([entry(), entry("gone")], [entry("idle"), entry(ratio=0.9)], PROMISES)
+    assert [(one["name"], one["ratio"]["median"]) for one in both] == [("archive", 0.9), ("idle", 0.5)]
+    save([entry(), entry("idle", conditions={**entry()["conditions"], "scale": 0.1})], file)
+    with pytest.raises(BadInput, match="several scales"):
+        read(file)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"name": "archive"}]'])
@@ -63,31 +82,35 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
         read(file)
 
 
-def test_the_page_puts_reports_side_by_side_and_says_when_and_on_what() -> None:
-    own = {"live": "Valkey 9.1.2", "archive": "TimescaleDB 2.23.0 on PostgreSQL 17.5"}
-    embedded = entry(
-        ratio=0.9,
-        met=True,
-        versions={"trading_data": "0.1.0", **own},
-        conditions={**entry()["conditions"], "servers": {"live": "embedded", "archive": "embedded"}, "scale": 0.1},
-        at="2026-11-23T11:00:00+00:00",
-    )
-    curve = [{"times": 10, "entries": 5000, "seconds": {"median": 0.5, "lower_quartile": 0.4, "upper_quartile": 0.6}}]
-    growth = entry("growth-archive", 0.7, "≤ 1", met=True, figures={**entry()["figures"], "curve": curve})
-    output = page([[entry(), growth], [embedded]])
-    lines = output.splitlines()
+def test_the_page_says_which_goals_hold_on_what_machine_and_settings() -> None:
+    earlier = '[[figure]]\nbench = "`a`"\ngoal = "≥ 1"\nnative = "2"\nembedded = "–"\nagainst = "b"\nwhy = "c"\n'
+    embedded = entry(ratio=0.9, conditions={**entry()["conditions"], "scale": 0.1}, **FRESH)
+    lines = page(PROMISES, {"native": [entry(), entry("idle", 0.2)], "embedded": [embedded]}, earlier).splitlines()
     assert lines[0] == "# Performance"
-    (ratios,) = [line for line in lines if line.startswith("| `archive` | ≥ 0.8")]
-    assert ratios == "| `archive` | ≥ 0.8 | 0.5 (0.45–0.55) missed | **0.9 (0.85–0.95)** |"
-    assert "| `growth-archive` | ≤ 1 | **0.7 (0.45–0.55)** | – |" in lines
-    assert "## Measured on given by URL: Redis 7.0.15, TimescaleDB 2.29.2 on PostgreSQL 18.6" in lines
-    assert "## Measured on embedded: Valkey 9.1.2, TimescaleDB 2.23.0 on PostgreSQL 17.5" in lines
-    assert "- When: 2026-11-23T11:00:00+00:00 to 2026-11-23T11:00:00+00:00." in lines
-    assert "- Conditions: scale 0.1, 5 repetitions, load of the machine before each bench 0.4 to 0.4." in lines
-    assert "| entries | 1,000,000 |" in lines
-    assert "| 10× | 5,000 | 0.5 (0.4–0.6) |" in lines
-    assert "| `archive` | what is measured | what it is measured against |" in lines
+    for line in (
+        "| bench | goal | native, scale 1 | embedded, scale 0.1 |",
+        "| `archive` | ≥ 0.8 | 0.5 (0.45–0.55) measured against an earlier reference | **0.9 (0.85–0.95)** |",
+        "| `replay` | ≤ 0.5 and little log | not measured | not measured |",
+        "| `idle` | reported | 0.2 (0.15–0.25) | not measured |",
+        "Native: 0 of 2 goals hold. Not: `archive`, `replay`.",
+        "Embedded: 1 of 2 goals hold. Not: `replay`.",
+        "| `idle` | seconds of / work | one core |",
+        "| `a` | ≥ 1 | 2 | – | b | c |",
+        "- Settings, live: appendonly yes.",
+        "- Conditions: servers embedded and given by URL, scale 0.1, 5 repetitions.",
+        "### `archive`: 1,000,000 entries",
+        "| ratio | 0.5, from 0.4 to 0.6 in 3 repetitions |",
+        "| snapshot seconds | 2.5 (2.5–2.5) |",
+        "| share | up 0.25 |",
+        "| storage | SQLite |",
+    ):
+        assert line in lines
 
 
-def test_a_verdict_is_met_missed_or_reported() -> None:
-    assert [verdict(entry(met=met)) for met in (True, False, None)] == ["met", "missed", "reported"]
+def test_the_page_of_the_docs_is_made_from_its_reports_and_the_goals_and_references_of_today() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page_of(PAGE), "run `trading-data bench --page docs/performance.md`"
+
+
+def test_earlier_figures_do_not_name_a_bench_that_has_none() -> None:
+    assert "## Earlier figures" in PAGE.read_text(encoding="utf-8")
+    assert set(promises()) <= set(re.findall(r"^\| `([\w-]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))

@@ -8,15 +8,18 @@ from typing import Any
 import psycopg2
 import pyarrow as pa
 import pytest
+from redis.exceptions import ResponseError
 
-from trading_data.bench.cycle import LIMIT_TABLE, copy_into, encoded, fresh_table, raw_read, read_requests, run_cycle
+from trading_data import Bar, LiveStore
+from trading_data.bench.archive import Archiving
+from trading_data.bench.cycle import run_cycle
+from trading_data.bench.references.archive import TABLE
+from trading_data.bench.references.wire import packed, wire
+from trading_data.bench.references.write import commands
 from trading_data.bench.rows import Bars, bars_of
-from trading_data.bench.servers import BenchRig, environment, serve
-from trading_data.bench.wire import RecordingClient, packed, wire
+from trading_data.bench.servers import BenchRig, serve
 from trading_data.datasets import PRICE
-from trading_data.errors import LiveTierError, Refused, ServerError
-from trading_data.live.journal import find_journals
-from trading_data.live.journal_reader import ROWS_PER_PAGE
+from trading_data.errors import Refused, ServerError
 from trading_data.settings import TIMESCALE_URL, Settings
 from trading_data_tests.rig import Rig
 
@@ -52,14 +55,6 @@ def test_servers_by_url_get_a_database_beside_and_an_empty_live_tier(rig: Rig, t
         psycopg2.connect(str(own.timescale_url).replace("+psycopg2", ""))
 
 
-def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ONE", "1")
-    before = dict(os.environ)
-    with environment({"ONE": "2", "TWO": "2"}):
-        assert (os.environ["ONE"], os.environ["TWO"]) == ("2", "2")
-    assert dict(os.environ) == before
-
-
 def test_journal_copy_and_archive_have_the_same_rows(rig: Rig, scratch: BenchRig) -> None:
     bars = Bars(3, 400)
     scratch.journalled(bars)
@@ -67,53 +62,45 @@ def test_journal_copy_and_archive_have_the_same_rows(rig: Rig, scratch: BenchRig
     cycle.expect("inserted", 1200)
     with pytest.raises(ServerError, match="1,200 entries as inserted and trimmed 1,197, instead of 1,201"):
         cycle.expect("inserted", 1201)
-    with scratch.connection() as connection:
-        fresh_table(connection)
-        copy_into(connection, LIMIT_TABLE, encoded(bars.table(), 500))
-        ours, theirs = (
-            rig.query(f"select {COLUMNS} from {table} order by 1, 2") for table in (PRICE.table, LIMIT_TABLE)
-        )
-        limit_days = rig.query("select count(*) from show_chunks('bench_limit')")
-        with connection.cursor() as cursor:
-            cursor.execute("drop table bench_limit")
+    ours = rig.query(f"select {COLUMNS} from {PRICE.table} order by 1, 2")
+    work = Archiving(scratch, bars)
+    for reference in (work.limit, work.script):
+        assert reference() > 0
+        assert rig.query(f"select {COLUMNS} from {TABLE} order by 1, 2") == ours
+        assert rig.query(f"select count(*) from show_chunks('{TABLE}')") == [(2,)]
     assert len(ours) == 1200
-    assert ours == theirs
-    assert limit_days == [(2,)] == rig.query("select count(*) from show_chunks('price_data')")
+    assert scratch.client.xlen("journal:price:S0001") == 1  # the script trims by the last id that it copied
+    work.close()
     assert [record["timestamp"] for record in bars.records(7)] == [bars.moments[at // 3] for at in range(7)]
-
-
-def test_the_raw_read_takes_in_every_entry_by_the_requests_of_the_archiver(scratch: BenchRig) -> None:
-    bars = Bars(4, 200)
-    scratch.journalled(bars)
-    requests = read_requests(scratch.client)
-    assert len(requests) == bars.count // ROWS_PER_PAGE + 2  # the first page of each of two lanes is a small one
-    with wire(scratch.client) as line:
-        replies = sum(line.send(request) for request in requests)
-    client: Any = scratch.client
-    entries = [fields for name in find_journals(client, PRICE) for _, fields in client.xrange(name)]
-    content = sum(len(value) for fields in entries for value in fields)
-    assert len(entries) == bars.count
-    assert replies > content
-    assert raw_read(scratch.client, requests) > 0
 
 
 def test_an_error_on_the_wire_is_an_error(scratch: BenchRig) -> None:
     with wire(scratch.client) as line:
         assert line.send(packed("SET", "one", "1")) == len("+OK\r\n")
-        with pytest.raises(LiveTierError, match="refused a command of the bench: -WRONGTYPE"):
+        with pytest.raises(ResponseError, match="-WRONGTYPE"):
             line.send(packed("XADD", "one", "*", "field", "value"))
         long = "v" * 3_000_000
         line.send(packed("SET", "long", long))
         assert line.send(packed("GET", "long")) == len(long) + len("$3000000\r\n\r\n")
 
 
-def test_listening_keeps_what_was_asked(scratch: BenchRig) -> None:
-    recording = RecordingClient(scratch.client)
-    pipeline = recording.pipeline(transaction=False)
-    pipeline.set("one", "1")
-    pipeline.get("one")
-    assert pipeline.execute() == [True, b"1"]
-    assert recording.requests == [packed("SET", "one", "1") + packed("GET", "one")]
+def test_a_producer_and_its_reference_leave_the_same_behind(scratch: BenchRig) -> None:
+    record = Bars(1, 1).records(1)[0]
+    LiveStore(scratch.client).record_prices([Bar(**record)])
+    left = contents(scratch)
+    scratch.client.flushdb()
+    texts = {name: value.isoformat() if name == "timestamp" else str(value) for name, value in record.items()}
+    with wire(scratch.client) as line:
+        line.send(commands([texts]))
+    assert contents(scratch) == left
+
+
+def contents(scratch: BenchRig) -> dict[Any, Any]:
+    client: Any = scratch.client
+    return {
+        key: [fields for _, fields in client.xrange(key)] if client.type(key) == b"stream" else client.hgetall(key)
+        for key in sorted(client.keys("*"))
+    }
 
 
 def test_fewer_entries_are_of_fewer_symbols() -> None:
