@@ -6,7 +6,8 @@ Belongs here: helpers without assertions. Does not: fixtures (`conftest`).
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from psycopg2.sql import SQL, Composable, Identifier, Literal
 
@@ -25,6 +26,9 @@ from trading_data.live.connection import connect_for_archiver
 from trading_data.live.journal import find_journals, inspect
 from trading_data.settings import Settings
 from trading_data.times import day_start, now
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 MOMENT = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -64,6 +68,13 @@ _WITH_CHUNKS = SQL("""
     where exists (select from pg_inherits where inhparent = format('%I.%I', h.schema_name, h.table_name)::regclass)
 """)
 """Hypertables and continuous aggregates that have a chunk."""
+
+
+def local_instance(folder: Path) -> "dg.DagsterInstance":
+    """An instance of Dagster on SQLite in `folder`, without its statistics, which would leave ids in the user's home."""
+    import dagster as dg  # Dagster takes two seconds to import
+
+    return dg.DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}})
 
 
 def bar(symbol: str = "AAPL", minute: int = 0, **values: Any) -> Bar:

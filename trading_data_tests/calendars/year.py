@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,7 +31,7 @@ from trading_data.sources.vendors.choose import VENDOR
 from trading_data.times import DAY, day_start, now
 from trading_data_tests.calendars.missing_days import NYSE, WHOLE, Seller, bars
 from trading_data_tests.orchestration.ticks import schedule_tick
-from trading_data_tests.rig import EARLIEST, Rig
+from trading_data_tests.rig import EARLIEST, Rig, local_instance
 from trading_data_tests.sources.vendors.alpaca_history import KEY, SECRET, AlpacaHistory
 
 STRANGE = "delisted"
@@ -164,7 +165,7 @@ def _night(rig: Rig, seller: ShopSeller, out: Year) -> None:
             "TRADING_DATA_INTAKE_URI": rig.settings.intake_uri,
         }.items():
             environment.setenv(name, value)
-        with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
+        with tempfile.TemporaryDirectory() as folder, local_instance(Path(folder)) as instance:
             _schedules(out, instance)
 
 

@@ -70,6 +70,16 @@ def test_every_statement_is_used() -> None:
     assert [name for name in statements() if f'"{name}"' not in source] == []
 
 
+def test_no_instance_of_dagster_leaves_statistics_in_the_home_of_the_user() -> None:
+    made = {
+        path.name
+        for folder in (PACKAGE, f"{PACKAGE}_tests")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"local_temp\(|instance_for_test\(", path.read_text(encoding="utf-8"))
+    }
+    assert made == {"rig.py", "test_backfills.py"}  # `local_instance` and Dagster's `instance_for_test` switch them off
+
+
 def test_a_class_name_has_one_meaning() -> None:
     assert repeated_class_names(MODULES) == {}
 

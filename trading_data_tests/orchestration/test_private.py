@@ -9,6 +9,7 @@ import pytest
 
 import trading_data
 from trading_data.orchestration import private
+from trading_data_tests.rig import local_instance
 
 ROOT = Path(trading_data.__file__).parent
 
@@ -39,7 +40,7 @@ def test_each_is_what_it_is_used_for(tmp_path: Path) -> None:
         dg.DagsterInstance.from_config(str(tmp_path))
     tables = private.event_tables()
     (tmp_path / "home").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
+    with local_instance(tmp_path / "home") as instance:
         assert isinstance(instance.event_log_storage, tables.storage)
     for table, columns in (
         (tables.events, {"id", "timestamp", "event", "dagster_event_type", "asset_key", "partition"}),

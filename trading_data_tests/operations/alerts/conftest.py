@@ -7,12 +7,13 @@ import pytest
 
 from trading_data.operations.alerts.store import StorageMemory
 from trading_data_tests.operations.alerts.receivers import Hook, hook
+from trading_data_tests.rig import local_instance
 
 
 @pytest.fixture(scope="module")
 def one_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
     """Making one costs more than most of the tests."""
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as made:
+    with local_instance(tmp_path_factory.mktemp("dagster")) as made:
         yield made
 
 

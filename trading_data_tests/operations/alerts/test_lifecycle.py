@@ -15,7 +15,7 @@ from trading_data.operations.alerts.state import Alert
 from trading_data_tests.operations.alerts.receivers import Hook
 from trading_data_tests.operations.alerts.watching import Watch, new
 from trading_data_tests.orchestration.ticks import end_run, started_run
-from trading_data_tests.rig import Rig
+from trading_data_tests.rig import Rig, local_instance
 
 FAILURE, SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
 ARCHIVE, RETENTION = "run_failure.archive_job", "run_failure.retention_job"
@@ -127,14 +127,14 @@ def test_a_restart_neither_repeats_nor_forgets(
     for lost in (False, True):
         home = tmp_path / f"dagster-{lost}"
         home.mkdir()
-        with dg.DagsterInstance.local_temp(str(home)) as before:
+        with local_instance(home) as before:
             clock = Clock(monkeypatch, Watch(before))
             clock.tick(0)
             ended(before, "archive_job", FAILURE)
             ended(before, "backup_job", FAILURE)
             clock.tick(1)
         assert sorted(new(told, "run_")) == [("new", ARCHIVE), ("new", "run_failure.backup_job")]
-        with dg.DagsterInstance.local_temp(str(home)) as after:
+        with local_instance(home) as after:
             clock.watch = Watch(after) if lost else Watch(after, clock.watch.cursor)
             ended(after, "backup_job", SUCCESS)
             assert "1 wrong: run_failure.archive_job" in clock.tick(1)

@@ -4,7 +4,6 @@ import json
 import stat
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from trading_data.operations.alerts.channels import Channel
@@ -12,6 +11,7 @@ from trading_data.operations.alerts.notify import NotifierState, notify, undeliv
 from trading_data.operations.alerts.store import FileMemory, StateStore, StorageMemory
 from trading_data.operations.health.thresholds import Finding
 from trading_data_tests.operations.alerts.receivers import Kept, error, finding
+from trading_data_tests.rig import local_instance
 
 EVERY = 1800.0
 
@@ -149,7 +149,7 @@ def test_memory_in_a_file_is_its_owners_only_and_whole(tmp_path: Path) -> None:
 
 
 def test_memory_in_dagsters_own_storage(tmp_path: Path) -> None:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with local_instance(tmp_path) as instance:
         memory = StorageMemory(instance.daemon_cursor_storage)
         assert memory.load() == ""
         memory.save("one")
