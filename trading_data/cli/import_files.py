@@ -4,9 +4,12 @@ Belongs here: options, progress, and the report on rejected rows. Does not: read
 (`trading_data.sources.files.read`) and writing batches (`intake.import_rows`).
 """
 
+import codecs
 import itertools
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,11 +25,12 @@ from trading_data.intake.store import Intake
 from trading_data.printable import counted, noun, printable
 from trading_data.settings import without_password
 from trading_data.sources.files.bars import MisplacedRows, days_table, rows_not_days, rows_not_minutes, without_rows
-from trading_data.sources.files.form import FileForm, WrongColumns, command, options_for
+from trading_data.sources.files.form import STEM, FileForm, WrongForm, command
 from trading_data.sources.files.read import Rows, check_columns
-from trading_data.sources.files.values import option_for
+from trading_data.sources.files.values import formats_of, option_for
 from trading_data.times import EPOCH, day_start
 
+_FORMAT = ("--time-format",)
 _HELD = 500_000
 """Rows kept in memory between the checks of a file and its import."""
 
@@ -56,6 +60,20 @@ def _zone(_: click.Context, param: click.Parameter, value: str | None) -> str | 
             f"there is no time zone {value!r}: give an IANA name, such as America/New_York", param=param
         ) from None
     return value
+
+
+def _day(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        return value if value in (None, STEM) else date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        raise click.BadParameter(f"must be a day such as 2026-11-20, or {STEM}, not {value!r}", param=param) from None
+
+
+def _encoding(_: click.Context, param: click.Parameter, value: str) -> str:
+    try:
+        return codecs.lookup(value).name
+    except LookupError:
+        raise click.BadParameter(f"there is no encoding {value!r}: try cp1252 or utf-16", param=param) from None
 
 
 @click.command("import")
@@ -88,10 +106,25 @@ def _zone(_: click.Context, param: click.Parameter, value: str | None) -> str | 
     help="Times are numbers: in this unit since 1970, UTC; or the days of a spreadsheet.",
 )
 @click.option(
+    "--day",
+    callback=_day,
+    metavar="DAY",
+    help="--epoch counts since this day's midnight in --zone; {stem}: the day in the file's name.",
+)
+@click.option(
     "--zone", callback=_zone, metavar="NAME", help="Time zone of times without one, and of days: America/New_York."
 )
 @click.option("--time-format", metavar="FORMAT", help="Format of times, as in strptime: '%d.%m.%Y %H:%M'.")
 @click.option("--ends", is_flag=True, help="Timestamps are the end of their minute: 09:31, or 09:30:59.999.")
+@click.option("--scale", type=click.IntRange(1), default=1, metavar="N", help="Prices are integers, N times as large.")
+@click.option("--abbreviated", is_flag=True, help="Volumes may end in K, M or B: thousands, millions, billions.")
+@click.option(
+    "--encoding", default="utf-8", callback=_encoding, metavar="NAME", help="Encoding of CSV files: cp1252, utf-16."
+)
+@click.option("--skip", type=click.IntRange(0), default=0, metavar="N", help="Skip N lines before the names.")
+@click.option(
+    "--skip-odd", is_flag=True, help="Skip lines with another number of fields, such as a footer; they are counted."
+)
 @click.option("--minutes", is_flag=True, help="Treat prices as one-minute bars, whatever their timestamps suggest.")
 def import_command(dataset: str, files: tuple[str, ...], **options: Any) -> None:
     """Import CSV or Parquet FILES (paths or fsspec URIs) into the intake.
@@ -113,9 +146,9 @@ def import_command(dataset: str, files: tuple[str, ...], **options: Any) -> None
     for file in files:
         try:
             check_columns(declared, file, form)
-        except WrongColumns as error:
-            raise BadInput(f"{error}{report.advice([file], options_for(declared, form, error.names))}") from error
-        others[file] = _others(rows_of[file], given) if declared is DAILY or not options["minutes"] else []
+            others[file] = _others(rows_of[file], given) if declared is DAILY or not options["minutes"] else []
+        except WrongForm as error:
+            raise BadInput(f"{error}{report.advice([file], error.options)}") from error
     intake, earliest, rows, rejected = Intake(settings.intake_uri), day_start(settings.start), 0, 0
     for file in files:
         report.file, shown = file, without_password(file)
@@ -132,9 +165,15 @@ def import_command(dataset: str, files: tuple[str, ...], **options: Any) -> None
                 )
         except BadInput as error:
             report.print()
+            advice = report.advice([file], error.options) if isinstance(error, WrongForm) else ""
             raise BadInput(
-                f"{error}; the {counted(rows, 'row before it waits', 'rows before it wait')}: correct the file and import it again"
+                f"{error}; the {counted(rows, 'row before it waits', 'rows before it wait')}: correct the file and import it "
+                f"again{advice}"
             ) from error
+        if odd := rows_of[file].odd:
+            click.echo(
+                f"skipped, another number of fields: {counted(len(odd), 'line')} of {shown}, the first is {odd[0]!r:.80}"
+            )
     report.print()
     for other in itertools.chain.from_iterable(others.values()):
         click.echo(
@@ -188,16 +227,30 @@ class _RejectReport:
     """The options of this run, as they would be typed again."""
     file: str = ""
     kinds: dict[tuple[str, tuple[str, ...]], _Kind] = field(default_factory=dict)
+    formats: list[str] = field(default_factory=list)
+    """The formats that fit all times in a format of their own so far."""
 
     def reject(self, row: int, reason: Reason, values: Mapping[str, object]) -> None:
         """Count a rejected row."""
         name = reason.text.partition(" ")[0]  # a reason begins with its column
-        option = tuple(option_for(reason.kind, values[name], self.form)) if values.get(name) is not None else ()
+        option = self._option(reason.kind, name, values.get(name))
         kind = self.kinds.get((reason.kind, option))
         if kind is None:
             first = f"{without_password(self.file)}, row {row}: {printable(reason.text)}"
             kind = self.kinds[reason.kind, option] = _Kind(first, self.file)
         kind.count += 1
+
+    def _option(self, kind: str, name: str, value: object) -> tuple[str, ...]:
+        if value is None:
+            return ()
+        if kind == "not a time" and (fitting := formats_of(str(value), self.formats) if self.formats else []):
+            self.formats[:] = fitting  # 03/04 fits two formats; 25/04 says which one the file is in
+            return _FORMAT
+        option = tuple(option_for(kind, name, value, self.form))
+        if option[:1] == _FORMAT and not self.formats:
+            self.formats += formats_of(str(value))
+            return _FORMAT
+        return option
 
     def print(self) -> None:
         """Print it."""
@@ -208,7 +261,9 @@ class _RejectReport:
                 if several and option
                 else ""
             )
-            advice = self.advice([rejected.file], option)
+            advice = self.advice([rejected.file], (*option, self.formats[0]) if option == _FORMAT else option)
+            if option == _FORMAT and len(self.formats) > 1:
+                advice += f", or `--time-format {shlex.quote(self.formats[1])}` if that is the order of day and month"
             click.echo(
                 f"rejected, {kind}: {rejected.count:,}, the first in {rejected.first}{advice}{accepts if advice else ''}"
             )
@@ -257,6 +312,8 @@ def _given_options(ctx: click.Context) -> list[str]:
 
 def _form(dataset: Dataset, options: Mapping[str, Any]) -> FileForm:
     """The options as a form; a column that the dataset does not have is wrong usage."""
+    if options["day"] and options["epoch"] in (None, "excel"):
+        raise click.UsageError("--day needs the unit of the counts: --epoch s, ms, us or ns")
     columns = {column: tuple(text.split("+")) for column, text in options["columns"]}
     values = dict(options["values"])
     for name in (*columns, *values):
@@ -274,4 +331,5 @@ def _form(dataset: Dataset, options: Mapping[str, Any]) -> FileForm:
         zone=options["zone"],
         time_format=options["time_format"],
         ends=options["ends"],
+        **{name: options[name] for name in ("day", "scale", "abbreviated", "encoding", "skip", "skip_odd")},
     )

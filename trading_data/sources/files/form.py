@@ -6,7 +6,8 @@ Belongs here: mapping the file's columns to the dataset's. Does not: opening fil
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
@@ -40,11 +41,9 @@ _ALSO_CALLED: Mapping[str, tuple[str, ...]] = {
     "unit": ("units", "uom"),
 }
 """Other names of a column, in lower case and with `_` for blanks."""
-_SUPPLIED: Mapping[str, str] = {"symbol": STEM, "source": "file", "strategy": "unknown", "unit": "1"}
+_SUPPLIED: Mapping[str, str] = {"symbol": STEM, "volume": "0", "source": "file", "strategy": "unknown", "unit": "1"}
 """Values to propose for all rows of a file that lacks a column."""
-_DELIMITERS = (";", "\t", "|")
-_DATA_LIKE = re.compile(r"[-+.,:/\dTZ ]*\d[-+.,:/\dTZ ]*")
-_BARS = ("timestamp", "open", "high", "low", "close", "volume")
+_DAY = re.compile(r"(?<!\d)(\d{4})[-_.]?(\d\d)[-_.]?(\d\d)(?!\d)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,12 @@ class FileForm:
         zone: the IANA name of the zone of times without one.
         time_format: the format of times, for `strptime`.
         ends: times are the ends of minutes (09:31, or 09:30:59.999), not their starts.
+        day: the day from whose midnight `epoch` counts, as in ISO 8601, or `{stem}` for the one in the name of the file.
+        scale: prices are integers, this many times as large.
+        abbreviated: volumes may end in K, M or B, for thousands, millions and billions.
+        encoding: the encoding of a CSV file, as Python names it.
+        skip: lines of a CSV file before the one with the names, or before the first row where `header` has the names.
+        skip_odd: skip lines of a CSV file with another number of fields, such as a footer.
     """
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -75,19 +80,25 @@ class FileForm:
     zone: str | None = None
     time_format: str | None = None
     ends: bool = False
+    day: str | None = None
+    scale: int = 1
+    abbreviated: bool = False
+    encoding: str = "utf-8"
+    skip: int = 0
+    skip_odd: bool = False
 
 
 AS_EXPORTED = FileForm()
 """A file as this project writes it."""
 
 
-class WrongColumns(BadInput):
-    """A file does not have the columns of its dataset; `names` are the columns it has."""
+class WrongForm(BadInput):
+    """A file is written in another way than its form says; `options` of `trading-data import` are proposed for it, if any are."""
 
-    def __init__(self, message: str, names: Sequence[str]) -> None:
-        """`names` as above."""
+    def __init__(self, message: str, options: Sequence[str] = ()) -> None:
+        """`options` as above."""
         super().__init__(message)
-        self.names = tuple(names)
+        self.options = tuple(options)
 
 
 def layout(dataset: Dataset, form: FileForm, names: Sequence[str], shown: str) -> dict[str, tuple[str, ...]]:
@@ -96,7 +107,7 @@ def layout(dataset: Dataset, form: FileForm, names: Sequence[str], shown: str) -
     Upper case, blanks instead of `_` and surrounding blanks are ignored where only one column of the file matches.
 
     Raises:
-        WrongColumns: columns are missing, unknown, or duplicated.
+        WrongForm: columns are missing, unknown, or duplicated.
         BadInput: the file holds an aggregate, or single trades or quotes.
     """
     parts = {column: _parts(form, column, names) for column in dataset.names}
@@ -121,17 +132,19 @@ def layout(dataset: Dataset, form: FileForm, names: Sequence[str], shown: str) -
         )
     if any(wrong.values()):
         listed = "; ".join(f"{fault}: {', '.join(map(repr, faulty))}" for fault, faulty in wrong.items() if faulty)
-        nameless = unknown(wrong["missing"], wrong["unknown"])
-        raise WrongColumns(
+        raise WrongForm(
             f"{shown} does not have the columns of {dataset.title}: {listed}. "
-            f"Expected, in any order: {', '.join(dataset.names)}{_hint(dataset, nameless) if nameless else ''}",
-            names,
+            f"Expected, in any order: {', '.join(dataset.names)}{_hint(dataset, wrong['missing'], wrong['unknown'])}",
+            options_for(dataset, form, names),
         )
     return {column: part or () for column, part in parts.items()}
 
 
-def _hint(dataset: Dataset, nameless: Sequence[str]) -> str:
-    """What to do about columns for which no option can be proposed."""
+def _hint(dataset: Dataset, missing: Sequence[str], names: Sequence[str]) -> str:
+    """What to do about missing columns for which no option can be proposed, where `names` are unknown."""
+    nameless = unknown(missing, names)
+    if not nameless:
+        return ". If the vendor reports no volume, it is 0" if "volume" in missing and not names else ""
     if len(nameless) > len(dataset.names) // 2:
         return ". The first line must have the names of the columns: remove the lines before it, or name the columns by `--header`"
     return f". Name the file's own column: {' '.join(f'`--column {column}=NAME`' for column in nameless)}"
@@ -165,12 +178,6 @@ def options_for(dataset: Dataset, form: FileForm, names: Sequence[str]) -> list[
 
     They are a proposal, for the user to check.
     """
-    if len(names) == 1:
-        letters = [letter for letter in _DELIMITERS if letter in names[0]]
-        if letters:
-            return ["--delimiter", letters[0]]
-    if not form.header and len(names) >= len(_BARS) and sum(bool(_DATA_LIKE.fullmatch(name)) for name in names) > 3:
-        return ["--header", ",".join([*_BARS, *(f"column{at}" for at in range(len(_BARS) + 1, len(names) + 1))])]
     parts = {column: _parts(form, column, names) for column in dataset.names}
     used = {name for part in parts.values() for name in part or ()}
     free = [name for name in names if name not in used and name not in form.ignored and name not in OWN_COLUMNS]
@@ -178,9 +185,36 @@ def options_for(dataset: Dataset, form: FileForm, names: Sequence[str]) -> list[
     return [] if unknown(missing, free) else list(_proposals(missing, free))
 
 
+def columns_for(dataset: Dataset, form: FileForm, names: Sequence[str], symbol: str) -> list[str]:
+    """As `options_for`, for a file with one symbol."""
+    if "symbol" not in dataset.column:
+        return options_for(dataset, form, names)
+    return ["--set", f"symbol={symbol}", *options_for(dataset, replace(form, values={"symbol": symbol}), names)]
+
+
+def known_names(dataset: Dataset, names: Sequence[str]) -> set[str]:
+    """The columns of the dataset that some of `names` resemble."""
+    return {column for column in dataset.names if _like(column, names)}
+
+
+def day_in(stem: str) -> date | None:
+    """The only day in the name of a file, such as `20131007_trade` or `AAPL_2013-10-07`; None without one, or with several."""
+    days = []
+    for match in _DAY.finditer(stem):
+        try:
+            days.append(date(*map(int, match.groups())))
+        except ValueError:
+            continue
+    return days[0] if len(days) == 1 else None
+
+
 def unknown(missing: Iterable[str], names: Sequence[str]) -> list[str]:
     """The missing columns that no column of the file resembles, and for which no value can be proposed."""
-    return [column for column in missing if column not in _SUPPLIED and not _like(column, names)]
+    missing = list(missing)
+    rest = {*names} - {name for column in missing for name in _like(column, names)}
+    # A volume is only proposed where none of the file's columns can be one.
+    supplied = {*_SUPPLIED} - ({"volume"} if rest else set())
+    return [column for column in missing if column not in supplied and not _like(column, names)]
 
 
 def _proposals(missing: Iterable[str], free: list[str]) -> Iterator[str]:

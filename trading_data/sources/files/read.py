@@ -5,8 +5,10 @@ Belongs here: opening and reading. Does not: mapping columns (`form`), convertin
 """
 
 import codecs
+import re
+import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -22,16 +24,18 @@ from trading_data.datasets.codec import type_fault
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import BadInput
 from trading_data.settings import without_password
-from trading_data.sources.files.form import AS_EXPORTED, STEM, FileForm, layout
-from trading_data.sources.files.values import text_column, typed_column
+from trading_data.sources.files.form import AS_EXPORTED, STEM, FileForm, WrongForm, day_in, layout
+from trading_data.sources.files.head import options_for_head
+from trading_data.sources.files.values import WESTERN, text_column, typed_column
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".txt", ".txt.gz", ".zip")
 _ROWS = 100_000
 """Most rows of a table (a few more only if the rows of a CSV file are almost empty)."""
 _BLOCK_BYTES = 1 << 20
 """Bytes of CSV parsed at a time; a single row must fit. Blocks are small because Arrow reads many of them ahead."""
 _HEAD_BYTES = 64 << 10
 """Bytes of CSV parsed to learn its columns."""
+_ODD_LINE = re.compile(r"Expected \d+ columns, got \d+")
 _DATABENTO_TIME, _DATABENTO_TYPE = "ts_event", "rtype"
 _DATABENTO_PRICES = ["open", "high", "low", "close"]
 _DATABENTO_LEAST = 10**8
@@ -46,17 +50,20 @@ def check_columns(dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED) -> N
     Raises:
         BadInput: the file is missing, damaged or empty, its suffix is unknown, columns are nested or of another type, or
             prices are Databento's integers of 1e-9.
-        WrongColumns: columns are missing, unknown or duplicated; the message names the file and the columns.
+        WrongForm: columns are missing, unknown or duplicated, or a line has another number of fields; the message says which.
     """
     with _readable(uri):
         _layout(dataset, uri, form)
 
 
-def read_table(dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED) -> Iterator[pa.Table]:
+def read_table(
+    dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED, on_odd: Callable[[str], None] = lambda _: None
+) -> Iterator[pa.Table]:
     """The rows of a file in file order, as tables of up to 100,000 rows with the dataset's columns in order.
 
-    `uri` is a local path or any fsspec URI; its suffix (`.csv`, `.csv.gz`, `.parquet`) decides the format. A file without
-    rows yields no table. Values are not judged here, so that `datasets.codec.check` can give a reason for each bad row:
+    `uri` is a local path or any fsspec URI; its suffix decides the format: Parquet, or CSV, also in gzip or as the only CSV
+    file of a zip. A file without rows yields no table. `on_odd` is called with each line that `form.skip_odd` skips.
+    Values are not judged here, so that `datasets.codec.check` can give a reason for each bad row:
     values of a CSV file are text as written (binary where a block is not UTF-8), and an empty field is the empty text.
     Columns of a Parquet file keep their types, but times are µs UTC where that loses nothing, else text (as are times
     without a zone, days and plain numbers in a time column); decimals are text in plain decimal.
@@ -64,6 +71,8 @@ def read_table(dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED) -> Iter
     Raises:
         BadInput: as `check_columns`; damage behind the first block is raised after the blocks before it.
     """
+    if form.day == STEM:
+        form = replace(form, day=_day_of(uri))
     with _readable(uri):
         parts = _layout(dataset, uri, form)
         used = list(dict.fromkeys(name for names in parts.values() for name in names))
@@ -74,7 +83,7 @@ def read_table(dataset: Dataset, uri: str, form: FileForm = AS_EXPORTED) -> Iter
                     if batch.num_rows:
                         yield _table(dataset, form, uri, parts, [batch])
             else:
-                with _csv(form, file, _BLOCK_BYTES, used) as reader:
+                with _csv(form, file, _BLOCK_BYTES, used, on_odd) as reader:
                     for batches in _groups(reader):
                         yield _table(dataset, form, uri, parts, batches)
 
@@ -86,6 +95,8 @@ class Rows:
         """Reads nothing yet; a file of up to `most` rows is kept in memory."""
         self.dataset, self.uri, self.form, self._most = dataset, uri, form, most
         self._kept: list[pa.Table] | None = None
+        self.odd: list[str] = []
+        """The lines that the last complete reading skipped."""
 
     def __iter__(self) -> Iterator[pa.Table]:
         """As `read_table`."""
@@ -94,7 +105,8 @@ class Rows:
             return
         kept: list[pa.Table] = []
         rows = 0
-        for table in read_table(self.dataset, self.uri, self.form):
+        self.odd.clear()
+        for table in read_table(self.dataset, self.uri, self.form, self.odd.append):
             rows += table.num_rows
             if rows <= self._most:
                 kept.append(table)
@@ -117,31 +129,52 @@ def _readable(uri: str) -> Iterator[None]:
         raise BadInput(f"there is no file {shown}") from None
     except ImportError as error:
         raise BadInput(f"{shown} cannot be opened: {error}; `pip install` the package it names") from error
-    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
+    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
         # ValueError: a header that is not UTF-8, and fsspec's error for an unknown protocol.
-        raise BadInput(
-            f"{shown} cannot be read: it is damaged, empty, or in another format than its name says: {error}"
-        ) from error
+        text = f"{shown} cannot be read: it is damaged, empty, or in another format than its name says: {error}"
+        raise WrongForm(text, ["--skip-odd"] if _ODD_LINE.search(str(error)) else []) from error
 
 
 def _open(uri: str) -> IO[bytes]:
-    if not uri.lower().endswith(SUFFIXES):
+    name = uri.lower()
+    if not name.endswith(SUFFIXES):
         raise BadInput(f"{without_password(uri)}: only files ending in {', '.join(SUFFIXES)} can be read")
-    opened: IO[bytes] = fsspec.open(uri, "rb", compression="gzip" if uri.lower().endswith(".gz") else None).open()
-    return opened
+    opened: IO[bytes] = fsspec.open(uri, "rb", compression="gzip" if name.endswith(".gz") else None).open()
+    return _only_member(opened, without_password(uri)) if name.endswith(".zip") else opened
+
+
+def _only_member(opened: IO[bytes], shown: str) -> IO[bytes]:
+    """The CSV file in a zip; vendors add a report of their own as a text file."""
+    packed = zipfile.ZipFile(opened)
+    names = [name for name in packed.namelist() if not name.endswith("/")]
+    tables = [name for name in names if name.lower().endswith(".csv")] or names
+    if len(tables) != 1:
+        raise BadInput(f"{shown} holds {len(tables)} files: unpack it, and import the files")
+    return packed.open(tables[0])
+
+
+def _day_of(uri: str) -> str:
+    day = day_in(stem(uri))
+    if day is None:
+        raise BadInput(
+            f"the name of {without_password(uri)} has not exactly one day, such as 20261120: give `--day 2026-11-20`"
+        )
+    return day.isoformat()
 
 
 def _layout(dataset: Dataset, uri: str, form: FileForm) -> dict[str, tuple[str, ...]]:
     """The file's columns for each column of the dataset."""
     shown = without_password(uri)
     with _open(uri) as file:
-        return (_parquet_layout if _is_parquet(uri) else _csv_layout)(dataset, file, form, shown)
+        return (
+            _parquet_layout(dataset, file, form, shown) if _is_parquet(uri) else _csv_layout(dataset, file, form, uri)
+        )
 
 
 def _parquet_layout(dataset: Dataset, file: IO[bytes], form: FileForm, shown: str) -> dict[str, tuple[str, ...]]:
     parquet = pq.ParquetFile(file)
     schema = parquet.schema_arrow
-    if _is_databento(schema):
+    if _is_databento(schema) and form.scale == 1:
         for batch in parquet.iter_batches(_ROWS, columns=_DATABENTO_PRICES):
             _refuse_fixed_point(schema, batch, shown)
             break
@@ -164,18 +197,34 @@ def _parquet_layout(dataset: Dataset, file: IO[bytes], form: FileForm, shown: st
     return parts
 
 
-def _csv_layout(dataset: Dataset, file: IO[bytes], form: FileForm, shown: str) -> dict[str, tuple[str, ...]]:
-    if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        raise BadInput(f"{shown} is UTF-16: save it as UTF-8, such as with `iconv -f UTF-16 -t UTF-8`")
-    file.seek(0)
-    first = file.readline(_HEAD_BYTES).decode("utf-8-sig", "replace").strip()
-    if first and form.delimiter not in first:
-        layout(dataset, replace(form, header=()), [first], shown)  # raises, unless the file has a single column
-    file.seek(0)
-    with _csv(form, file, _HEAD_BYTES) as reader:
-        if _is_databento(reader.schema):
-            _refuse_fixed_point(reader.schema, reader.read_next_batch(), shown)
-        return layout(dataset, form, reader.schema.names, shown)
+def _csv_layout(dataset: Dataset, file: IO[bytes], form: FileForm, uri: str) -> dict[str, tuple[str, ...]]:
+    shown = without_password(uri)
+    head = file.read(_HEAD_BYTES)
+    if form.encoding == "utf-8" and head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise WrongForm(f"{shown} is UTF-16: save it as UTF-8, or name its encoding", ["--encoding", "utf-16"])
+    encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
+    lines = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head).splitlines()
+    first = lines[form.skip].strip() if len(lines) > form.skip else ""
+    if "\ufffd" in first and form.encoding == "utf-8":
+        raise WrongForm(f"{shown}: the names of its columns are not UTF-8: {first!r:.120}", ["--encoding", WESTERN])
+    if len(first) > 2 and first[0] == first[-1] == '"' and first.count('"') == 2 and form.delimiter in first:
+        raise BadInput(f"{shown}: each line is a single text in quotes: remove them, such as by `sed 's/\"//g'`")
+    proposed = options_for_head(dataset, form, lines, stem(uri)) if lines else []
+    try:
+        if first and form.delimiter not in first:
+            layout(dataset, replace(form, header=()), [first], shown)  # raises, unless the file has a single column
+        file.seek(0)
+        with _csv(form, file, _HEAD_BYTES) as reader:
+            names = reader.schema.names
+            if _is_databento(reader.schema) and form.scale == 1:
+                _refuse_fixed_point(reader.schema, reader.read_next_batch(), shown)
+        return layout(dataset, form, names, shown)
+    except WrongForm as error:
+        raise WrongForm(str(error), error.options if "--scale" in error.options else proposed) from error
+    except pa.ArrowInvalid as error:
+        if not {"--skip", "--delimiter", "--header"} & {*proposed}:
+            raise
+        raise WrongForm(f"{shown}: its lines do not have one number of fields: {error}", proposed) from error
 
 
 def _is_databento(schema: pa.Schema) -> bool:
@@ -191,21 +240,41 @@ def _refuse_fixed_point(schema: pa.Schema, head: pa.RecordBatch, shown: str) -> 
     if None in prices or not (_DATABENTO_TYPE in schema.names or min(prices) >= _DATABENTO_LEAST):
         return
     price = Decimal(prices[0]).scaleb(-9).normalize()
-    raise BadInput(
+    raise WrongForm(
         f"{shown} has Databento's raw prices, integers in units of 1e-9 ({prices[0]} for {price:f}), "
         "which would be taken a billion times too large. Write the file with decimal prices by Databento's library: "
         '`store.to_csv(path, pretty_px=True)` or `store.to_parquet(path, price_type="float")`; a batch download has the option '
-        "`pretty_px`"
+        "`pretty_px`; or read the integers",
+        ["--scale", "1000000000"],
     )
 
 
-def _csv(form: FileForm, file: IO[bytes], block: int, used: list[str] | None = None) -> Any:
+def _csv(
+    form: FileForm,
+    file: IO[bytes],
+    block: int,
+    used: list[str] | None = None,
+    on_odd: Callable[[str], None] = lambda _: None,
+) -> Any:
     """A reader of the `used` columns of a CSV file as binary; of all columns, with inferred types, where None are named."""
+
+    def skip(line: pacsv.InvalidRow) -> str:
+        on_odd(line.text)
+        return "skip"
+
     return pacsv.open_csv(
         file,
         # With threads an error would not name its row.
-        read_options=pacsv.ReadOptions(block_size=block, use_threads=False, column_names=list(form.header) or None),
-        parse_options=pacsv.ParseOptions(newlines_in_values=True, delimiter=form.delimiter),
+        read_options=pacsv.ReadOptions(
+            block_size=block,
+            use_threads=False,
+            column_names=list(form.header) or None,
+            skip_rows=form.skip,
+            encoding=form.encoding,
+        ),
+        parse_options=pacsv.ParseOptions(
+            newlines_in_values=True, delimiter=form.delimiter, invalid_row_handler=skip if form.skip_odd else None
+        ),
         # Binary, not text: one row that is not UTF-8 would make its whole block unreadable.
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(used or (), pa.binary()), include_columns=used, strings_can_be_null=False
@@ -244,4 +313,5 @@ def _table(
 def stem(uri: str) -> str:
     """The name of a file without folder and suffix: `AAPL` of `s3://bars/AAPL.csv.gz`."""
     name = without_password(uri).rpartition("/")[2]
-    return next((name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)
+    suffixes = sorted([*SUFFIXES, ".csv.zip"], key=len, reverse=True)
+    return next((name[: -len(suffix)] for suffix in suffixes if name.lower().endswith(suffix)), name)

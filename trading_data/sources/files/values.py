@@ -7,10 +7,11 @@ Belongs here: from a file's columns to one of the dataset. Does not: opening fil
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,6 +26,12 @@ _FIRST, _LAST, _BEYOND = 94_694_400, 7_258_118_400, 253_402_300_800
 """Seconds since 1970 at which the years 1973, 2200 and 10,000 begin."""
 _TIME_KINDS = ("epoch", "not a time", "no zone", "far past", "future", "out of range")
 EXCEL = "excel"
+WESTERN = "cp1252"
+"""The encoding of files of Western Windows programs; Latin-1 has the same letters."""
+_PRICES, _AMOUNTS = ("open", "high", "low", "close", "price"), ("volume", "quantity")
+_CURRENCY = r"^\s*([+-]?)[$€£¥]\s*([0-9.])"
+_ABBREVIATED = re.compile(r"([+-]?\d+(?:\.\d*)?) ?([KMB])", re.ASCII | re.IGNORECASE)
+_TIMES = {"k": 3, "m": 6, "b": 9}
 _COUNT = re.compile(r"[+-]?\d{1,19}(\.\d{0,15})?")
 _GROUPED, _COMMA = (
     re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"),
@@ -50,7 +57,7 @@ def text_column(form: FileForm, column: Column, parts: Sequence[pa.Array]) -> pa
         return values
     if column.type == "time":
         return _moments(form, values)
-    return _number(form, values) if column.type in ("float", "decimal") else values
+    return _scaled(form, column, _number(form, column, values)) if column.type in ("float", "decimal") else values
 
 
 def typed_column(form: FileForm, column: Column, parts: Sequence[pa.Array]) -> pa.Array:
@@ -62,11 +69,13 @@ def typed_column(form: FileForm, column: Column, parts: Sequence[pa.Array]) -> p
         return _moments(form, values)
     if pa.types.is_decimal(kind) and column.type != "text":
         # Not left to Arrow, whose text of a small decimal has an exponent.
-        return pa.array([None if value is None else format(value, "f") for value in values.to_pylist()], pa.string())
-    return _number(form, values) if pa.types.is_string(kind) and column.type in ("float", "decimal") else values
+        values = pa.array([None if value is None else format(value, "f") for value in values.to_pylist()], pa.string())
+    elif pa.types.is_string(kind) and column.type in ("float", "decimal"):
+        values = _number(form, column, values)
+    return _scaled(form, column, values)
 
 
-def option_for(kind: str, value: object, form: FileForm) -> list[str]:
+def option_for(kind: str, column: str, value: object, form: FileForm) -> list[str]:
     """The option of `trading-data import` that would read a rejected value; empty where no option would."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else plain(value)
     if kind in _TIME_KINDS and (unit := _unit_of(text)) not in (None, form.epoch):
@@ -74,8 +83,12 @@ def option_for(kind: str, value: object, form: FileForm) -> list[str]:
     if kind == "no zone" and form.zone is None:
         return ["--zone", "UTC"]
     if kind == "not a time" and form.time_format is None:
-        fitting = next((format_ for format_ in _FORMATS if _parsed(text, format_) is not None), None)
-        return [] if fitting is None else ["--time-format", fitting]
+        fitting = formats_of(text)
+        return ["--time-format", fitting[0]] if fitting else []
+    if kind == "not UTF-8" and form.encoding == "utf-8":
+        return ["--encoding", WESTERN]
+    if kind == "not a number" and column in _AMOUNTS and not form.abbreviated and _ABBREVIATED.fullmatch(text):
+        return ["--abbreviated"]
     if kind == "not a number" and form.decimal == "." and not form.thousands:
         if _GROUPED.fullmatch(text):
             return ["--thousands", ","]
@@ -84,6 +97,11 @@ def option_for(kind: str, value: object, form: FileForm) -> list[str]:
         if _COMMA.fullmatch(text):
             return ["--decimal", ",", *(["--thousands", "."] if "." in text else [])]
     return []
+
+
+def formats_of(text: str, among: Sequence[str] = _FORMATS) -> list[str]:
+    """The formats that read a time, most usual first."""
+    return [format_ for format_ in among if _parsed(text, format_) is not None]
 
 
 def _unit_of(text: str) -> str | None:
@@ -122,10 +140,42 @@ def _simple(values: pa.Array) -> pa.Array:
     return values
 
 
-def _number(form: FileForm, values: pa.Array) -> pa.Array:
+def _number(form: FileForm, column: Column, values: pa.Array) -> pa.Array:
+    """Numbers as text in plain decimal; a currency sign before a price says nothing that matters here."""
+    if column.name in _PRICES and _has_signs(values):
+        values = pc.replace_substring_regex(values, _CURRENCY, r"\1\2")
     if form.thousands:
         values = pc.replace_substring(values, form.thousands, "")
-    return values if form.decimal == "." else pc.replace_substring(values, form.decimal, ".")
+    if form.decimal != ".":
+        values = pc.replace_substring(values, form.decimal, ".")
+    return _each(values, _whole) if form.abbreviated and column.name in _AMOUNTS else values
+
+
+def _has_signs(values: pa.Array) -> bool:
+    """Whether a text has other characters than those of a number."""
+    letters = values.buffers()[2]
+    codes = np.frombuffer(letters, np.uint8) if letters is not None else np.zeros(0, np.uint8)
+    return bool(len(codes)) and bool(codes.min() < ord("+") or codes.max() > ord("9"))
+
+
+def _whole(text: str) -> str | None:
+    """The number that an abbreviated one stands for: 1200000 for `1.2M`."""
+    match = _ABBREVIATED.fullmatch(text)
+    return None if match is None else format(Decimal(match[1]).scaleb(_TIMES[match[2].lower()]), "f")
+
+
+def _scaled(form: FileForm, column: Column, values: pa.Array) -> pa.Array:
+    """Prices from integers that are `form.scale` times as large; what is no number stays."""
+    if form.scale == 1 or column.name not in _PRICES:
+        return values
+    if column.type == "float":
+        try:
+            return pc.divide(values.cast(pa.float64()), float(form.scale))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            pass
+    if not pa.types.is_string(values.type):
+        values = pa.array([None if value is None else plain(value) for value in values.to_pylist()], pa.string())
+    return _each(values, lambda text: format(Decimal(text) / form.scale, "f") if _COUNT.fullmatch(text) else None)
 
 
 def _moments(form: FileForm, values: pa.Array) -> pa.Array:
@@ -139,7 +189,7 @@ def _moments(form: FileForm, values: pa.Array) -> pa.Array:
     if pa.types.is_string(values.type) and form.time_format is not None:
         values = _each(values, lambda text: _as_text(_parsed(text, form.time_format or "")))
     if pa.types.is_string(values.type) and form.epoch is not None:
-        values = _counts(values, form.epoch)
+        values = _counts(values, form.epoch, form.day)
     if form.zone is not None:
         values = _in_zone(values, form.zone)
     if form.ends:
@@ -164,8 +214,22 @@ def _start(text: str) -> str | None:
         return None
 
 
-def _counts(values: pa.Array, unit: str) -> pa.Array:
+def _since(values: pa.Array, unit: str, day: date) -> pa.Array:
+    """Counts since the midnight of a day as local times; texts that are no count within it stay."""
+    midnight, length = (day - date(1970, 1, 1)).days * 86_400 * _SECOND[unit], 86_400 * _SECOND[unit]
+
+    def local(text: str) -> str | None:
+        if not _COUNT.fullmatch(text) or not 0 <= (count := Decimal(text)) < length or count != int(count):
+            return None
+        return str(pa.scalar(midnight + int(count), pa.timestamp(unit)).cast(pa.timestamp("us")).as_py().isoformat())
+
+    return _each(values, local)
+
+
+def _counts(values: pa.Array, unit: str, day: str | None) -> pa.Array:
     """Numbers since 1970 as times; texts that are no number, and numbers that only fit another unit, stay."""
+    if day is not None:
+        return _since(values, unit, date.fromisoformat(day))
     if unit == EXCEL:
         return _each(values, _of_spreadsheet)
     try:
