@@ -14,7 +14,7 @@ FROM ${PYTHON} AS build
 WORKDIR /app
 COPY requirements/image.txt requirements/image.txt
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements/image.txt
-COPY pyproject.toml README.md dagster.yaml ./
+COPY pyproject.toml README.md ./
 COPY sql sql
 COPY trading_data trading_data
 RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
@@ -35,7 +35,7 @@ RUN ldconfig && pg_dump --version && pg_restore --version && psql --version && r
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 DAGSTER_DISABLE_TELEMETRY=1 DAGSTER_HOME=/app TRADING_DATA_HOME=/data \
     TRADING_DATA_PG_BIN=/usr/local/bin
 WORKDIR /app
-COPY --chown=trading:trading dagster.yaml workspace.yaml ./
+COPY --chown=trading:trading trading_data/dagster.yaml workspace.yaml ./
 COPY --chown=trading:trading deploy deploy
 USER 10001:10001
 # Dagster reads its URL from the environment only: this sets it from the secret's file, then runs the command.

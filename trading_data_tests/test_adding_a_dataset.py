@@ -1,4 +1,4 @@
-"""`docs/adding_a_dataset.md`, followed block by block: one declaration and one SQL file, and everything knows the dataset."""
+"""`docs/adding_a_dataset.md`, followed block by block: a YAML file and a SQL file, and everything knows the dataset."""
 
 import os
 import re
@@ -13,7 +13,22 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "adding_a_dataset.md"
-AMONG = "for dataset in (PRICE, TRADE, METRICS"
+SCAFFOLD = """
+from pathlib import Path
+from dagster.components.component_scaffolding import scaffold_object
+scaffold_object(
+    Path("trading_data/datasets/quote"), "trading_data.orchestration.component.DatasetComponent", None, "yaml", Path.cwd()
+)
+"""
+CHECK = """
+import dagster as dg
+import yaml
+from trading_data.orchestration.component import DatasetComponent
+declared = yaml.safe_load(Path("trading_data/datasets/quote/defs.yaml").read_text())
+component = DatasetComponent.from_attributes_dict(attributes=declared["attributes"])
+*_, step = dg.build_defs_for_component(component).assets
+assert {key.path[-1] for key in step.keys} == {"quote_snapshot", "quote_data"}
+"""
 RUN_ARCHIVE = """
 import dagster as dg
 from trading_data.orchestration.build import build_defs
@@ -48,7 +63,6 @@ class Tree:
         self.folder = folder
         for name in ("trading_data", "sql"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "dagster.yaml", folder)
         keep = {name: value for name, value in os.environ.items() if not name.startswith(("TRADING_DATA_", "DAGSTER_"))}
         self.env = keep | {"PYTHONPATH": str(folder), "TRADING_DATA_HOME": str(folder / "home")}
 
@@ -80,17 +94,16 @@ def block(kind: str) -> str:
 
 
 def test_the_page_makes_a_fourth_dataset_that_everything_knows(tree: Tree) -> None:
-    declarations = tree.folder / "trading_data" / "datasets" / "__init__.py"
-    text = declarations.read_text(encoding="utf-8")
-    assert text.count(AMONG) == 1
-    before, after = text.split("DATASETS: dict", 1)
-    text = f"{before}{block('python declaration')}\nDATASETS: dict{after.replace(AMONG, f'{AMONG}, QUOTE')}"
-    declarations.write_text(text, encoding="utf-8")
-    number = len(list((tree.folder / "sql" / "incremental").iterdir())) + 1
-    (tree.folder / "sql" / "incremental" / f"{number:03}_quote.sql").write_text(block("sql"), encoding="utf-8")
+    newest = max(path.name for path in (tree.folder / "sql" / "incremental").iterdir())
+    tree.python(SCAFFOLD + CHECK)
+    declaration = tree.folder / "trading_data" / "datasets" / "quote" / "defs.yaml"
+    migration = max((tree.folder / "sql" / "incremental").iterdir())
+    assert migration.name == f"{int(newest[:3]) + 1:03}_quote.sql"
+    declaration.write_text(block("yaml"), encoding="utf-8")
+    migration.write_text(block("sql"), encoding="utf-8")
 
     tree.command("services", "start")
     for name, value in re.findall(r"export (\w+)='?([^'\n]+)", tree.command("services", "env")):
         tree.env[name] = value
-    assert f"{number:03}_quote.sql" in tree.command("migrate")
+    assert migration.name in tree.command("migrate")
     tree.python(block("python use") + RUN_ARCHIVE + COMMANDS)

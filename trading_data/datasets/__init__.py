@@ -1,5 +1,5 @@
-"""The three datasets, each declared once, and daily history. A fourth costs one declaration here and one file in
-`sql/incremental/`.
+"""The three datasets that the code names, each declared once, and daily history. A fourth costs a declaration in YAML, see
+`from_yaml`, and a file in `sql/incremental/`.
 
 Belongs here: names, columns, bounds, keys, windows and ages. Does not: code that uses them.
 """
@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from trading_data.datasets.declaration import Aggregate, Column, Dataset, Measure, Rollup, Sources
+from trading_data.datasets.from_yaml import declared_in
 from trading_data.errors import BadInput
 
 _BAR = (
@@ -147,6 +148,7 @@ METRICS = Dataset(
 )
 
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (PRICE, TRADE, METRICS)}
+DATASETS |= {dataset.name: dataset for dataset in declared_in(taken=[*DATASETS, "daily"])}
 PLURALS = tuple(dataset.plural for dataset in DATASETS.values())
 """The names of the datasets on the command line."""
 

@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 ColumnType = Literal["text", "float", "decimal", "time"]
 """`text` UTF-8; `float` a finite double; `decimal` an exact number, carried as canonical text; `time` aware UTC, µs."""
 
 
+class _Declared:
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    """Read by pydantic when a declaration comes from YAML."""
+
+
 @dataclass(frozen=True)
-class Column:
+class Column(_Declared):
     """One column, the same in the journal entry, the batch and the hypertable.
 
     `ge`, `gt`, `le` and `lt` bound its numbers: greater or equal, greater, less or equal, less; `choices` are the only
@@ -33,7 +38,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(_Declared):
     """One column of a continuous aggregate: `how` it is computed from column `of` of the raw table.
 
     `how` is one of first, last, min, max, sum, mean, count, product_sum, vwap; the last two also need `by`.
@@ -46,7 +51,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Aggregate:
+class Aggregate(_Declared):
     """A continuous aggregate: its view, interval, columns to group by, and the relation it is built on."""
 
     name: str
@@ -63,7 +68,7 @@ class Aggregate:
 
 
 @dataclass(frozen=True)
-class Rollup:
+class Rollup(_Declared):
     """An interval without its own view: its buckets are combined from those of the finer interval `of`.
 
     `width` is a multiple of that interval, and divides a day. Only measures that can be combined allow it: first, last, min, max,
@@ -76,7 +81,7 @@ class Rollup:
 
 
 @dataclass(frozen=True)
-class Sources:
+class Sources(_Declared):
     """Which source wins if two disagree on one key, and what counts as disagreement.
 
     Attributes:
@@ -95,7 +100,7 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(_Declared):
     """One dataset, declared once; codecs, snapshot, load, trim, reader, assets and checks follow from it.
 
     Attributes:

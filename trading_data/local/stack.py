@@ -14,7 +14,6 @@ from pathlib import Path
 
 from trading_data.archive.database import Archive
 from trading_data.archive.schema.migrate import migrate
-from trading_data.archive.sql import folder as sql_folder
 from trading_data.archive.verify.ledger import days_with_chunks
 from trading_data.errors import ServerError
 from trading_data.first_day import first_day, settle_first_day
@@ -24,6 +23,8 @@ from trading_data.local.record import try_lock
 from trading_data.local.servers import Service, Stack
 from trading_data.settings import ARCHIVE_CRON, HEALTH_SCHEDULE, INTAKE_URI, START, UI_URL, Settings, without_secrets
 from trading_data.times import now
+
+_DAGSTER_YAML = Path(__file__).resolve().parents[1] / "dagster.yaml"
 
 
 class FirstDayFollower:
@@ -207,7 +208,7 @@ class System:
 
     def _start_dagster(self, progress: Callable[[str], None]) -> None:
         self.dagster_home.mkdir(parents=True, exist_ok=True)
-        (self.dagster_home / "dagster.yaml").write_text(_dagster_yaml().read_text())
+        (self.dagster_home / "dagster.yaml").write_text(_DAGSTER_YAML.read_text())
         code = CodeServer(self._folder("code"), self.env())
         self._start(code, progress)
         host, _, port = (code.url() or "").partition(":")
@@ -233,10 +234,6 @@ class System:
 
     def _folder(self, name: str) -> Path:
         return self.settings.home / "services" / name
-
-
-def _dagster_yaml() -> Path:
-    return sql_folder().parent / "dagster.yaml"
 
 
 def _claimed(folder: Path) -> int:

@@ -12,7 +12,6 @@ from trading_data.archive.aggregates.compare import differences
 from trading_data.archive.aggregates.refresh import days_to_refresh
 from trading_data.archive.verify import ledger
 from trading_data.archive.verify.losses import find_confirmed_losses
-from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.intake.state.take import take_state
 from trading_data.live.reads import keys_of, wrong_types
@@ -53,15 +52,13 @@ _COMPARED_DAYS = 7
 
 
 def checks() -> list[dg.AssetChecksDefinition]:
-    """All but those of the backups, which only their run can evaluate."""
-    definitions = [_state_keys(), *(_health(asset, names) for asset, names in HEALTH_CHECKS.items())]
-    for dataset in DATASETS.values():
-        definitions += [
-            _keys(dataset),
-            *_of_table(dataset),
-            *(_equals(dataset, aggregate) for aggregate in dataset.aggregates),
-        ]
-    return definitions
+    """The checks of the state and of health; those of backups are evaluated by their run only."""
+    return [_state_keys(), *(_health(asset, names) for asset, names in HEALTH_CHECKS.items())]
+
+
+def dataset_checks(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
+    """The checks of a dataset's snapshot, table and aggregates."""
+    return [_keys(dataset), *_of_table(dataset), *(_equals(dataset, aggregate) for aggregate in dataset.aggregates)]
 
 
 def _of_table(dataset: Dataset) -> list[dg.AssetChecksDefinition]:

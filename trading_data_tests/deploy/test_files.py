@@ -132,7 +132,7 @@ def test_the_log_of_changes_is_archived() -> None:
 
 
 def test_dockers_instance_differs_in_its_launcher_alone() -> None:
-    plain = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    plain = yaml.safe_load((ROOT / "trading_data" / "dagster.yaml").read_text())
     docker = yaml.safe_load((ROOT / "deploy/dagster.docker.yaml").read_text())
     launcher = docker.pop("run_launcher")
     assert docker == plain
@@ -150,7 +150,7 @@ def test_the_values_for_kubernetes_have_what_the_system_relies_on() -> None:
     assert VALUES["postgresql"]["postgresqlParams"]["sslmode"] == "verify-full"
     assert VALUES["dagsterWebserver"]["service"]["port"] >= 1024, "an unprivileged process cannot bind a lower one"
     assert [server["name"] for server in VALUES["dagsterWebserver"]["workspace"]["servers"]] == [LOCATION]
-    plain = yaml.safe_load((ROOT / "dagster.yaml").read_text())["concurrency"]["pools"]
+    plain = yaml.safe_load((ROOT / "trading_data" / "dagster.yaml").read_text())["concurrency"]["pools"]
     pools = VALUES["concurrency"]["pools"]
     assert (pools["granularity"], pools["defaultLimit"]) == (plain["granularity"], plain["default_limit"])
     assert VALUES["postgresql"]["enabled"] is False

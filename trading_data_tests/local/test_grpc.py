@@ -47,7 +47,7 @@ class Deployment:
         self.home, self._env = home, {**os.environ, **env, "DAGSTER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
         self.services: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
         self.code, self.web, self.read_only = free_ports(3)
-        shutil.copy(ROOT / "dagster.yaml", home)
+        shutil.copy(ROOT / "trading_data" / "dagster.yaml", home)
         text = (ROOT / "deploy/workspace.grpc.yaml").read_text()
         assert "host: code" in text
         assert "port: 4000" in text

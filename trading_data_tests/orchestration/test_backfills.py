@@ -35,7 +35,7 @@ def test_no_limit_on_the_tag_of_backfills() -> None:
 
 @pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`:DeprecationWarning")  # within Dagster
 def test_sixty_runs_are_asked_for_once_each() -> None:
-    limits = yaml.safe_load((ROOT / "dagster.yaml").read_text())["concurrency"]
+    limits = yaml.safe_load((ROOT / "trading_data" / "dagster.yaml").read_text())["concurrency"]
     target = ModuleTarget("trading_data_tests.orchestration.test_backfills", "defs", str(ROOT), "tests")
     with (
         instance_for_test(overrides={"concurrency": limits}) as instance,

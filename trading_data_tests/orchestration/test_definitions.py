@@ -137,7 +137,7 @@ def test_the_instance_file_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster._core.instance.config import dagster_instance_config
 
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql+psycopg2://nobody@localhost/x")
-    config, _ = dagster_instance_config(str(ROOT))
+    config, _ = dagster_instance_config(str(ROOT / "trading_data"))
     assert config["telemetry"] == {"enabled": False}
 
 

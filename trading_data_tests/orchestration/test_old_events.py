@@ -80,7 +80,7 @@ def storage(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
     home = tmp_path / "dagster"
     home.mkdir()
-    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    (home / "dagster.yaml").write_text((ROOT / "trading_data" / "dagster.yaml").read_text())
     with dg.DagsterInstance.from_config(str(home)) as instance:
         made = Storage(url, instance)
         yield made

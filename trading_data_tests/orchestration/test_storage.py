@@ -19,7 +19,7 @@ URL = "postgresql+psycopg2://nobody@127.0.0.1:1/dagster"
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeptConnections:
     """The storage that `dagster.yaml` names, told to create no tables, so that it opens no connection."""
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", URL)
-    (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    (tmp_path / "dagster.yaml").write_text((ROOT / "trading_data" / "dagster.yaml").read_text())
     data = InstanceRef.from_dir(str(tmp_path)).storage_data
     assert data is not None
     config = yaml.safe_load(data.config_yaml) | {"should_autocreate_tables": False}
@@ -37,5 +37,5 @@ def test_dagster_yaml_names_a_storage_that_keeps_connections(storage: KeptConnec
 
 def test_a_home_of_an_earlier_release_names_the_same_storage() -> None:
     """Such a home keeps its `dagster.yaml` until `up` writes it anew, and commands open Dagster's instance by it."""
-    custom = yaml.safe_load((ROOT / "dagster.yaml").read_text())["storage"]["custom"]
+    custom = yaml.safe_load((ROOT / "trading_data" / "dagster.yaml").read_text())["storage"]["custom"]
     assert (custom["module"], custom["class"]) == ("trading_data.orchestration.storage", "KeptConnections")

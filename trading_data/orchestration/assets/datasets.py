@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from trading_data.datasets import DATASETS
 from trading_data.datasets.declaration import Dataset
 from trading_data.orchestration.assets.aggregates import aggregate_specs, refresh_days
 from trading_data.orchestration.assets.archive import load, table_spec
@@ -19,17 +18,15 @@ from trading_data.orchestration.reports import Event, Reports
 from trading_data.orchestration.resources import ArchiveTier, Environment, IntakeStore, LiveTier, as_dagster_failure
 
 
-def dataset_assets(environment: Environment) -> list[dg.AssetsDefinition]:
-    """One multi-asset for each dataset: its snapshot, its table, its aggregates."""
-    return [_dataset_assets(dataset, daily(environment), environment.vendor) for dataset in DATASETS.values()]
+def dataset_assets(dataset: Dataset, environment: Environment) -> dg.AssetsDefinition:
+    """One multi-asset: the dataset's snapshot, its table, its aggregates."""
+    partitions = daily(environment)
 
-
-def _dataset_assets(dataset: Dataset, partitions: dg.PartitionsDefinition[str], vendor: str) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=dataset.table,
         specs=[
             snapshot_spec(dataset, partitions),
-            table_spec(dataset, partitions, vendor),
+            table_spec(dataset, partitions, environment.vendor),
             *aggregate_specs(dataset, partitions),
         ],
         can_subset=True,
