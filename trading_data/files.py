@@ -1,6 +1,8 @@
 """Files and folders on a local disk that survive a power failure."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -19,3 +21,27 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, readable by its owner only, that takes the place of `path` durably after the block.
+
+    `path` is whole at any moment: as before, or as written. Nothing is left of the new file after an error; a killed writer leaves
+    `.NAME.PID.tmp`.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+    try:
+        yield aside
+        place(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def place(aside: Path, path: Path) -> None:
+    """Make the file `aside` durable under the name `path`, in the same folder."""
+    sync(aside)
+    os.rename(aside, path)
+    sync(path.parent)

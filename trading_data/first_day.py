@@ -6,10 +6,11 @@ by day, so moving the first day back loses nothing.
 Belongs here: the file. Does not: partitions (`orchestration.partitions`).
 """
 
-import os
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
+
+from trading_data.files import replacing
 
 _NAME = "first_day"
 
@@ -42,6 +43,5 @@ def move_back(home: Path, day: date) -> bool:
 
 def _write(home: Path, day: date) -> None:
     home.mkdir(parents=True, exist_ok=True)
-    aside = home / f".{_NAME}.{os.getpid()}"
-    aside.write_text(f"{day}\n", encoding="ascii")
-    aside.replace(home / _NAME)
+    with replacing(home / _NAME) as aside:
+        aside.write_text(f"{day}\n", encoding="ascii")

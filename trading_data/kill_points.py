@@ -11,7 +11,7 @@ from collections import Counter
 VARIABLE = "TRADING_DATA_KILL_AT"
 
 POINTS = {
-    "batch.written": "the Parquet file is written aside and synced, not renamed",
+    "batch.written": "the Parquet file is written aside, not synced, not renamed",
     "batch.renamed": "the file is in its place",
     "snapshot.noted": "the drained ranges are noted",
     "load.begun": "the transaction is open and holds its lock",

@@ -19,6 +19,7 @@ from rich.text import Text
 from trading_data.bench.measure import Promise
 from trading_data.bench.references import blob
 from trading_data.errors import BadInput
+from trading_data.files import replacing
 
 Entry = dict[str, Any]
 _WIDTH = 24
@@ -76,10 +77,9 @@ def show(entries: Iterable[Entry], promises: Mapping[str, Promise], console: Con
 
 
 def save(entries: Sequence[Entry], file: Path) -> None:
-    """Write the JSON to a temporary file and rename it, so that an interrupted run leaves the last complete one."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(json.dumps(list(entries), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(file)
+    """Write the JSON; an interrupted run leaves the last complete one."""
+    with replacing(file) as aside:
+        aside.write_text(json.dumps(list(entries), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read(file: Path) -> list[Entry]:

@@ -5,7 +5,6 @@ Belongs here: writing aside and renaming, listing, checking, deleting. Does not:
 """
 
 import hashlib
-import os
 import re
 import shlex
 import time
@@ -16,7 +15,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from trading_data.errors import IntakeError
-from trading_data.files import make_folder, sync
+from trading_data.files import make_folder, replacing
 from trading_data.intake.batch import Batch, decode, decode_head, encode
 from trading_data.kill_points import reached
 
@@ -190,19 +189,10 @@ class Intake:
 def _write_aside(path: Path, data: bytes) -> None:
     make_folder(path.parent)
     _clear_leftovers(path.parent)
-    aside = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
+    with replacing(path) as aside:
+        aside.write_bytes(data)
         reached("batch.written")
-        os.rename(aside, path)
-        reached("batch.renamed")
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
-    sync(path.parent)
+    reached("batch.renamed")
 
 
 def _clear_leftovers(folder: Path) -> None:

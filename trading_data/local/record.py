@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from trading_data.errors import ServerError
+from trading_data.files import replacing
 
 _CLOCK_STEP = 2.0
 """Seconds by which two readings of a process's start time may differ: it is counted from the boot time, which the system
@@ -45,10 +46,9 @@ class Record:
         return cls(process.pid, process.create_time(), port, tuple(command))
 
     def save(self, path: Path) -> None:
-        """Write a temporary file and rename it, so that a reader gets either the old record or the new one."""
-        aside = path.with_name(path.name + ".new")
-        aside.write_text(json.dumps(asdict(self)))
-        aside.replace(path)
+        """Write it; a reader gets either the old record or the new one."""
+        with replacing(path) as aside:
+            aside.write_text(json.dumps(asdict(self)))
 
     def stopped(self) -> "Record":
         """The same record without a process; the port stays, so that a restart can use it again."""

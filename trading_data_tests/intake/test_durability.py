@@ -54,7 +54,7 @@ def test_a_batch_is_synced_before_it_has_its_name_and_its_folder_after(
     disk = Disk(tmp_path, monkeypatch)
     file = intake.put(batch(2.0))
     name, size = f"intake/metrics/{file.name}", Path(file.path).stat().st_size
-    aside = f"intake/metrics/.{file.name}.tmp"
+    aside = f"intake/metrics/.{file.name}.{os.getpid()}.tmp"
     assert disk.calls == [
         ("file synced", aside, size),
         ("renamed", aside, name),
@@ -79,10 +79,14 @@ def test_a_folder_that_cannot_be_synced_is_an_error(tmp_path: Path, monkeypatch:
     intake = Intake(str(tmp_path / "intake"))
     intake.put(batch(1.0))
 
-    def refuse(path: Path) -> None:
-        raise OSError(f"cannot sync {path}")
+    sync = files.sync
 
-    monkeypatch.setattr("trading_data.intake.store.sync", refuse)
+    def refuse(path: Path) -> None:
+        if path.is_dir():
+            raise OSError(f"cannot sync {path}")
+        sync(path)
+
+    monkeypatch.setattr("trading_data.files.sync", refuse)
     with pytest.raises(IntakeError, match="cannot store a batch"):
         intake.put(batch(2.0))
 

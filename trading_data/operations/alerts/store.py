@@ -3,11 +3,11 @@
 Belongs here: loading and saving a text. Does not: its content (`notify`).
 """
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+from trading_data.files import replacing
 
 KEY = "trading_data.operations.alerts"
 
@@ -39,18 +39,8 @@ class FileMemory:
     def save(self, text: str) -> None:
         """Write it; it is durable when this returns."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        aside = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with open(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(self.path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                aside.unlink()
-            raise
+        with replacing(self.path) as aside:
+            aside.write_text(text, encoding="utf-8")
 
 
 class KeyValues(Protocol):

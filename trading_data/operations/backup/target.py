@@ -13,7 +13,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from trading_data.errors import BackupError
-from trading_data.files import make_folder, sync
+from trading_data.files import make_folder, replacing, sync
 from trading_data.settings import without_password
 
 
@@ -64,14 +64,9 @@ class BackupFolder:
             if not self._local:
                 self._fs.pipe_file(path, data)
                 return
-            aside = Path(path).with_name(f".{Path(path).name}.tmp")
-            make_folder(aside.parent)
-            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(aside, path)
-            sync(aside.parent)
+            make_folder(Path(path).parent)
+            with replacing(Path(path)) as aside:
+                aside.write_bytes(data)
 
     @contextmanager
     def reading(self, name: str) -> Iterator[IO[bytes]]:

@@ -31,7 +31,7 @@ from trading_data.archive.sql import names_of, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import Refused
-from trading_data.files import sync
+from trading_data.files import place
 from trading_data.reader.archive_queries import copy_table, select_columns
 
 WINDOW = timedelta(hours=1)
@@ -116,9 +116,7 @@ class ColdStore:
         if not self._local:
             self._fs.put_file(str(aside), path)
             return
-        sync(aside)
-        os.rename(aside, path)
-        sync(Path(path).parent)
+        place(aside, Path(path))
 
     def _read(self, path: str) -> tuple[int, str]:
         """The number of rows in a file, and their hash."""
