@@ -10,7 +10,7 @@ from trading_data_tests.house.measures import PACKAGE, circles, imports, modules
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = modules(ROOT)
-SHARED = {"collector", "errors", "times", "printable", "kill_points", "files", "first_day", "settings", ""}
+SHARED = {"collector", "errors", "times", "printable", "kill_points", "files", "retry", "first_day", "settings", ""}
 WINGS = [
     "datasets",
     "live",

@@ -4,7 +4,6 @@ A refresh never has an open start, and never covers a day whose raw chunk is gon
 buckets of the aggregate there.
 """
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -18,9 +17,10 @@ from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.errors import Refused
 from trading_data.kill_points import reached
+from trading_data.retry import retry
 from trading_data.times import ceil, floor
 
-_ATTEMPTS = 8
+_PAUSES = [0.1 * 2**attempt for attempt in range(7)]
 
 
 @dataclass(frozen=True)
@@ -148,11 +148,10 @@ def _refresh_level(
 
 
 def _call(cursor: Cursor, aggregate: Aggregate, low: datetime, high: datetime) -> None:
-    for attempt in range(_ATTEMPTS):
-        try:
-            cursor.execute("call refresh_continuous_aggregate(%s, %s, %s)", (aggregate.name, low, high))
-            return
-        except psycopg2.errors.LockNotAvailable:  # another process is refreshing the same window
-            if attempt == _ATTEMPTS - 1:
-                raise
-            time.sleep(0.1 * 2**attempt)
+    command = "call refresh_continuous_aggregate(%s, %s, %s)"
+    retry(lambda: cursor.execute(command, (aggregate.name, low, high)), _is_being_refreshed, _PAUSES)
+
+
+def _is_being_refreshed(error: Exception) -> bool:
+    """Whether another process is refreshing the same window."""
+    return isinstance(error, psycopg2.errors.LockNotAvailable)

@@ -18,7 +18,8 @@ from trading_data.archive.database import Archive
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import ArchiveTierError
 from trading_data.kill_points import reached
-from trading_data.operations.maintenance.lock_retry import LOCK, PAUSES, is_locked, is_refused, patiently, reason_of
+from trading_data.operations.maintenance.lock_retry import LOCK, PAUSES, is_locked, is_refused, reason_of
+from trading_data.retry import retry
 
 Outcome = Literal["compressed", "compressed again", "locked", "refused", "gone"]
 AT_A_TIME = 50
@@ -84,7 +85,7 @@ def _compress(
     outcome: Outcome = "compressed again" if packed else "compressed"
     reason = ""
     try:
-        if not patiently(lambda: chunk_by_chunk.compress(archive, name, lock=lock), pauses):
+        if not retry(lambda: chunk_by_chunk.compress(archive, name, lock=lock), is_locked, pauses):
             outcome = "gone"
         reached("compress.done")
     except ArchiveTierError as error:

@@ -1,9 +1,5 @@
 """Short waits for locks with retries: a session that waits for a lock blocks all sessions behind it as well."""
 
-import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
-
 import psycopg2.errors
 
 from trading_data.errors import ArchiveTierError
@@ -16,22 +12,8 @@ PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 _AWAY = ("08", "53", "57", "58", "XX")
 """Classes of errors that any statement would meet: no connection, no memory or disk, a shutdown, a broken server."""
 
-Result = TypeVar("Result")
 
-
-def patiently(attempt: Callable[[], Result], pauses: Sequence[float] = PAUSES) -> Result:
-    """The result of `attempt`, repeated after each pause while it fails because of a lock."""
-    for pause in pauses:
-        try:
-            return attempt()
-        except ArchiveTierError as error:
-            if not is_locked(error):
-                raise
-        time.sleep(pause)
-    return attempt()
-
-
-def is_locked(error: ArchiveTierError) -> bool:
+def is_locked(error: Exception) -> bool:
     """Whether a statement failed only because of another session's locks."""
     locks = (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected)
     return isinstance(error.__cause__, locks)

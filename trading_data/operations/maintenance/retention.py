@@ -29,9 +29,10 @@ from trading_data.intake.store import Intake
 from trading_data.kill_points import reached
 from trading_data.operations.maintenance import preconditions
 from trading_data.operations.maintenance.cold_storage import ColdFile, ColdStore
-from trading_data.operations.maintenance.lock_retry import LOCK, PAUSES, is_locked, is_refused, patiently, reason_of
+from trading_data.operations.maintenance.lock_retry import LOCK, PAUSES, is_locked, is_refused, reason_of
 from trading_data.operations.maintenance.preconditions import Facts, PendingWork, waiting
 from trading_data.printable import counted, noun
+from trading_data.retry import retry
 from trading_data.times import DAY
 
 Covered = Callable[[Dataset, Chunk], bool | None]
@@ -150,7 +151,7 @@ def _go(
         file = cold.export(archive, dataset, chunk)
         reached("retention.exported")
     try:
-        rows, kept = patiently(lambda: _drop(archive, dataset, chunk, file, run_id, lock), pauses)
+        rows, kept = retry(lambda: _drop(archive, dataset, chunk, file, run_id, lock), is_locked, pauses)
     except _Stays as reason:
         return replace(verdict, goes=False, reason=str(reason))
     except ArchiveTierError as error:
