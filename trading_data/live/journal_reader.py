@@ -25,6 +25,7 @@ import redis
 from trading_data.live.connection import Client, live_errors
 from trading_data.live.journal import EntryId, Reading, ReadRange, execute, raw, take_page
 from trading_data.live.pipeline import closed, socket_errors
+from trading_data.live.redis_internals import socket_of
 
 ROWS_PER_PAGE = 40
 """Other clients wait for one page at most: with 40 entries the 99th percentile of their latency was three to five times that of
@@ -249,7 +250,7 @@ class _Wire:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._socket = connection._sock
+        self._socket = socket_of(connection)
         self._mark = secrets.token_hex(8).encode()
         self._end = b"$16\r\n" + self._mark + b"\r\n"
         self._ask_mark = b"*2\r\n$4\r\nECHO\r\n" + self._end

@@ -12,6 +12,7 @@ import hiredis
 import redis
 
 from trading_data.live.connection import Client
+from trading_data.live.redis_internals import error_maker, socket_of
 from trading_data.live.writes import Command, publisher
 
 _BLOCK = 1 << 16
@@ -81,11 +82,12 @@ def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
     for start in range(0, len(commands), _PACKED):
         block = commands[start : start + _PACKED]
         connection.send_packed_command([b"".join(map(hiredis.pack_command, block))], check_health=start == 0)
-    reader = hiredis.Reader(replyError=connection._parser.parse_error)
+    reader = hiredis.Reader(replyError=error_maker(connection))
+    server = socket_of(connection)
     replies: list[Any] = []
     with socket_errors():
         while len(replies) < len(commands):
-            received = connection._sock.recv(_BLOCK)
+            received = server.recv(_BLOCK)
             if not received:
                 raise closed()
             reader.feed(received)

