@@ -79,7 +79,7 @@ class UpProcess:
     def check(self) -> None:
         """Raise ServerError if it has ended."""
         if self.process.poll() is not None:
-            raise ServerError(f"`up` ended by itself; its output: {self.output()[-500:]}")
+            raise ServerError(f"`up` ended unexpectedly; its output: {self.output()[-500:]}")
 
     def output(self) -> str:
         """Its output so far."""

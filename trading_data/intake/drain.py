@@ -35,14 +35,14 @@ _PIECE = 1_000_000
 
 
 def drain(
-    client: Client, dataset: Dataset, unconfirmed: Callable[[], list[ReadRange]], size: int, rows: int, beside: Executor
+    client: Client, dataset: Dataset, not_durable: Callable[[], list[ReadRange]], size: int, rows: int, beside: Executor
 ) -> Iterator[Block]:
-    """The unconfirmed entries of journals, in blocks of about `size` entries and at most `BLOCK_BYTES`, each journal's in order.
+    """The entries of journals that are not durable yet, each journal's in order, in blocks bounded by `size` and `BLOCK_BYTES`.
 
     Args:
         client: from `connect_for_archiver`.
         dataset: whose journals.
-        unconfirmed: ranges not yet durable, at most one a journal. A yielded block counts as durable once the next one is
+        not_durable: ranges not yet durable, at most one a journal. A yielded block counts as durable once the next one is
             requested.
         size: entries a block at most, except for the last page.
         rows: entries a page.
@@ -52,12 +52,12 @@ def drain(
         LiveTierError: the server is unavailable, or its replies are not entries.
     """
     if not can_page(client):
-        yield from _in_passes(unconfirmed, partial(_by_entries, client, dataset, size, rows))
+        yield from _in_passes(not_durable, partial(_by_entries, client, dataset, size, rows))
         return
     exact = False
     while True:
         try:
-            yield from _in_passes(unconfirmed, partial(_by_pages, client, dataset, size, rows, beside, exact))
+            yield from _in_passes(not_durable, partial(_by_pages, client, dataset, size, rows, beside, exact))
         except Irregular as error:
             if exact:
                 raise LiveTierError(f"the live tier at {address(client)} answered: {error}") from error
@@ -67,12 +67,12 @@ def drain(
 
 
 def _in_passes(
-    unconfirmed: Callable[[], list[ReadRange]], read: Callable[[Sequence[ReadRange]], Iterator[Block]]
+    not_durable: Callable[[], list[ReadRange]], read: Callable[[Sequence[ReadRange]], Iterator[Block]]
 ) -> Iterator[Block]:
     """Read until nothing is left: a pass ends early in journals that have more entries than expected."""
-    while read_ranges := unconfirmed():
+    while read_ranges := not_durable():
         yield from read(read_ranges)
-        if unconfirmed() == read_ranges:
+        if not_durable() == read_ranges:
             return  # their entries were removed
 
 

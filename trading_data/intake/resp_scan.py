@@ -87,7 +87,9 @@ def by_reader(pages: Sequence[JournalPage]) -> list[Reading]:
             raise Irregular(str(error)) from error
         if page.ends is not None and (not replies[-1] or replies[-1][-1][0] != page.ends):
             raise Irregular("a page ends at another entry than expected")
-        readings += [Reading(stretch.journal, reply) for (stretch, _), reply in zip(page.asked, replies, strict=True)]
+        readings += [
+            Reading(read_range.journal, reply) for (read_range, _), reply in zip(page.asked, replies, strict=True)
+        ]
     return readings
 
 

@@ -124,8 +124,8 @@ def snapshot(
 
         with ThreadPoolExecutor(1, "intake") as beside:
             under_way: list[Future[list[DrainedBatch]]] = []
-            while read_ranges := progress.left():
-                for block in drain(client, dataset, progress.left, batch_entries, rows_per_pipeline, beside):
+            while read_ranges := progress.uncovered():
+                for block in drain(client, dataset, progress.uncovered, batch_entries, rows_per_pipeline, beside):
                     began = progress.take(block)
                     while under_way:
                         yield from under_way.pop().result()
@@ -142,7 +142,7 @@ def entries_left(client: Client, intake: Intake, dataset: Dataset, archived: Ran
     infos = inspect(client, find_journals(client, dataset), ends(archived or {}))
     progress = _DrainProgress(client, accounted_for(client, intake, dataset, archived), infos, dict)
     left = sum(1 for _ in progress.vanished(progress.covered))
-    while read_ranges := progress.left():
+    while read_ranges := progress.uncovered():
         there = first_entries(client, read_ranges)
         left += sum(max(read_range.expected, 1) for read_range in read_ranges if read_range.journal in there)
         progress.pass_over(read_ranges)
@@ -187,7 +187,7 @@ class _DrainProgress:
         for name in infos:
             self._look(name)
 
-    def left(self) -> list[ReadRange]:
+    def uncovered(self) -> list[ReadRange]:
         """The first uncovered part of each journal."""
         return [*self._left.values()]
 

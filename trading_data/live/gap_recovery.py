@@ -106,12 +106,12 @@ def _read_journals(
     else:
         names = find_journals(client, dataset)
     infos = {name: info for name, info in inspect(client, names).items() if info.last >= start}
-    stretches = [
+    read_ranges = [
         ReadRange(name, EntryId(start.ms - 1, 2**64 - 1), info.last, info.length)
         for name, info in infos.items()
         if info.length
     ]
-    for reading in read(client, stretches):
+    for reading in read(client, read_ranges):
         for entry_id, entry in reading.entries:
             if len(entries) >= MOST:
                 return False

@@ -192,41 +192,42 @@ def digests_at(
     return {name: entry_digest(str(at[name]).encode(), fields) for name, fields in entries.items()}
 
 
-def read(client: Client, stretches: Sequence[ReadRange], rows: int = ROWS_PER_PIPELINE) -> Iterator[Reading]:
-    """Read stretches in the order given, at most `rows` entries a pipeline, so that other clients are not held up."""
-    waiting = deque(stretches)
+def read(client: Client, read_ranges: Sequence[ReadRange], rows: int = ROWS_PER_PIPELINE) -> Iterator[Reading]:
+    """Read ranges in the order given, at most `rows` entries a pipeline, so that other clients are not held up."""
+    waiting = deque(read_ranges)
     while waiting:
         asked = take_page(waiting, rows)
         pipeline = client.pipeline(transaction=False)
-        for stretch, count in asked:
-            pipeline.xrange(cast(str, raw(stretch.journal)), f"({stretch.after}", str(stretch.upto), count)
+        for read_range, count in asked:
+            pipeline.xrange(cast(str, raw(read_range.journal)), f"({read_range.after}", str(read_range.upto), count)
         replies: list[list[Any]] = execute(client, pipeline, [])
         unfinished: list[ReadRange] = []
-        for (stretch, count), entries in zip(asked, replies, strict=True):
+        for (read_range, count), entries in zip(asked, replies, strict=True):
             if entries:
-                yield Reading(stretch.journal, entries)
-            if len(entries) == count and (last := EntryId.parse(entries[-1][0])) < stretch.upto:
-                left = max(stretch.expected - count, 1)
-                unfinished.append(ReadRange(stretch.journal, last, stretch.upto, left))
+                yield Reading(read_range.journal, entries)
+            if len(entries) == count and (last := EntryId.parse(entries[-1][0])) < read_range.upto:
+                left = max(read_range.expected - count, 1)
+                unfinished.append(ReadRange(read_range.journal, last, read_range.upto, left))
         waiting.extendleft(reversed(unfinished))
 
 
-def first_entries(client: Client, stretches: Sequence[ReadRange]) -> set[str]:
-    """The journals of which a stretch has an entry."""
+def first_entries(client: Client, read_ranges: Sequence[ReadRange]) -> set[str]:
+    """The journals that have an entry in their range."""
     asked = [
-        ("XRANGE", raw(stretch.journal), f"({stretch.after}", str(stretch.upto), "COUNT", 1) for stretch in stretches
+        ("XRANGE", raw(read_range.journal), f"({read_range.after}", str(read_range.upto), "COUNT", 1)
+        for read_range in read_ranges
     ]
-    return {stretch.journal for stretch, got in zip(stretches, ask(client, asked, []), strict=True) if got}
+    return {read_range.journal for read_range, got in zip(read_ranges, ask(client, asked, []), strict=True) if got}
 
 
 def take_page(waiting: deque[ReadRange], rows: int) -> list[tuple[ReadRange, int]]:
-    """Take stretches from the head of `waiting` until `rows` entries are asked for: each with how many at most."""
+    """Take ranges from the head of `waiting` until `rows` entries are requested; each with the number of entries to request."""
     asked: list[tuple[ReadRange, int]] = []
     room = rows
     while waiting and room > 0:
-        stretch = waiting.popleft()
-        count = min(max(stretch.expected, 1), room)
-        asked.append((stretch, count))
+        read_range = waiting.popleft()
+        count = min(max(read_range.expected, 1), room)
+        asked.append((read_range, count))
         room -= count
     return asked
 

@@ -265,13 +265,13 @@ class _Wire:
 
     def receive(self, most: int) -> bytearray | None:
         """All bytes up to the next mark; None if there are more than `most`, and then they are discarded."""
-        looked, too_many = 0, False
-        while (at := self._got.find(self._end, looked)) < 0:
-            looked = max(0, len(self._got) - len(self._end))
-            too_many = too_many or looked > most
+        searched, too_many = 0, False
+        while (at := self._got.find(self._end, searched)) < 0:
+            searched = max(0, len(self._got) - len(self._end))
+            too_many = too_many or searched > most
             if too_many:
-                del self._got[:looked]
-                looked = 0
+                del self._got[:searched]
+                searched = 0
             count = self._socket.recv_into(self._block)
             if not count:
                 raise closed()

@@ -16,9 +16,9 @@ _URL = "TRADING_DATA_REDIS_URL"
 
 @dataclass(frozen=True)
 class RedisRefusal:
-    """The meaning of a code: `says` follows the server's address, `help` is the remedy, `command` the command to run."""
+    """The meaning of a code: `problem` follows the server's address, `help` is the remedy, `command` the command to run."""
 
-    says: str
+    problem: str
     help: str
     command: str
 
@@ -111,4 +111,4 @@ def refusal_of(error: BaseException) -> RedisRefusal:
 def sentence(where: str, error: BaseException) -> str:
     """The full message: address, meaning, the server's own words, remedy."""
     refusal = refusal_of(error)
-    return f"the live tier at {where} {refusal.says} ({error}): {refusal.help}"
+    return f"the live tier at {where} {refusal.problem} ({error}): {refusal.help}"

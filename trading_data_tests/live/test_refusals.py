@@ -31,7 +31,7 @@ def refusal(url: str, *words: str) -> LiveTierError:
 
 
 def check(error: LiveTierError, code: str) -> None:
-    assert REFUSALS[code].says in str(error)
+    assert REFUSALS[code].problem in str(error)
     assert "does not answer" not in str(error)
     found = away_finding("redis", error)
     assert (found.key, found.command) == (LIVE_REFUSES.key, REFUSALS[code].command)

@@ -66,9 +66,9 @@ def drain(
     server: Any = _Server(looked, clock)
     infos = {str(at): info_of(journal) for at, journal in enumerate(looked.journals) if journal}
     noted = {str(at): list(ranges) for at, ranges in enumerate(looked.note) if ranges}
-    reading = _DrainProgress(server, known, infos, lambda: noted)
-    relied = tuple((int(name), ranges[-1]) for name, ranges in reading.covered.items())
-    return Drained(tuple(_written(reading, read, infos, now, who)), relied)
+    progress = _DrainProgress(server, known, infos, lambda: noted)
+    relied = tuple((int(name), ranges[-1]) for name, ranges in progress.covered.items())
+    return Drained(tuple(_written(progress, read, infos, now, who)), relied)
 
 
 def info_of(journal: Journal) -> JournalInfo:
@@ -77,10 +77,10 @@ def info_of(journal: Journal) -> JournalInfo:
 
 
 def _written(
-    reading: _DrainProgress, live: Live, infos: Mapping[str, JournalInfo], now: int, who: str
+    progress: _DrainProgress, live: Live, infos: Mapping[str, JournalInfo], now: int, who: str
 ) -> Iterator[Written]:
     """As `intake.snapshot.snapshot`, each journal in one page."""
-    durable = {name: list(ranges) for name, ranges in reading.covered.items()}
+    durable = {name: list(ranges) for name, ranges in progress.covered.items()}
 
     def write(parts: tuple[JournalRange, ...], rows: tuple[Entry, ...]) -> Written:
         moved = {part.journal: joined([*durable.get(part.journal, []), part.entries]) for part in parts}
@@ -88,17 +88,17 @@ def _written(
         batch = the(Batch, "journal", now, parts, rows, None, who)
         return Written(batch, tuple((int(name), tuple(ranges)) for name, ranges in moved.items()))
 
-    while stretches := reading.left():
-        block: Any = _Block(live, stretches)
+    while read_ranges := progress.uncovered():
+        block: Any = _Block(live, read_ranges)
         if block.rows:
-            began = reading.take(block)
+            began = progress.take(block)
             ends = dict(began)
             for start, stop in pairwise(sorted({0, len(block.rows), *_around_deleted(block, began, infos)})):
                 part = block.slice(start, stop)
                 yield write(tuple(_ranges(part, ends, infos)), part.rows)
         else:
-            reading.pass_over(stretches)
-    if vanished := tuple(reading.vanished(durable)):
+            progress.pass_over(read_ranges)
+    if vanished := tuple(progress.vanished(durable)):
         yield write(vanished, ())
 
 
@@ -178,8 +178,14 @@ def _reply(entry: Entry) -> list[Any]:
 class _Block:
     """What was read of the journals, as `intake.entries.Block` shows it."""
 
-    def __init__(self, live: Live, stretches: Sequence[ReadRange]) -> None:
-        self._take([entry for stretch in stretches for entry in _between(live.journals[int(stretch.journal)], stretch)])
+    def __init__(self, live: Live, read_ranges: Sequence[ReadRange]) -> None:
+        self._take(
+            [
+                entry
+                for read_range in read_ranges
+                for entry in _between(live.journals[int(read_range.journal)], read_range)
+            ]
+        )
 
     def _take(self, rows: Sequence[Entry]) -> None:
         parts = [(str(journal), len([*entries])) for journal, entries in groupby(rows, key=lambda row: row.journal)]
@@ -206,5 +212,5 @@ class _Block:
         return [self.rows[stop - 1].fields for stop in accumulate(self.counts)]
 
 
-def _between(journal: Journal | None, stretch: ReadRange) -> list[Entry]:
-    return [entry for entry in journal.entries if stretch.after < entry.id <= stretch.upto] if journal else []
+def _between(journal: Journal | None, read_range: ReadRange) -> list[Entry]:
+    return [entry for entry in journal.entries if read_range.after < entry.id <= read_range.upto] if journal else []

@@ -80,7 +80,7 @@ def paragraph(alert: Alert) -> str:
     if alert.status == CLEARED and alert.until is not None:
         lasted = span(alert.until - alert.since)
         return "\n  ".join([*lines, f"from {_minute(alert.since)} to {_minute(alert.until)}, {lasted}"])
-    times = f", told {alert.times} times" if alert.times > 1 else ""
+    times = f", sent {alert.times} times" if alert.times > 1 else ""
     lines.append(f"since {_minute(alert.since)}{times}")
     return "\n  ".join([*lines, *figures(finding), f"run: {_clean(finding.command)}"])
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 class Meaning:
     """The words of a figure.
 
-    `help` names what is counted, `1 where …` of a yes or no. `says` is the sentence, formatted with `value`, `subject` (the
+    `help` names what is counted, `1 where …` of a yes or no. `sentence` is formatted with `value`, `subject` (the
     dataset, table or server, empty if there is but one), `about` and `many`, which chooses words by the value; `zero` is the
     sentence for 0, if that is another.
     """
 
     unit: str
     help: str
-    says: str
+    sentence: str
     zero: str = ""
 
 

@@ -16,7 +16,7 @@ def sentence(figure: Metric) -> str:
     if figure.value is None:
         subject = f"{figure.subject}: " if figure.subject else ""
         return f"{subject}{counted_by(figure.name)} is not known ({figure.not_offered})"
-    return formatted(meaning.zero if meaning.zero and not figure.value else meaning.says, figure)
+    return formatted(meaning.zero if meaning.zero and not figure.value else meaning.sentence, figure)
 
 
 def formatted(words: str, figure: Metric, limit: float | None = None) -> str:

@@ -41,17 +41,17 @@ class Finding:
 class Threshold:
     """A declared limit for all figures of a name.
 
-    A figure is wrong when it is above `above`, or below `below`. `says` is formatted with the texts `value`, `limit`, `subject` and
-    `about`, and with `many`, which chooses words by the value (`{many:row waits/rows wait}`); `command` with `subject`, and with
-    `node`, the option that names a server of a cluster. `time_to_impact` computes the seconds until data or service suffer from the
-    figure and all others of its tier. With `subject`, only the figure of that object is judged. Of several crossed thresholds with
-    one key, the one with the highest priority makes the finding. With `stays`, a finding is over only by a figure, not for want
-    of one.
+    A figure is wrong when it is above `above`, or below `below`. `message` is formatted with the texts `value`, `limit`,
+    `subject` and `about`, and with `many`, which chooses words by the value (`{many:row waits/rows wait}`); `command` with
+    `subject`, and with `node`, the option that names a server of a cluster. `time_to_impact` computes the seconds until data or
+    service suffer from the figure and all others of its tier. With `subject`, only the figure of that object is judged. Of
+    several crossed thresholds with one key, the one with the highest priority makes the finding. With `stays`, a finding is over
+    only by a figure, not for want of one.
     """
 
     key: str
     figure: str
-    says: str
+    message: str
     command: str
     above: float | None = None
     below: float | None = None
@@ -104,7 +104,7 @@ def _judged(threshold: Threshold, figures: Figures) -> Iterable[Finding]:
         yield Finding(
             key=f"{threshold.key}.{figure.subject}" if figure.subject else threshold.key,
             severity=threshold.severity,
-            message=formatted(threshold.says, figure, limit),
+            message=formatted(threshold.message, figure, limit),
             command=command_for(threshold, figure.subject),
             subject=figure.subject,
             value=figure.value,
@@ -201,7 +201,7 @@ def impact_now(_: Metric, __: Figures) -> float:
 def two_limits(
     key: str,
     figure: str,
-    says: str,
+    message: str,
     command: str,
     *,
     warn: float,
@@ -215,7 +215,7 @@ def two_limits(
         one_limit(
             key,
             figure,
-            says,
+            message,
             command,
             limit=error,
             severity=ERROR,
@@ -226,7 +226,7 @@ def two_limits(
         one_limit(
             key,
             figure,
-            says,
+            message,
             command,
             limit=warn,
             severity=WARN,
@@ -240,7 +240,7 @@ def two_limits(
 def one_limit(
     key: str,
     figure: str,
-    says: str,
+    message: str,
     command: str,
     *,
     limit: float,
@@ -253,4 +253,4 @@ def one_limit(
 ) -> Threshold:
     """One limit, above which (`under`: below which) a figure is wrong."""
     above, below = (None, limit) if under else (limit, None)
-    return Threshold(key, figure, says, command, above, below, severity, priority, time_to_impact, subject, stays)
+    return Threshold(key, figure, message, command, above, below, severity, priority, time_to_impact, subject, stays)

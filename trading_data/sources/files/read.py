@@ -131,7 +131,7 @@ def _readable(uri: str) -> Iterator[None]:
         raise BadInput(f"{shown} cannot be opened: {error}; `pip install` the package it names") from error
     except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
         # ValueError: a header that is not UTF-8, and fsspec's error for an unknown protocol.
-        text = f"{shown} cannot be read: it is damaged, empty, or in another format than its name says: {error}"
+        text = f"{shown} cannot be read: it is damaged, empty, or in another format than its name suggests: {error}"
         raise WrongForm(text, ["--skip-odd"] if _ODD_LINE.search(str(error)) else []) from error
 
 

@@ -34,7 +34,7 @@ def test_the_words() -> None:
         "  run: trading-data status\n"
         "\n"
         "WARN journal_lag.price (price): still: the journal waits\n"
-        "  since 2026-11-23 10:00Z, told 5 times\n"
+        "  since 2026-11-23 10:00Z, sent 5 times\n"
         "  value 9.0 MB, limit 1.0 MB\n"
         "  run: trading-data status\n"
     )

@@ -43,7 +43,7 @@ def test_it_is_crossed_and_cleared(threshold: Threshold) -> None:
     assert found.priority == threshold.priority > 0
     assert "{" not in found.message + found.command
     for text, wanted in (("{value}", found.value), ("{limit}", found.limit)):
-        assert text not in threshold.says or as_text(wanted, unit) in found.message
+        assert text not in threshold.message or as_text(wanted, unit) in found.message
     for by in (0.0, -0.01):
         assert judge([threshold], Figures((Metric(threshold.figure, beyond(threshold, by), unit, subject),))) == []
     assert judge([threshold], Figures((Metric(threshold.figure, None, unit, subject, "not here"),))) == []
