@@ -27,7 +27,7 @@ def gaps(
     calendar: TradingCalendar,
     interval: timedelta = timedelta(minutes=1),
 ) -> "pd.DataFrame":
-    """The gaps in [start, end) for which a symbol has no raw bar, each labelled closed or missing.
+    """The parts of [start, end) in which a symbol has no raw bar, each labelled closed or missing.
 
     A bar covers [timestamp, timestamp + `interval`), also outside a session. A gap is cut where the market opens and closes.
     The future is no gap. Bars are read a week at a time.
