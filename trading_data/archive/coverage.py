@@ -4,7 +4,7 @@ Belongs here: counting the rows of a batch, and marking their minutes. Does not:
 (`trading_data.calendars`).
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 from psycopg2.sql import Identifier
 
-from trading_data.archive.sql import names_of, statement
-from trading_data.archive.versions import DAY_US, Indices, dictionary_of, microseconds
+from trading_data.archive.sql import array_of, names_of, statement
+from trading_data.archive.versions import DAY_US, Indices, dictionary_of, microseconds, moment_of
 from trading_data.datasets.declaration import Dataset
 from trading_data.times import DAY, day_start
 
@@ -21,7 +21,7 @@ MINUTES = 1440
 
 _MINUTE_US = 60_000_000
 _PAIRS_A_BLOCK = 8192
-_EPOCH_DAY, _EPOCH = date(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY = date(1970, 1, 1)
 
 
 def note(cursor: Cursor, dataset: Dataset, rows: pa.Table, positions: Indices) -> None:
@@ -39,12 +39,12 @@ def note(cursor: Cursor, dataset: Dataset, rows: pa.Table, positions: Indices) -
     covered = pairs[starts].tolist()
     values = {
         "dataset": dataset.name,
-        "subjects": [subjects[pair % len(subjects)] for pair in covered],
-        "days": [_EPOCH_DAY + timedelta(days=pair // len(subjects)) for pair in covered],
-        "rows": counts.tolist(),
-        "firsts": [_EPOCH + timedelta(microseconds=low) for low in np.minimum.reduceat(times, starts).tolist()],
-        "lasts": [_EPOCH + timedelta(microseconds=high) for high in np.maximum.reduceat(times, starts).tolist()],
-        **_minutes(times, counts),
+        "subjects": array_of(subjects[pair % len(subjects)] for pair in covered),
+        "days": array_of(_EPOCH_DAY + timedelta(days=pair // len(subjects)) for pair in covered),
+        "rows": array_of(counts.tolist()),
+        "firsts": array_of(map(moment_of, np.minimum.reduceat(times, starts).tolist())),
+        "lasts": array_of(map(moment_of, np.maximum.reduceat(times, starts).tolist())),
+        **{name: array_of(values) for name, values in _minutes(times, counts).items()},
     }
     cursor.execute(statement("note_coverage"), values)
 

@@ -9,7 +9,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.database import Archive
 from trading_data.archive.quarantine.rejects import ledger_name
-from trading_data.archive.sql import statement
+from trading_data.archive.sql import array_of, statement
 from trading_data.archive.versions import day_of, moment_of
 from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
@@ -110,13 +110,15 @@ class ArchivedRange:
 def archived_ranges(archive: Archive, dataset: Dataset, journals: Sequence[str]) -> dict[str, list[EntryRange]]:
     """The archived ranges of journals, by the journal's key; journals without any are left out."""
     names = {ledger_name(journal): journal for journal in journals}
-    rows = archive.ask(statement("ranges"), {"dataset": dataset.name, "journals": list(names)})
+    rows = archive.ask(statement("ranges"), {"dataset": dataset.name, "journals": array_of(names)})
     return {names[name]: [range_.entries for range_ in ranges] for name, ranges in _by_journal(rows).items()}
 
 
 def ranges_of(cursor: Cursor, dataset: Dataset, names: Sequence[str] | None) -> dict[str, list[ArchivedRange]]:
     """The archived ranges of journals (None: of all) by name in the ledger, in the caller's transaction."""
-    cursor.execute(statement("ranges"), {"dataset": dataset.name, "journals": None if names is None else list(names)})
+    cursor.execute(
+        statement("ranges"), {"dataset": dataset.name, "journals": None if names is None else array_of(names)}
+    )
     return _by_journal(cursor.fetchall())
 
 

@@ -1,7 +1,7 @@
 """Statements from `sql/`: identifiers are quoted and values are bound; no value is formatted into the text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -51,6 +51,15 @@ def _without_comments(text: str) -> str:
 def identifiers(names: Sequence[str], of: str | None = None) -> Composed:
     """A comma-separated list of quoted names, each as a column of the relation `of` if given."""
     return SQL(", ").join(Identifier(of, name) if of else Identifier(name) for name in names)
+
+
+def array_of(values: Iterable[object]) -> str:
+    """Values as one text that PostgreSQL reads as an array: thousands of them many times faster than as a list's expressions."""
+    texts = (
+        '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"' if value is not None else "null"
+        for value in values
+    )
+    return f"{{{','.join(texts)}}}"
 
 
 def names_of(dataset: Dataset) -> dict[str, Composable]:

@@ -109,15 +109,17 @@ class Stage:
         first and last µs of acceptance, source, reported µs).
         """
         source = Identifier("known", "source") if self.dataset.sources else SQL("''")
-        missing, rows = np.flatnonzero(self._staged), list[tuple[Any, ...]]()
+        missing, rows = self._staged.copy(), list[tuple[Any, ...]]()
         for window in self._windows:
             self.execute("staged_held", {**window, "equal": equal}, known_source=source, **self._compared())
             for entries, batch_id, *origin in self.cursor.fetchall():
                 if batch_id is None:
-                    missing = np.intersect1d(missing, entries)
+                    absent = np.zeros(len(missing), dtype=bool)
+                    absent[entries] = True
+                    missing &= absent
                 else:
                     rows.append((entries[0], batch_id, *origin))
-        return missing.astype(np.int64), rows
+        return np.flatnonzero(missing), rows
 
     def taken(self, positions: Sequence[int]) -> dict[str, set[int]]:
         """By subject, the moments (µs since 1970) in the minutes of these staged rows at which the archive keeps rows."""

@@ -14,7 +14,7 @@ from psycopg2.sql import SQL, Composable, Identifier, Literal
 from trading_data.archive.acceptance import bounds_of
 from trading_data.archive.ledger import COUNTS, ArchivedRange, Loaded
 from trading_data.archive.quarantine.rejects import ledger_name
-from trading_data.archive.sql import names_of, statement
+from trading_data.archive.sql import array_of, names_of, statement
 from trading_data.archive.versions import entry_hashes
 from trading_data.datasets.declaration import Dataset, Sources
 from trading_data.intake.batch import Batch
@@ -91,16 +91,16 @@ def _write_ranges(cursor: Cursor, dataset: Dataset, books: LoadInput, batch_id: 
     values: dict[str, Any] = {
         "dataset": dataset.name,
         "batch_id": batch_id,
-        "journals": [name for name, _ in written],
-        "incarnations": [part.entries.incarnation for _, part in written],
-        "afters": [str(part.entries.after) for _, part in written],
-        "lasts": [str(part.entries.last) for _, part in written],
-        "anchors": [part.entries.anchor for _, part in written],
-        "addeds": [part.entries.added for _, part in written],
-        "entries": [part.count for _, part in written],
-        "gone_journals": [name for name, _ in gone],
-        "gone_incarnations": [part.incarnation for _, part in gone],
-        "gone_afters": [str(part.after) for _, part in gone],
+        "journals": array_of(name for name, _ in written),
+        "incarnations": array_of(part.entries.incarnation for _, part in written),
+        "afters": array_of(part.entries.after for _, part in written),
+        "lasts": array_of(part.entries.last for _, part in written),
+        "anchors": array_of(part.entries.anchor for _, part in written),
+        "addeds": array_of(part.entries.added for _, part in written),
+        "entries": array_of(part.count for _, part in written),
+        "gone_journals": array_of(name for name, _ in gone),
+        "gone_incarnations": array_of(part.incarnation for _, part in gone),
+        "gone_afters": array_of(part.after for _, part in gone),
     }
     if written or gone:
         cursor.execute(statement("write_ranges"), values)

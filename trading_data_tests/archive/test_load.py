@@ -226,3 +226,15 @@ def test_many_large_rejected_entries_are_kept_in_several_statements(rig: Rig, mo
         rig.entry("journal:metrics", {"broken": "x" * size})
     assert rig.archive_all(METRICS)[0].quarantined == 5
     assert rig.query("select count(*) from archive_quarantine") == [(5,)]
+
+
+def test_where_the_archive_holds_few_or_many_of_a_subjects_rows_each_is_found(rig: Rig) -> None:
+    sent = [bar("FEW", 0), bar("FEW", 3), *(bar("MANY", minute) for minute in range(25)), bar("NONE", 50)]
+    rig.store.record_prices(sent)
+    rig.archive_all(PRICE)
+    again = [bar(symbol, minute) for symbol in ("FEW", "MANY", "NONE") for minute in range(40)]
+    again[3], again[40 + 24] = bar("FEW", 3, close=11.5), bar("MANY", 24, close=11.5)
+    rig.store.record_prices(again)
+    (loaded,) = rig.archive_all(PRICE)
+    assert (loaded.inserted, loaded.replaced, loaded.unchanged, loaded.quarantined) == (120 - 27, 2, 25, 0)
+    assert rig.query("select count(*), count(*) filter (where close = 11.5) from price_data") == [(121, 2)]
