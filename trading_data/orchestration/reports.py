@@ -60,6 +60,10 @@ class Reports:
         green = self._instance.get_materialized_partitions(dg.AssetKey(asset))
         return {day for day in days if str(day) not in green}
 
+    def is_green(self, asset: str, day: date) -> bool:
+        """Whether a day is green, so that Dagster goes on showing it so."""
+        return not self.not_green(asset, [day])
+
     def is_due(self, asset: str, day: date, unreported: Collection[date]) -> bool:
         """Whether to report a day that was handled: if the run was requested for it, or there is news."""
         return day in unreported or (asset in self._asked and day in self.days)
@@ -76,6 +80,11 @@ class Reports:
 def handled(asset: str, day: date, figures: Mapping[str, Any]) -> dg.AssetMaterialization:
     """The event that turns a day green."""
     return dg.AssetMaterialization(asset, partition=str(day), metadata=figures)
+
+
+def emptied(asset: str, day: date, figures: Mapping[str, Any]) -> dg.AssetMaterialization:
+    """The event of a green day without a row any more: Dagster cannot take a green back, so the figures are brought up to date."""
+    return handled(asset, day, {**figures, "note": "no row is left: each was corrected to another day"})
 
 
 def still_handled(asset: str, day: date, figures: Mapping[str, Any]) -> dg.AssetObservation:

@@ -1,9 +1,9 @@
-"""A producer with an earlier first day than the archive: what the load refuses waits whole, until the days are equal."""
+"""A producer with an earlier first day than the archive: what the load refuses waits until the days are equal, then it is taken."""
 
 from datetime import date, timedelta
 
 from trading_data import LiveStore
-from trading_data.archive.quarantine.queries import retry
+from trading_data.archive.quarantine.queries import retry_no_longer_rejected
 from trading_data.datasets import PRICE
 from trading_data_tests.rig import EARLIEST, Rig, bar
 
@@ -14,11 +14,15 @@ def test_what_an_earlier_producer_wrote_is_retried_with_its_day(rig: Rig) -> Non
     store.record_prices([bar("OLD", timestamp=early), bar("NEW")])
     (loaded,) = rig.archive_all(PRICE)
     assert (loaded.inserted, loaded.quarantined) == (1, 1)
-    ((number, reason, payload),) = rig.query("select quarantine_id, reason, payload from archive_quarantine")
+    ((reason, payload),) = rig.query("select reason, payload from archive_quarantine")
     assert f"is before the first day partition {EARLIEST:%Y-%m-%d}" in reason
     assert "set TRADING_DATA_START to an earlier day for the archive and every producer" in reason
     assert early.isoformat() in str(payload)
-    assert retry(rig.archive, rig.intake, dataset=PRICE, kind="far past", earliest=early).batches
+    assert retry_no_longer_rejected(rig.archive, rig.intake, PRICE, earliest=EARLIEST).batches == ()
+    assert retry_no_longer_rejected(rig.archive, rig.intake, PRICE, earliest=early + timedelta(days=1)).batches
+    (refused,) = rig.load(PRICE)
+    assert (refused.inserted, refused.quarantined) == (0, 0)
+    assert retry_no_longer_rejected(rig.archive, rig.intake, PRICE, earliest=early).batches
     rig.load(PRICE)
     assert rig.query("select symbol from price_data order by 1") == [("NEW",), ("OLD",)]
-    assert number
+    assert retry_no_longer_rejected(rig.archive, rig.intake, PRICE, earliest=early).batches == ()

@@ -37,6 +37,14 @@ def newest_observation(instance: dg.DagsterInstance, asset: str, day: date) -> s
     return record.asset_observation.description or ""
 
 
+def newest_figures(instance: dg.DagsterInstance, asset: str, day: date) -> dict[str, object]:
+    """The figures of a partition's newest materialization."""
+    chosen = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[str(day)])
+    (record, *_) = instance.fetch_materializations(chosen, limit=1).records
+    assert record.asset_materialization is not None
+    return {name: value.value for name, value in record.asset_materialization.metadata.items()}
+
+
 def noon(day: date) -> datetime:
     return day_start(day) + timedelta(hours=12)
 
@@ -125,7 +133,7 @@ def test_a_late_row_makes_its_day_green_but_not_its_aggregates_before_they_are_r
 
 
 def test_a_fill_leaves_a_day_for_another_one(rig: Rig, instance: dg.DagsterInstance) -> None:
-    """Dagster cannot turn a green day back: its newest observation reports that the day has no row, and the aggregate follows."""
+    """Dagster cannot turn a green day back: its newest event says that no row is left, and so does that of the aggregate."""
     first, second = DAYS[:2]
     rig.store.record_trades([fill(timestamp=noon(first))])
     assert run_archive(instance).success
@@ -133,13 +141,16 @@ def test_a_fill_leaves_a_day_for_another_one(rig: Rig, instance: dg.DagsterInsta
     rig.store.record_trades([fill(timestamp=noon(second))])
     assert run_archive(instance).success
     assert green(instance, "trade_data") == {str(first), str(second)}
-    assert newest_observation(instance, "trade_data", first) == f"{first} is not green: no row"
+    assert newest_figures(instance, "trade_data", first)["dagster/partition_row_count"] == 0
     (request,) = tick("late_data_sensor", instance).run_requests
     asked = {request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end")}
     assert asked == {str(first), str(second)}
     for day in (first, second):
         assert run_assets(instance, ["trade_1d"], str(day)).success
     assert rig.query("select bucket, fills from trade_1d") == [(day_start(second), 1)]
+    for asset in ("trade_data", "trade_1d"):
+        assert newest_figures(instance, asset, first)["note"] == "no row is left: each was corrected to another day"
+        assert "note" not in newest_figures(instance, asset, second)
 
 
 def test_today_is_told_every_time_and_what_else_it_says_once_an_hour(rig: Rig, instance: dg.DagsterInstance) -> None:

@@ -134,8 +134,15 @@ def retry(
 
 
 def retry_no_longer_rejected(archive: Archive, intake: Intake, dataset: Dataset, *, earliest: datetime) -> Retried:
-    """Retry the entries that an earlier release rejected for a reason that no longer exists; arguments as for `retry`."""
+    """Retry the entries that were rejected for a reason that no longer exists; arguments as for `retry`.
+
+    These are reasons of an earlier release, and a first day that was later than `earliest`.
+    """
     retried = [retry(archive, intake, dataset=dataset, kind=kind, earliest=earliest) for kind in NO_REASONS]
+    values = {"dataset": dataset.name, "first_day": f"{earliest:%Y-%m-%d}"}
+    too_old = [number for (number,) in archive.ask(statement("quarantine_of_later_first_day"), values)]
+    if too_old:
+        retried.append(retry(archive, intake, ids=too_old, earliest=earliest))
     return Retried(tuple(drained for of_kind in retried for drained in of_kind.batches), {})
 
 

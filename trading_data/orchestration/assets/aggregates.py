@@ -13,11 +13,12 @@ from trading_data.archive.verify.ledger import chunk_days
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.orchestration.assets.sources import OWNER
 from trading_data.orchestration.metadata import aggregate_metadata
-from trading_data.orchestration.reports import Event, Reports, handled, news
+from trading_data.orchestration.reports import Event, Reports, emptied, handled, news
 from trading_data.orchestration.verdicts import equals_raw
 from trading_data.printable import counted
 
 _SHOWN = 10
+_NO_ROW = "no row"
 
 
 def aggregate_specs(dataset: Dataset, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetSpec]:
@@ -57,7 +58,10 @@ def refresh_days(
         filled, unreported = days_with_buckets(database, aggregate, days), reports.unreported(aggregate.name, days)
         sent: list[Event] = []
         for day in sorted(days):
-            if reason := _not_right(day in filled, day in late, wrong.get(day, [])):
+            reason = _not_right(day in filled, day in late, wrong.get(day, []))
+            if reason == _NO_ROW and day in done.windows and reports.is_green(aggregate.name, day):
+                sent.append(emptied(aggregate.name, day, _figures(done, day)))
+            elif reason:
                 sent += reports.not_handled(aggregate.name, day, reason)
             elif reports.is_due(aggregate.name, day, unreported):
                 sent.append(handled(aggregate.name, day, _figures(done, day)))
@@ -79,7 +83,7 @@ def _not_right(bucket: bool, late: bool, wrong: list[str]) -> str:
         )
     if late:
         return "a load has changed its rows since the last refresh"
-    return "" if bucket else "no row"
+    return "" if bucket else _NO_ROW
 
 
 def _figures(done: Refreshed, day: date) -> dict[str, Any]:

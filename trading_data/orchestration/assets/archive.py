@@ -25,7 +25,7 @@ from trading_data.orchestration.day_metadata import day_figures, day_page
 from trading_data.orchestration.drift import check_drift
 from trading_data.orchestration.health_checks import fresh_result
 from trading_data.orchestration.metadata import load_figures, load_page, table_metadata
-from trading_data.orchestration.reports import Event, Reports, handled, news, still_handled
+from trading_data.orchestration.reports import Event, Reports, emptied, handled, news, still_handled
 from trading_data.orchestration.resources import Environment
 from trading_data.orchestration.tags import MEMORY_PRESSURE, TRIGGER
 from trading_data.orchestration.verdicts import (
@@ -72,7 +72,8 @@ def load(
     pressed = context.run.tags.get(TRIGGER) == MEMORY_PRESSURE
     hot_window = timedelta(0) if pressed else dataset.hot_window
     loaded: list[Loaded] = []
-    retry_no_longer_rejected(database, store, dataset, earliest=environment.earliest)
+    for table in filter(None, (dataset, HISTORY.get(dataset.name))):
+        retry_no_longer_rejected(database, store, table, earliest=environment.earliest)
     for batch in load_pending(database, store, dataset, run_id=context.run.run_id):
         loaded.append(batch)
         trim_archived(client, database, dataset, hot_window=hot_window)
@@ -136,11 +137,14 @@ def _days(
     }
     pages = day_page(database, dataset, calendar, in_full)
     for day, verdict in verdicts.items():
+        figures = {**day_figures(archived[day]), **load_figures(loaded, day)}
         if not verdict:
             left = not verdict.rows and any(batch.days.get(day, {}).get("moved", 0) < 0 for batch in loaded)
-            yield from reports.not_handled(asset, day, verdict.message, news=left)
+            if left and reports.is_green(asset, day):
+                yield emptied(asset, day, figures)
+            else:
+                yield from reports.not_handled(asset, day, verdict.message, news=left)
             continue
-        figures = {**day_figures(archived[day]), **load_figures(loaded, day)}
         if day in pages:
             yield handled(asset, day, {**figures, **pages[day], **load_page(loaded, day)})
         else:  # today, reported in the last hour
