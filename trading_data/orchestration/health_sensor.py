@@ -112,13 +112,15 @@ def _report(
     figures: Figures,
     moment: datetime,
 ) -> list[str]:
-    """Report the new verdicts of an asset, and the asset with them; a line for each."""
-    verdicts = new_verdicts(
-        instance, map(as_evaluation, results(asset, HEALTH_CHECKS[asset], figures)), moment, words=False
-    )
-    if verdicts:
+    """Report an asset and all its verdicts if one of them is new; a line for each new one.
+
+    Dagster would show the others as *Not Evaluated* if somebody had executed them before.
+    """
+    verdicts = list(map(as_evaluation, results(asset, HEALTH_CHECKS[asset], figures)))
+    changed = new_verdicts(instance, verdicts, moment, words=False)
+    if changed:
         page = health_page(asset, client, database, store, environment, figures, moment)
         instance.report_runless_asset_event(dg.AssetMaterialization(asset, metadata=page))
-    for verdict in verdicts:
-        instance.report_runless_asset_event(verdict)
-    return [f"{verdict.check_name} {'passes' if verdict.passed else 'fails'}" for verdict in verdicts]
+        for verdict in verdicts:
+            instance.report_runless_asset_event(verdict)
+    return [f"{verdict.check_name} {'passes' if verdict.passed else 'fails'}" for verdict in changed]

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 
 from trading_data.live.connection import MemoryReading, seconds_until_full
+from trading_data.printable import span
 
 FIRE_RATIO, REARM_RATIO = 0.75, 0.60
 FIRE_SECONDS = 600.0
@@ -57,7 +58,7 @@ def judge(state: PressureState, reading: MemoryReading, under_way: str | None) -
             False, f"{_mb(reading.used)} used and no maxmemory set: set one, or nothing can be forecast", state
         )
     seconds = seconds_until_full(readings) if len(readings) >= _TREND_READINGS else None
-    trend = "not growing" if seconds is None else f"full in {seconds:,.0f} s"
+    trend = "not growing" if seconds is None else f"full in {span(seconds)}"
     numbers = f"{reading.ratio:.1%} of {_mb(reading.limit)} used, {trend}"
     pressed = reading.ratio >= FIRE_RATIO or (seconds is not None and seconds < FIRE_SECONDS)
     waited = reading.at - state.fired_at

@@ -124,6 +124,23 @@ def new_verdicts(
     return changed
 
 
+def standing(instance: dg.DagsterInstance, asset: str, check: str) -> Iterator[dg.AssetCheckEvaluation]:
+    """The last verdict of a check once more, for a run that materializes the asset and changes none of its data."""
+    key = dg.AssetCheckKey(dg.AssetKey(asset), check)
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).get(key)
+    last = None if record is None else record.evaluation
+    if isinstance(last, dg.AssetCheckEvaluation):
+        yield dg.AssetCheckEvaluation(
+            asset_key=last.asset_key,
+            check_name=last.check_name,
+            passed=last.passed,
+            severity=last.severity,
+            description=last.description,
+            metadata=last.metadata,
+            blocking=last.blocking,
+        )
+
+
 def as_evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
     """A check's result as an event. Raises ValueError if the result does not name its asset and its check."""
     if result.asset_key is None or result.check_name is None:

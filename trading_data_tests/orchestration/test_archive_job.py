@@ -312,4 +312,8 @@ def test_what_the_clock_runs_between_two_hours_leaves_every_verdict_standing(
     names = [aggregate.name for aggregate in PRICE.aggregates]
     late = run_assets(instance, names, "2026-11-20", **{"dagster/sensor_name": "late_data_sensor"})
     assert {name: set(materializations(late, name)) for name in names} == {name: {"2026-11-20"} for name in names}
-    assert checks(late).keys() == {(name, "equals_raw") for name in names}
+    verdicts = {(name, "equals_raw") for name in names}
+    assert checks(late).keys() == verdicts
+    again = run_assets(instance, names, "2026-11-20", **{"trading_data/trigger": "by_hand"})
+    assert {name: set(materializations(again, name)) for name in names} == {name: {"2026-11-20"} for name in names}
+    assert checks(again).keys() == verdicts, "nothing was left to refresh, and the verdict stands"

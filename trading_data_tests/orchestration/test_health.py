@@ -167,6 +167,9 @@ def test_the_sensor_tells_what_changes_and_asks_for_no_run(rig: Rig, instance: d
     record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
     assert record.evaluation is not None
     assert not record.evaluation.passed
+    key = dg.AssetCheckKey(dg.AssetKey("timescale_health"), "chunks")
+    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+    assert len(history) == 2, "every verdict comes with the materialization"
     assert instance.get_runs_count() == 0
 
 

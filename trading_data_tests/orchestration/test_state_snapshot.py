@@ -114,6 +114,8 @@ def test_a_key_of_another_type_turns_the_check_yellow_and_the_rest_is_kept(
     result = run_of(instance, STATE)
     assert result.success
     (event,) = result.get_asset_check_evaluations()
+    (again,) = run_of(instance, STATE).get_asset_check_evaluations()
+    assert not again.passed
     assert (event.passed, event.severity, event.blocking) == (False, dg.AssetCheckSeverity.WARN, False)
     assert "positions:active:\\xff is a string, not the hash that is declared" in str(event.description)
     found = shown(result)

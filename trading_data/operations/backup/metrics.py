@@ -7,6 +7,7 @@ from trading_data.operations.backup.manifest import backups, complete_backups
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.rules import BACKUPS
 from trading_data.operations.health.thresholds import WARN, Finding, judge
+from trading_data.printable import counted, span
 
 AGE = "flow.backup.age"
 DRILL_AGE = "flow.backup.drill_age"
@@ -60,8 +61,8 @@ def look_at_backups(uri: str, now: datetime) -> tuple[list[Finding], list[str]]:
     except BackupError as error:
         return [unknown(error)], []
     newest = next((backup for backup in found_backups if backup.complete), None)
-    facts = [f"{sum(backup.complete for backup in found_backups):,} complete backups"]
+    facts = [counted(sum(backup.complete for backup in found_backups), "complete backup")]
     if newest is not None:
         proven = "restored in a drill" if newest.drilled else "not proven by a drill"
-        facts = [f"{facts[0]}, the newest {newest.age(now).total_seconds() / 3600:,.1f} h old, {proven}"]
+        facts = [f"{facts[0]}, the newest {span(newest.age(now).total_seconds())} old, {proven}"]
     return judge(BACKUPS, measure_backups(uri, now)), facts

@@ -109,7 +109,9 @@ def _tiers(settings: Settings, intake: Intake, now: datetime) -> Part:
         if not _NO_ARCHIVE & by_key.keys():
             by_key |= {finding.key: finding for finding in _schema(archive)}
         if not _NO_ARCHIVE & by_key.keys():  # nor has it stopped answering meanwhile
-            facts.append(f"archive tier: {archive_version(archive)}, {settings.timescale_url}")
+            facts.append(
+                f"archive tier: {archive_version(archive)}, {(settings.timescale_url or '').replace('+psycopg2', '', 1)}"
+            )
     return list(by_key.values()), [hide_secrets(fact) for fact in facts]
 
 

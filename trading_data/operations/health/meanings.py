@@ -44,7 +44,7 @@ FIGURES: dict[str, Meaning] = {
     ),
     "redis.memory.fragmentation": Meaning(
         "ratio",
-        "Resident by used memory of the live tier",
+        "Ratio of resident to used memory of the live tier",
         "the live tier {subject} takes {value} of its used memory",
     ),
     "redis.keys": Meaning("count", "Keys in all databases", "the live tier {subject} has {value} {many:key/keys}"),

@@ -133,7 +133,8 @@ def _crossed(name: str, thresholds: Sequence[Threshold]) -> str:
         for threshold in thresholds
         for word, limit in _limits(threshold)
     ]
-    return f"{counted_by(name)} is {' or '.join(limits)}"
+    subject = counted_by(name)
+    return f"{'' if subject.startswith('how ') else 'the '}{subject} is {' or '.join(limits)}"
 
 
 def _limits(threshold: Threshold) -> list[tuple[str, float]]:

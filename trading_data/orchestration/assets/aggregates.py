@@ -12,8 +12,9 @@ from trading_data.archive.database import Archive
 from trading_data.archive.verify.ledger import chunk_days
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.orchestration.assets.sources import OWNER
+from trading_data.orchestration.declared import EQUAL
 from trading_data.orchestration.metadata import aggregate_metadata
-from trading_data.orchestration.reports import Event, Reports, emptied, handled, news
+from trading_data.orchestration.reports import Event, Reports, emptied, handled, news, standing
 from trading_data.orchestration.verdicts import equals_raw
 from trading_data.printable import counted
 
@@ -69,6 +70,8 @@ def refresh_days(
         if done.windows:
             equal = equals_raw(aggregate, [line for lines in wrong.values() for line in lines])
             yield from news(instance, [equal], every=reports.every_verdict(sent))
+        elif reports.every_verdict(sent):
+            yield from standing(instance, aggregate.name, EQUAL)
 
 
 def _differences(archive: Archive, dataset: Dataset, aggregate: Aggregate, done: Refreshed, day: date) -> list[str]:

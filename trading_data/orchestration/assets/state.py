@@ -11,7 +11,7 @@ from trading_data.intake.state.tables import Table, problem_text, tables
 from trading_data.intake.state.take import take_state
 from trading_data.orchestration.assets.sources import OWNER, state_keys
 from trading_data.orchestration.declared import DECLARED_KEYS, STATE
-from trading_data.orchestration.reports import Event, news
+from trading_data.orchestration.reports import Event, as_evaluation
 from trading_data.orchestration.resources import IntakeStore, LiveTier, as_dagster_failure
 from trading_data.printable import counted
 
@@ -39,8 +39,8 @@ def state_snapshot(context: dg.AssetExecutionContext, live: LiveTier, intake: In
     with as_dagster_failure(), live.for_archiver() as client:
         state = take_state(client, run_id=context.run.run_id)
         file = put_state(intake.open(), state)
-    yield from news(context.instance, [state_as_declared(state)])
     yield dg.AssetMaterialization(STATE, metadata=_metadata(state, file))
+    yield as_evaluation(state_as_declared(state))
 
 
 def _metadata(state: StateSnapshot, file: StateFile) -> dict[str, Any]:

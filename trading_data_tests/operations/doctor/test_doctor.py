@@ -69,6 +69,7 @@ def test_nothing_is_wrong(rig: Rig, doctor: Doctor) -> None:
     for fact in (
         "live tier: ",
         "archive tier: TimescaleDB",
+        ", postgresql://",  # as `psql` takes it
         "takes writes",
         "alerts go to the log",
         "0 complete backups",
