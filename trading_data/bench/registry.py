@@ -18,12 +18,11 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from trading_data import __version__
-from trading_data.bench.archive import ARCHIVE, REPLAY
+from trading_data.bench.archive import ARCHIVE, LIVE_LATENCY, REPLAY
 from trading_data.bench.dagster_jobs import BACKFILL, COMPRESS
 from trading_data.bench.full_system import IDLE, STARTUP
 from trading_data.bench.growth import GROWTH, MEMORY
 from trading_data.bench.late_row import LATE_ROW
-from trading_data.bench.latency import LIVE_LATENCY
 from trading_data.bench.measure import Bench, BenchPlan, Outcome, Promise
 from trading_data.bench.read import READ
 from trading_data.bench.references import blob
