@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from trading_data.archive.database import Archive
@@ -134,8 +135,20 @@ def archive_all(settings: Settings) -> object:
     _ready()
     sys.stdin.readline()
     cycle = run_cycle(client, archive, Intake(settings.intake_uri), day_start(settings.start))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"inserted": sum(loaded.inserted for loaded in cycle.loaded), "trimmed": cycle.trimmed, "peak_bytes": peak}
+    inserted = sum(loaded.inserted for loaded in cycle.loaded)
+    return {"inserted": inserted, "trimmed": cycle.trimmed, "peak_bytes": peak_bytes()}
+
+
+def peak_bytes() -> int:
+    """The peak resident size of this process.
+
+    On Linux not from `getrusage`, which begins with the size that the process had before it ran this program: its parent's.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _ready() -> None:

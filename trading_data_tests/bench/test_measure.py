@@ -2,10 +2,13 @@
 
 import gc
 import math
+import subprocess
+import sys
 
 import pytest
 
 from trading_data.bench.measure import Spread, alternate, exponent, per_call, rates, ratios, seconds, spreads
+from trading_data.bench.worker import peak_bytes
 
 
 def test_a_spread_has_median_quartiles_and_extremes() -> None:
@@ -78,3 +81,10 @@ def test_the_first_call_does_not_count() -> None:
 def test_figures_have_their_unit_in_their_name() -> None:
     assert rates(10, [2.0, 5.0])["median"] == 3.5
     assert spreads({"read": [1.0]})["read_seconds"]["median"] == 1.0
+
+
+def test_a_peak_is_that_of_the_process_and_not_of_its_parent() -> None:
+    large = bytearray(b"1") * 250_000_000
+    program = "from trading_data.bench.worker import peak_bytes; print(peak_bytes())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < len(large) < peak_bytes()
