@@ -9,6 +9,7 @@ Belongs here: showing and saving. Does not: measuring.
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ Every goal is a ratio against a reference measured in the same minutes, on the s
 the absolute figures. A ratio is the median over the repetitions of subject by reference, each pair measured in turn; in brackets
 are the quartiles. References are what a competent user would write with the best library; they are in
 `trading_data/bench/references`, and a test holds that none changes without an entry that gives the reason. All figures of a column
-have one scale; the size of each row is below."""
+have one scale."""
 
 
 def page(promises: Mapping[str, Promise], reports: Mapping[str, Sequence[Entry]], earlier: str = "") -> str:
@@ -126,10 +127,10 @@ def page(promises: Mapping[str, Promise], reports: Mapping[str, Sequence[Entry]]
     by_name = {title: {entry["name"]: entry for entry in entries} for title, entries in reports.items()}
     rows = []
     for name, promise in promises.items():
-        cells = [_ratio(entries.get(name), promise) for entries in by_name.values()]
+        cells = [cell for entries in by_name.values() for cell in _cells(entries.get(name), promise)]
         rows.append([f"`{name}`", str(promise.target or "reported"), *cells])
-    scales = [f"{title}, scale {_all(entries, 'scale') or '–'}" for title, entries in reports.items()]
-    parts = [_HEAD, "## Ratios", _table(["bench", "goal", *scales], rows)]
+    heads = [(f"{title}, scale {_all(entries, 'scale') or '–'}", "size") for title, entries in reports.items()]
+    parts = [_HEAD, "## Ratios", _table(["bench", "goal", *chain.from_iterable(heads)], rows)]
     parts += [_missed(title, entries, promises) for title, entries in by_name.items()]
     meanings = [[f"`{name}`", promise.measures, promise.reference] for name, promise in promises.items()]
     parts += ["## What is measured", _table(["bench", "measures", "against"], meanings)]
@@ -141,12 +142,13 @@ def page(promises: Mapping[str, Promise], reports: Mapping[str, Sequence[Entry]]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _ratio(entry: Entry | None, promise: Promise) -> str:
+def _cells(entry: Entry | None, promise: Promise) -> tuple[str, str]:
+    """The ratio, and the size at which it was measured."""
     if entry is None:
-        return "not measured"
+        return "not measured", "–"
     ratio, said = entry["ratio"], verdict(entry, promise)
     text = f"{ratio['median']:.3g} ({ratio['lower_quartile']:.3g}–{ratio['upper_quartile']:.3g})"
-    return {"met": f"**{text}**", "reported": text}.get(said, f"{text} {said}")
+    return {"met": f"**{text}**", "reported": text}.get(said, f"{text} {said}"), entry["size"]
 
 
 def _missed(title: str, entries: Mapping[str, Entry], promises: Mapping[str, Promise]) -> str:
