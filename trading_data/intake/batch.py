@@ -8,6 +8,7 @@ Belongs here: the format of the file. Does not: its location (`intake.store`), a
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from trading_data.datasets import codec
+from trading_data.datasets import codec, dataset_named
 from trading_data.datasets.declaration import Dataset
 from trading_data.errors import IntakeError
 from trading_data.live.journal import EntryId
@@ -80,7 +81,9 @@ class Batch:
     """Entries of one dataset. `origin` is journal, latest, file, vendor or quarantine; `created` is aware UTC.
 
     `journals` are the drained ranges (origin journal), or name the source of the entries. `since` is the earliest time at which
-    the entries can have been accepted, where their ids do not show it (origin latest); aware UTC.
+    the entries can have been accepted, where their ids do not show it (origin latest); aware UTC. `subjects` are those of its
+    good entries, and perhaps more; `span` has their first and last time, microseconds since 1970. Both are None where the head
+    of a file does not tell.
     """
 
     dataset: str
@@ -90,11 +93,21 @@ class Batch:
     journals: tuple[JournalRange, ...]
     table: pa.Table
     since: datetime | None = None
+    subjects: frozenset[str] | None = None
+    span: tuple[int, int] | None = None
 
     @cached_property
     def ranges(self) -> tuple[tuple[str, EntryRange], ...]:
         """The journals and ranges that the batch accounts for; none for other origins."""
         return tuple((range_.journal, range_.entries) for range_ in self.journals) if self.origin == "journal" else ()
+
+    @cached_property
+    def of_journal(self) -> dict[str, list[JournalRange]]:
+        """The ranges of each journal."""
+        parts: dict[str, list[JournalRange]] = {}
+        for part in self.journals:
+            parts.setdefault(part.journal, []).append(part)
+        return parts
 
     @property
     def good(self) -> "np.ndarray[Any, np.dtype[np.bool_]]":
@@ -139,6 +152,8 @@ def cut_by_days(dataset: Dataset, table: pa.Table, most: int = MOST_DAYS) -> lis
 
 def encode(batch: Batch) -> bytes:
     """The batch as a Parquet file."""
+    dataset = dataset_named(batch.dataset)
+    times = pc.min_max(batch.table[dataset.key[1]].cast(pa.int64())).as_py()
     head = {
         "form": _FORM,
         "dataset": batch.dataset,
@@ -147,6 +162,8 @@ def encode(batch: Batch) -> bytes:
         "run_id": batch.run_id,
         "journals": [vars(journal) for journal in batch.journals],
         "since": batch.since and batch.since.isoformat(),
+        "subjects": batch.table[dataset.about].unique().drop_null().to_pylist(),
+        "span": None if times["min"] is None else [times["min"], times["max"]],
     }
     table = batch.table.replace_schema_metadata({_META: json.dumps(head).encode()})
     texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
@@ -181,15 +198,26 @@ def _with_head(schema: pa.Schema, table: pa.Table, where: str) -> Batch:
     head = json.loads((schema.metadata or {})[_META])
     if head["form"] not in _FORMS:
         raise IntakeError(f"{where} was written by a newer release (form {head['form']}): upgrade before loading it")
+    journals = tuple(_range(journal, head["origin"]) for journal in head["journals"])
     return Batch(
         head["dataset"],
         head["origin"],
         datetime.fromisoformat(head["created"]),
         head["run_id"],
-        tuple(_range(journal, head["origin"]) for journal in head["journals"]),
+        journals,
         table.replace_schema_metadata(None),
         datetime.fromisoformat(head["since"]) if head.get("since") else None,
+        frozenset(head["subjects"]) if "subjects" in head else _subjects(head, journals),
+        tuple(head["span"]) if head.get("span") else None,
     )
+
+
+def _subjects(head: dict[str, Any], journals: Sequence[JournalRange]) -> frozenset[str] | None:
+    """What a head of a release before 0.2 says of its subjects: each is in the key of its journal, if every one has its own."""
+    dataset = dataset_named(head["dataset"])
+    if not dataset.carried or head["origin"] != "journal":
+        return None
+    return frozenset(part.journal.removeprefix(dataset.prefix) for part in journals if part.count)
 
 
 def _range(fields: dict[str, Any], origin: str) -> JournalRange:

@@ -20,6 +20,8 @@ from trading_data.intake.batch import Batch, decode, decode_head, encode
 from trading_data.kill_points import reached
 
 _LEFTOVER_SECONDS = 3600
+_MOST_RANGES = 100_000
+"""Ranges of the heads that are remembered: about 50 MB."""
 _NAME = re.compile(r"(\d{20})-([0-9a-f]{64})\.parquet")
 
 
@@ -47,6 +49,7 @@ class Intake:
     def __init__(self, uri: str) -> None:
         """Use `uri`; nothing is read or written before the first call."""
         self.uri = uri
+        self._heads: dict[str, Batch] = {}
         self._fs, self._root = fsspec.core.url_to_fs(uri)
         self._local = isinstance(self._fs, LocalFileSystem)
 
@@ -143,6 +146,15 @@ class Intake:
         """As `read`, without the entries."""
         data = self._bytes(file)
         return None if data is None else decode_head(data, file.path)
+
+    def remembered_head(self, file: BatchFile) -> Batch | None:
+        """As `head`; a file is read and checked once, as its name never stands for other content."""
+        head = self._heads.get(file.content_hash) or self.head(file)
+        if head is not None:
+            if sum(len(kept.journals) for kept in (*self._heads.values(), head)) > _MOST_RANGES:
+                self._heads = {}
+            self._heads[file.content_hash] = head
+        return head
 
     def delete(self, file: BatchFile) -> None:
         """Remove a batch that is in the archive."""

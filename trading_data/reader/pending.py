@@ -83,11 +83,11 @@ class PendingRows:
 
     def of(self, range_: Range) -> "PendingRows":
         """The same with only the rows in a range; all where rows have an identity, as a version may have another time."""
-        if self.dataset.identity is not None:
+        if self.dataset.identity is not None or not self.rows.num_rows:
             return self
         times = self.rows[self.dataset.key[1]]
         low, high = pa.scalar(range_[0], times.type), pa.scalar(range_[1], times.type)
-        if not times.null_count and (not len(times) or (low.value <= self.times[0] and self.times[-1] < high.value)):
+        if not times.null_count and low.value <= self.times[0] and self.times[-1] < high.value:
             return self
         return replace(self, rows=inside(self.dataset, self.rows, range_))
 
@@ -153,7 +153,7 @@ class PendingBatches:
     @property
     def days(self) -> tuple[date, date]:
         """The first and the last day of the rows held; without rows the latest date first, which is an empty range."""
-        times = [held.times for held in (*self.files.values(), *self.live) if len(held.times)]
+        times = [held.times for held in (*self.files.values(), *self.live) if held.rows.num_rows]
         if not times:
             return date.max, date.min
         edges = pa.array([min(part[0] for part in times), max(part[-1] for part in times)], pa.int64())
@@ -218,12 +218,39 @@ class PendingBatches:
                 yield file, held
                 continue
             try:
+                head = self._intake.remembered_head(file)
+                if head is not None and not self._needs(head):
+                    yield file, PendingRows(self.query.dataset, self._shortened(head), head.rows)
+                    continue
                 batch = self._intake.read(file)
             except IntakeError as error:
                 self._note(error, partial=partial)
                 continue
             if batch is not None:
                 yield file, self._hold(batch)
+
+    def _needs(self, head: Batch) -> bool:
+        """Whether a batch may have rows that the query needs, as far as its head tells."""
+        query, subjects = self.query, head.subjects
+        if (
+            query.symbols is not None
+            and query.symbol_in_key
+            and subjects is not None
+            and subjects.isdisjoint(query.symbols)
+        ):
+            return False
+        if query.dataset.identity is None and head.span is not None:
+            start, end = map(microseconds_of, query.rows_of(query.span))
+            return start <= head.span[1] and head.span[0] < end
+        return True
+
+    def _shortened(self, head: Batch) -> Batch:
+        """The head of a batch whose rows are not needed, with the ranges of the query's journals only."""
+        journals = self.query.journals
+        if journals is None or head.origin != "journal":
+            return head
+        parts = tuple(part for name in journals for part in head.of_journal.get(name, ()))
+        return replace(head, journals=parts)
 
     def _note(self, error: IntakeError, *, partial: bool) -> None:
         if not partial:
