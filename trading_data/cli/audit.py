@@ -33,8 +33,10 @@ from trading_data.printable import counted, noun, printable
 from trading_data.settings import Settings
 from trading_data.times import DAY, day_start, now, utc
 
-_EQUATION = "offered = inserted + replaced + unchanged + quarantined + replayed; entries in journals and intake are not loaded yet"
-_WHILE_RUNNING = "the table was counted last: what was loaded meanwhile is in it, and not in the lines below"
+_EQUATION = (
+    "offered = inserted + replaced + unchanged + quarantined + replayed; entries in journals and intake are not loaded yet; "
+    "the table is counted after the lines below, so rows of a load in between are only in the table"
+)
 
 
 @click.command("verify")
@@ -107,7 +109,6 @@ def _print_accounts(accounts: Mapping[str, Totals], results: list[AuditResult]) 
     for dataset, account in accounts.items():
         click.echo(f"{dataset:>12}" + "".join(f"{getattr(account, name):>12,}" for name in names))
     click.echo(_EQUATION)
-    click.echo(_WHILE_RUNNING)
     for result in results:
         if not result.ok:
             where = result.dataset if result.day is None else f"{result.dataset} {result.day}"
