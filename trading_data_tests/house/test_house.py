@@ -68,6 +68,8 @@ def test_no_file_is_longer_than_400_lines() -> None:
 def test_every_statement_is_used() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / PACKAGE).rglob("*.py"))
     assert [name for name in statements() if f'"{name}"' not in source] == []
+    files = sorted((ROOT / "sql" / "statements").glob("*.sql"))
+    assert [file.name for file in files if not file.read_text(encoding="utf-8").startswith("-- name: ")] == []
 
 
 def test_no_instance_of_dagster_leaves_statistics_in_the_home_of_the_user() -> None:
