@@ -16,13 +16,15 @@ from trading_data.datasets.codec import check
 from trading_data.errors import BadInput, VendorRefused
 from trading_data.settings import without_password
 from trading_data.sources.files.bars import check_minutes
-from trading_data.sources.files.read import SUFFIXES, check_columns, read_table
+from trading_data.sources.files.read import check_columns, read_table
 from trading_data.times import now, utc
 
 _SHOWN = 10
 """Most bad rows of a file that a message lists."""
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 """The requested range decides what is too early."""
+_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+"""Files of a folder that are read; a text file may be a note."""
 
 
 class FilesVendor:
@@ -94,9 +96,9 @@ def find_files(uri: str) -> list[str]:
     # A listing has neither protocol nor host, nor the archive around a file: take them from around the path in the URI.
     before, _, after = uri.partition(path) if path in uri else ("", "", "")
     after = after if after.startswith("::") else ""
-    files = sorted(before + found + after for found in paths if found.lower().endswith(SUFFIXES))
+    files = sorted(before + found + after for found in paths if found.lower().endswith(_SUFFIXES))
     if not files:
-        raise BadInput(f"{shown} has no files ending in {', '.join(SUFFIXES)}")
+        raise BadInput(f"{shown} has no files ending in {', '.join(_SUFFIXES)}")
     return files
 
 
