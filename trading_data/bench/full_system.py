@@ -214,6 +214,8 @@ def run_idle(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
     }
     if "archive" not in rig.embedded:
         figures["not_measured"] = "the archive's server"
+    if "live" not in rig.embedded:
+        figures["counted_too"] = "all other clients of the live tier's server"
     return {"idle": Outcome(Spread.of([sum(used.values()) / passed]), f"{wanted} s", figures)}
 
 
