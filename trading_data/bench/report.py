@@ -173,12 +173,13 @@ def _surroundings(entries: Sequence[Entry]) -> str:
     versions: dict[str, str] = {}
     for entry in entries:
         versions |= entry["versions"]
+    busy = " **Others were at work on it: no figure here is to be relied on.**" if max(loads) > machine["cores"] else ""
     servers = " and ".join(sorted({kind for entry in entries for kind in entry["conditions"]["servers"].values()}))
     lines = [
         f"- When: {times[0]} to {times[-1]}.",
         f"- Machine: {machine['cores']} cores, {machine['memory_gb']} GB, {machine['processor']}, {machine['system']}.",
         f"- Conditions: servers {servers}, scale {_all(entries, 'scale')}, {_all(entries, 'repetitions')} repetitions.",
-        f"- Load of the machine before each bench: {min(loads)} to {max(loads)}.",
+        f"- Load of the machine before each bench: {min(loads)} to {max(loads)}.{busy}",
         f"- Versions: {', '.join(f'{name} {value}' for name, value in versions.items())}.",
         *(
             f"- Settings, {tier}: {', '.join(f'{name} {value}' for name, value in values.items())}."

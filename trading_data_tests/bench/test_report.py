@@ -84,7 +84,7 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
 
 def test_the_page_says_which_goals_hold_on_what_machine_and_settings() -> None:
     earlier = '[[figure]]\nbench = "`a`"\ngoal = "≥ 1"\nnative = "2"\nembedded = "–"\nagainst = "b"\nwhy = "c"\n'
-    embedded = entry(ratio=0.9, conditions={**entry()["conditions"], "scale": 0.1}, **FRESH)
+    embedded = entry(ratio=0.9, conditions={**entry()["conditions"], "scale": 0.1, "load_before": 2.5}, **FRESH)
     lines = page(PROMISES, {"native": [entry(), entry("idle", 0.2)], "embedded": [embedded]}, earlier).splitlines()
     assert lines[0] == "# Performance"
     for line in (
@@ -99,6 +99,8 @@ def test_the_page_says_which_goals_hold_on_what_machine_and_settings() -> None:
         "| `idle` | seconds of / work | one core |",
         "| `a` | ≥ 1 | 2 | – | b | c |",
         "- Settings, live: appendonly yes.",
+        "- Load of the machine before each bench: 0.4 to 0.4.",
+        "- Load of the machine before each bench: 2.5 to 2.5. **Others were at work on it: no figure here is to be relied on.**",
         "- Conditions: servers embedded and given by URL, scale 0.1, 5 repetitions.",
         "### `archive`: 1,000,000 entries",
         "| ratio | 0.5, from 0.4 to 0.6 in 3 repetitions |",
