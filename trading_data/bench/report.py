@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -173,7 +174,9 @@ def _surroundings(entries: Sequence[Entry]) -> str:
     versions: dict[str, str] = {}
     for entry in entries:
         versions |= entry["versions"]
-    busy = " **Others were at work on it: no figure here is to be relied on.**" if max(loads) > machine["cores"] else ""
+    busy = (
+        " **Others were at work on it: no figure here is to be relied on.**" if median(loads) > machine["cores"] else ""
+    )
     servers = " and ".join(sorted({kind for entry in entries for kind in entry["conditions"]["servers"].values()}))
     lines = [
         f"- When: {times[0]} to {times[-1]}.",
