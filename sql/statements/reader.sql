@@ -37,13 +37,17 @@ copy (
 ) to stdout (format csv)
 
 -- name: newest_rows
--- The newest row of each subject: one index descent a subject (LATERAL), not a scan.
+-- The newest row of each subject at or after a moment: one index descent a subject (LATERAL), not a scan.
 copy (
     select {found_columns} from unnest(%(subjects)s::text[]) as asked (subject)
     cross join lateral (
-        select * from {table} where {subject} = asked.subject order by {time} desc limit 1
+        select * from {table} where {subject} = asked.subject and {time} >= %(low)s::timestamptz order by {time} desc limit 1
     ) as found
 ) to stdout (format csv)
+
+-- name: newest_day
+-- The newest day of which a dataset has rows.
+select max(day) from archive_coverage where dataset = %(dataset)s
 
 -- name: moment_after
 -- Of the first rows of a range (one more than are wanted): first moment, last moment, how many.

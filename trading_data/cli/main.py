@@ -59,7 +59,7 @@ _COMMANDS = {
         "Rejected entries: list and show them, send them through validation again, or discard them",
     ),
     "state": (
-        "query",
+        "state",
         "The live tier's state at an earlier time: positions, signals, watchlist, candidates, system state",
     ),
     "coverage": (

@@ -9,7 +9,7 @@ Belongs here: the format of the file. Does not: its location (`intake.store`), a
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -93,8 +93,8 @@ class Batch:
     journals: tuple[JournalRange, ...]
     table: pa.Table
     since: datetime | None = None
-    subjects: frozenset[str] | None = None
-    span: tuple[int, int] | None = None
+    subjects: frozenset[str] | None = field(default=None, compare=False)
+    span: tuple[int, int] | None = field(default=None, compare=False)
 
     @cached_property
     def ranges(self) -> tuple[tuple[str, EntryRange], ...]:

@@ -1,6 +1,6 @@
 """What the reader reads from TimescaleDB: the ledger's state, rows, buckets, and where there may be any.
 
-Results come by COPY, times as microseconds since 1970, and go into Arrow without a Python object for each value.
+Results come by COPY, and go into Arrow without a Python object for each value.
 
 Belongs here: the statements. Does not: rows that are not in the archive yet (`pending`).
 """
@@ -21,7 +21,7 @@ from trading_data.archive.acceptance import RowOrigin
 from trading_data.archive.database import Archive
 from trading_data.archive.places import SubjectDays
 from trading_data.archive.quarantine.rejects import ledger_name
-from trading_data.archive.sql import name_in_revision, names_of, reported_column, same_row, statement
+from trading_data.archive.sql import identifiers, name_in_revision, names_of, reported_column, same_row, statement
 from trading_data.datasets import codec
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.journal import EntryId
@@ -168,9 +168,7 @@ def read_aggregate(cursor: Cursor, query: Query, range_: Range) -> pa.Table:
         raise ValueError("a query for raw rows has no aggregate")
     names = {
         "relation": Identifier(aggregate.name),
-        "columns": SQL(", ").join(
-            _out(Identifier(name), "time" if name == "bucket" else "") for name in aggregate.columns
-        ),
+        "columns": identifiers(aggregate.columns),
         "time": Identifier("bucket"),
         "filter": Identifier(dataset.about),
         "or_also": SQL(""),
@@ -180,10 +178,22 @@ def read_aggregate(cursor: Cursor, query: Query, range_: Range) -> pa.Table:
 
 
 def read_newest(cursor: Cursor, query: Query) -> pa.Table:
-    """The newest row of each of the query's symbols that has one."""
+    """The newest row of each of the query's symbols that has one.
+
+    First in the newest day, then in its week, as a statement costs as much as it has chunks to look into.
+    """
     dataset = query.dataset
     command = statement("newest_rows", **names_of(dataset), found_columns=select_columns(dataset, "found"))
-    return copy_table(cursor, command, {"subjects": query.symbols}, codec.schema(dataset))
+    cursor.execute(statement("newest_day"), {"dataset": dataset.name})
+    ((day,),) = cursor.fetchall()
+    parts, subjects = [codec.schema(dataset).empty_table()], query.symbols or []
+    for low in ([] if day is None else [day, day - timedelta(days=7)]) + ["-infinity"]:
+        parts.append(copy_table(cursor, command, {"subjects": subjects, "low": low}, codec.schema(dataset)))
+        known = set(parts[-1][dataset.subject].to_pylist())
+        subjects = [subject for subject in subjects if subject not in known]
+        if not subjects:
+            break
+    return pa.concat_tables(parts)
 
 
 def row_origins(cursor: Cursor, dataset: Dataset, rows: pa.Table) -> list[tuple[RowOrigin, str]]:
@@ -245,7 +255,7 @@ def _minute_end(moment: datetime) -> datetime:
 
 def select_columns(dataset: Dataset, of: str | None = None) -> Composable:
     """All columns of a dataset's rows for a COPY that `copy_table` reads, times as they were reported."""
-    return SQL(", ").join(_out(reported_column(dataset, column.name, of), column.type) for column in dataset.columns)
+    return SQL(", ").join(reported_column(dataset, name, of) for name in dataset.names)
 
 
 def copy_table(cursor: Cursor, command: Any, values: dict[str, Any], schema: pa.Schema) -> pa.Table:
@@ -256,20 +266,12 @@ def copy_table(cursor: Cursor, command: Any, values: dict[str, Any], schema: pa.
     if not size:
         return schema.empty_table()
     sink.seek(0)
-    wire = [pa.field(field.name, pa.int64() if pa.types.is_timestamp(field.type) else field.type) for field in schema]
-    table = pa.csv.read_csv(
+    return pa.csv.read_csv(
         sink,
         pa.csv.ReadOptions(column_names=schema.names, use_threads=size > _WORTH_THREADS),
         pa.csv.ParseOptions(newlines_in_values=True),
-        pa.csv.ConvertOptions(column_types=pa.schema(wire), strings_can_be_null=False),
+        pa.csv.ConvertOptions(column_types=schema, strings_can_be_null=False),
     )
-    columns = [pc.cast(column, field.type) for column, field in zip(table.columns, schema, strict=True)]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _out(column: Composable, type_: str) -> Composable:
-    """A column for a COPY: a time as microseconds since 1970, any other as it is."""
-    return SQL("(extract(epoch from {}) * 1000000)::bigint").format(column) if type_ == "time" else column
 
 
 def _dataset_and_journals(query: Query) -> dict[str, Any]:

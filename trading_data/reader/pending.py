@@ -113,6 +113,7 @@ class PendingBatches:
             earliest: start of the first day partition.
         """
         self._client, self._intake, self.query, self._earliest = client, intake, query, earliest
+        self._no_rows = schema(query.dataset).empty_table().drop_columns(["_kind", "_reason", "_payload"])
         self._seen: dict[str, EntryId] = {}
         self.files: dict[BatchFile, PendingRows] = {}
         self.live: list[PendingRows] = []
@@ -220,7 +221,7 @@ class PendingBatches:
             try:
                 head = self._intake.remembered_head(file)
                 if head is not None and not self._needs(head):
-                    yield file, PendingRows(self.query.dataset, self._shortened(head), head.rows)
+                    yield file, PendingRows(self.query.dataset, self._shortened(head), self._no_rows)
                     continue
                 batch = self._intake.read(file)
             except IntakeError as error:

@@ -154,6 +154,18 @@ def test_the_list_of_commands_says_what_each_command_says_and_imports_none() -> 
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.parametrize("command", [["status"], ["query", "prices", *RANGE]])
+def test_what_answers_at_once_imports_no_dagster(rig: Rig, command: list[str]) -> None:
+    rig.store.record_prices([bar()])
+    program = (
+        "import sys; from click.testing import CliRunner; from trading_data.cli.main import group; "
+        f"assert CliRunner().invoke(group, {command!r}).exit_code == 0; "
+        "assert not {'dagster', 'exchange_calendars', 'scipy', 'trading_data.orchestration'} & set(sys.modules)"
+    )
+    env = {**os.environ, "DAGSTER_HOME": ""}
+    subprocess.run([sys.executable, "-c", program], check=True, env=env)
+
+
 def test_dagster_is_imported_only_if_a_schedule_may_be_switched(servers: Settings) -> None:
     url = make_url(str(servers.dagster_url))
     own = url.set(database="switched").render_as_string(hide_password=False)
