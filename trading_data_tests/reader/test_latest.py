@@ -9,7 +9,7 @@ import pytest
 from trading_data import MarketData
 from trading_data.archive.trim import trim_drained
 from trading_data.datasets import PRICE
-from trading_data_tests.rig import Rig, bar
+from trading_data_tests.rig import MOMENT, Rig, bar
 
 
 def emergency(rig: Rig) -> None:
@@ -92,3 +92,14 @@ def test_of_two_versions_in_flight_the_last_one(rig: Rig) -> None:
     frame = rig.reader.latest("A", format="arrow")
     assert frame["close"].to_pylist() == [10.0]
     assert frame["timestamp"][0].as_py() - timedelta(minutes=1) == bar().timestamp
+
+
+def test_the_newest_row_is_found_however_old_it_is(rig: Rig) -> None:
+    ages = {"A": 0, "B": 3, "C": 40}
+    moments = {symbol: MOMENT - timedelta(days=days) for symbol, days in ages.items()}
+    rig.store.record_prices([bar(symbol, timestamp=moment) for symbol, moment in moments.items()])
+    rig.store.record_prices([bar("B", timestamp=moments["B"] - timedelta(days=1))])
+    rig.archive_all(PRICE)
+    rig.client.flushdb()
+    frame = rig.reader.latest(["A", "B", "C", "D"])
+    assert dict(zip(frame["symbol"], frame["timestamp"], strict=True)) == moments
