@@ -1,27 +1,77 @@
 """First in, first out: which fill closes which.
 
-This is the rule of lot accounting without lot identification: sales are charged against the earliest lots bought (for instance
-U.S. Treasury Regulation § 1.1012-1(c)(1)). For short positions the sides are exchanged: purchases cover the earliest units sold.
-Each strategy has its own position in each symbol, flat before its first fill. Fills are processed in the order of (timestamp,
-order_id, execution_id). A fill on the opposite side closes lots from the front of the queue; the remainder after the last lot
-opens a position in the other direction.
+This is the rule of lot accounting without lot identification: sales are charged against the earliest lots bought (for
+instance U.S. Treasury Regulation § 1.1012-1(c)(1)). For short positions the sides are exchanged: purchases cover the earliest
+units sold. Each strategy has its own position in each symbol, flat before its first fill. Fills are processed in the order of
+(timestamp, order_id, execution_id). A fill on the opposite side closes lots from the front of the queue; the remainder after
+the last lot opens a position in the other direction.
 
-A fill's commission is divided among its parts by quantity. Each part is rounded to 18 decimal places and the last one takes the
-remainder, so that the parts add up to the commission exactly.
+A fill's commission is divided among its parts by quantity. Each part is rounded to 18 decimal places and the last one takes
+the remainder, so that the parts add up to the commission exactly.
 
-Belongs here: the matching. Does not: sums over it (`performance`), tax rules of any country (wash sales, holding periods).
+Belongs here: the matching, and the arithmetic that never rounds silently. Does not: sums over it (`performance`), tax rules
+of any country (wash sales, holding periods).
 """
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 
 import pandas as pd
 
-from trading_data.analytics.exact import EXACT, ZERO, exact_number, share
+from trading_data.datasets.rules import DIGITS, SCALE
 from trading_data.errors import BadInput
+
+EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+"""For sums, differences and products: an inexact result is an error."""
+ZERO = Decimal(0)
+
+_ROUNDING = Context(prec=400, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+_STEP = Decimal(1).scaleb(-SCALE)
+
+
+def exact_number(value: object, name: str) -> Decimal:
+    """`value` as an exact number in the range of the dataset; `name` is for messages.
+
+    Raises:
+        BadInput: it is a float, not finite, or has too many digits.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise BadInput(f"{name} must be an exact number (decimal.Decimal), not {value!r:.60}")
+    decimal = Decimal(value)
+    if not decimal.is_finite():
+        raise BadInput(f"{name} is {value}, not a finite number")
+    if decimal and (decimal.adjusted() >= DIGITS - SCALE or _decimal_places(decimal) > SCALE):
+        raise BadInput(
+            f"{name} {value!s:.60} has more than {DIGITS - SCALE} digits before or {SCALE} after the decimal point"
+        )
+    return decimal
+
+
+def quotient(dividend: Decimal, divisor: Decimal) -> Decimal:
+    """The quotient, rounded half to even to 18 decimal places."""
+    return _ROUNDING.quantize(_ROUNDING.divide(dividend, divisor), _STEP)
+
+
+def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """The share of `amount` that belongs to `part` of `whole`, rounded as by `quotient`."""
+    return quotient(EXACT.multiply(amount, part), whole)
+
+
+def plain(value: Decimal) -> Decimal:
+    """The same number without trailing zeros, exponent or negative zero."""
+    normalized = EXACT.normalize(value)
+    if not normalized:
+        return ZERO
+    return normalized if int(normalized.as_tuple().exponent) <= 0 else EXACT.quantize(normalized, Decimal(1))
+
+
+def _decimal_places(value: Decimal) -> int:
+    exponent = int(value.as_tuple().exponent)
+    return -exponent if exponent >= -SCALE else -int(_ROUNDING.normalize(value).as_tuple().exponent)
+
 
 COLUMNS = ("timestamp", "order_id", "execution_id", "symbol", "side", "quantity", "price", "commission", "strategy")
 _SIGNS = {"buy": 1, "sell": -1}

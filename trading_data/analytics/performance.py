@@ -10,8 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from trading_data.analytics.exact import EXACT, ZERO, exact_number, plain, quotient
-from trading_data.analytics.fifo import FifoPosition, match
+from trading_data.analytics.fifo import EXACT, ZERO, FifoPosition, exact_number, match, plain, quotient
 from trading_data.analytics.frames import AMOUNT, COUNT, TEXT, TIME, frame
 
 _PERFORMANCE = {

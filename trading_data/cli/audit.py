@@ -19,11 +19,18 @@ from trading_data.archive.database import Archive
 from trading_data.archive.ledger import quarantine_waiting
 from trading_data.archive.quarantine.queries import Quarantined, discard, listing, retry, show
 from trading_data.archive.verify.losses import acknowledge
-from trading_data.archive.verify.run import AuditResult, verify
-from trading_data.archive.verify.totals import Totals, totals
+from trading_data.archive.verify.run import AuditResult, Totals, totals, verify
 from trading_data.calendars import TradingCalendar
-from trading_data.calendars.gap_plot import by_state, heat_map
-from trading_data.calendars.states import MISSING, NO_CALENDAR, OPEN, day_states, known_subjects, to_fill
+from trading_data.calendars.states import (
+    MISSING,
+    NO_CALENDAR,
+    OPEN,
+    by_state,
+    day_states,
+    heat_map,
+    known_subjects,
+    to_fill,
+)
 from trading_data.cli.query import frame_text
 from trading_data.cli.servers import settings_of_running
 from trading_data.datasets import EVERY_PLURAL, PLURALS, TABLES, dataset_named

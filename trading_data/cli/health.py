@@ -31,7 +31,7 @@ from trading_data.operations.alerts.channels import channels
 from trading_data.operations.alerts.message import figures, hide_secrets
 from trading_data.operations.alerts.notify import notify
 from trading_data.operations.alerts.settings import AlertSettings
-from trading_data.operations.alerts.store import FileMemory
+from trading_data.operations.alerts.state import FileMemory
 from trading_data.operations.doctor.examine import PATIENCE, DoctorReport, Part, examine
 from trading_data.operations.exporter.server import PORT, Exporter
 from trading_data.operations.health.thresholds import Finding

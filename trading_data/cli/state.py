@@ -13,9 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from trading_data.errors import IntakeError
-from trading_data.intake.state.document import StateSnapshot, as_json
+from trading_data.intake.state.document import StateSnapshot, as_json, problem_text, tables
 from trading_data.intake.state.files import newest_state, state_files
-from trading_data.intake.state.tables import problem_text, tables
 from trading_data.intake.store import Intake
 from trading_data.local.servers import other_homes_advice
 from trading_data.printable import printable

@@ -71,7 +71,7 @@ def wrong_types(client: Client, kinds: Iterable[LiveKey] | None = None) -> list[
 T = TypeVar("T")
 
 _KEYS_PER_PIPELINE = 500
-"""As many as records in a pipeline of `live.recorder`."""
+"""As many as records in a pipeline of `live.store`."""
 
 
 class Found(dict[str, T]):

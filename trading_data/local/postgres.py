@@ -16,8 +16,7 @@ from typing import Any
 import psycopg2
 
 from trading_data.errors import ServerError
-from trading_data.local.packages import package_folder
-from trading_data.local.process import Progress, ServerProcess
+from trading_data.local.process import Progress, ServerProcess, package_folder
 from trading_data.settings import DAGSTER_URL
 
 DATABASE = "dagster"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trading_data.errors import SettingError
-from trading_data.local.packages import require_package
+from trading_data.local.process import require_package
 from trading_data.settings import DAGSTER_URL, HOME, REDIS_URL, TIMESCALE_URL, Settings, without_password
 
 if TYPE_CHECKING:

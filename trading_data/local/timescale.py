@@ -19,8 +19,7 @@ import psycopg2
 
 from trading_data.errors import ServerError
 from trading_data.files import sync
-from trading_data.local.packages import require_package
-from trading_data.local.process import Progress, ServerProcess
+from trading_data.local.process import Progress, ServerProcess, require_package
 from trading_data.settings import TIMESCALE_URL
 
 DATABASE = "trading"

@@ -16,8 +16,7 @@ from redis.retry import Retry
 
 from trading_data.errors import ServerError
 from trading_data.live.redis_internals import embedded_program
-from trading_data.local.packages import require_package
-from trading_data.local.process import Progress, ServerProcess
+from trading_data.local.process import Progress, ServerProcess, require_package
 from trading_data.settings import REDIS_URL
 
 CONFIG: Mapping[str, str] = MappingProxyType(

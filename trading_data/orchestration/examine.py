@@ -7,7 +7,7 @@ import dagster as dg
 
 from trading_data.errors import ServerError
 from trading_data.operations.alerts.notify import NotifierState, undelivered
-from trading_data.operations.alerts.store import StorageMemory
+from trading_data.operations.alerts.state import StorageMemory
 from trading_data.operations.health.thresholds import ERROR, Finding
 from trading_data.orchestration.declared import ALL_JOBS, declared_checks
 from trading_data.orchestration.private import CheckError

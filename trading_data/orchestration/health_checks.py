@@ -16,8 +16,16 @@ from trading_data.datasets.declaration import Dataset
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import freshness
 from trading_data.operations.health.rules import OF_FRESHNESS, THRESHOLDS
-from trading_data.operations.health.sentences import as_text, label, sentence
-from trading_data.operations.health.thresholds import ERROR, Finding, Threshold, condition, judge
+from trading_data.operations.health.thresholds import (
+    ERROR,
+    Finding,
+    Threshold,
+    as_text,
+    condition,
+    judge,
+    label,
+    sentence,
+)
 from trading_data.orchestration.declared import FRESH
 from trading_data.orchestration.metadata import bars
 from trading_data.orchestration.reports import as_evaluation

@@ -18,8 +18,8 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.journal import find_journals, inspect
 from trading_data.live.store import LiveStore
+from trading_data.operations.health.collect import record
 from trading_data.operations.health.metric import Figures
-from trading_data.operations.health.record import record
 from trading_data.orchestration.assets.health import health_page, measured_figures
 from trading_data.orchestration.declared import HEALTH_CHECKS, TIMESCALE_HEALTH, sensor_status
 from trading_data.orchestration.health_checks import report_freshness, results

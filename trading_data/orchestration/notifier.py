@@ -23,7 +23,7 @@ from trading_data.operations.alerts.notify import (
     unobservable,
 )
 from trading_data.operations.alerts.settings import AlertSettings, wrong_settings
-from trading_data.operations.alerts.store import StorageMemory
+from trading_data.operations.alerts.state import StorageMemory
 from trading_data.operations.backup.metrics import UNKNOWN, look_at_backups, unknown
 from trading_data.operations.health.thresholds import ERROR, Finding
 from trading_data.orchestration.declared import ALL_JOBS, sensor_status

@@ -6,8 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from trading_data.calendars.gap_plot import by_state
-from trading_data.calendars.states import MISSING, NO_CALENDAR, day_states, to_fill
+from trading_data.calendars.states import MISSING, NO_CALENDAR, by_state, day_states, to_fill
 from trading_data.datasets import PRICE
 from trading_data.intake.state.files import state_changed
 from trading_data.operations.backup.manifest import complete_backups

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_data.calendars import TradingCalendar
-from trading_data.calendars.gap_plot import by_state, heat_map
-from trading_data.calendars.states import MOST_ATTEMPTS, day_states, to_fill
+from trading_data.calendars.states import MOST_ATTEMPTS, by_state, day_states, heat_map, to_fill
 from trading_data.datasets import PRICE
 from trading_data.errors import VendorError, VendorRefused
 from trading_data.intake.import_rows import import_rows

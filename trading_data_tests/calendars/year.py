@@ -21,8 +21,7 @@ import pyarrow as pa
 import pytest
 
 from trading_data.calendars import TradingCalendar
-from trading_data.calendars.gap_plot import by_state
-from trading_data.calendars.states import day_states
+from trading_data.calendars.states import by_state, day_states
 from trading_data.datasets import PRICE
 from trading_data.intake.import_rows import import_rows
 from trading_data.orchestration.build import build_defs

@@ -12,7 +12,7 @@ from trading_data.cli import up
 from trading_data.cli.up import DagsterTroubles, MinuteLine, minute_line
 from trading_data.datasets import DATASETS
 from trading_data.operations.alerts.notify import notify
-from trading_data.operations.alerts.store import StorageMemory
+from trading_data.operations.alerts.state import StorageMemory
 from trading_data.times import now
 from trading_data_tests.operations.alerts.receivers import Kept, error, finding
 from trading_data_tests.orchestration.ticks import end_run, started_run

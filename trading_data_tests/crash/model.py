@@ -12,11 +12,11 @@ import pandas as pd
 from psycopg2.sql import SQL, Identifier
 
 from trading_data.archive.aggregates.compare import differences
-from trading_data.archive.aggregates.compute import compute
 from trading_data.archive.sql import reported_column
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data.live.keys import drained, lease
+from trading_data.reader.frames import compute
 from trading_data.times import DAY, day_start
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
 

@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from trading_data.archive.aggregates.compute import compute
 from trading_data.archive.load import load
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.import_rows import import_rows
+from trading_data.reader.frames import compute
 from trading_data_tests.rig import EARLIEST, MOMENT, Rig, bar, fill, measurement
 
 DAY_BEFORE = -24 * 60

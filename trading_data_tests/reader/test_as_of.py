@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trading_data import Bar
-from trading_data.archive.aggregates.compute import compute
 from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import BadInput
+from trading_data.reader.frames import compute
 from trading_data.times import now
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from trading_data.archive.aggregates.compute import compute
 from trading_data.calendars.calendar import TradingCalendar
 from trading_data.datasets import PRICE
 from trading_data.errors import BadInput
+from trading_data.reader.frames import compute
 from trading_data_tests.reader.model import Model, same
 from trading_data_tests.rig import Rig, bar
 

@@ -2,11 +2,12 @@
 
 It may run during archival: a fault is reported only if a second look finds it again.
 
-Belongs here: the order of the checks, those of waiting batches, and those of `deep`. Does not: checks inside the archive
-(`ledger`) and of the journals (`journals`), printing.
+Belongs here: the order of the checks, those of waiting batches, those of `deep`, and the totals. Does not: checks inside the
+archive (`ledger`) and of the journals (`journals`), printing.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 
 import pyarrow.compute as pc
@@ -14,9 +15,10 @@ import pyarrow.compute as pc
 from trading_data.archive.aggregates.compare import differences
 from trading_data.archive.database import Archive
 from trading_data.archive.days import changed_since_dropped
+from trading_data.archive.ledger import account
 from trading_data.archive.schema.migrate import check_schema
 from trading_data.archive.sql import names_of, statement
-from trading_data.archive.verify.journals import check_journals
+from trading_data.archive.verify.journals import account_of_journals, check_journals
 from trading_data.archive.verify.ledger import (
     AuditResult,
     accounts_balance,
@@ -28,6 +30,7 @@ from trading_data.archive.verify.ledger import (
     known_days,
     run_command,
 )
+from trading_data.archive.verify.losses import heads, read_archived_journals
 from trading_data.datasets import TABLES
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.errors import IntakeError
@@ -36,6 +39,56 @@ from trading_data.intake.store import BatchFile, Intake
 from trading_data.live.connection import Client
 from trading_data.printable import counted, noun
 from trading_data.times import DAY, day_start
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Entries of a dataset. `offered` = `inserted` + `replaced` + `unchanged` + `quarantined` + `replayed`.
+
+    Attributes:
+        offered: entries of all loaded batches, from journals, files, vendors and quarantine.
+        inserted, replaced, unchanged, quarantined: the same entries by outcome.
+        replayed: entries that had been archived before.
+        missing: lost entries, acknowledged ones included, as far as their number is known; not part of `offered`.
+        in_journals: entries waiting to be drained.
+        in_intake: entries waiting to be loaded, except those of unreadable batches.
+    """
+
+    offered: int
+    inserted: int
+    replaced: int
+    unchanged: int
+    quarantined: int
+    replayed: int
+    missing: int
+    in_journals: int
+    in_intake: int
+
+
+def totals(client: Client, archive: Archive, intake: Intake, dataset: Dataset) -> Totals:
+    """Count every entry of a dataset. An entry that moves meanwhile is counted twice, never missed.
+
+    Raises:
+        LiveTierError, ArchiveTierError: a tier is unavailable.
+        IntakeError: the intake cannot be listed.
+    """
+    journals = account_of_journals(client, archive, intake, dataset) if dataset.journal else None
+    waiting = heads(intake, intake.pending(dataset.name))
+    with archive.transaction(snapshot=True) as cursor:
+        loaded = read_archived_journals(cursor, dataset, waiting).loaded
+    booked = account(archive, dataset)
+    return Totals(
+        booked.offered,
+        booked.inserted,
+        booked.replaced,
+        booked.unchanged,
+        booked.quarantined,
+        booked.replayed,
+        booked.missing if journals is None else journals.missing,
+        0 if journals is None else journals.undrained,
+        sum(journal.count for name, head in waiting.heads.items() if name not in loaded for journal in head.journals),
+    )
+
 
 __all__ = ["AuditResult", "accounts_balance", "verify"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from trading_data.errors import SettingError, TradingDataError
 from trading_data.operations.alerts import services
-from trading_data.operations.alerts.destinations import Email, Webhook
 from trading_data.operations.alerts.message import Message, paragraph
+from trading_data.operations.alerts.services import Email, Webhook
 from trading_data.operations.alerts.settings import AlertSettings
 from trading_data.operations.alerts.state import CLEARED
 from trading_data.operations.health.thresholds import ERROR

@@ -12,8 +12,7 @@ from typing import Any
 
 from trading_data.datasets import DATASETS
 from trading_data.operations.alerts.state import CLEARED, NEW, STILL, WORSE, Alert
-from trading_data.operations.health.sentences import as_text
-from trading_data.operations.health.thresholds import ERROR, Finding
+from trading_data.operations.health.thresholds import ERROR, Finding, as_text
 from trading_data.printable import printable, span
 from trading_data.settings import without_password
 

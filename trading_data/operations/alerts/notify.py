@@ -19,8 +19,7 @@ from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.operations.alerts.channels import Channel, NotDelivered
 from trading_data.operations.alerts.message import Message
-from trading_data.operations.alerts.state import ChannelState, restored, step
-from trading_data.operations.alerts.store import StateStore
+from trading_data.operations.alerts.state import ChannelState, StateStore, restored, step
 from trading_data.operations.health.collect import Measured, findings, measure_all
 from trading_data.operations.health.rules import THRESHOLDS, UNAVAILABLE
 from trading_data.operations.health.thresholds import WARN, Finding, Threshold, in_order

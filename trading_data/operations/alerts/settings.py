@@ -13,8 +13,7 @@ from typing import TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from trading_data.errors import SettingError
-from trading_data.operations.alerts.destinations import Email, Secret, Webhook
-from trading_data.operations.alerts.services import named
+from trading_data.operations.alerts.services import Email, Secret, Webhook, named
 from trading_data.operations.health.thresholds import WARN, Finding
 
 WEBHOOK = "TRADING_DATA_ALERT_WEBHOOK"

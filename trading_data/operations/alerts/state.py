@@ -1,16 +1,80 @@
-"""What a channel was notified of, and what is due to it now. Pure: the moment, the findings and the old state are arguments.
+"""What a channel was notified of, and what is due to it now. The steps are pure: the moment, the findings and the old state
+are arguments.
 
-A finding is due when it begins, again after `every` while it lasts, at once when a warning has become an error, and once
-more when it is over. A finding that comes and goes is due no more often than one that stays.
+A finding is due when it begins, again after `every` while it lasts, at once when a warning has become an error, and once more
+when it is over. A finding that comes and goes is due no more often than one that stays.
 
-Belongs here: the state of a channel, one step of it, its form as text. Does not: words (`message`) and delivery (`channels`).
+Belongs here: the state of a channel, one step of it, its form as text, and where that is saved. Does not: words (`message`)
+and delivery (`channels`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
+from trading_data.files import replacing
 from trading_data.operations.health.thresholds import ERROR, WARN, Finding, in_order
+
+KEY = "trading_data.operations.alerts"
+
+
+class StateStore(Protocol):
+    """One text that outlives the process."""
+
+    def load(self) -> str:
+        """The text last saved, empty if there is none."""
+
+    def save(self, text: str) -> None:
+        """Replace the text, whole or not at all."""
+
+
+class FileMemory:
+    """A file, written aside and renamed, readable by its owner only."""
+
+    def __init__(self, path: Path) -> None:
+        """Use `path`; nothing is touched before the first call."""
+        self.path = path
+
+    def load(self) -> str:
+        """The content of the file; empty if there is none."""
+        try:
+            return self.path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def save(self, text: str) -> None:
+        """Write it; it is durable when this returns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with replacing(self.path) as aside:
+            aside.write_text(text, encoding="utf-8")
+
+
+class KeyValues(Protocol):
+    """The interface of `daemon_cursor_storage` of a Dagster instance."""
+
+    def get_cursor_values(self, keys: set[str]) -> Mapping[str, str]:
+        """The values of those of the keys that have one."""
+
+    def set_cursor_values(self, pairs: Mapping[str, str]) -> None:
+        """Set values."""
+
+
+class StorageMemory:
+    """A key in Dagster's own storage: `StorageMemory(instance.daemon_cursor_storage)`."""
+
+    def __init__(self, storage: KeyValues, key: str = KEY) -> None:
+        """Use `key`."""
+        self._storage, self._key = storage, key
+
+    def load(self) -> str:
+        """The key's value."""
+        return self._storage.get_cursor_values({self._key}).get(self._key, "")
+
+    def save(self, text: str) -> None:
+        """Set the key."""
+        self._storage.set_cursor_values({self._key: text})
+
 
 NEW = "new"
 STILL = "still"

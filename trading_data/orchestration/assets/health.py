@@ -14,9 +14,9 @@ from trading_data.errors import LiveTierError
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client
 from trading_data.live.store import LiveStore
+from trading_data.operations.health.collect import last_day_of, record
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import measure_flow, memory_forecast
-from trading_data.operations.health.record import last_day_of, record
 from trading_data.operations.health.redis import measure_redis
 from trading_data.operations.health.timescale import measure_timescale
 from trading_data.orchestration.assets.sources import OWNER

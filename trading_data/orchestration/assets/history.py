@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, cast
 import dagster as dg
 from pydantic import Field
 
-from trading_data.calendars.gap_plot import by_state, heat_map
-from trading_data.calendars.states import CLOSED, MISSING, NO_CALENDAR, day_states, known_subjects
+from trading_data.calendars.states import CLOSED, MISSING, NO_CALENDAR, by_state, day_states, heat_map, known_subjects
 from trading_data.datasets import PRICE
 from trading_data.errors import BadInput
 from trading_data.orchestration.assets.sources import OWNER

@@ -5,9 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from trading_data.intake.state.document import StateSnapshot
+from trading_data.intake.state.document import StateSnapshot, Table, problem_text, tables
 from trading_data.intake.state.files import StateFile, put_state
-from trading_data.intake.state.tables import Table, problem_text, tables
 from trading_data.intake.state.take import take_state
 from trading_data.orchestration.assets.sources import OWNER, state_keys
 from trading_data.orchestration.declared import DECLARED_KEYS, STATE

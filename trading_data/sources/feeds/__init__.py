@@ -14,8 +14,7 @@ from trading_data.errors import BadInput
 from trading_data.live.store import LiveStore
 from trading_data.sources.feeds.alpaca import AlpacaFeed
 from trading_data.sources.feeds.desk import Desk
-from trading_data.sources.feeds.minute import Minute
-from trading_data.sources.feeds.pump import pump
+from trading_data.sources.feeds.pump import Minute, pump
 from trading_data.sources.feeds.replay import EARLIEST, replay
 from trading_data.sources.feeds.sender import FeedCounts
 from trading_data.sources.feeds.simulated import MINUTE, SimulatedMarket, live_minutes

@@ -20,12 +20,21 @@ from datetime import datetime, timedelta
 from trading_data.datasets.records import Bar
 from trading_data.errors import LiveTierError, VendorError, VendorRefused, VendorUnavailable
 from trading_data.printable import counted
-from trading_data.sources.feeds.alpaca_bars import bars_of, records, time_of
 from trading_data.sources.feeds.alpaca_memory import MINUTE, Hole, Holes, Versions
-from trading_data.sources.feeds.alpaca_stream import BARS, TRADES, AlpacaStream, Message, NotAllowed, open_stream
-from trading_data.sources.feeds.minute import Minute
+from trading_data.sources.feeds.alpaca_stream import (
+    BARS,
+    TRADES,
+    AlpacaStream,
+    Message,
+    NotAllowed,
+    bars_of,
+    open_stream,
+    records,
+    time_of,
+)
+from trading_data.sources.feeds.pump import Minute
+from trading_data.sources.vendors.alpaca import is_symbol
 from trading_data.sources.vendors.alpaca_account import AlpacaAccount
-from trading_data.sources.vendors.alpaca_rows import is_symbol
 from trading_data.sources.vendors.protocol import Vendor
 from trading_data.sources.vendors.rate_limit import Patience
 from trading_data.times import floor, now

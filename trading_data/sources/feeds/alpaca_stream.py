@@ -6,16 +6,25 @@ is never filled, and it logs an error where it should stop (it retries a wrong k
 Only what fits into the connection's queue is read ahead. When the live tier is full, the feed stops reading, Alpaca ends the
 connection sooner or later, and history fills the gap: so memory stays bounded and nothing is lost.
 
-Belongs here: the protocol. Does not: what is missed between two connections, and what messages mean (`sources.feeds.alpaca`).
+Belongs here: the protocol, and the bars in its messages. Does not: what is missed between two connections
+(`sources.feeds.alpaca`).
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from trading_data.errors import SettingError, VendorRefused, VendorUnavailable
+import pyarrow as pa
+
+from trading_data.datasets import PRICE
+from trading_data.datasets.codec import check
+from trading_data.datasets.records import Bar
+from trading_data.errors import SettingError, VendorError, VendorRefused, VendorUnavailable
+from trading_data.sources.vendors.alpaca import bars_table
 from trading_data.sources.vendors.alpaca_account import FEED, KEYS, SECRETS, STREAM_URL, AlpacaAccount
+from trading_data.times import now
 
 Message = Mapping[str, Any]
 
@@ -183,3 +192,44 @@ def _url(account: AlpacaAccount) -> str:
 
         base = STREAM
     return f"{base}/v2/{account.feed}"
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def records(table: pa.Table, earliest: datetime, report: Callable[[str], None]) -> list[Bar]:
+    """The rows of a vendor's table, in order; bars that break a rule of the archive are left out and reported."""
+    checked = check(PRICE, {name: table[name].combine_chunks() for name in PRICE.names}, now(), earliest)
+    if checked.bad:
+        first = checked.bad[min(checked.bad)].text
+        report(f"left out {len(checked.bad):,} bars that the archive would refuse; the first: {first}")
+    values = {name: checked.table[name].to_pylist() for name in PRICE.names if name != "timestamp"}
+    times = checked.table["timestamp"].cast(pa.int64()).to_pylist()
+    values["timestamp"] = [None if us is None else _EPOCH + us * _MICROSECOND for us in times]
+    rows = zip(*(values[name] for name in PRICE.names), strict=True)
+    return [Bar(*row) for at, row in enumerate(rows) if at not in checked.bad]
+
+
+def bars_of(
+    messages: Sequence[Message], account: AlpacaAccount, earliest: datetime, report: Callable[[str], None]
+) -> list[Bar]:
+    """The bars in messages of the stream, each with a symbol `S`; a malformed one is left out by itself, and reported."""
+    if not messages:
+        return []
+    try:
+        return records(bars_table([(message["S"], message) for message in messages], account.source), earliest, report)
+    except VendorError as error:
+        if len(messages) > 1:
+            return [bar for message in messages for bar in bars_of([message], account, earliest, report)]
+        report(f"left out a bar of {messages[0]['S']}: {account.scrub(error)}")
+        return []
+
+
+def time_of(message: Message, otherwise: datetime) -> datetime:
+    """A message's own time `t`, UTC, cut to microseconds; `otherwise` where it has none that can be read."""
+    try:
+        moment = datetime.fromisoformat(str(message.get("t")))
+    except ValueError:
+        return otherwise
+    return otherwise if moment.tzinfo is None else moment.astimezone(UTC)

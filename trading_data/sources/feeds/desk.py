@@ -17,7 +17,7 @@ from trading_data.live.keys import KEYS
 from trading_data.live.records import Position
 from trading_data.live.store import LiveStore
 from trading_data.sources.feeds import toy
-from trading_data.sources.feeds.minute import Minute
+from trading_data.sources.feeds.pump import Minute
 from trading_data.sources.feeds.sender import FeedCounts
 from trading_data.times import utc
 

@@ -5,15 +5,30 @@ Belongs here: the pace, and the end. Does not: retries (`sender`), making record
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from trading_data.datasets import METRICS, PRICE, TRADE
+from trading_data.datasets.records import Bar, Fill, Measurement
 from trading_data.errors import BadInput
 from trading_data.live.store import LiveStore
-from trading_data.sources.feeds.minute import Minute
 from trading_data.sources.feeds.sender import FeedCounts, Sender
 from trading_data.times import now
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """Records that are sent together, in this order.
+
+    `at` (aware, UTC) is the moment at which they are sent, the end of their minute. No record has a later timestamp.
+    """
+
+    at: datetime
+    bars: list[Bar] = field(default_factory=list)
+    fills: list[Fill] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
+
 
 _LONGEST_GAP = timedelta(minutes=1)
 """Longer gaps in recorded data, such as nights and weekends, are shortened to this."""

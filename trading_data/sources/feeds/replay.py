@@ -18,7 +18,7 @@ from trading_data.datasets.records import Bar
 from trading_data.errors import BadInput
 from trading_data.printable import counted
 from trading_data.settings import without_password
-from trading_data.sources.feeds.minute import Minute
+from trading_data.sources.feeds.pump import Minute
 from trading_data.sources.files.bars import check_minutes
 from trading_data.sources.files.read import check_columns, read_table
 from trading_data.times import now

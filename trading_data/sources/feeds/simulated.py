@@ -17,8 +17,8 @@ import numpy as np
 
 from trading_data.datasets.records import Bar, Fill
 from trading_data.errors import BadInput
-from trading_data.sources.feeds.minute import Minute
 from trading_data.sources.feeds.orders import SOURCE, Gauges, fills
+from trading_data.sources.feeds.pump import Minute
 from trading_data.sources.feeds.walk import SESSION, Cents, Stream, Walk, WalkMinute, generator, tickers
 from trading_data.times import DAY, day_start, floor, now
 

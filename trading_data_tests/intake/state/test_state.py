@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from trading_data.datasets import DATASETS
 from trading_data.errors import IntakeError, LiveTierError
-from trading_data.intake.state.document import Key, KeyGroup, Problem, StateSnapshot, Value, decode, encode
+from trading_data.intake.state.document import Key, KeyGroup, Problem, StateSnapshot, Value, decode, encode, tables
 from trading_data.intake.state.files import newest_state, put_state, read_state, state_files
-from trading_data.intake.state.tables import tables
 from trading_data.intake.state.take import take_state
 from trading_data.intake.store import Intake
 from trading_data.live.connection import Client, connect, connect_for_archiver

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from trading_data.operations.alerts.store import StorageMemory
+from trading_data.operations.alerts.state import StorageMemory
 from trading_data_tests.operations.alerts.receivers import Hook, hook
 from trading_data_tests.rig import local_instance
 

@@ -16,8 +16,8 @@ from trading_data.operations.alerts.channels import (
     service_channel,
     webhook_channel,
 )
-from trading_data.operations.alerts.destinations import Email, Secret, Webhook
 from trading_data.operations.alerts.message import Message
+from trading_data.operations.alerts.services import Email, Secret, Webhook
 from trading_data.operations.alerts.settings import AlertSettings
 from trading_data.operations.alerts.state import CLEARED, NEW, Alert
 from trading_data_tests.live.servers import certificate, free_ports

@@ -156,7 +156,7 @@ def test_a_kill_after_sending_tells_it_again_rather_than_never(
         def kill(*_: object) -> None:
             raise KeyboardInterrupt
 
-        killed.setattr("trading_data.operations.alerts.store.StorageMemory.save", kill)
+        killed.setattr("trading_data.operations.alerts.state.StorageMemory.save", kill)
         with pytest.raises(KeyboardInterrupt):
             watch.tick()
     first = new(told, "run_")

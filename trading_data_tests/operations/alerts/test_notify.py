@@ -8,7 +8,7 @@ import pytest
 
 from trading_data.operations.alerts.channels import Channel
 from trading_data.operations.alerts.notify import NotifierState, notify, undelivered
-from trading_data.operations.alerts.store import FileMemory, StateStore, StorageMemory
+from trading_data.operations.alerts.state import FileMemory, StateStore, StorageMemory
 from trading_data.operations.health.thresholds import Finding
 from trading_data_tests.operations.alerts.receivers import Kept, error, finding
 from trading_data_tests.rig import local_instance

@@ -13,7 +13,7 @@ from trading_data.archive.trim import trim_drained
 from trading_data.archive.verify.lost import acknowledge_command
 from trading_data.datasets import PRICE
 from trading_data.operations.alerts.notify import NotifierState, undelivered
-from trading_data.operations.alerts.store import StorageMemory
+from trading_data.operations.alerts.state import StorageMemory
 from trading_data.orchestration import run_findings
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.declared import declared_checks

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from trading_data.cli.main import group, main
 from trading_data.datasets import TRADE
 from trading_data.operations.alerts.notify import notify
-from trading_data.operations.alerts.store import StorageMemory
+from trading_data.operations.alerts.state import StorageMemory
 from trading_data.orchestration.declared import ALL_JOBS
 from trading_data_tests.operations.alerts.receivers import Kept, error, hook
 from trading_data_tests.orchestration.ticks import end_run, started_run

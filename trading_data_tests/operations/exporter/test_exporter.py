@@ -16,9 +16,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from trading_data.errors import ServerError
-from trading_data.operations.exporter.collector import PAUSE_SECONDS, SIZES_SECONDS, HealthCollector, families
-from trading_data.operations.exporter.families import FAMILIES, OTHERS, exported_name
-from trading_data.operations.exporter.server import Exporter
+from trading_data.operations.exporter.server import (
+    FAMILIES,
+    OTHERS,
+    PAUSE_SECONDS,
+    SIZES_SECONDS,
+    Exporter,
+    HealthCollector,
+    exported_name,
+    families,
+)
 from trading_data.operations.health.collect import Measured, measure_all
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.times import now

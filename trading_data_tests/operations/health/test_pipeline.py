@@ -13,10 +13,9 @@ from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import ArchiveTierError, LiveTierError
 from trading_data.live.connection import Client, connect
 from trading_data.operations.alerts.notify import judge_tiers
-from trading_data.operations.health.collect import Measured, findings, measure_all
+from trading_data.operations.health.collect import Measured, findings, last_day, measure_all, record
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import measure_flow, stale
-from trading_data.operations.health.record import last_day, record
 from trading_data.operations.health.rules import THRESHOLDS
 from trading_data.operations.health.thresholds import judge
 from trading_data.times import now

@@ -9,8 +9,7 @@ from trading_data.operations.health.collect import measure_all
 from trading_data.operations.health.meanings import FIGURES
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.rules import BACKUPS, REDIS_CHECKS, THRESHOLDS, TIMESCALE_CHECKS
-from trading_data.operations.health.sentences import as_text, label, sentence
-from trading_data.operations.health.thresholds import condition, judge
+from trading_data.operations.health.thresholds import as_text, condition, judge, label, sentence
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.health_checks import results
 from trading_data.times import now

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from trading_data.cli.main import group
-from trading_data.operations.exporter.families import FAMILIES
+from trading_data.operations.exporter.server import FAMILIES
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.rules import (
     OF_FRESHNESS,
@@ -17,8 +17,7 @@ from trading_data.operations.health.rules import (
     TIMESCALE_CHECKS,
     UNAVAILABLE,
 )
-from trading_data.operations.health.sentences import as_text
-from trading_data.operations.health.thresholds import ERROR, Threshold, command_for, judge
+from trading_data.operations.health.thresholds import ERROR, Threshold, as_text, command_for, judge
 from trading_data.orchestration.build import build_defs
 
 
