@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE = "closed", "complete", "no trade", "missing", "unrepairable"
 NO_CALENDAR, OPEN = "no calendar", "open"
-STATES = (CLOSED, COMPLETE, NO_TRADE, MISSING, UNREPAIRABLE, NO_CALENDAR, OPEN)
 MOST_ATTEMPTS = 5
 """Failures of a vendor on one subject's day, after which it is no longer requested every night."""
 SETTLED_AFTER = timedelta(minutes=30)

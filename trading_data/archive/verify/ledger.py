@@ -58,20 +58,7 @@ class LedgerTotals:
 
 def accounts_balance(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> AuditResult:
     """Whether ledger, rows, revisions and quarantine agree, as a single result; rows are checked on `days` only (default: all)."""
-    return _summary(
-        dataset,
-        [*check_ledger(archive, dataset), *check_books(archive, dataset), *check_days(archive, dataset, days)],
-    )
-
-
-def balance_after_load(archive: Archive, dataset: Dataset, days: Iterable[date], batches: Iterable[int]) -> AuditResult:
-    """The same for what a run has just loaded, these batches and these days, at a cost that does not grow with history."""
-    since = min(batches, default=None)
-    ledger = [] if since is None else check_ledger(archive, dataset, since)
-    return _summary(dataset, [*ledger, *check_coverage(archive, dataset, days)])
-
-
-def _summary(dataset: Dataset, results: list[AuditResult]) -> AuditResult:
+    results = [*check_ledger(archive, dataset), *check_books(archive, dataset), *check_days(archive, dataset, days)]
     faults = [result for result in results if not result.ok]
     if not faults:
         return AuditResult(dataset.name, None, True, "accounts", "; ".join(result.message for result in results))

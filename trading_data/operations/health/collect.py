@@ -47,13 +47,11 @@ def record(store: LiveStore, figures: Iterable[Metric], now: datetime) -> int:
     return len(store.record_metrics(measured))
 
 
-def last_day(market: MarketData, metric: str, now: datetime | None = None) -> list[float]:
-    """The last day of a metric, the largest value of each 16 minutes that have any, oldest first."""
-    return last_day_of(market, [metric], now)[metric]
-
-
 def last_day_of(market: MarketData, metrics: Sequence[str], now: datetime | None = None) -> dict[str, list[float]]:
-    """`last_day` of several metrics, read in one query; while a tier is unavailable, what the other holds."""
+    """The last day of each metric: the largest value of each 16 minutes that have any, oldest first.
+
+    They are read in one query; while a tier is unavailable, what the other holds.
+    """
     import pandas as pd
 
     end = now or present()

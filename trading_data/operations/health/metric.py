@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-LIVE = "live"
 ARCHIVE = "archive"
 FLOW = "flow"
 

@@ -13,7 +13,7 @@ from trading_data.datasets import METRICS, PRICE, TRADE
 from trading_data.errors import ArchiveTierError, LiveTierError
 from trading_data.live.connection import Client, connect
 from trading_data.operations.alerts.notify import judge_tiers
-from trading_data.operations.health.collect import Measured, findings, last_day, measure_all, record
+from trading_data.operations.health.collect import Measured, findings, last_day_of, measure_all, record
 from trading_data.operations.health.metric import Figures, Metric
 from trading_data.operations.health.pipeline import measure_flow, stale
 from trading_data.operations.health.rules import THRESHOLDS
@@ -286,10 +286,10 @@ def test_figures_go_the_way_of_all_measurements_and_come_back(rig: Rig) -> None:
         assert count == sum(one.value is not None for one in measured) > 40
         if minutes == 30:
             rig.archive_all(METRICS)
-    day = last_day(rig.reader, "redis.memory.used", moment)
+    day = last_day_of(rig.reader, ["redis.memory.used"], moment)["redis.memory.used"]
     assert len(day) == 3
     assert all(value > 1e5 for value in day)
-    assert last_day(rig.reader, "flow.journal.length.metrics", moment)[0] == 0
-    assert last_day(rig.reader, "no.such.figure", moment) == []
+    assert last_day_of(rig.reader, ["flow.journal.length.metrics"], moment)["flow.journal.length.metrics"][0] == 0
+    assert last_day_of(rig.reader, ["no.such.figure"], moment)["no.such.figure"] == []
     rows = rig.query("select unit from metrics_data where metric_name = 'timescale.database.bytes'")
     assert rows == [("bytes",), ("bytes",)]
