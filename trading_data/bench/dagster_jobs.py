@@ -232,8 +232,8 @@ def run_backfill(rig: BenchRig, plan: BenchPlan) -> Mapping[str, Outcome]:
         plan.say(f"{days} days of {rows:,} bars, {plan.repeat} times")
         works = {"one_day": lambda: job(1), "all_days": lambda: job(days), "copy_and_refreshes_of_a_day": bare}
         times = alternate(plan.repeat, works)
-    further = [(all_ - one) / (days - 1) for all_, one in zip(times["all_days"], times["one_day"], strict=True)]
-    fixed = [one - more for one, more in zip(times["one_day"], further, strict=True)]
+    further = [(all_ - first) / (days - 1) for all_, first in zip(times["all_days"], times["one_day"], strict=True)]
+    fixed = [first - more for first, more in zip(times["one_day"], further, strict=True)]
     figures = spreads({**times, "further_day": further, "fixed_cost_of_the_run": fixed})
     size = f"{days} days of {rows:,} rows"
     ratio = ratios(further, times["copy_and_refreshes_of_a_day"])

@@ -108,10 +108,10 @@ def _latest(rig: BenchRig, reader: MarketData, adbc: Adbc, plan: BenchPlan) -> d
     with closing(connect(rig.settings.require_redis_url())) as client:
         LiveStore(client).record_prices([Bar(**record) for record in Bars(len(bars.names), 1).records(len(bars.names))])
         keys = [KEYS["price"].name(symbol=name) for name in bars.names]
-        found = [fields for fields in hashes(client, keys) if fields]
-        if not len(ours()) == len(found) == len(keys):
+        latest = [fields for fields in hashes(client, keys) if fields]
+        if not len(ours()) == len(latest) == len(keys):
             raise ServerError(
-                f"a bench read {len(ours())} and {len(found)} latest bars instead of {len(keys)}, which is a bug"
+                f"a bench read {len(ours())} and {len(latest)} latest bars instead of {len(keys)}, which is a bug"
             )
         full = _compared(plan, "read-latest", ours, lambda: hashes(client, keys), len(keys))
     return {"read-latest": full, "read-latest-archive": empty}

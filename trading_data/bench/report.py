@@ -56,14 +56,14 @@ def show(entries: Iterable[Entry], promises: Mapping[str, Promise], console: Con
         table.add_column(name, justify="right" if name in ("ratio", "quartiles") else "left", overflow="fold")
     for entry in entries:
         promise, ratio = promises[entry["name"]], entry["ratio"]
-        said, goal = verdict(entry, promise), promise.target.value if promise.target else None
+        outcome, goal = verdict(entry, promise), promise.target.value if promise.target else None
         drawn = bar(ratio["median"], goal)
         target = str(promise.target or "reported")
         if not console.is_terminal:
-            line = f"{entry['name']:<24}{ratio['median']:>9.3g}  {target:<38}{said:<10}{drawn}"
+            line = f"{entry['name']:<24}{ratio['median']:>9.3g}  {target:<38}{outcome:<10}{drawn}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
             continue
-        style = {"met": "green", "missed": "red"}.get(said, "")
+        style = {"met": "green", "missed": "red"}.get(outcome, "")
         quartiles = f"{ratio['lower_quartile']:.3g}–{ratio['upper_quartile']:.3g}"
         cells = (
             f"{ratio['median']:.3g}",
@@ -147,9 +147,9 @@ def _cells(entry: Entry | None, promise: Promise) -> tuple[str, str]:
     """The ratio, and the size at which it was measured."""
     if entry is None:
         return "not measured", "–"
-    ratio, said = entry["ratio"], verdict(entry, promise)
+    ratio, outcome = entry["ratio"], verdict(entry, promise)
     text = f"{ratio['median']:.3g} ({ratio['lower_quartile']:.3g}–{ratio['upper_quartile']:.3g})"
-    return {"met": f"**{text}**", "reported": text}.get(said, f"{text} {said}"), entry["size"]
+    return {"met": f"**{text}**", "reported": text}.get(outcome, f"{text} {outcome}"), entry["size"]
 
 
 def _missed(title: str, entries: Mapping[str, Entry], promises: Mapping[str, Promise]) -> str:

@@ -125,11 +125,11 @@ class Cached(Generic[P, R]):
             Exception: whatever the function raises; that is not kept, and those who waited for it try themselves.
         """
         key, token = self._key(args, kwargs), uuid.uuid4().hex.encode()
-        found = self._find(key, token)
-        if isinstance(found, tuple):
-            return cast(R, found[0])
+        cached = self._find(key, token)
+        if isinstance(cached, tuple):
+            return cast(R, cached[0])
         self._count("misses")
-        if found == "alone":
+        if cached == "alone":
             return self._function(*args, **kwargs)
         with self._holding(key, token):
             result = self._function(*args, **kwargs)

@@ -128,7 +128,7 @@ def note_answer(
     symbols: Sequence[str],
     outcome: str,
     rows: Mapping[str, int],
-    said: str,
+    message: str,
 ) -> None:
     """Store a vendor's answer for a day of some symbols; a failure adds to the attempts, an answer resets them."""
     values = {
@@ -136,7 +136,7 @@ def note_answer(
         "day": day,
         "vendor": vendor,
         "outcome": outcome,
-        "said": said[:500],
+        "said": message[:500],
         "subjects": list(symbols),
         "rows": [rows.get(symbol, 0) for symbol in symbols],
     }

@@ -96,7 +96,7 @@ def find_files(uri: str) -> list[str]:
     # A listing has neither protocol nor host, nor the archive around a file: take them from around the path in the URI.
     before, _, after = uri.partition(path) if path in uri else ("", "", "")
     after = after if after.startswith("::") else ""
-    files = sorted(before + found + after for found in paths if found.lower().endswith(_SUFFIXES))
+    files = sorted(before + name + after for name in paths if name.lower().endswith(_SUFFIXES))
     if not files:
         raise BadInput(f"{shown} has no files ending in {', '.join(_SUFFIXES)}")
     return files
