@@ -75,10 +75,11 @@ def ends(known: Mapping[str, Sequence[EntryRange]]) -> dict[str, EntryId]:
 def continues(end: EntryRange, info: JournalInfo, digest: str | None) -> bool:
     """Whether a journal is still the incarnation whose last known range is `end`.
 
-    It is if the entry at the end of that range is there with the same content, or if the journal begins after it (the entries
-    before were trimmed). The number of entries ever added must agree, as far as XINFO has it. Two cases cannot be recognised,
-    since every count agrees: a journal created again with as many entries up to the same anchor, one of them different; and,
-    where the anchor was trimmed (XTRIM), a journal created again with as many entries added and as many trimmed.
+    It is if the entry at the end of that range is there with the same content, if the journal begins after it (the entries
+    before were trimmed), or if it was deleted and nothing was added since. The number of entries ever added must agree, as far as
+    XINFO has it. Some cases cannot be recognised, since every count agrees: a journal created again with as many entries up to the
+    same anchor, one of them different; where the anchor was trimmed (XTRIM), a journal created again with as many entries added and
+    as many trimmed; where it was deleted, one created again with as many entries up to the same id, deleted, too.
 
     Args:
         end: the last range of the newest known incarnation.
@@ -88,6 +89,8 @@ def continues(end: EntryRange, info: JournalInfo, digest: str | None) -> bool:
     if info.last < end.last:
         return False
     if digest is None:
+        if info.deleted == info.last == end.last and info.added == end.added:
+            return True
         trimmed = info.first is None or info.first > end.last
         return trimmed and (end.added is None or end.added <= info.added - info.length)
     return end.anchor in ("", digest) and (end.added is None or _agrees(end, info, info.added - end.added))

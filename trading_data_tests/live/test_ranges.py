@@ -144,6 +144,21 @@ def test_a_journal_that_begins_after_its_range_was_trimmed_only_if_so_many_are_g
 @pytest.mark.parametrize(
     ("journal", "expected"),
     [
+        (JournalInfo(at(4), 3, 4, at(1), at(4)), True),
+        (JournalInfo(at(4), 3, 5, at(1), at(4)), False),  # more had been added
+        (JournalInfo(at(4), 2, 4, at(1), at(3)), False),  # the last one of all was never there
+        (JournalInfo(at(9), 4, 5, at(1), at(4)), False),  # another one follows
+    ],
+)
+def test_a_journal_whose_last_entry_was_deleted_is_known_until_another_one_follows(
+    journal: JournalInfo, expected: bool
+) -> None:
+    assert continues(part(0, 4, anchor="same", added=4), journal, None) is expected
+
+
+@pytest.mark.parametrize(
+    ("journal", "expected"),
+    [
         (JournalInfo(at(4), 1, 4, at(4)), True),
         (JournalInfo(at(4), 4, 4, at(1)), True),
         (JournalInfo(at(9), 1, 4, at(4)), True),  # XSETID
