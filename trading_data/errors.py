@@ -110,7 +110,15 @@ class WrongEncoding(SchemaError):
 
 
 class IntakeError(TradingDataError):
-    """A file in the intake is damaged, or the intake cannot be written."""
+    """A file in the intake is damaged or in a wrong place, or the intake cannot be written.
+
+    `command` is the command that puts a file into its place; empty if it is in its place.
+    """
+
+    def __init__(self, message: str, command: str = "") -> None:
+        """`command` as above."""
+        super().__init__(message)
+        self.command = command
 
 
 class BadInput(TradingDataError):

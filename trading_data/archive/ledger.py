@@ -13,6 +13,7 @@ from trading_data.archive.sql import array_of, statement
 from trading_data.archive.versions import day_of, moment_of
 from trading_data.collector import without_gc
 from trading_data.datasets.declaration import Dataset
+from trading_data.errors import Refused
 from trading_data.live.journal import EntryId
 from trading_data.live.ranges import EntryRange
 
@@ -94,8 +95,21 @@ def from_ledger(row: dict[str, Any]) -> Loaded:
 
 
 def lock_loads(cursor: Cursor, dataset: Dataset) -> None:
-    """Wait for other loads of this dataset, and keep them waiting until this transaction ends."""
-    cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"trading_data load {dataset.name}",))
+    """Wait for other loads of this dataset, and keep them waiting until this transaction ends.
+
+    Raises:
+        Refused: the database is being restored. TimescaleDB puts rows into no chunk then, and does not show them afterwards.
+    """
+    cursor.execute(
+        "select current_setting('timescaledb.restoring', true) = 'on' from pg_advisory_xact_lock(hashtext(%s))",
+        (f"trading_data load {dataset.name}",),
+    )
+    if (cursor.fetchone() or (False,))[0]:
+        raise Refused(
+            f"nothing was loaded into {dataset.table}: the database is being restored (timescaledb.restoring is on), and "
+            "TimescaleDB would not show the rows afterwards. Wait until the restore is over. If it was killed, restore again; if "
+            "its data are complete, run `trading-data psql --owner -c 'select timescaledb_post_restore()'`"
+        )
 
 
 @dataclass(frozen=True)

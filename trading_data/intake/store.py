@@ -127,10 +127,10 @@ class Intake:
         """The batch in a file; None if it has been loaded and deleted meanwhile.
 
         Raises:
-            IntakeError: its content does not match its hash.
+            IntakeError: its content does not match its hash, or it lies in another dataset's folder.
         """
         data = self._bytes(file)
-        return None if data is None else decode(data, file.path)
+        return None if data is None else self._of_its_folder(file, decode(data, file.path))
 
     def raw(self, file: BatchFile) -> bytes | None:
         """A file's bytes as they are, damaged or not; None if it has been loaded and deleted meanwhile."""
@@ -145,7 +145,7 @@ class Intake:
     def head(self, file: BatchFile) -> Batch | None:
         """As `read`, without the entries."""
         data = self._bytes(file)
-        return None if data is None else decode_head(data, file.path)
+        return None if data is None else self._of_its_folder(file, decode_head(data, file.path))
 
     def remembered_head(self, file: BatchFile) -> Batch | None:
         """As `head`; a file is read and checked once, as its name never stands for other content."""
@@ -181,11 +181,24 @@ class Intake:
 
     def set_aside_command(self, file: BatchFile) -> str:
         """The command that moves a damaged batch into the folder `damaged` beside it, where no load looks for it."""
-        folder, _, name = file.path.rpartition("/")
-        aside = f"{folder}/damaged"
+        return self._move_command(file, f"{file.path.rpartition('/')[0]}/damaged")
+
+    def _of_its_folder(self, file: BatchFile, batch: Batch) -> Batch:
+        """The batch, if it lies in the folder of its dataset: another load would take its entries for others."""
+        folder = file.path.split("/")[-2]
+        if batch.dataset != folder:
+            command = self._move_command(file, f"{self._root}/{batch.dataset}")
+            raise IntakeError(
+                f"{file.path} is a batch of {batch.dataset}, in the folder of {folder}. Move it: `{command}`", command
+            )
+        return batch
+
+    def _move_command(self, file: BatchFile, folder: str) -> str:
+        """The command that moves a batch into another folder."""
+        moved = f"{folder}/{file.name}"
         if self._local:
-            return f"mkdir -p {shlex.quote(aside)} && mv {shlex.quote(file.path)} {shlex.quote(f'{aside}/{name}')}"
-        words = [self._fs.unstrip_protocol(path) for path in (file.path, f"{aside}/{name}")]
+            return f"mkdir -p {shlex.quote(folder)} && mv {shlex.quote(file.path)} {shlex.quote(moved)}"
+        words = [self._fs.unstrip_protocol(path) for path in (file.path, moved)]
         code = "import sys, fsspec; fsspec.core.url_to_fs(sys.argv[1])[0].mv(*sys.argv[1:])"
         return shlex.join(["python", "-c", code, *words])
 

@@ -2,18 +2,24 @@
 
 import json
 import shutil
+import subprocess
 from collections import Counter
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import make_url
 
-from trading_data.archive.load import load
+from trading_data.archive.database import Archive
+from trading_data.archive.load import load, load_pending
 from trading_data.archive.quarantine import rejects
-from trading_data.datasets import DATASETS, METRICS, PRICE, TRADE
-from trading_data.errors import IntakeError
+from trading_data.archive.verify.run import check_intake
+from trading_data.datasets import DATASETS, METRICS, PRICE, TABLES, TRADE
+from trading_data.errors import IntakeError, Refused
+from trading_data.intake.store import Intake
 from trading_data_tests.rig import MOMENT, Rig, bar, fill, measurement
 
 SLOW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -238,3 +244,34 @@ def test_where_the_archive_holds_few_or_many_of_a_subjects_rows_each_is_found(ri
     (loaded,) = rig.archive_all(PRICE)
     assert (loaded.inserted, loaded.replaced, loaded.unchanged, loaded.quarantined) == (120 - 27, 2, 25, 0)
     assert rig.query("select count(*), count(*) filter (where close = 11.5) from price_data") == [(121, 2)]
+
+
+@pytest.mark.parametrize("folder", ["daily", "metrics"], ids=["with the same columns", "with others"])
+def test_a_batch_in_the_folder_of_another_dataset_is_not_loaded_there(rig: Rig, tmp_path: Path, folder: str) -> None:
+    rig.intake = Intake(str(tmp_path / "intake"))
+    rig.store.record_prices([bar()])
+    (drained,) = rig.snapshot(PRICE)
+    moved = tmp_path / "intake" / folder / drained.file.name
+    moved.parent.mkdir()
+    shutil.move(drained.file.path, moved)
+    with pytest.raises(IntakeError, match=f"is a batch of price, in the folder of {folder}. Move it: `mkdir"):
+        rig.load(TABLES[folder])
+    assert moved.exists()
+    for deep in (False, True):
+        (fault,) = [one for one in check_intake(rig.intake, TABLES[folder], deep) if not one.ok]
+        assert fault.command in fault.message
+    subprocess.run(fault.command, shell=True, check=True)  # as it is printed
+    assert rig.load(TABLES[folder]) == []
+    assert [loaded.inserted for loaded in rig.load(PRICE)] == [1]
+
+
+def test_nothing_is_loaded_while_the_archive_is_being_restored(rig: Rig) -> None:
+    """TimescaleDB puts rows into no chunk then: they vanish from sight when the restore is over, and their entries are trimmed."""
+    rig.store.record_metrics([measurement()])
+    rig.snapshot(METRICS)
+    url = make_url(rig.archive.url).update_query_dict({"options": "-c timescaledb.restoring=on"})
+    restoring = Archive(url.render_as_string(hide_password=False))
+    with closing(restoring), pytest.raises(Refused, match="being restored"):
+        list(load_pending(restoring, rig.intake, METRICS))
+    assert [loaded.inserted for loaded in rig.load(METRICS)] == [1]
+    assert rig.query("select count(*) from metrics_data") == [(1,)]

@@ -147,22 +147,20 @@ def check_intake(intake: Intake, dataset: Dataset, deep: bool) -> list[AuditResu
     faults: list[AuditResult] = []
     files = intake.pending(dataset.name)
     for file in files:
+        fault, command = "", ""
         try:
-            fault = _fault_in_rows(intake, dataset, file) if deep else _fault_in_head(intake, dataset, file)
+            if deep:
+                fault = _fault_in_rows(intake, dataset, file)
+            else:
+                intake.head(file)
         except IntakeError as error:
-            fault = str(error)
+            fault, command = str(error), error.command
         if fault:
-            faults.append(AuditResult(dataset.name, None, False, "intake", fault, intake.set_aside_command(file)))
+            command = command or intake.set_aside_command(file)
+            faults.append(AuditResult(dataset.name, None, False, "intake", fault, command))
     return faults or [
         AuditResult(dataset.name, None, True, "intake", counted(len(files), "batch waits", "batches wait"))
     ]
-
-
-def _fault_in_head(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
-    head = intake.head(file)
-    if head is None or head.dataset == dataset.name:
-        return ""
-    return f"{file.path} is a batch of {head.dataset}, but is stored among those of {dataset.name}"
 
 
 def _fault_in_rows(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
@@ -170,10 +168,8 @@ def _fault_in_rows(intake: Intake, dataset: Dataset, file: BatchFile) -> str:
     if batch is None:
         return ""  # it was loaded meanwhile
     table = batch.table
-    if batch.dataset != dataset.name or not table.schema.equals(batches.schema(dataset)):
-        return (
-            f"{file.path} does not have the columns of {dataset.name}: it is {batch.dataset} with {table.schema.names}"
-        )
+    if not table.schema.equals(batches.schema(dataset)):
+        return f"{file.path} does not have the columns of {dataset.name}: it has {table.schema.names}"
     good = table.filter(pc.is_null(table["_kind"]))
     empty = [name for name in dataset.names if good[name].null_count]
     if empty:
