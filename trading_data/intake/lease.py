@@ -1,7 +1,8 @@
 """The lease on a dataset's journals: one process drains them at a time.
 
 Its key has no TTL, because a full server evicts keys with one, and just then the journals have to be drained. Instead the value
-holds its expiry in milliseconds of the server's clock: `{until} {holder}`.
+holds its expiry in milliseconds of the server's clock: `{until} {holder}`. After a failover the clock may be behind; so an expiry
+further away than a lease lasts, and as much again for a clock that steps, holds nobody up.
 """
 
 import time
@@ -26,7 +27,8 @@ local held = redis.call('GET', KEYS[1])
 local mine = held and string.match(held, ' (.*)$') == ARGV[1]
 """
 _WRITE = "redis.call('SET', KEYS[1], string.format('%d %s', ms + ARGV[2], ARGV[1])) return 1"
-_TAKE = _VALUE + f"if held and ms < (tonumber(string.match(held, '^(%d+) ')) or math.huge) then return 0 end {_WRITE}"
+_LEFT = "local left = (tonumber(string.match(held or '', '^(%d+) ')) or ms + 1) - ms "
+_TAKE = _VALUE + _LEFT + f"if held and left > 0 and left <= 2 * ARGV[2] then return 0 end {_WRITE}"
 _KEEP = _VALUE + f"if not mine then return 0 end {_WRITE}"
 _GIVE_BACK = _VALUE + "if mine then redis.call('DEL', KEYS[1]) end return 1"
 

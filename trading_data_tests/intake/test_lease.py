@@ -7,9 +7,11 @@ import pytest
 
 from trading_data.datasets import METRICS
 from trading_data.errors import LiveTierError
+from trading_data.intake import lease as lease_module
 from trading_data.intake import snapshot as snapshot_module
 from trading_data.intake.drain import drain
 from trading_data.intake.lease import lease
+from trading_data.live.journal import server_ms
 from trading_data.live.keys import lease as lease_key
 from trading_data_tests.rig import Rig, measurement
 
@@ -63,6 +65,14 @@ def test_two_processes_that_read_the_same_write_it_once(rig: Rig, monkeypatch: p
     rig.load(METRICS)
     account = rig.account(METRICS)
     assert (account.accepted, account.offered) == (3, 3)
+
+
+def test_a_lease_by_a_clock_that_was_ahead_holds_nobody_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its holder was killed, and the server it is on now is behind the one that granted it."""
+    monkeypatch.setattr(lease_module, "PATIENCE_SECONDS", 0)
+    rig.store.record_metrics([measurement()])
+    rig.client.set(KEY, f"{server_ms(rig.client) + 3_600_000} somebody")
+    assert [one.rows for one in rig.snapshot(METRICS)] == [1]
 
 
 def test_a_batch_takes_the_lease_for_another_while(rig: Rig) -> None:
