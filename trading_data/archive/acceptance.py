@@ -57,7 +57,7 @@ class Acceptance:
             return self._retried[code]
         batch = self._batch
         if batch.origin != "journal":
-            return Accepted(*_outside_journals(batch))
+            return Accepted(*_outside_journals(batch), sampled=batch.origin == "latest")
         entry = EntryId(self._rows["_ms"][at].as_py(), self._rows["_seq"][at].as_py())
         journal = batch.journals[code]
         return from_journal(ledger_name(journal.journal), journal.incarnation, entry, self._drained)
@@ -125,7 +125,7 @@ def accepted_of(cursor: Cursor, rows: Sequence[tuple[RowOrigin, str]]) -> list[A
 def _accepted(row: RowOrigin, journal: str, part: tuple[EntryRange, EntryId] | None) -> Accepted:
     """The moments of the batch's part of the journal, by its entry ids, limited to those of the batch."""
     if part is None:
-        return Accepted(row.first_us, row.last_us)
+        return Accepted(row.first_us, row.last_us, sampled=row.origin == "latest")
     first, last = part[1].ms * MILLISECOND_US, (part[0].last.ms + 1) * MILLISECOND_US - 1
     return Accepted(
         max(row.first_us, min(first, row.last_us)), min(row.last_us, max(last, row.first_us)), journal, part[0]

@@ -4,6 +4,7 @@
 | --- | --- |
 | from one journal, in one incarnation | the one with the larger entry id |
 | from one journal, in two incarnations | the one of the newer incarnation, if it is not an entry of the older one too |
+| from two samples of one latest value | the one of the later poll |
 | from different origins | the one with the later moment: of an entry the millisecond of its id, of a file or a vendor the import, \
 of a sampled value some moment between two samples |
 
@@ -39,6 +40,7 @@ class Accepted:
         journal: the journal, as the ledger names it; empty for other origins.
         entries: the part of the journal with the version: the range of a batch, or (after, id] of a single entry.
         confirmed_us: the latest moment at which the row may have been confirmed from another origin; None if it was not.
+        sampled: whether it is a sampled value: set after the poll before had begun (`first_us`), and read before `last_us`.
     """
 
     first_us: int
@@ -46,6 +48,7 @@ class Accepted:
     journal: str = ""
     entries: EntryRange | None = None
     confirmed_us: int | None = None
+    sampled: bool = False
 
 
 def compare(version: Accepted, row: Accepted, archived: Sequence[EntryRange] = ()) -> Order:
@@ -72,7 +75,16 @@ def _compare(version: Accepted, row: Accepted, archived: Sequence[EntryRange]) -
         return _in_one_journal(version.entries, row.entries, archived)
     if version.first_us > row.last_us:
         return Order.NEWER
-    return Order.OLDER if version.last_us < row.first_us else Order.UNKNOWN
+    if version.last_us < row.first_us:
+        return Order.OLDER
+    return _of_two_polls(version, row) if version.sampled and row.sampled else Order.UNKNOWN
+
+
+def _of_two_polls(version: Accepted, row: Accepted) -> Order:
+    """Two samples of one key. The later poll read another value than the one before, although that took some time to read."""
+    if version.first_us > row.first_us and version.last_us > row.last_us:
+        return Order.NEWER
+    return Order.OLDER if version.first_us < row.first_us and version.last_us < row.last_us else Order.UNKNOWN
 
 
 def _in_one_journal(version: EntryRange, row: EntryRange, archived: Sequence[EntryRange]) -> Order:

@@ -181,3 +181,20 @@ def test_ranges_are_whole_if_they_have_every_entry_that_was_added_up_to_their_en
     behind_a_gap = entry_range._replace(after=EntryId(7, 0), last=EntryId(9, 0), added=6)
     assert is_complete([entry_range, behind_a_gap], 6)
     assert not is_complete([entry_range, behind_a_gap], 5)
+
+
+@pytest.mark.parametrize(
+    ("version", "row", "expected"),
+    [
+        ((10, 22), (0, 12), NEWER),  # the earlier poll began at 10, and ended at 12
+        ((0, 12), (10, 22), OLDER),
+        ((0, 12), (0, 22), UNKNOWN),  # two at once
+        ((0, 22), (10, 12), UNKNOWN),
+    ],
+)
+def test_two_samples_of_one_key_are_ordered_by_their_polls(
+    version: tuple[int, int], row: tuple[int, int], expected: Order
+) -> None:
+    assert compare(Accepted(*version, sampled=True), Accepted(*row, sampled=True)) is expected
+    for one in (True, False):  # one of another origin
+        assert compare(Accepted(*version, sampled=one), Accepted(*row, sampled=not one)) is UNKNOWN

@@ -272,3 +272,14 @@ def test_a_sampled_value_replaces_what_was_accepted_before_the_last_look_and_not
     assert rig.load(PRICE)[0].quarantined == 1
     assert rig.query("select close from price_data order by timestamp desc limit 1") == [(9.5,)]
     assert rig.query("select kind from archive_quarantine") == [("cannot be ordered",)]
+
+
+def test_the_value_of_the_later_poll_stands(rig: Rig) -> None:
+    """It was set after the poll before had read its key, though that poll ended later than it began."""
+    rig.store.record_prices([bar("A")])
+    rig.archive_all(PRICE)
+    for close in ("9.5", "10", "10.5", "10"):
+        rig.client.hset("stocks:price:A", "close", close)
+        poll_latest(rig.client, rig.intake, PRICE, earliest=EARLIEST)
+        assert [loaded.quarantined for loaded in rig.load(PRICE)] == [1 if close == "9.5" else 0]
+    assert rig.query("select close from price_data") == [(10.0,)]
