@@ -14,7 +14,7 @@ from dagster._daemon.backfill import execute_backfill_iteration
 from dagster._time import get_current_timestamp
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ("dagster.yaml", "deploy/dagster.docker.yaml", "deploy/kubernetes/values.yaml")
+CONFIGS = ("trading_data/dagster.yaml", "deploy/dagster.docker.yaml", "deploy/kubernetes/values.yaml")
 DAYS = dg.DailyPartitionsDefinition("2026-09-01", end_date="2026-10-31")
 ROUNDS = 6
 
