@@ -12,24 +12,10 @@ update archive_quarantine as known set kind = rejected.kind, reason = rejected.r
 from unnest(%(ids)s::bigint[], %(kinds)s::text[], %(reasons)s::text[]) as rejected (quarantine_id, kind, reason)
 where known.quarantine_id = rejected.quarantine_id
 
--- name: quarantine_discard
--- Locked in the order of their ids, as the load of retried entries locks them.
-with waiting as (
-    select quarantine_id from archive_quarantine
-    where quarantine_id = any(%(ids)s::bigint[]) and settled is null
-    order by quarantine_id
-    for update
-)
-update archive_quarantine as known
-set settled = 'discarded', settled_at = now(), reason = known.reason || %(note)s
-from waiting
-where known.quarantine_id = waiting.quarantine_id
-returning known.quarantine_id
-
 -- name: quarantine_list
 select quarantine_id, dataset, journal, entry_id, kind, reason, since, settled, settled_at from archive_quarantine
 where settled is null and (%(dataset)s::text is null or dataset = %(dataset)s) and (%(kind)s::text is null or kind = %(kind)s)
-order by quarantine_id
+order by quarantine_id desc
 limit %(limit)s
 
 -- name: quarantine_lock
@@ -50,6 +36,12 @@ select quarantine_id, journal, entry_id, kind, reason, payload::text, batch_id, 
 from archive_quarantine
 where dataset = %(dataset)s and (settled is null or settled = 'discarded')
 order by quarantine_id
+
+-- name: quarantine_of_file
+-- What waits of a file's rows, by the digest of its content, which the ledger has as the run that made the batch.
+select known.quarantine_id, known.entry_id from archive_quarantine as known
+join archive_ledger as batch using (batch_id)
+where known.dataset = %(dataset)s and known.settled is null and batch.origin = 'file' and batch.snapshot_run = %(file)s
 
 -- name: quarantine_of_kind
 select quarantine_id, dataset, settled from archive_quarantine
@@ -73,8 +65,18 @@ join archive_quarantine as known
 where batch.batch_id = any(%(batches)s::bigint[]) and batch.origin = 'quarantine' and known.settled = 'retried'
 
 -- name: quarantine_settle
-update archive_quarantine set settled = 'retried', settled_at = now(), reason = reason || %(note)s
-where quarantine_id = any(%(ids)s::bigint[])
+-- Locked in the order of their ids, as every other statement locks them.
+with waiting as (
+    select quarantine_id from archive_quarantine
+    where quarantine_id = any(%(ids)s::bigint[]) and settled is null
+    order by quarantine_id
+    for update
+)
+update archive_quarantine as known
+set settled = %(how)s, settled_at = now(), reason = known.reason || %(note)s
+from waiting
+where known.quarantine_id = waiting.quarantine_id
+returning known.quarantine_id
 
 -- name: quarantine_settled
 -- Which of these entries exist, and which are settled.

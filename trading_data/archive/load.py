@@ -21,7 +21,7 @@ from trading_data.archive.days import in_dropped_days
 from trading_data.archive.known import ArchivedEntries, archived_entries, known_rows
 from trading_data.archive.ledger import Loaded, from_ledger, lock_loads, ranges_of
 from trading_data.archive.plan import Count, Plan, confirming, plan, positions
-from trading_data.archive.quarantine.rejects import Reject, from_batch, from_row, keep, ledger_name
+from trading_data.archive.quarantine.rejects import Reject, from_batch, from_row, keep, ledger_name, settle_read_again
 from trading_data.archive.quarantine.retry import Retries
 from trading_data.archive.stage import Stage
 from trading_data.archive.versions import DAY_US, Mask, changed_by_day, microseconds, net_by_day
@@ -117,11 +117,13 @@ def _load_entries(cursor: Cursor, dataset: Dataset, batch: Batch, entries: Archi
     new = keep(cursor, dataset, loaded.batch_id, rejects)
     for reject in new:
         loaded.count("quarantined", reject.day)
+    written = {id(reject) for reject in new}
     if repeated.any() and of_batch:
-        written = {id(reject) for reject in new}
         repeated[~batch.good] &= [id(reject) not in written for reject in of_batch]
     if retries is not None:
         retries.settle(rejects, loaded.batch_id)
+    kept = [reject for reject in rejects if id(reject) not in written]
+    settle_read_again(cursor, dataset, batch, loaded.batch_id, kept)
     loaded.replayed = loaded.offered - loaded.accepted
     return repeated
 

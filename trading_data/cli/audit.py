@@ -268,7 +268,7 @@ def quarantine_command() -> None:
 @click.option("--kind", help="Only entries of this kind.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show at most this many entries.")
 def list_(dataset: str | None, kind: str | None, limit: int) -> None:
-    """Open entries: how many of each kind and since when, then the entries, the oldest first."""
+    """Open entries: how many of each kind and since when, then the entries, the newest first."""
     archive = _archive()
     only = dataset_named(dataset) if dataset else None
     total = 0
@@ -283,7 +283,7 @@ def list_(dataset: str | None, kind: str | None, limit: int) -> None:
     if not entries:
         click.echo("no entry waits in quarantine")
     elif total > len(entries):
-        click.echo(f"… and {total - len(entries):,} more; raise --limit to see them")
+        click.echo(f"… and {total - len(entries):,} older ones; raise --limit to see them")
 
 
 @quarantine_command.command("show")

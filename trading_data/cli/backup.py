@@ -30,7 +30,10 @@ from trading_data.times import now
 @click.option("--verify", "name", metavar="NAME", help="Check every byte of this backup instead.")
 @click.option("--keep-all", is_flag=True, help="Do not remove old backups afterwards.")
 def backup_command(uri: str | None, listed: bool, name: str | None, keep_all: bool) -> None:
-    """Back up both tiers and the intake, as `backup_job` does every night, and remove backups that have expired."""
+    """Back up both tiers and the intake, as `backup_job` does every night, and remove backups that have expired.
+
+    Dagster's page shows the backups of `backup_job` only; --list lists all.
+    """
     if listed and name:
         raise click.UsageError("give --list or --verify, not both")
     where = uri or Settings.from_env().backup_uri

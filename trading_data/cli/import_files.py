@@ -20,13 +20,13 @@ from trading_data.datasets import DAILY, EVERY_PLURAL, PRICE, dataset_named
 from trading_data.datasets.declaration import Dataset
 from trading_data.datasets.rules import Reason
 from trading_data.errors import BadInput
-from trading_data.intake.import_rows import import_rows
+from trading_data.intake.import_rows import CONTENT, import_rows
 from trading_data.intake.store import Intake
 from trading_data.printable import counted, noun, printable
 from trading_data.settings import without_password
 from trading_data.sources.files.bars import MisplacedRows, days_table, rows_not_days, rows_not_minutes, without_rows
 from trading_data.sources.files.form import STEM, FileForm, WrongForm, command
-from trading_data.sources.files.read import Rows, check_columns
+from trading_data.sources.files.read import Rows, check_columns, digest_of
 from trading_data.sources.files.values import formats_of, option_for
 from trading_data.times import EPOCH, day_start
 
@@ -156,8 +156,16 @@ def import_command(dataset: str, files: tuple[str, ...], **options: Any) -> None
         if declared is DAILY:
             tables = (days_table(table, form.zone) for table in tables)
         try:
+            content = f"{CONTENT}{digest_of(file)}"
             for batch in import_rows(
-                intake, declared, file, tables, origin="file", earliest=earliest, on_reject=report.reject
+                intake,
+                declared,
+                file,
+                tables,
+                origin="file",
+                earliest=earliest,
+                run_id=content,
+                on_reject=report.reject,
             ):
                 rows, rejected = rows + batch.rows, rejected + batch.rejected
                 click.echo(
@@ -190,7 +198,7 @@ def import_command(dataset: str, files: tuple[str, ...], **options: Any) -> None
     if not rows:
         click.echo(
             f"nothing is imported yet: the times of {noun(rejected, 'the only row', f'all {rejected:,} rows')} are numbers whose "
-            "unit is unknown. The rows are kept in quarantine; the command above imports them"
+            "unit is unknown. The rows are kept in quarantine until the command above has imported them"
         )
         return
     click.echo(

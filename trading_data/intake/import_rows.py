@@ -23,6 +23,8 @@ from trading_data.times import now
 
 ROW = "row"
 """An optional column with the number of each row, from 0, for tables that lack some rows or have them in another order."""
+CONTENT = "sha256:"
+"""Begins a `run_id` that is the digest of a file: the load recognises by it rows that an earlier import of the file rejected."""
 OnReject = Callable[[int, Reason, Mapping[str, object]], None]
 """Called with a rejected row's number (1 is the first), the reason, and the row's values as they came."""
 
@@ -41,7 +43,8 @@ def import_rows(
     """Write tables (each with exactly the dataset's columns, text or typed) into the intake, one batch per table.
 
     The batches include rejected rows, with all their values. `name` is the source of the rows, for the ledger and the
-    quarantine. `on_reject` is called for each rejected row. A table may have a column `ROW`.
+    quarantine; `run_id` names a run or, by `CONTENT`, the bytes of a file. `on_reject` is called for each rejected row. A table
+    may have a column `ROW`.
     """
     row = 0
     for table in tables:

@@ -40,7 +40,10 @@ from trading_data.orchestration.run_findings import (
 LOOK_EVERY = 50.0
 """A tick sooner than this after the last measurement does nothing."""
 BACKUPS_EVERY = 600.0
-"""Seconds between two checks of the backups: their manifests are long, and their limits are hours."""
+"""Seconds between two checks of the backups: their manifests are long, and their limits are hours.
+
+While an alert about them is open each tick checks them, so that it is over soon after a backup.
+"""
 LOOK = "look"
 
 
@@ -60,22 +63,22 @@ def alert_sensor(
     """One measurement and one round of alerts; starts no run."""
     now = time.time()
     remembered: dict[str, float] = json.loads(context.cursor or "{}")
+    known = NotifierState.load(StorageMemory(context.instance.daemon_cursor_storage).load())
     ago = now - remembered.get("looked", 0.0)
     if 0 <= ago < LOOK_EVERY:
-        standing = _standing(NotifierState.load(StorageMemory(context.instance.daemon_cursor_storage).load()))
-        reason = f"{standing}; looked {ago:.0f} s ago, once a minute is enough"
+        reason = f"{_standing(known)}; looked {ago:.0f} s ago, once a minute is enough"
         return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
     checks = [] if context.repository_def is None else context.repository_def.asset_graph.asset_check_keys
     tiers = _judge_tiers(live, archive, intake)
     looked_at_backups = remembered.get("backups", 0.0)
-    backups_due = not 0 <= now - looked_at_backups < BACKUPS_EVERY
+    backups_due = not 0 <= now - looked_at_backups < BACKUPS_EVERY or any(map(_of_backup, known.standing()))
     of_dagster = _of_dagster(context.instance, checks, now, environment)
     of_backups, backups_seen = _of_backups(environment, now) if backups_due else ([], False)
     if backups_due:
         looked_at_backups = now
 
     def is_unknown(key: str) -> bool:
-        of_unseen = key.startswith("backup_") and not backups_seen
+        of_unseen = _of_backup(key) and not backups_seen
         return tiers.unknown(key) or (of_unseen and all(finding.key != key for finding in of_backups))
 
     findings = [*of_dagster, *tiers.findings, *of_backups]
@@ -100,6 +103,10 @@ def _judge_tiers(live: LiveTier, archive: ArchiveTier, intake: IntakeStore) -> T
                 time_to_impact=0.0,
             )
         )
+
+
+def _of_backup(key: str) -> bool:
+    return key.startswith("backup_")
 
 
 def _of_backups(environment: Environment, now: float) -> tuple[list[Finding], bool]:

@@ -8,7 +8,7 @@ import dagster as dg
 from trading_data.archive.database import Archive
 from trading_data.archive.days import Handled
 from trading_data.archive.ledger import quarantine_waiting
-from trading_data.archive.verify.ledger import AuditResult
+from trading_data.archive.verify.ledger import AuditResult, balance, rows_on_days
 from trading_data.archive.verify.lost import Losses, acknowledge_command
 from trading_data.archive.verify.odd_values import OddValues
 from trading_data.datasets.declaration import Aggregate, Dataset
@@ -91,10 +91,8 @@ def values_are_plausible(dataset: Dataset, odd: Sequence[OddValues], known: Sequ
 
 def balance_of(dataset: Dataset, days: Mapping[date, Handled]) -> AuditResult:
     """The verdicts on some days as one finding."""
-    faults = [f"{day}: {fault}" for day, handled in days.items() for fault in handled.faults]
-    rows = sum(day.rows for day in days.values())
-    description = "; ".join(faults[:SHOWN]) or f"{counted(rows, 'row')} on {counted(len(days), 'day')} accounted for"
-    return AuditResult(dataset.name, None, not faults, "accounts", description)
+    faults = [(day, fault) for day, handled in days.items() for fault in handled.faults]
+    return balance(dataset, rows_on_days(sum(day.rows for day in days.values()), len(days)), faults)
 
 
 def equals_raw(aggregate: Aggregate, wrong: list[str]) -> dg.AssetCheckResult:

@@ -43,7 +43,8 @@ list(load_pending(Archive(given.require_timescale_url()), Intake(given.intake_ur
 
 
 def waiting(rig: Rig) -> list[int]:
-    return [entry.quarantine_id for entry in listing(rig.archive, None, None, 100)]
+    """Oldest first."""
+    return [entry.quarantine_id for entry in reversed(listing(rig.archive, None, None, 100))]
 
 
 def send(rig: Rig, *ids: int, edits: Edits | None = None, **which: Any) -> Retried:

@@ -10,11 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from trading_data import Bar
+from trading_data.archive.verify import ledger
 from trading_data.cli.main import group
 from trading_data.datasets import DATASETS, PRICE, TRADE
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.declared import FRESH
 from trading_data.orchestration.run_findings import red_checks
+from trading_data.orchestration.verdicts import accounts_balance
 from trading_data.times import day_start, now
 from trading_data_tests.orchestration.ticks import (
     checks,
@@ -115,6 +117,9 @@ def test_rejected_entries_turn_a_check_yellow_and_the_rest_passes(rig: Rig, inst
     passed, description = verdicts["trade_data", "nothing_quarantined"]
     assert not passed
     assert "trading-data quarantine list trade" in str(description)
+    executed = accounts_balance(PRICE, ledger.accounts_balance(rig.archive, PRICE))  # as by Execute
+    assert verdicts["price_data", "accounts_balance"] == (executed.passed, executed.description)
+    assert executed.description == "2 rows on 1 day accounted for"
 
 
 def test_what_looks_wrong_is_told_while_it_is_in_the_table(rig: Rig, instance: dg.DagsterInstance) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.database import Archive
-from trading_data.archive.quarantine.rejects import journal_name, storable_text
+from trading_data.archive.quarantine.rejects import journal_name, settle, storable_text
 from trading_data.archive.sql import statement
 from trading_data.datasets import TABLES
 from trading_data.datasets.declaration import Dataset
@@ -67,7 +67,7 @@ class Retried:
 
 
 def listing(archive: Archive, dataset: Dataset | None, kind: str | None, limit: int) -> list[Quarantined]:
-    """The waiting entries, oldest first; of one dataset and one kind, if given."""
+    """The waiting entries, newest first; of one dataset and one kind, if given."""
     values = {"dataset": dataset and dataset.name, "kind": kind, "limit": limit}
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute(statement("quarantine_list"), values)
@@ -156,9 +156,7 @@ def discard(archive: Archive, ids: Sequence[int], reason: str) -> list[int]:
         raise Refused("nothing was discarded: name the entries by their ids, and give a reason")
     with archive.transaction() as cursor:
         settled = [f"{number} ({how})" for number, _, how in _known(cursor, ids) if how is not None]
-        values = {"ids": list(ids), "note": storable_text(f"; discarded: {reason}")}
-        cursor.execute(statement("quarantine_discard"), values)
-        done = sorted(number for (number,) in cursor.fetchall())
+        done = settle(cursor, ids, "discarded", f"; discarded: {reason}")
         if done != sorted(set(ids)):
             raise Refused(
                 f"nothing was discarded: settled already are {', '.join(settled) or 'some, just now'}; leave those out"

@@ -6,11 +6,11 @@ The reasons come from `datasets.codec` (bad fields) and `archive.plan`.
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -19,6 +19,7 @@ from trading_data.archive.sql import statement
 from trading_data.datasets.codec import plain
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
+from trading_data.intake.import_rows import CONTENT
 
 STATEMENT_BYTES = 16 << 20
 """Most payload of one statement: the embedded archive runs out of memory at a few hundred MB."""
@@ -110,6 +111,29 @@ def _keep(cursor: Cursor, dataset: Dataset, batch_id: int, rejects: list[Reject]
             written.remove(key)
             new.append(reject)
     return new
+
+
+def settle(cursor: Cursor, ids: Sequence[int], how: Literal["retried", "discarded"], note: str) -> list[int]:
+    """Settle those of the entries that wait, with a note added to their reasons; returns their ids in order."""
+    values = {"ids": list(ids), "how": how, "note": storable_text(note)}
+    cursor.execute(statement("quarantine_settle"), values)
+    return sorted(number for (number,) in cursor.fetchall())
+
+
+def settle_read_again(cursor: Cursor, dataset: Dataset, batch: Batch, batch_id: int, kept: Iterable[Reject]) -> None:
+    """Settle what waits of the same rows of the same file by earlier imports, except `kept`, which were rejected as before.
+
+    Each of the others is loaded now, or waits as a new entry with the values that the options of this import gave it.
+    """
+    if batch.origin != "file" or not batch.run_id.startswith(CONTENT):
+        return
+    cursor.execute(statement("quarantine_of_file"), {"dataset": dataset.name, "file": batch.run_id})
+    waiting = cursor.fetchall()
+    if waiting:
+        again = {f"row {number + 1}" for number in batch.table["_seq"].to_pylist()}
+        again -= {reject.entry_id for reject in kept}
+        numbers = [number for number, entry_id in waiting if entry_id in again]
+        settle(cursor, numbers, "retried", f"; read again in batch {batch_id}")
 
 
 @lru_cache(_NAMES_KEPT)

@@ -11,7 +11,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from trading_data.archive.acceptance import from_journal
 from trading_data.archive.order import Accepted
-from trading_data.archive.quarantine.rejects import Reject, digest, from_row, ledger_name, storable_text
+from trading_data.archive.quarantine.rejects import Reject, digest, from_row, ledger_name, settle, storable_text
 from trading_data.archive.sql import statement
 from trading_data.datasets.declaration import Dataset
 from trading_data.intake.batch import Batch
@@ -72,7 +72,7 @@ class Retries:
         again = {(ledger_name(reject.journal), reject.entry_id, reject.digest): reject for reject in rejects}
         waiting = {number: self._keys[at] for at, (number, _) in self._waiting.items()}
         done = [number for number, key in waiting.items() if key not in again]
-        self._cursor.execute(statement("quarantine_settle"), {"ids": done, "note": f"; retried in batch {batch_id}"})
+        settle(self._cursor, done, "retried", f"; retried in batch {batch_id}")
         failed = {number: again[key] for number, key in waiting.items() if key in again}
         values = {
             "ids": list(failed),

@@ -6,7 +6,7 @@ Belongs here: checks that need the database alone, in windows of days. Does not:
 (`run`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -21,7 +21,8 @@ from trading_data.printable import counted
 from trading_data.times import DAY, day_start
 
 _WINDOW_DAYS = 31
-_MOST = 100
+_MOST, _SHOWN = 100, 20
+"""Faults that are queried, and those named in a single result."""
 _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 
 
@@ -58,14 +59,22 @@ class LedgerTotals:
 
 def accounts_balance(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> AuditResult:
     """Whether ledger, rows, revisions and quarantine agree, as a single result; rows are checked on `days` only (default: all)."""
-    results = [*check_ledger(archive, dataset), *check_books(archive, dataset), *check_days(archive, dataset, days)]
-    faults = [result for result in results if not result.ok]
-    if not faults:
-        return AuditResult(dataset.name, None, True, "accounts", "; ".join(result.message for result in results))
-    message = "; ".join(
-        fault.message if fault.day is None else f"{fault.day}: {fault.message}" for fault in faults[:_MOST]
-    )
-    return AuditResult(dataset.name, None, False, "accounts", message, "trading-data verify")
+    of_days = check_days(archive, dataset, days)
+    results = [*check_ledger(archive, dataset), *check_books(archive, dataset), *of_days]
+    faults = [(result.day, result.message) for result in results if not result.ok]
+    return balance(dataset, of_days[0].message, faults)
+
+
+def balance(dataset: Dataset, rows: str, faults: Sequence[tuple[date | None, str]]) -> AuditResult:
+    """The accounts as a single result: the first of the faults by day, or else `rows`, a text of `rows_on_days`."""
+    message = "; ".join(text if day is None else f"{day}: {text}" for day, text in faults[:_SHOWN])
+    command = "trading-data verify" if faults else ""
+    return AuditResult(dataset.name, None, not faults, "accounts", message or f"{rows} accounted for", command)
+
+
+def rows_on_days(rows: int, days: int) -> str:
+    """`3 rows on 1 day`."""
+    return f"{counted(rows, 'row')} on {counted(days, 'day')}"
 
 
 def check_ledger(archive: Archive, dataset: Dataset, since: int = 0) -> list[AuditResult]:
@@ -134,9 +143,7 @@ def check_days(archive: Archive, dataset: Dataset, days: Iterable[date] | None =
                 if day in window:
                     rows += held
                     faults += _day_faults(dataset, day, day in chunks, (held, int(inserted), unknown, batch))
-    return faults or [
-        AuditResult(dataset.name, None, True, "days", f"{counted(rows, 'row')} on {counted(len(wanted), 'day')}")
-    ]
+    return faults or [AuditResult(dataset.name, None, True, "days", rows_on_days(rows, len(wanted)))]
 
 
 def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | None = None) -> list[AuditResult]:
@@ -155,11 +162,7 @@ def check_coverage(archive: Archive, dataset: Dataset, days: Iterable[date] | No
             if held != covered:
                 message = f"{dataset.table} holds {counted(held, 'row')}, its coverage counts {int(covered):,}"
                 faults.append(AuditResult(dataset.name, day, False, "coverage", message, "trading-data verify"))
-    return faults or [
-        AuditResult(
-            dataset.name, None, True, "coverage", f"{counted(rows, 'row')} on {counted(len(wanted), 'day')} covered"
-        )
-    ]
+    return faults or [AuditResult(dataset.name, None, True, "coverage", f"{rows_on_days(rows, len(wanted))} covered")]
 
 
 def known_days(archive: Archive, dataset: Dataset) -> list[date]:

@@ -33,7 +33,6 @@ from trading_data.operations.maintenance.lock_retry import LOCK, PAUSES, is_lock
 from trading_data.operations.maintenance.preconditions import Facts, PendingWork, waiting
 from trading_data.printable import counted, noun
 from trading_data.retry import retry
-from trading_data.times import DAY
 
 Covered = Callable[[Dataset, Chunk], bool | None]
 """Whether a backup covers a chunk; None if no backup is known."""
@@ -236,15 +235,18 @@ def _proven(archive: Archive, dataset: Dataset, chunk: Chunk, facts: Facts) -> F
         return replace(facts, differing=len(preconditions.differing(cursor, dataset, chunk)))
 
 
+def _age(ended: int, kept: int) -> str:
+    """Why a chunk is too young, by the days since its end (negative before it) and the days for which rows are kept."""
+    if ended < 0:
+        return f"it has not ended; rows are kept for {counted(kept, 'day')} after its end"
+    return f"it ended {counted(ended, 'day')} ago; rows are kept for {counted(kept, 'day')}, {kept - ended:,} more"
+
+
 def _reasons_to_stay(dataset: Dataset, chunk: Chunk, today: date, facts: Facts) -> Iterator[str]:
     if dataset.drop_after is None:
         yield "kept for ever"
     elif not is_due(dataset, chunk, today):
-        left = (chunk.end.date() + dataset.drop_after - today) // DAY
-        yield (
-            f"{counted((today - chunk.day).days, 'day')} old; rows are kept for "
-            f"{counted(dataset.drop_after.days, 'day')}, {left:,} more"
-        )
+        yield _age((today - chunk.end.date()).days, dataset.drop_after.days)
     if not chunk.is_a_day:
         yield f"it is not one UTC day, but {chunk.start:%Y-%m-%d %H:%M} to {chunk.end:%Y-%m-%d %H:%M}"
     if facts.closed:

@@ -41,7 +41,8 @@ def backup_assets() -> list[dg.AssetsDefinition]:
         )
     ],
     description="The first half of a backup: the live tier's snapshot, read as a replica reads it, and the batches that wait in "
-    "the intake. `timescale_backup` in the same run completes it.",
+    "the intake. `timescale_backup` in the same run completes it. A backup by `trading-data backup` is not shown here: "
+    "`trading-data backup --list` lists every backup.",
 )
 def redis_backup(
     context: dg.AssetExecutionContext, live: LiveTier, intake: IntakeStore, environment: dg.ResourceParam[Environment]
@@ -83,7 +84,8 @@ def redis_backup(
         )
     ],
     description="The second half: the archive by `pg_dump`, its rows counted by table and chunk in the same snapshot, and the "
-    "manifest that completes the backup. Old backups are deleted by the retention scheme.",
+    "manifest that completes the backup. Old backups are deleted by the retention scheme. A backup by `trading-data backup` is "
+    "not shown here: `trading-data backup --list` lists every backup, `--verify NAME` reads one back.",
 )
 def timescale_backup(
     context: dg.AssetExecutionContext, archive: ArchiveTier, environment: dg.ResourceParam[Environment]

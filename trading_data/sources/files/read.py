@@ -5,6 +5,7 @@ Belongs here: opening and reading. Does not: mapping columns (`form`), convertin
 """
 
 import codecs
+import hashlib
 import re
 import zipfile
 import zlib
@@ -86,6 +87,15 @@ def read_table(
                 with _csv(form, file, _BLOCK_BYTES, used, on_odd) as reader:
                     for batches in _groups(reader):
                         yield _table(dataset, form, uri, parts, batches)
+
+
+def digest_of(uri: str) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal. Raises BadInput if the file cannot be read."""
+    digest = hashlib.sha256()
+    with _readable(uri), fsspec.open(uri, "rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 class Rows:

@@ -17,6 +17,7 @@ from trading_data.operations.alerts.state import StorageMemory
 from trading_data.orchestration import run_findings
 from trading_data.orchestration.build import build_defs
 from trading_data.orchestration.declared import declared_checks
+from trading_data.orchestration.notifier import BACKUPS_EVERY
 from trading_data.orchestration.run_findings import (
     failed_runs,
     red_checks,
@@ -255,7 +256,7 @@ def test_every_check_that_is_declared_is_asked_for() -> None:
     assert "price_data:accounts_balance" in found
 
 
-def test_a_missing_backup_is_told_and_looked_for_again_after_ten_minutes(
+def test_backups_are_looked_at_every_ten_minutes_and_each_minute_while_an_alert_about_them_is_open(
     rig: Rig, instance: dg.DagsterInstance, told: Hook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from trading_data.operations.health.rules import BACKUPS
@@ -267,16 +268,18 @@ def test_a_missing_backup_is_told_and_looked_for_again_after_ten_minutes(
     assert "backup_missing.backup" in watch.tick()
     assert new(told, "backup") == [("new", "backup_missing.backup")]
     monkeypatch.setattr("trading_data.operations.backup.metrics.BACKUPS", ())  # as if there were one now
-    watch.tick()
-    assert new(told, "backup") == []  # not looked at, so it is not over
     with monkeypatch.context() as away:
         away.setenv("TRADING_DATA_BACKUP_URI", "nowhere://bucket")
-        watch.cursor = json.dumps({**json.loads(watch.cursor), "backups": 0.0})
         watch.tick()
-    assert new(told, "backup") == [("new", "backup_unknown")]  # nor could it be
-    watch.cursor = json.dumps({**json.loads(watch.cursor), "backups": 0.0})
+    assert new(told, "backup") == [("new", "backup_unknown")]  # it is not over: nobody could look
     watch.tick()
     assert sorted(new(told, "backup")) == [("cleared", "backup_missing.backup"), ("cleared", "backup_unknown")]
+    looked = json.loads(watch.cursor)["backups"]
+    watch.tick()
+    assert json.loads(watch.cursor)["backups"] == looked  # all is well, so not yet again
+    watch.cursor = json.dumps({**json.loads(watch.cursor), "backups": looked - BACKUPS_EVERY})
+    watch.tick()
+    assert json.loads(watch.cursor)["backups"] > looked
 
 
 def test_a_failed_run_of_assets_is_over_when_its_own_days_are_right(instance: dg.DagsterInstance) -> None:

@@ -40,10 +40,10 @@ def test_a_dry_run_says_of_every_chunk_why(rig: Rig, monkeypatch: pytest.MonkeyP
     lines = said.output.splitlines()
     assert [line.partition(" MB  ")[2] for line in lines[:5]] == [
         "stays: no backup is known that covers it",
-        "stays: 5 days old; rows are kept for 1,830 days, 1,826 more",
+        "stays: it ended 4 days ago; rows are kept for 1,830 days, 1,826 more",
         "stays: kept for ever",
         "goes: 3,000 days old, metrics_1h equal its rows, nothing waits for it",
-        "stays: 0 days old; rows are kept for 732 days, 733 more",
+        "stays: it has not ended; rows are kept for 732 days after its end",
     ]
     assert lines[0].startswith(f"price_data  {ancient.date()}  0.")
     assert lines[5:] == [

@@ -73,7 +73,7 @@ def test_old_chunks_go_and_nothing_else_changes(rig: Rig) -> None:
 def test_a_day_is_older_only_when_the_whole_of_it_is(rig: Rig) -> None:
     write_bars(rig, 10, 11, minutes=2)
     found = verdicts(rig)
-    assert found[10].reason == "10 days old; rows are kept for 10 days, 1 more"
+    assert found[10].reason == "it ended 9 days ago; rows are kept for 10 days, 1 more"
     assert found[11].goes
     assert found[11].reason == (
         "11 days old, price_5m, price_1h, price_1d equal its rows, nothing waits for it; its rows are written to a cold "
