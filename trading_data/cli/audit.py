@@ -16,8 +16,9 @@ import pandas as pd
 
 from trading_data.archive.chunks import Disagreement, disagreements
 from trading_data.archive.database import Archive
-from trading_data.archive.ledger import quarantine_waiting
+from trading_data.archive.ledger import account, quarantine_waiting
 from trading_data.archive.quarantine.queries import Quarantined, discard, listing, retry, show
+from trading_data.archive.schema.migrate import check_schema
 from trading_data.archive.verify.losses import acknowledge
 from trading_data.archive.verify.run import AuditResult, Totals, totals, verify
 from trading_data.calendars import TradingCalendar
@@ -75,11 +76,7 @@ def verify_command(deep: bool, as_json: bool, dataset: str | None, reason: str |
     if dataset is not None:
         _acknowledge(settings, dataset, printable(reason or ""))
         return
-    client, archive = connect_for_archiver(settings.require_redis_url()), Archive(settings.require_timescale_url())
-    intake = Intake(settings.intake_uri)
-    results = verify(client, archive, intake, deep=deep)
-    checked = [declared for name, declared in TABLES.items() if any(result.dataset == name for result in results)]
-    accounts = {declared.name: totals(client, archive, intake, declared) for declared in checked}
+    results, accounts = _audit(settings, deep)
     balances = all(result.ok for result in results)
     if as_json:
         findings = [{**vars(result), "day": None if result.day is None else str(result.day)} for result in results]
@@ -89,6 +86,25 @@ def verify_command(deep: bool, as_json: bool, dataset: str | None, reason: str |
         _print_accounts(accounts, results)
     if not balances:
         sys.exit(1)
+
+
+def _audit(settings: Settings, deep: bool) -> tuple[list[AuditResult], dict[str, Totals]]:
+    """The results and the totals; both once more if a load came in between, so that they agree. A deep audit is not repeated."""
+    client, archive = connect_for_archiver(settings.require_redis_url()), Archive(settings.require_timescale_url())
+    intake = Intake(settings.intake_uri)
+
+    def batches() -> int:
+        return sum(account(archive, declared).batches for declared in TABLES.values())
+
+    check_schema(archive)
+    for _ in range(1 if deep else 2):
+        before = batches()
+        results = verify(client, archive, intake, deep=deep)
+        checked = [declared for name, declared in TABLES.items() if any(result.dataset == name for result in results)]
+        accounts = {declared.name: totals(client, archive, intake, declared) for declared in checked}
+        if batches() == before:
+            break
+    return results, accounts
 
 
 def _acknowledge(settings: Settings, name: str, reason: str) -> None:
@@ -113,8 +129,8 @@ def _print_accounts(accounts: Mapping[str, Totals], results: list[AuditResult]) 
     """The table of totals, then a line for each fault, then a line for each dataset."""
     names = [field.name for field in fields(Totals)]
     click.echo("".join(f"{name.replace('_', ' '):>12}" for name in ("", *names)))
-    for dataset, account in accounts.items():
-        click.echo(f"{dataset:>12}" + "".join(f"{getattr(account, name):>12,}" for name in names))
+    for dataset, counts in accounts.items():
+        click.echo(f"{dataset:>12}" + "".join(f"{getattr(counts, name):>12,}" for name in names))
     click.echo(_EQUATION)
     for result in results:
         if not result.ok:

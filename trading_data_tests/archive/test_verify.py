@@ -4,7 +4,9 @@ import json
 import threading
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from trading_data.archive.verify.run import AuditResult, accounts_balance, verify
@@ -246,6 +248,25 @@ def test_the_command(rig: Rig) -> None:
     assert "metrics does not balance: 2 findings" in lines
     done = CliRunner().invoke(group, ["verify", "--json"])
     assert (done.exit_code, json.loads(done.output)["balances"]) == (1, False)
+
+
+def test_table_and_lines_agree_although_a_load_comes_in_between(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.store.record_prices([bar("A")])
+    rig.archive_all(PRICE)
+    rig.store.record_prices([bar("A", 1)])
+
+    def slow(*arguments: Any, **options: Any) -> list[AuditResult]:
+        results = verify(*arguments, **options)
+        rig.archive_all(PRICE)
+        return results
+
+    monkeypatch.setattr("trading_data.cli.audit.verify", slow)
+    output = CliRunner().invoke(group, ["verify"]).output
+    (table,) = [
+        line.split() for line in output.splitlines() if line.split()[:1] == ["price"] and "balances" not in line
+    ]
+    assert table[1:3] == ["2", "2"]
+    assert "price balances: 0 batches wait; 2 entries added to 1 journal: 2 archived" in output
 
 
 def test_what_waits_is_in_the_account_with_its_place(rig: Rig) -> None:

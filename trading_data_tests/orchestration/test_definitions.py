@@ -70,6 +70,16 @@ def test_descriptions_link_the_assets_they_name(defs: dg.Definitions) -> None:
     assert links["redis/journal_price"] == ["price_snapshot", "price_data"]
 
 
+def test_assets_of_backups_say_which_backups_they_do_not_show(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for name in ("redis_backup", "timescale_backup"):
+        description = graph.get(dg.AssetKey(name)).description or ""
+        assert (
+            "A backup by `trading-data backup` is not shown here: `trading-data backup --list` lists every backup"
+            in description
+        )
+
+
 def test_bars_come_from_a_vendor_only_where_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     history = dg.AssetKey("price_history")
     for vendor, expected in (("", False), ("alpaca", True)):
