@@ -34,7 +34,8 @@ class Version:
         values: column to value; exact numbers are `Decimal`.
         batch_id: the batch that contained it.
         origin: journal, latest, file, vendor or quarantine (a rejected entry that was retried).
-        snapshot_run, load_run: the runs that drained and loaded the batch; for files the import, see `import`.
+        snapshot_run, load_run: the runs that drained and loaded the batch; the first is `sha256:` and the digest of the file for
+            one that `import` read.
         drained_at, archived_at: the times of both.
         content_hash: of the batch's content.
         journal: the journal, the file, or the key of the latest value, as in the ledger.
