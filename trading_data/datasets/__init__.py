@@ -1,5 +1,7 @@
-"""The three datasets that the code names, each declared once, and daily history. A fourth costs a declaration in YAML, see
-`from_yaml`, and a file in `sql/incremental/`.
+"""The three datasets that the code names, each declared once, and daily history. Another dataset needs a declaration in YAML
+(`from_yaml`) and a file in `sql/incremental/`.
+
+`declaration` explains each field. Bounds such as `ge=0` are applied by `rules`.
 
 Belongs here: names, columns, bounds, keys, windows and ages. Does not: code that uses them.
 """

@@ -114,7 +114,9 @@ class Dataset(_Declared):
         identity: a column that identifies a row of its subject; None if the time does. Several rows of a subject may then have
             one moment: the table keeps later ones at the next free microsecond, with the reported moment in another column.
         ordered: pairs of columns whose first must not exceed the second.
-        hot_window: how long an archived entry stays in its journal.
+        hot_window: how long an entry stays in its journal after its acceptance, although it is archived. A longer one takes memory
+            of the live tier; see `docs/concepts.md` for who needs these entries. A change takes effect when the code location is
+            restarted; nothing is migrated.
         segment_by, order_by: columnstore settings. The order is the key's time.
         compress_after, drop_after: ages of a chunk; a `drop_after` of None keeps it for ever.
         aggregates: finest first, each built on the one before it or on the table.

@@ -1,8 +1,8 @@
-"""The rules of a legal value, each once, as functions of one value; `datasets` declares them by column.
+"""The rules of a legal value, each once, as functions of one value; a dataset's columns declare their bounds (`volume`: `ge=0`).
 
-The live tier applies them to a producer's records and the load to journal entries, so both accept the same records. Whole columns
-are judged fast: numbers and times are good if the smallest and the largest are, texts if all are printable ASCII. Only the
-values this leaves open are judged one by one.
+`live.validation` applies them to the records of producers and raises `BadInput`; `codec.check` applies them to journal entries
+(`intake.entries`) and rows of files (`intake.import_rows`), whose faults lead to quarantine. So both accept the same rows. Whole
+columns are judged at once, and only the values that this leaves open are judged one by one.
 
 Belongs here: rules and reasons. Does not: types and formats of values (`datasets.codec`).
 """

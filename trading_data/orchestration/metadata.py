@@ -10,6 +10,7 @@ import dagster as dg
 from trading_data.archive.ledger import COUNTS, Loaded
 from trading_data.datasets.declaration import Aggregate, Dataset
 from trading_data.intake.snapshot import DrainedBatch
+from trading_data.printable import span
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 90
@@ -56,7 +57,7 @@ _SQL_TYPES = {"text": "text", "float": "double precision", "decimal": "numeric",
 
 
 def table_metadata(dataset: Dataset) -> dict[str, Any]:
-    """Name and columns of the hypertable."""
+    """Name, columns and declared ages of the hypertable."""
     columns = [
         dg.TableColumn(
             column.name, _SQL_TYPES[column.type], column.description, dg.TableColumnConstraints(nullable=False)
@@ -64,7 +65,13 @@ def table_metadata(dataset: Dataset) -> dict[str, Any]:
         for column in dataset.columns
     ]
     columns.append(dg.TableColumn("batch_id", "bigint", "The batch in archive_ledger that brought the row"))
-    return {"dagster/table_name": dataset.table, "dagster/column_schema": dg.TableSchema(columns)}
+    return {
+        "dagster/table_name": dataset.table,
+        "dagster/column_schema": dg.TableSchema(columns),
+        "hot window": span(dataset.hot_window.total_seconds()),
+        "compressed after": span(dataset.compress_after.total_seconds()),
+        "dropped after": "never" if dataset.drop_after is None else span(dataset.drop_after.total_seconds()),
+    }
 
 
 def aggregate_metadata(dataset: Dataset, aggregate: Aggregate) -> dict[str, Any]:

@@ -122,8 +122,11 @@ def test_jobs_schedules_and_sensors(defs: dg.Definitions) -> None:
     }
 
 
-def test_tables_show_their_columns(defs: dg.Definitions) -> None:
+def test_tables_show_their_columns_and_ages(defs: dg.Definitions) -> None:
     by_name = specs(defs)
+    ages = ("hot window", "compressed after", "dropped after")
+    assert [by_name["trade_data"].metadata[age] for age in ages] == ["1 h", "30 d", "never"]
+    assert by_name["price_data"].metadata["dropped after"] == "1830 d"
     for dataset in DATASETS.values():
         schema = by_name[dataset.table].metadata["dagster/column_schema"]
         assert {column.name for column in schema.columns} == {*dataset.names, "batch_id"}
