@@ -59,7 +59,7 @@ class ArchivedEntries:
         return self._ranges.get(journal, ())
 
     def incomplete(self, rows: pa.Table) -> Mask:
-        """Which rows are from a journal that will still have unarchived entries before the end of this batch."""
+        """Which rows are from a journal of which entries up to the end of this batch may still be unarchived after its load."""
         if not self.names:
             return np.zeros(rows.num_rows, dtype=bool)
         new = self.new(self.inside(self.batch.table))

@@ -26,7 +26,8 @@ _LOCAL = """
 """
 _NESTED_LOOP_ROWS = 5_000
 _ROWS_A_SUBJECT = 20
-"""Mean number of rows a subject from which it is faster to check each subject's own window; and so many rows are not few."""
+"""From this mean number of rows per subject, each subject's own window is checked. A window with fewer archived rows than this is
+checked moment by moment."""
 _MOVED_AT_ONCE = 10_000
 _MINUTE = timedelta(minutes=1)
 
@@ -51,9 +52,9 @@ class Stage:
     def free(self) -> Mask:
         """The rows of which the archive can hold no version, because their window in the archive is empty.
 
-        The window is the batch's. If that is not empty and the batch has many rows a subject, as when a journal was cut between two
-        batches, each subject has a window of its own, and in one that holds few rows their moments count. Where rows have an
-        identity, the window is all of time.
+        The window is first that of the whole batch. If it is not empty and the batch has many rows per subject, as when a journal
+        was cut between two batches, each subject's own window is checked; if that holds only a few archived rows, only entries at
+        their moments may have a version. If rows have an identity, a subject's window is all of time.
         """
         if self.dataset.identity is not None:
             return self._of_new_subjects()
@@ -103,10 +104,10 @@ class Stage:
             copy_rows(self.cursor, self.dataset, "stage", self.rows.take(pa.array(new)), self.batch_id, entry)
 
     def held(self, equal: Sequence[int] | None = None) -> tuple[Indices, list[tuple[Any, ...]]]:
-        """The staged rows of which the archive holds no version; and its rows with other values than the staged ones.
+        """The positions of staged rows of which the archive holds no version; and the archive's versions of the others.
 
-        The latter are those with the same values, at the positions `equal`, if these are given. Each is (position, batch, origin,
-        first and last µs of acceptance, source, reported µs).
+        Only versions with other values than the staged row are returned; or, if positions `equal` are given, only those with the
+        same values at these. Each is (position, batch, origin, first and last µs of acceptance, source, reported µs).
         """
         source = Identifier("known", "source") if self.dataset.sources else SQL("''")
         missing, rows = self._staged.copy(), list[tuple[Any, ...]]()

@@ -1,4 +1,4 @@
-"""What may leave the journals: entries that the archive has committed and that are older than the hot window.
+"""What may leave the journals: entries that the archive has committed and that are older than `Dataset.hot_window`.
 
 A journal is cut only up to the end of the range that covers it without a gap from its first entry. A gap without entries (they were
 deleted) does not count as one. The entry at that end is compared by content in the step that cuts. It stays, so that the journal

@@ -82,8 +82,8 @@ class Batch:
 
     `journals` are the drained ranges (origin journal), or name the source of the entries. `since` is the earliest time at which
     the entries can have been accepted, where their ids do not show it (origin latest); aware UTC. `subjects` are those of its
-    good entries, and perhaps more; `span` has their first and last time, microseconds since 1970. Both are None where the head
-    of a file does not tell.
+    good entries, and perhaps more; `span` has their first and last time, microseconds since 1970. Both are None if the file was
+    written by a release whose heads lacked them.
     """
 
     dataset: str

@@ -1,10 +1,10 @@
-"""Reading journals in blocks, each small enough for one batch: `drain`.
+"""`drain` reads journals in blocks, each small enough for one batch.
 
 Whole pages become columns at once (`intake.resp_scan`). If the entries of a page have different fields, or the journals are on
 several servers, entries are read one by one, which takes twice the time and has the same result.
 
-The end of a page is guessed at first. A value can be crafted to mislead the guess; then the block is discarded and read again, and
-from then on the end of every page is parsed (`exact`).
+The id at the end of a page is first guessed from its bytes, without parsing them. A crafted value can mislead the guess: then the
+block is discarded and read again, and from then on the end of every page is parsed (`exact`).
 
 Belongs here: the way of reading, and the size of blocks. Does not: how far was drained, and writing (`intake.snapshot`).
 """
@@ -37,16 +37,16 @@ _PIECE = 1_000_000
 def drain(
     client: Client, dataset: Dataset, not_durable: Callable[[], list[ReadRange]], size: int, rows: int, beside: Executor
 ) -> Iterator[Block]:
-    """The entries of journals that are not durable yet, each journal's in order, in blocks bounded by `size` and `BLOCK_BYTES`.
+    """The entries of a dataset's journals that are not durable yet, in blocks; those of one journal are in order.
 
     Args:
         client: from `connect_for_archiver`.
         dataset: whose journals.
         not_durable: ranges not yet durable, at most one a journal. A yielded block counts as durable once the next one is
             requested.
-        size: entries a block at most, except for the last page.
-        rows: entries a page.
-        beside: makes columns of pages while the next ones are read.
+        size: a block ends with the page that reaches this number of entries, or before the one that exceeds `BLOCK_BYTES`.
+        rows: entries per page.
+        beside: the thread that turns pages into columns while the next ones are read.
 
     Raises:
         LiveTierError: the server is unavailable, or its replies are not entries.
@@ -97,7 +97,7 @@ def _by_pages(
 
 
 class _Gathered:
-    """The pages of one block; another thread makes them columns, lane by lane, about `_PIECE` bytes at once."""
+    """The pages of one block. Another thread makes them columns, about `_PIECE` bytes of a lane (`live.journal_reader`) at once."""
 
     def __init__(self, dataset: Dataset, beside: Executor) -> None:
         self._dataset, self._beside = dataset, beside

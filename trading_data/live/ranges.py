@@ -101,7 +101,8 @@ def _agrees(end: EntryRange, info: JournalInfo, behind: int) -> bool:
     if info.last == end.last:
         return behind == 0
     begins_there = info.first == end.last
-    most = info.length - (1 if begins_there else 2)  # after it: neither the entry itself nor the journal's first
+    # How many entries of the journal can lie after `end.last`: all but that entry and, if it is another one, the first.
+    most = info.length - (1 if begins_there else 2)
     if begins_there and behind < most:
         return False
     return 0 <= behind <= most or (behind > most and info.deleted > end.last)
@@ -133,7 +134,8 @@ def head_is_missing(ranges: Sequence[EntryRange], info: JournalInfo) -> bool:
         return False
     before = [range_ for range_ in ranges if range_.last < info.first]
     if before and before[-1].added is None:
-        return before[-1].incarnation > OF_EARLIER_RELEASES  # those trimmed their anchors, too
+        # Earlier releases trimmed the anchor as well: then nothing is missing.
+        return before[-1].incarnation > OF_EARLIER_RELEASES
     return info.added - info.length > (before[-1].added or 0 if before else 0)
 
 

@@ -1,7 +1,7 @@
 """`MarketData`: all that a strategy, a dashboard or a backtest needs to know about storage.
 
-The life of a call: `query` parses the arguments, `rows` (or `stream`) answers, `tiers` reads what is there at one moment
-(`pending` in the journals and the intake, `archive_queries` in TimescaleDB), `merge` keeps one row a key, `frames` forms it.
+A call passes these modules: `query` parses the arguments; `rows` (or `stream`) builds the answer; `tiers` reads both tiers at one
+moment (`pending` the journals and the intake, `archive_queries` TimescaleDB); `merge` keeps one row per key; `frames` forms it.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""One answer from both tiers: pending rows in the order of their load, without archived ones; then one row a key.
+"""One answer from both tiers: pending rows that are not archived yet, in the order of their load; then one row per key.
 
 Belongs here: which entries the archive has already, which are both in a journal and in a batch, and which version of a row
 wins. Does not: reading (`pending`, `archive_queries`).
