@@ -37,7 +37,7 @@ _PLACES = {
     "LiveStore": "trading_data.live.store",
     "MarketData": "trading_data.reader.market_data",
 }
-"""Where each name is; its module is imported with its first use, for the command line needs few of them."""
+"""Where each name is; its module is imported on first use, because the command line needs few of them."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
--- name: ask_refresh
+-- name: request_refreshes
 insert into archive_refresh (dataset, aggregate, day, low, high, batch_id)
 select %(dataset)s, aggregate, day, low, high, %(batch_id)s
 from unnest(%(aggregates)s::text[]) as aggregate,

@@ -55,9 +55,9 @@ def quotient(dividend: Decimal, divisor: Decimal) -> Decimal:
     return _ROUNDING.quantize(_ROUNDING.divide(dividend, divisor), _STEP)
 
 
-def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
-    """The share of `amount` that belongs to `part` of `whole`, rounded as by `quotient`."""
-    return quotient(EXACT.multiply(amount, part), whole)
+def share(amount: Decimal, part: Decimal, total: Decimal) -> Decimal:
+    """The share of `amount` that belongs to `part` of `total`, rounded as by `quotient`."""
+    return quotient(EXACT.multiply(amount, part), total)
 
 
 def plain(value: Decimal) -> Decimal:

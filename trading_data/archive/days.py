@@ -47,9 +47,9 @@ def changed_since_dropped(archive: Archive, dataset: Dataset) -> list[tuple[date
     """Each dropped day and aggregate that has changed since the day was dropped."""
     with archive.transaction(snapshot=True) as cursor:
         cursor.execute("select day, aggregates from archive_dropped where dataset = %s order by day", (dataset.name,))
-        closed: list[tuple[date, dict[str, list[object]]]] = cursor.fetchall()
+        dropped: list[tuple[date, dict[str, list[object]]]] = cursor.fetchall()
     changed = []
-    for day, kept in closed:
+    for day, kept in dropped:
         with archive.transaction(snapshot=True) as cursor:
             now = fingerprints_of_aggregates(cursor, dataset, day_start(day), day_start(day) + DAY)
         changed += [(day, name) for name, is_now in now.items() if name in kept and list(is_now) != kept[name]]

@@ -33,12 +33,12 @@ class LoadInput:
     run_id: str
 
 
-def write_books(cursor: Cursor, dataset: Dataset, books: LoadInput, loaded: Loaded) -> None:
+def write_books(cursor: Cursor, dataset: Dataset, load_input: LoadInput, loaded: Loaded) -> None:
     """Write the bookkeeping of a batch, with the counts in `loaded`."""
-    batch = books.batch
-    _ask_refresh(cursor, dataset, loaded)
+    batch = load_input.batch
+    _request_refreshes(cursor, dataset, loaded)
     if batch.origin == "journal":
-        _write_ranges(cursor, dataset, books, loaded.batch_id)
+        _write_ranges(cursor, dataset, load_input, loaded.batch_id)
         _keep_hashes(cursor, dataset, batch, loaded.batch_id)
     loaded.journals = [{**vars(journal), "journal": ledger_name(journal.journal)} for journal in batch.journals]
     loaded.missing = sum(journal.missing for journal in batch.journals)
@@ -46,10 +46,10 @@ def write_books(cursor: Cursor, dataset: Dataset, books: LoadInput, loaded: Load
     values = {
         **{name: getattr(loaded, name) for name in ("batch_id", "offered", *COUNTS, "replayed", "missing", "subjects")},
         "dataset": dataset.name,
-        "content_hash": books.file.content_hash,
+        "content_hash": load_input.file.content_hash,
         "origin": batch.origin,
         "snapshot_run": batch.run_id,
-        "load_run": books.run_id,
+        "load_run": load_input.run_id,
         "drained_at": batch.created,
         "accepted_first": first,
         "accepted_last": last,
@@ -78,14 +78,14 @@ def _within(part: EntryRange, larger: EntryRange) -> bool:
     return part.incarnation == larger.incarnation and larger.after <= part.after and part.last <= larger.last
 
 
-def _write_ranges(cursor: Cursor, dataset: Dataset, books: LoadInput, batch_id: int) -> None:
+def _write_ranges(cursor: Cursor, dataset: Dataset, load_input: LoadInput, batch_id: int) -> None:
     written: list[tuple[str, ArchivedRange]] = []
     gone: list[tuple[str, EntryRange]] = []
     new: dict[str, list[ArchivedRange]] = {}
-    for (journal, entries), count in zip(books.batch.ranges, books.new, strict=True):
+    for (journal, entries), count in zip(load_input.batch.ranges, load_input.new, strict=True):
         new.setdefault(ledger_name(journal), []).append(ArchivedRange(entries, count))
     for name, ranges in new.items():
-        grown, swallowed = range_changes(books.ranges.get(name, []), ranges)
+        grown, swallowed = range_changes(load_input.ranges.get(name, []), ranges)
         written += [(name, part) for part in grown]
         gone += [(name, part) for part in swallowed]
     values: dict[str, Any] = {
@@ -122,7 +122,7 @@ def _keep_hashes(cursor: Cursor, dataset: Dataset, batch: Batch, batch_id: int) 
     cursor.execute(statement("keep_entry_hashes"), values)
 
 
-def _ask_refresh(cursor: Cursor, dataset: Dataset, loaded: Loaded) -> None:
+def _request_refreshes(cursor: Cursor, dataset: Dataset, loaded: Loaded) -> None:
     if not loaded.touched or not dataset.aggregates:
         return
     days = sorted(loaded.touched)
@@ -134,7 +134,7 @@ def _ask_refresh(cursor: Cursor, dataset: Dataset, loaded: Loaded) -> None:
         "lows": [loaded.touched[day].low for day in days],
         "highs": [loaded.touched[day].high for day in days],
     }
-    cursor.execute(statement("ask_refresh"), values)
+    cursor.execute(statement("request_refreshes"), values)
 
 
 class SourceBooks:

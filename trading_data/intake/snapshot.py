@@ -53,7 +53,8 @@ BATCH_ENTRIES = 200_000
 """Entries a batch at most: about 12 MB of Parquet. With `drain.BLOCK_BYTES`, the bound of the archiver's memory."""
 
 MOST_ALONE = 100
-"""Up to so many entries before a deleted one become a batch each; more become one batch, whose range may include the deleted id."""
+"""If a journal has at most this many entries before a deleted one, each becomes a batch of its own. More become one batch, whose
+range may then include deleted ids."""
 
 
 @dataclass(frozen=True)
@@ -161,63 +162,63 @@ def describe(dataset: Dataset, file: BatchFile, batch: Batch) -> DrainedBatch:
 class _ReadPosition(NamedTuple):
     """Where the reading of a journal continues: the incarnation, the entry before, and how many entries had been added by then.
 
-    `added` is the least number, or exact if `sure`; None if unknown.
+    `added` is exact if `exact`, otherwise the least possible number; None if unknown.
     """
 
     incarnation: int
     after: EntryId
     added: int | None
-    sure: bool = True
+    exact: bool = True
 
 
 class _DrainProgress:
-    """The covered part of each journal, and the part left to read. A block counts as covered once `take` was called with it."""
+    """The covered ranges of each journal, and its first uncovered part, which is read next. `take` adds a block to the ranges."""
 
     def __init__(
         self, client: Client, known: Ranges, infos: Mapping[str, JournalInfo], noted: Callable[[], Ranges]
     ) -> None:
         self._client, self.infos = client, infos
-        self._goes_on: dict[str, _ReadPosition] = {}
+        self._positions: dict[str, _ReadPosition] = {}
         self.covered = of_this_incarnation(client, known, infos)
         self._incarnation = {name: ranges[-1].incarnation for name, ranges in self.covered.items()}
         if len(self.covered) < len(infos):
-            self._incarnation |= _numbers(client, known, noted(), infos, self.covered)
+            self._incarnation |= _incarnations(client, known, noted(), infos, self.covered)
         self._empty = {name: [head] for name in infos if (head := self._missing_head(name))}
-        self._left: dict[str, ReadRange] = {}
+        self._uncovered: dict[str, ReadRange] = {}
         for name in infos:
-            self._look(name)
+            self._find_uncovered(name)
 
     def uncovered(self) -> list[ReadRange]:
         """The first uncovered part of each journal."""
-        return [*self._left.values()]
+        return [*self._uncovered.values()]
 
     def pass_over(self, read_ranges: Sequence[ReadRange]) -> None:
         """Skip the parts of these that are still uncovered after reading: their entries were removed."""
         for read_range in read_ranges:
-            name, left = read_range.journal, self._left.get(read_range.journal)
+            name, left = read_range.journal, self._uncovered.get(read_range.journal)
             if left is not None and left.upto == read_range.upto:
                 self._empty.setdefault(name, []).append(EntryRange(self._incarnation[name], left.after, left.upto))
-                self._look(name)
+                self._find_uncovered(name)
 
     def take(self, block: Block) -> dict[str, _ReadPosition]:
         """Count the entries of a block as covered; returns where each of its journals began."""
         began: dict[str, _ReadPosition] = {}
         for name, count, (first_id, last_id) in zip(block.journals, block.counts, block.bounds, strict=True):
-            end = self._end(name, self._left[name].after if name in self._left else BEGINNING)
+            end = self._position(name, self._uncovered[name].after if name in self._uncovered else BEGINNING)
             if end.added is not None and end.added + count > self.infos[name].added:
                 first = EntryId.parse(first_id).preceding()
                 end = self._begin_anew(name, began.pop(name).after if name in began else first)
             last = EntryId.parse(last_id)
-            if end.sure and not self._is_all(name, end, last, count):
-                end = end._replace(sure=False)
+            if end.exact and not self._is_complete(name, end, last, count):
+                end = end._replace(exact=False)
             began.setdefault(name, end)
             entry_range = EntryRange(end.incarnation, end.after, last, "", _added(end, last, count, self.infos[name]))
             self.covered[name] = joined([*self.covered.get(name, []), entry_range])
-            self._goes_on[name] = _advanced(end, last, count)
-            self._look(name)
+            self._positions[name] = _advanced(end, last, count)
+            self._find_uncovered(name)
         return began
 
-    def _is_all(self, name: str, end: _ReadPosition, last: EntryId, count: int) -> bool:
+    def _is_complete(self, name: str, end: _ReadPosition, last: EntryId, count: int) -> bool:
         """Whether a block has every entry that was added between its ends: by count, or by querying the journal's figures again."""
         if end.added is None or last >= self.infos[name].last:
             return end.added is not None and self.infos[name].added - end.added == count
@@ -228,21 +229,21 @@ class _DrainProgress:
         """Treat a journal as another incarnation after all: it had more unread entries than were ever added after its ranges."""
         self._incarnation[name] = next_incarnation(self.covered.pop(name), 0)
         self._empty.pop(name, None)
-        self._goes_on.pop(name, None)
+        self._positions.pop(name, None)
         return _ReadPosition(self._incarnation[name], after, None)
 
     def vanished(self, durable: Ranges) -> Iterator[JournalRange]:
-        """Empty ranges for the ends of journals whose last entries were removed undrained: nothing to read, but a loss to report.
+        """For each journal whose last entries were removed before they were drained, an empty range that reports the loss.
 
-        Where entries are left, the range still ends at the last one, which identifies the journal. It is empty because a batch
-        that is away may hold the removed entries, so it must not claim them.
+        The range claims none of the removed entries, because a batch that is away may hold them. If entries are left, it ends at
+        the last of these, which identifies the journal.
         """
         for name, info in self.infos.items():
             ranges = durable.get(name, [])
             if not ranges or ranges[-1].last >= info.last:
                 continue
             end = ranges[-1]
-            read = self._goes_on.get(name)
+            read = self._positions.get(name)
             added = read.added if end.added is None and read is not None and read.after == end.last else end.added
             missing = 0 if added is None else max(0, info.added - added)
             if info.length and not missing:
@@ -258,18 +259,18 @@ class _DrainProgress:
             return None
         return EntryRange(self._incarnation[name], BEGINNING, info.first.preceding())
 
-    def _look(self, name: str) -> None:
+    def _find_uncovered(self, name: str) -> None:
         """Find the first part of a journal that is not covered."""
         info, covered = self.infos[name], self.covered.get(name, [])
         passed = joined([*covered, *self._empty[name]]) if name in self._empty else covered
         gap = first_gap(passed, info.last) if info.length else None
         if gap is None:
-            self._left.pop(name, None)
+            self._uncovered.pop(name, None)
         else:
-            self._left[name] = ReadRange(name, *gap, self._expected(name, gap, info))
+            self._uncovered[name] = ReadRange(name, *gap, self._expected(name, gap, info))
 
-    def _end(self, name: str, after: EntryId) -> _ReadPosition:
-        if (read := self._goes_on.get(name)) is not None and read.after == after:
+    def _position(self, name: str, after: EntryId) -> _ReadPosition:
+        if (read := self._positions.get(name)) is not None and read.after == after:
             return read
         for before in reversed(self.covered.get(name, ())):
             if before.last <= after:
@@ -278,13 +279,13 @@ class _DrainProgress:
 
     def _expected(self, name: str, gap: tuple[EntryId, EntryId], info: JournalInfo) -> int:
         """About how many entries there are to read."""
-        added = self._end(name, gap[0]).added
+        added = self._position(name, gap[0]).added
         if added is None or added >= info.added or gap[1] < info.last:
             return info.length
         return info.added - added
 
 
-def _numbers(
+def _incarnations(
     client: Client, known: Ranges, noted: Ranges, infos: Mapping[str, JournalInfo], covered: Ranges
 ) -> Iterator[tuple[str, int]]:
     """The incarnations of journals without a covered range.
@@ -377,9 +378,9 @@ def _added(end: _ReadPosition, last: EntryId, count: int, info: JournalInfo) -> 
     """How many entries had ever been added to a journal by the time `last` was; None if unknown."""
     if last == info.last:
         return info.added
-    return None if end.added is None or not end.sure else end.added + count
+    return None if end.added is None or not end.exact else end.added + count
 
 
 def _advanced(end: _ReadPosition, last: EntryId, count: int) -> _ReadPosition:
     """The position after `count` more entries, the last of them `last`."""
-    return _ReadPosition(end.incarnation, last, None if end.added is None else end.added + count, end.sure)
+    return _ReadPosition(end.incarnation, last, None if end.added is None else end.added + count, end.exact)

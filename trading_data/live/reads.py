@@ -26,16 +26,16 @@ _TYPES_PER_PIPELINE = 300
 
 @dataclass(frozen=True)
 class WrongType:
-    """A key (as `live.keys.text` writes it), its declared type and its actual one (`found`)."""
+    """A key (as `live.keys.text` writes it), its declared type and its actual one."""
 
     key: str
     expected: KeyType
-    found: str
+    actual: str
 
     @property
     def message(self) -> str:
         """A sentence, printable whatever bytes are in the key."""
-        return f"`{raw(self.key).decode('utf-8', 'backslashreplace')}` is a {self.found}, not a {self.expected}"
+        return f"`{raw(self.key).decode('utf-8', 'backslashreplace')}` is a {self.actual}, not a {self.expected}"
 
 
 def keys_of(dataset: Dataset) -> list[LiveKey]:

@@ -45,14 +45,14 @@ class LedgerSnapshot:
         ranges: the archived ranges of the query's journals.
         loaded: the content hashes of those pending batches that are loaded.
         newest_batch: the id of the dataset's newest batch.
-        closed: those days of the pending rows that retention has dropped.
+        dropped_days: those days of the pending rows that retention has dropped.
         stale: where the aggregate does not show the raw rows yet: first and last moment, inclusive.
     """
 
     ranges: ArchivedRanges
     loaded: frozenset[str]
     newest_batch: int
-    closed: frozenset[date]
+    dropped_days: frozenset[date]
     stale: tuple[Range, ...]
 
 
@@ -88,9 +88,9 @@ def ledger_query(query: Query, hashes: Sequence[str], days: tuple[date, date]) -
 
 def fetch_ledger(cursor: Cursor) -> LedgerSnapshot:
     """The ledger's state from a cursor that has run `ledger_query`."""
-    loaded, newest, ranges, closed, stale = cursor.fetchone() or ([], 0, {}, [], [])
+    loaded, newest, ranges, dropped, stale = cursor.fetchone() or ([], 0, {}, [], [])
     stale_ranges = tuple((low, high) for low, high in stale)
-    return LedgerSnapshot(_ranges(ranges), frozenset(loaded), newest, frozenset(closed), stale_ranges)
+    return LedgerSnapshot(_ranges(ranges), frozenset(loaded), newest, frozenset(dropped), stale_ranges)
 
 
 def last_drained(cursor: Cursor, dataset: Dataset) -> datetime | None:

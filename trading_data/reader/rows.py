@@ -1,4 +1,4 @@
-"""Answers from the tiers at one moment: raw rows, buckets, days of daily history, newest rows; one a key.
+"""Answers from the tiers at one moment: raw rows, buckets, days of daily history, newest rows. Each has one row per key.
 
 A query in days has two sources. A symbol's day is made of its minutes, or else is its bar of daily history; the two are never
 added up.
@@ -55,7 +55,7 @@ def read_all(tiers: Tiers, query: Query) -> Part:
 def read_span(tiers: Tiers, query: Query, span: Range) -> tuple[pa.Table, Missing]:
     """The answer for a part of the query's range, and what it lacks."""
     part = replace(query, start=span[0], end=span[1])
-    return TierReader(tiers, part).look(lambda snapshot: answer_for(part, snapshot, span))
+    return TierReader(tiers, part).read(lambda snapshot: answer_for(part, snapshot, span))
 
 
 def answer_for(query: Query, snapshot: TierSnapshot, range_: Range) -> pa.Table:
@@ -226,7 +226,7 @@ def latest(tiers: Tiers, query: Query) -> tuple[pa.Table, Missing]:
         return values, ()
     known = set(live["symbol"].to_pylist())
     others = replace(query, symbols=[symbol for symbol in symbols if symbol not in known])
-    other, missing = TierReader(tiers, others).look(lambda snapshot: _newest(others, snapshot))
+    other, missing = TierReader(tiers, others).read(lambda snapshot: _newest(others, snapshot))
     return pa.concat_tables([values, other]).sort_by("symbol"), missing
 
 

@@ -100,7 +100,7 @@ def _stream(tiers: Tiers, query: Query, windows: Windows) -> Iterator[tuple[pa.T
     reported: set[str] = set()
     unreported: dict[str, None] = {}
     while start < query.end:
-        (start, table), missing = reader.look(
+        (start, table), missing = reader.read(
             lambda snapshot, start=start: _window(query, windows, occupancy, snapshot, start)  # type: ignore[misc]
         )
         if table.num_rows:

@@ -1,4 +1,4 @@
-"""Both tiers at one moment: first the journals, then the intake, then the archive; or the tiers that answer.
+"""Both tiers at one moment: the journals are read first, then the intake, then the archive. With `partial`, a tier may be away.
 
 Belongs here: this order, and the texts about a tier that is away. Does not: what is read (`rows`, `stream`).
 """
@@ -61,11 +61,11 @@ class TierSnapshot:
         Rows of days that retention has dropped will go to quarantine, and are left out.
         """
         pending = in_load_order(self.batches, self.cursor, self.ledger, range_)
-        if self.ledger is None or not self.ledger.closed:
+        if self.ledger is None or not self.ledger.dropped_days:
             return pending
         kept = []
         for held in pending:
-            late = on_days(held.dataset, held.rows, self.ledger.closed)
+            late = on_days(held.dataset, held.rows, self.ledger.dropped_days)
             kept.append(held.without(late) if late.any() else held)
         return [held for held in kept if held.rows.num_rows]
 
@@ -92,14 +92,14 @@ class TierReader:
     """Reads the tiers for one query: once for an answer, again and again for a stream."""
 
     def __init__(self, tiers: Tiers, query: Query) -> None:
-        """Nothing is read before the first `look`."""
+        """Nothing is read before the first `read`."""
         self._tiers, self.query = tiers, query
         self._ranges: ArchivedRanges | None = None
         self._beside_archive, self._alone = (
             PendingBatches(tiers.client, tiers.intake, query, tiers.earliest) for _ in range(2)
         )
 
-    def look(self, find: Callable[[TierSnapshot], Answer]) -> tuple[Answer, Missing]:
+    def read(self, find: Callable[[TierSnapshot], Answer]) -> tuple[Answer, Missing]:
         """The result of `find` on the tiers at this moment, and what the result lacks.
 
         Raises:
@@ -107,7 +107,7 @@ class TierReader:
                 the archive is away and the query has `as_of`.
         """
         try:
-            return self._look_at_all(find)
+            return self._read_all(find)
         except ArchiveTierError as error:
             if not self.query.partial or self.query.as_of is not None:
                 raise
@@ -118,7 +118,7 @@ class TierReader:
             )
             return find(TierSnapshot(self._alone)), (missing, *_not_read(self._alone, None))
 
-    def _look_at_all(self, find: Callable[[TierSnapshot], Answer]) -> tuple[Answer, Missing]:
+    def _read_all(self, find: Callable[[TierSnapshot], Answer]) -> tuple[Answer, Missing]:
         query, batches = self.query, self._beside_archive
         if query.as_of is None:
             batches.catch_up(self._archived, partial=query.partial)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trading_data.archive.sql import statements
-from trading_data_tests.house.measures import PACKAGE, circles, imports, modules, repeated_class_names
+from trading_data_tests.house.measures import PACKAGE, WORDS, circles, imports, modules, repeated_class_names
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = modules(ROOT)
@@ -84,6 +84,11 @@ def test_no_instance_of_dagster_leaves_statistics_in_the_home_of_the_user() -> N
 
 def test_a_class_name_has_one_meaning() -> None:
     assert repeated_class_names(MODULES) == {}
+
+
+def test_no_name_is_a_word_that_says_nothing() -> None:
+    used = {(module.name, name) for module in MODULES.values() for name in module.identifiers() if name in WORDS}
+    assert used == {("trading_data.intake.state.document", "found")}  # a field of stored documents
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_every_kind_of_key_is_looked_at(rig: Rig) -> None:
     for key in KEYS.values():
         name = key.pattern.format(**dict.fromkeys(key.about, "x"))
         client.rpush(name, "x")
-    assert [(wrong_type_.expected, wrong_type_.found) for wrong_type_ in wrong_types(rig.client)] == [
+    assert [(wrong_type_.expected, wrong_type_.actual) for wrong_type_ in wrong_types(rig.client)] == [
         (key.type, "list") for key in KEYS.values()
     ]
 

@@ -28,10 +28,10 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts of one chunk. It may be dropped if the counts are 0.
+    """The facts of one chunk. With the defaults, and a backup where one is needed, nothing keeps it; `retention` judges them.
 
     Attributes:
-        closed: whether retention has dropped its day before.
+        dropped_before: whether retention has dropped its day before.
         refreshes: ranges of it for which an aggregate is yet to be refreshed.
         pending: rows of it in batches that wait in the intake.
         unreadable: why the intake could not be read; empty if it was.
@@ -41,7 +41,7 @@ class Facts:
         differing: buckets of its aggregates that differ from its rows.
     """
 
-    closed: bool = False
+    dropped_before: bool = False
     refreshes: int = 0
     pending: int = 0
     unreadable: str = ""
@@ -53,13 +53,13 @@ class Facts:
 
 @dataclass(frozen=True)
 class PendingWork:
-    """Pending work by day of a dataset: in the intake, in quarantine, and refreshes; and which days are closed."""
+    """By day of a dataset: rows in the intake, entries in quarantine and refreshes that wait; and which days were dropped."""
 
     pending: Counter[date]
     unreadable: str
     quarantined: Counter[date]
     refreshes: Counter[date]
-    closed: set[date]
+    dropped_days: set[date]
 
 
 def waiting(archive: Archive, intake: Intake, dataset: Dataset) -> PendingWork:
@@ -67,8 +67,8 @@ def waiting(archive: Archive, intake: Intake, dataset: Dataset) -> PendingWork:
     pending, unreadable = _pending(intake, dataset)
     quarantined = Counter(day for text in _payloads(archive, dataset) if (day := _day_of(dataset, text)) is not None)
     with archive.transaction(snapshot=True) as cursor:
-        closed = dropped_days(cursor, dataset)
-        return PendingWork(pending, unreadable, quarantined, refreshes_waiting(cursor, dataset), closed)
+        refreshes = refreshes_waiting(cursor, dataset)
+        return PendingWork(pending, unreadable, quarantined, refreshes, dropped_days(cursor, dataset))
 
 
 def refreshes_waiting(cursor: Cursor, dataset: Dataset) -> Counter[date]:

@@ -3,9 +3,13 @@
 A chunk goes only if all of this is proven: it is older than its dataset declares, in whole days; every aggregate was
 refreshed over it and equals its rows; the ledger agrees with its rows; nothing for it waits in the intake or in quarantine;
 and, where the dataset asks for it, a backup covers it and its cold file is written. The drop is one transaction a chunk, in
-which everything that can have changed is checked again. After it the day is closed (`archive.days`).
+which everything that can have changed is checked again. Later rows of that day go to quarantine (`archive.days`).
 
-Belongs here: judging, and the order of the steps. Does not: single facts (`preconditions`), cold files (`cold_storage`).
+Users see the verdict on each chunk, with its reason, in `trading-data retention --dry-run` and on the page of a run of
+`retention_job` (output `verdicts` and log).
+
+Belongs here: judging, and the order of the steps. Does not: single facts (`preconditions`), cold files (`cold_storage`), backups
+(`operations.backup.preconditions`).
 """
 
 import json
@@ -61,7 +65,7 @@ class DropVerdict:
 
 
 def judge(dataset: Dataset, chunk: Chunk, today: date, facts: Facts) -> DropVerdict:
-    """The verdict on a chunk, a pure function of its arguments; the first reason to keep it is the one given."""
+    """The verdict on a chunk, a pure function of its arguments; it has the first reason to keep it (`_reasons_to_stay`)."""
     stays = next(_reasons_to_stay(dataset, chunk, today, facts), None)
     if stays:
         return DropVerdict(dataset, chunk, False, stays)
@@ -132,15 +136,15 @@ def retain(
     for verdict in plan(archive, intake, dataset, now, covered=covered):
         if verdict.goes:
             reached("retention.decided")
-            verdict = _go(archive, verdict, cold, run_id, lock, pauses)
+            verdict = _export_and_drop(archive, verdict, cold, run_id, lock, pauses)
         yield verdict
 
 
 class _Stays(Exception):
-    """Found in the drop's transaction, which ends with it: the chunk is kept after all."""
+    """Raised inside the transaction of the drop, which it rolls back: the chunk is kept after all."""
 
 
-def _go(
+def _export_and_drop(
     archive: Archive, verdict: DropVerdict, cold: ColdStore, run_id: str, lock: str, pauses: Sequence[float]
 ) -> DropVerdict:
     dataset, chunk = verdict.dataset, verdict.chunk
@@ -161,7 +165,7 @@ def _go(
             verdict, goes=False, reason=locked if is_locked(error) else f"it could not be dropped: {reason_of(error)}"
         )
     reached("retention.done")
-    _see_aggregates_kept(archive, dataset, chunk, kept)
+    _check_aggregates_kept(archive, dataset, chunk, kept)
     buckets = {name: count for name, (count, _) in kept.items()}
     gone = Dropped(rows, chunk.bytes_on_disk, file.path if file else None, buckets, time.monotonic() - began)
     return replace(verdict, dropped=gone)
@@ -179,7 +183,7 @@ def _drop(
             raise _Stays("another run has dropped it meanwhile")
         cursor.execute(SQL("lock table {} in share mode").format(Identifier(*chunk.name.split(".", 1))))
         rows, fingerprint = fingerprint_of_rows(cursor, dataset, chunk.start, chunk.end)
-        _see_unchanged(cursor, dataset, chunk, file, fingerprint)
+        _check_unchanged(cursor, dataset, chunk, file, fingerprint)
         kept = fingerprints_of_aggregates(cursor, dataset, chunk.start, chunk.end)
         drop(cursor, dataset, chunk)
         left, _ = fingerprint_of_rows(cursor, dataset, chunk.start, chunk.end)
@@ -198,7 +202,7 @@ def _drop(
     return rows, kept
 
 
-def _see_unchanged(cursor: Cursor, dataset: Dataset, chunk: Chunk, file: ColdFile | None, fingerprint: str) -> None:
+def _check_unchanged(cursor: Cursor, dataset: Dataset, chunk: Chunk, file: ColdFile | None, fingerprint: str) -> None:
     refreshes = preconditions.refreshes_waiting(cursor, dataset)[chunk.day]
     if refreshes or preconditions.differing(cursor, dataset, chunk) or preconditions.unbooked(cursor, dataset, chunk):
         raise _Stays("some of its rows changed since they were checked; the next run checks again")
@@ -206,7 +210,7 @@ def _see_unchanged(cursor: Cursor, dataset: Dataset, chunk: Chunk, file: ColdFil
         raise _Stays(f"some of its rows changed since they were written to {file.path}; the next run writes them again")
 
 
-def _see_aggregates_kept(archive: Archive, dataset: Dataset, chunk: Chunk, kept: dict[str, tuple[int, str]]) -> None:
+def _check_aggregates_kept(archive: Archive, dataset: Dataset, chunk: Chunk, kept: dict[str, tuple[int, str]]) -> None:
     with archive.transaction(snapshot=True) as cursor:
         now = fingerprints_of_aggregates(cursor, dataset, chunk.start, chunk.end)
     changed = [name for name in kept if kept[name] != now[name]]
@@ -219,7 +223,7 @@ def _see_aggregates_kept(archive: Archive, dataset: Dataset, chunk: Chunk, kept:
 
 def _cheap_facts(dataset: Dataset, chunk: Chunk, pending_work: PendingWork, covered: Covered | None) -> Facts:
     return Facts(
-        closed=chunk.day in pending_work.closed,
+        dropped_before=chunk.day in pending_work.dropped_days,
         refreshes=pending_work.refreshes[chunk.day],
         pending=pending_work.pending[chunk.day],
         unreadable=pending_work.unreadable,
@@ -249,7 +253,7 @@ def _reasons_to_stay(dataset: Dataset, chunk: Chunk, today: date, facts: Facts) 
         yield _age((today - chunk.end.date()).days, dataset.drop_after.days)
     if not chunk.is_a_day:
         yield f"it is not one UTC day, but {chunk.start:%Y-%m-%d %H:%M} to {chunk.end:%Y-%m-%d %H:%M}"
-    if facts.closed:
+    if facts.dropped_before:
         yield "retention has dropped this day before, and rows were written for it outside of the intake: look at them"
     if facts.unreadable:
         yield f"it is not known whether rows for it wait in the intake: {facts.unreadable}"

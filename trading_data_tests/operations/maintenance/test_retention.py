@@ -380,7 +380,7 @@ def test_a_reader_in_the_way_keeps_the_chunk_for_the_next_run(rig: Rig) -> None:
 
 FACTS = st.builds(
     Facts,
-    closed=st.booleans(),
+    dropped_before=st.booleans(),
     refreshes=st.integers(0, 2),
     pending=st.integers(0, 2),
     unreadable=st.sampled_from(["", "damaged"]),
