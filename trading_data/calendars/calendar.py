@@ -184,7 +184,7 @@ class TradingCalendar:
 
         Returns:
             `day` (`datetime.date`), `expected_minutes` (int64, 0 on a closed day), `open` and `close` (datetime64[us, UTC]:
-            first opening and last closing within the day, NaT on a closed one); one row a day.
+            first opening and last closing within the day, NaT on a closed one); one row per day.
 
         Raises:
             BadInput: `start` is after `end`, or the calendar does not know all of the range.

@@ -271,7 +271,7 @@ def _covering(bars: _Bars, chosen: Numbers, least: int) -> tuple[Numbers, Double
 
 
 def _both(bars: _Bars, days: Numbers, within: Numbers) -> Numbers:
-    """The widths of bars that may be a day or less; only one bar a day can be a daily one."""
+    """The widths of bars that may be a day or less; only one bar per day can be a daily one."""
     if not days.any() or not within.any():
         return np.maximum(days, within)
     wide = np.flatnonzero((days > 0) | (within > 0))

@@ -28,8 +28,8 @@ from trading_data.live.journal import ReadRange
 from trading_data.live.journal_reader import JournalPage, can_page, pages, readings
 
 BLOCK_BYTES = 64 << 20
-"""Bytes of replies a block at most, unless a single entry has more. 200,000 prices have about 45 MB, so the bound matters only
-for large entries. While one block becomes a batch the next one is read, so the archiver needs a few times this."""
+"""At most this many bytes of replies per block, unless a single entry has more. 200,000 prices have about 45 MB, so the bound
+matters only for large entries. While one block becomes a batch the next one is read, so the archiver needs a few times this."""
 _PIECE = 1_000_000
 """Bytes of pages that become columns at once: few enough for the processor's caches, and enough to make the calls cheap."""
 

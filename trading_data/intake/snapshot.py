@@ -50,7 +50,7 @@ from trading_data.live.ranges import (
 from trading_data.times import now
 
 BATCH_ENTRIES = 200_000
-"""Entries a batch at most: about 12 MB of Parquet. With `drain.BLOCK_BYTES`, the bound of the archiver's memory."""
+"""At most this many entries per batch: about 12 MB of Parquet. With `drain.BLOCK_BYTES`, the bound of the archiver's memory."""
 
 MOST_ALONE = 100
 """If a journal has at most this many entries before a deleted one, each becomes a batch of its own. More become one batch, whose
@@ -95,7 +95,7 @@ def snapshot(
         earliest: start of the first day partition; older rows are rejected.
         archived: the ranges that the archive holds (`archive.ledger.archived_ranges`), None while it is unavailable.
         run_id: the draining run, for the ledger.
-        batch_entries: entries a batch at most.
+        batch_entries: at most this many entries per batch.
         rows_per_pipeline: entries read at once; more are faster and delay other clients longer.
 
     Raises:

@@ -89,7 +89,7 @@ def pages(
     Args:
         client: one for which `can_page` holds.
         read_ranges: what to read.
-        rows: entries a page at most.
+        rows: at most this many entries per page.
         exact: parse each page to find its last entry. Otherwise the end is guessed, which is faster, and wrong where a value
             looks like an entry; `JournalPage.ends` holds the guess.
 

@@ -1,4 +1,4 @@
-"""Maintenance that is not an asset, as jobs of ops: compression and retention, one op a dataset, and the restore drill.
+"""Maintenance that is not an asset, as jobs of ops: compression and retention, one op per dataset, and the restore drill.
 
 What the ops did to chunks is reported twice: as metadata of the op, and as observations of the archive asset, which Dagster plots
 over time: one a night for the table, and one for each chunk. Observations belong to no run, so they outlive the runs, which
@@ -235,7 +235,7 @@ def _dry_run_everywhere(value: dict[str, Any]) -> dict[str, Any]:
     description="Compress the chunks that are old enough, one transaction each, while writing goes on.",
 )
 def compression_job() -> None:
-    """One op a dataset, and the comparison with what is declared."""
+    """One op per dataset, and the comparison with what is declared."""
     for dataset in DATASETS.values():
         compress_op(dataset)()
     see_drift()
@@ -249,7 +249,7 @@ def compression_job() -> None:
     "`dry_run: true` only reports what would go and why the rest stays.",
 )
 def retention_job() -> None:
-    """One op a dataset, and one for other leftovers."""
+    """One op per dataset, and one for other leftovers."""
     for dataset in DATASETS.values():
         retain_op(dataset)()
     clear_leftovers()

@@ -33,7 +33,7 @@ def compute(dataset: Dataset, aggregate: Aggregate, rows: "pd.DataFrame") -> "pd
     """Aggregate raw rows (the dataset's columns, any order) into buckets aligned to midnight UTC.
 
     Returns:
-        The aggregate's columns, one row a group and bucket, sorted by group and bucket.
+        The aggregate's columns, one row per group and bucket, sorted by group and bucket.
     """
     import pandas as pd
 

@@ -43,7 +43,7 @@ class MarketData:
     """Recent and historical rows, whichever tier they are in.
 
     All ranges are half-open, `[start, end)`; times are aware (a text needs its zone; a bare day is its midnight UTC).
-    Every answer has one row a key, whether it is live, in flight or archived, and the last column `tier`: `archive`, or
+    Every answer has one row per key, whether it is live, in flight or archived, and the last column `tier`: `archive`, or
     `live` for rows that are not archived yet. It is sorted by subject and time.
 
     In pandas times are `datetime64[us, UTC]`, floats `float64`, exact numbers `decimal.Decimal`, texts pandas' strings. With

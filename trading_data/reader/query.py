@@ -29,7 +29,7 @@ FORMATS = ("pandas", "arrow")
 Frame: TypeAlias = "pd.DataFrame | pa.Table"
 """A data frame, or with `format="arrow"` an Arrow table."""
 Missing = tuple[str, ...]
-"""What an answer lacks, one text a tier or file: each begins with `archive:`, `live:` or `intake:`."""
+"""What an answer lacks, one text per tier or file: each begins with `archive:`, `live:` or `intake:`."""
 
 
 class Options(TypedDict, total=False):

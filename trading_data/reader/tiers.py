@@ -70,7 +70,7 @@ class TierSnapshot:
         return [held for held in kept if held.rows.num_rows]
 
     def merge(self, archived: pa.Table, pending: Sequence[PendingRows]) -> pa.Table:
-        """One row a key from the archive's rows and the pending ones, with the column `tier`."""
+        """One row per key from the archive's rows and the pending ones, with the column `tier`."""
         ranges = self.ledger.ranges if self.ledger is not None else {}
         acceptance_of = partial(self._accepted, pending)
         return merge(self.batches.query.dataset, archived, pending, acceptance_of, lambda name: ranges.get(name, ()))

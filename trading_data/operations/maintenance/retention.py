@@ -2,7 +2,7 @@
 
 A chunk goes only if all of this is proven: it is older than its dataset declares, in whole days; every aggregate was
 refreshed over it and equals its rows; the ledger agrees with its rows; nothing for it waits in the intake or in quarantine;
-and, where the dataset asks for it, a backup covers it and its cold file is written. The drop is one transaction a chunk, in
+and, where the dataset asks for it, a backup covers it and its cold file is written. The drop is one transaction per chunk, in
 which everything that can have changed is checked again. Later rows of that day go to quarantine (`archive.days`).
 
 Users see the verdict on each chunk, with its reason, in `trading-data retention --dry-run` and on the page of a run of
