@@ -69,6 +69,7 @@ def test_in_a_newer_incarnation_what_would_have_been_recognised_is_newer(
 @pytest.mark.parametrize(("ms", "expected"), [(1, OLDER), (2, OLDER), (3, UNKNOWN), (4, UNKNOWN), (5, UNKNOWN)])
 def test_in_an_older_incarnation_only_what_comes_before_is_older(ms: int, expected: Order) -> None:
     assert compare(entry(ms), row(2, 4, LATER), [part(0, 9, LATER), part(0, 9)]) is expected
+    assert compare(entry(ms), row(2, 4, LATER), [part(0, 9)]) is expected
 
 
 @pytest.mark.parametrize("incarnation", [1, 2])

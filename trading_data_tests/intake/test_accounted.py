@@ -287,6 +287,27 @@ def test_a_range_does_not_claim_what_was_removed_before_it_was_read(rig: Rig, mo
     assert EntryId.parse(found.after) == EntryId(3000, 0).preceding()
 
 
+@pytest.mark.parametrize("deleted", [(2,), (2, 3)])
+def test_a_range_does_not_claim_what_was_deleted_before_it_was_read(rig: Rig, deleted: tuple[int, ...]) -> None:
+    write(rig, 1)
+    rig.archive_all(METRICS)
+    write(rig, 2, 3, 4)
+    rig.client.xdel(JOURNAL, *(f"{number * 1000}-0" for number in deleted))
+    ranges = [journal for batch in rig.snapshot(METRICS) for journal in batch.journals]
+    first = max(deleted) + 1
+    assert (ranges[0].first, EntryId.parse(ranges[0].after)) == (f"{first}000-0", EntryId(first * 1000, 0).preceding())
+    assert sum(journal.missing for journal in ranges) == len(deleted)
+
+
+def test_the_range_of_a_journal_that_was_emptied_claims_nothing(rig: Rig) -> None:
+    write(rig, 1)
+    rig.archive_all(METRICS)
+    write(rig, 2, 3)
+    rig.client.xtrim(JOURNAL, maxlen=0, approximate=False)
+    (vanished,) = [journal for batch in rig.snapshot(METRICS) for journal in batch.journals]
+    assert (vanished.after, vanished.last, vanished.count, vanished.missing) == ("3000-0", "3000-0", 0, 2)
+
+
 def test_a_waiting_batch_that_is_damaged_is_an_error(rig: Rig) -> None:
     """What it accounts for is not known."""
     write(rig, 1)
